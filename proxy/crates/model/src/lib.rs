@@ -1,0 +1,23 @@
+//! The words: what a workload, a local pod, a snapshot and the end of a connection are.
+//!
+//! Pure: no I/O, no clock, no tokio, no serde, no protocol types. A value that exists is valid.
+//!
+//! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`pod`] (what this node must
+//! hold), [`snapshot`] (what a worker reads), [`facts`] (what is known of one connection),
+//! [`close`] (how it ended).
+
+pub mod name;
+
+pub mod identity;
+
+pub mod addr;
+
+pub mod workload;
+
+pub mod pod;
+
+pub mod snapshot;
+
+pub mod facts;
+
+pub mod close;
