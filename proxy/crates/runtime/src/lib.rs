@@ -1,1 +1,17 @@
-//! runtime
+//! Tasks and what they share: who owns a task, how it ends, what it reads.
+//!
+//! Knows nothing of proxies, kernels or configuration.
+//!
+//! Reading order: [`drain`] (every task has an owner), [`publish`] (one writer, many readers),
+//! [`ready`] (what start-up still waits for), [`accept`] (the shape of every accept loop),
+//! [`backoff`] (how long to wait before the next try; pure).
+
+pub mod drain;
+
+pub mod publish;
+
+pub mod ready;
+
+pub mod accept;
+
+pub mod backoff;
