@@ -1,1 +1,351 @@
-//! Network namespaces.
+//! Network namespaces: opening, making, entering.
+//!
+//! A thread enters a namespace, does one thing there and comes back; a socket made meanwhile stays
+//! in that namespace for its life.
+#![expect(unsafe_code, reason = "getsockopt(2), ioctl(2) and what a child does before exec")]
+use nix::{
+    fcntl::{Flock, FlockArg},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, setns, unshare},
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::{
+            fs::{MetadataExt as _, OpenOptionsExt as _},
+            process::CommandExt as _,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::Arc,
+    thread,
+};
+
+/// Where named namespaces are mounted; `ip netns` looks there.
+const NAMED: &str = "/run/netns";
+
+/// The calling thread's namespace, whichever it is in at that moment.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// `NS_GET_NSTYPE` of `linux/nsfs.h` (Linux 4.11), `_IO(0xb7, 0x3)`.
+const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+
+/// `SO_NETNS_COOKIE` of `asm-generic/socket.h` (Linux 5.14).
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// An open network namespace; it exists for as long as this does.
+#[derive(Clone, Debug)]
+pub struct Netns {
+    fd: Arc<OwnedFd>,
+    inode: u64,
+}
+
+/// Why a namespace could not be opened, made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    #[error("cannot open network namespace {}", path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is not a network namespace", path.display())]
+    NotANetns { path: PathBuf },
+    #[error("{name:?} cannot name a network namespace: letters, digits, '.', '_' and '-' only")]
+    Name { name: String },
+    #[error("a network namespace {name} exists already")]
+    Exists { name: String },
+    #[error("cannot make a network namespace")]
+    Unshare(#[source] io::Error),
+    #[error("cannot mount network namespace {}", path.display())]
+    Mount {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot remove network namespace {}", path.display())]
+    Remove {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Brings the thread back to where it was, also when what it did panicked.
+struct WayBack(File);
+
+impl Netns {
+    /// Opens the namespace mounted at (or linked from) `path`.
+    ///
+    /// # Errors
+    ///
+    /// When `path` cannot be opened, or is something else than a network namespace: a netns file
+    /// that is not mounted yet is an ordinary empty file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, NetnsError> {
+        let path = path.as_ref();
+        let opening = |source| NetnsError::Open { path: path.to_owned(), source };
+        // O_NONBLOCK: somebody's FIFO must not hold up the node.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(opening)?;
+        let inode = file.metadata().map_err(opening)?.ino();
+        let fd = OwnedFd::from(file);
+        if !is_netns(fd.as_fd()) {
+            return Err(NetnsError::NotANetns { path: path.to_owned() });
+        }
+        Ok(Self { fd: Arc::new(fd), inode })
+    }
+
+    /// The calling thread's namespace.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` is not mounted.
+    pub fn current() -> Result<Self, NetnsError> {
+        Self::open(OWN)
+    }
+
+    /// Makes a namespace and mounts it where `ip netns` finds it; its loopback is down.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken or no name, or without `CAP_SYS_ADMIN`.
+    pub fn create_named(name: &str) -> Result<Self, NetnsError> {
+        let path = named(name)?;
+        let mounting = |source| NetnsError::Mount { path: path.clone(), source };
+        let _lock = shared_mount().map_err(mounting)?;
+        match OpenOptions::new().write(true).create_new(true).mode(0).open(&path) {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(NetnsError::Exists { name: name.to_owned() });
+            }
+            Err(e) => return Err(mounting(e)),
+        }
+        // The new namespace is a thread's own, and the thread ends with it.
+        let made = thread::scope(|scope| {
+            scope.spawn(|| make_and_mount(&path)).join().unwrap_or_else(|panic| {
+                std::panic::resume_unwind(panic);
+            })
+        });
+        made.and_then(|()| Self::open(&path)).inspect_err(|_| {
+            // The error that made us give up says more than one from here.
+            drop(fs::remove_file(&path));
+        })
+    }
+
+    /// Unmounts and removes a named namespace; one that is not there is removed already.
+    ///
+    /// Its processes and sockets keep it alive, out of sight.
+    ///
+    /// # Errors
+    ///
+    /// When the mount or its file cannot be removed.
+    pub fn delete_named(name: &str) -> Result<(), NetnsError> {
+        let path = named(name)?;
+        // EINVAL: no mount (a half-made one); ENOENT: not even a file.
+        match umount2(&path, MntFlags::MNT_DETACH) {
+            Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
+            Err(e) => return Err(NetnsError::Remove { path, source: e.into() }),
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(NetnsError::Remove { path, source }),
+        }
+    }
+
+    /// Where a namespace of this name is mounted.
+    ///
+    /// # Errors
+    ///
+    /// When `name` cannot be a file's name.
+    pub fn named_path(name: &str) -> Result<PathBuf, NetnsError> {
+        named(name)
+    }
+
+    /// The names of all named namespaces of this machine.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read; none at all is an empty list.
+    pub fn names() -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(NAMED) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries
+            .map(|entry| Ok(entry?.file_name().into_string().ok()))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+
+    /// Runs `f` with this thread inside the namespace, and comes back.
+    ///
+    /// `f` must not await: only this thread is there. A thread that cannot come back ends the
+    /// process, since everything after it would happen in the wrong namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot enter: without `CAP_SYS_ADMIN`.
+    pub fn run<T>(&self, f: impl FnOnce() -> T) -> io::Result<T> {
+        let way_back = WayBack(File::open(OWN)?);
+        setns(&*self.fd, CloneFlags::CLONE_NEWNET)?;
+        let result = f();
+        drop(way_back);
+        Ok(result)
+    }
+
+    /// Makes a command run in this namespace and, if given, in a cgroup of version 2.
+    ///
+    /// Both hold from the first instruction of the new program, so that every socket it makes
+    /// belongs to them.
+    ///
+    /// # Errors
+    ///
+    /// When the cgroup's `cgroup.procs` cannot be opened for writing.
+    pub fn place(&self, command: &mut Command, cgroup: Option<&Path>) -> io::Result<()> {
+        let procs = cgroup
+            .map(|dir| OpenOptions::new().write(true).open(dir.join("cgroup.procs")))
+            .transpose()?;
+        let netns = Arc::clone(&self.fd);
+        let enter = move || {
+            if let Some(mut procs) = procs.as_ref() {
+                // Zero stands for whoever writes.
+                procs.write_all(b"0")?;
+            }
+            setns(&*netns, CloneFlags::CLONE_NEWNET)?;
+            Ok(())
+        };
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `enter` calls
+        // write(2) and setns(2) on descriptors that are open already, and allocates nothing.
+        unsafe { command.pre_exec(enter) };
+        Ok(())
+    }
+
+    /// The namespace's identity: two that are open at once are the same if this is.
+    #[must_use]
+    pub const fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// The kernel's name for the namespace, never used again; `None` before Linux 5.14.
+    #[must_use]
+    pub fn cookie(&self) -> Option<u64> {
+        let socket =
+            self.run(|| socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None));
+        read_cookie(socket.ok()?.ok()?.as_fd())
+    }
+
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd()
+    }
+}
+
+impl Drop for WayBack {
+    fn drop(&mut self) {
+        if let Err(error) = setns(&self.0, CloneFlags::CLONE_NEWNET) {
+            tracing::error!(%error, "cannot return to the own network namespace");
+            process::abort();
+        }
+    }
+}
+
+/// The path of a named namespace; the name goes into a path, so nothing but a plain name passes.
+fn named(name: &str) -> Result<PathBuf, NetnsError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(NetnsError::Name { name: name.to_owned() });
+    }
+    Ok(Path::new(NAMED).join(name))
+}
+
+/// Makes `/run/netns` a shared mount, as `ip netns` does: a namespace that is mounted in it becomes
+/// visible in, and can be unmounted from, every mount namespace. Returns the lock that `ip netns`
+/// takes for the same.
+fn shared_mount() -> io::Result<Flock<File>> {
+    fs::create_dir_all(NAMED)?;
+    let lock = Flock::lock(File::open(NAMED)?, FlockArg::LockExclusive)
+        .map_err(|(_, error)| io::Error::from(error))?;
+    let nothing = None::<&Path>;
+    let share = || mount(nothing, NAMED, nothing, MsFlags::MS_SHARED | MsFlags::MS_REC, nothing);
+    match share() {
+        // Not a mount point yet.
+        Err(nix::Error::EINVAL) => {
+            let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+            mount(Some(NAMED), NAMED, nothing, bind, nothing)?;
+            share()?;
+        }
+        done => done?,
+    }
+    Ok(lock)
+}
+
+/// Leaves this thread in a new namespace, mounted at `path`.
+fn make_and_mount(path: &Path) -> Result<(), NetnsError> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|e| NetnsError::Unshare(e.into()))?;
+    mount(Some(OWN), path, None::<&Path>, MsFlags::MS_BIND, None::<&Path>)
+        .map_err(|e| NetnsError::Mount { path: path.to_owned(), source: e.into() })
+}
+
+fn is_netns(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: `fd` is open, being borrowed; NS_GET_NSTYPE takes no argument and writes nothing.
+    // Files that are no namespace answer ENOTTY.
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    kind == libc::CLONE_NEWNET
+}
+
+fn read_cookie(socket: BorrowedFd<'_>) -> Option<u64> {
+    let mut cookie = 0_u64;
+    let mut len = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
+    // SAFETY: `socket` is open, being borrowed; `cookie` is valid for writes of `len` bytes and any
+    // bytes are a valid u64; the kernel writes at most `len`.
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    (rc == 0).then_some(cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_leave_the_folder_is_refused() {
+        for name in ["", ".", "..", "a/b", "../etc", ".hidden", "a b", "a\0"] {
+            assert!(matches!(named(name), Err(NetnsError::Name { .. })), "{name:?}");
+        }
+        assert_eq!(named("culvert-x.1_a").unwrap(), Path::new("/run/netns/culvert-x.1_a"));
+    }
+
+    #[test]
+    fn an_ordinary_file_is_no_network_namespace() {
+        assert!(matches!(Netns::open("/proc/self/status"), Err(NetnsError::NotANetns { .. })));
+        assert!(matches!(Netns::open("/proc/self/ns/mnt"), Err(NetnsError::NotANetns { .. })));
+        assert!(matches!(Netns::open("/proc/self/ns/nothing"), Err(NetnsError::Open { .. })));
+    }
+
+    #[test]
+    fn the_own_namespace_has_the_inode_that_proc_shows() {
+        let shown = fs::read_link(OWN).unwrap();
+        let inode = Netns::current().unwrap().inode();
+        assert_eq!(shown.to_str(), Some(format!("net:[{inode}]").as_str()));
+    }
+}
