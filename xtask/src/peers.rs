@@ -142,7 +142,7 @@ fn unpacked() -> PathBuf {
 }
 
 /// Where a program is: on the machine, in a folder off the search path, or unpacked.
-fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     on_path(name).or_else(|| {
         [Path::new("/"), &unpacked()]
             .into_iter()
