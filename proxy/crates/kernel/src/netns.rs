@@ -119,7 +119,7 @@ impl Netns {
         let path = named(name)?;
         let mounting = |source| NetnsError::Mount { path: path.clone(), source };
         let _lock = shared_mount().map_err(mounting)?;
-        match OpenOptions::new().write(true).create_new(true).mode(0).open(&path) {
+        match OpenOptions::new().write(true).create_new(true).mode(0o0).open(&path) {
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(NetnsError::Exists { name: name.to_owned() });
