@@ -1,1 +1,46 @@
-//! telemetry
+//! What the proxy says of itself: the process log, one access line per connection, metrics.
+//!
+//! Knows what a connection was, not how it came about: no sockets, no tasks, no kernel calls.
+//! What only informs fails quiet and is counted: no connection ever waits for its line or number.
+//!
+//! Reading order: [`conn`] (one connection's account, from accept to close), [`access`] (its line),
+//! [`metrics`] (its numbers), [`path`] (the way it took), [`log`] (everything else), [`chain`].
+
+pub mod conn;
+
+pub mod access;
+
+pub mod metrics;
+
+pub mod path;
+
+mod failure;
+
+pub mod log;
+
+pub mod chain;
+
+#[cfg(test)]
+mod sample;
+
+use crate::{access::AccessLog, conn::ConnRecord, metrics::Metrics};
+use culvert_model::facts::ConnFacts;
+use std::sync::Arc;
+
+/// Where connections are accounted for; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    pub metrics: Arc<Metrics>,
+    pub access: AccessLog,
+}
+
+impl Telemetry {
+    pub fn new(metrics: Arc<Metrics>, access: AccessLog) -> Self {
+        Self { metrics, access }
+    }
+
+    /// Begins the account of an accepted connection, whatever becomes of it.
+    pub fn open(&self, facts: ConnFacts) -> ConnRecord {
+        ConnRecord::open(self.clone(), facts)
+    }
+}

@@ -1,0 +1,223 @@
+//! What an access line says, and how.
+use crate::{failure::is_failure, path::Path};
+use culvert_model::{close::CloseReason, facts::ConnFacts, workload::Workload};
+use std::{
+    fmt::{self, Display},
+    io::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The end of one connection, with all that was learnt of it.
+///
+/// A struct, so that a field cannot be left out at one of the places where connections end.
+#[derive(Clone, Debug)]
+pub struct AccessLine {
+    /// When it ended.
+    pub time: SystemTime,
+    pub facts: ConnFacts,
+    pub path: Path,
+    /// From the source to the destination; not swapped as Istio's metrics are.
+    pub bytes_sent: u64,
+    pub bytes_recv: u64,
+    pub lasted: Duration,
+    pub close: CloseReason,
+    /// The error and its causes, when there was one.
+    pub error: Option<Box<str>>,
+}
+
+/// A field's value: text is quoted, the rest is not.
+enum Value<'a> {
+    Text(&'a str),
+    /// Free of characters to escape; quoted in JSON only.
+    Plain(&'a dyn Display),
+    Number(u64),
+}
+
+/// One JSON object and a line feed; keys as ztunnel has them.
+pub(super) fn json(out: &mut Vec<u8>, line: &AccessLine) {
+    out.extend_from_slice(b"{");
+    put(out, format_args!("\"level\":\"{}\",\"time\":\"{}\"", level(line), Rfc3339(line.time)));
+    out.extend_from_slice(b",\"scope\":\"access\",\"message\":\"connection complete\"");
+    fields(line, |key, value| {
+        put(out, format_args!(",\"{key}\":"));
+        match value {
+            Value::Text(text) => quoted(out, text),
+            Value::Plain(value) => put(out, format_args!("\"{value}\"")),
+            Value::Number(number) => put(out, format_args!("{number}")),
+        }
+    });
+    out.extend_from_slice(b"}\n");
+}
+
+/// Time, level, scope and message separated by tabs, then fields by blanks; as ztunnel writes it.
+pub(super) fn text(out: &mut Vec<u8>, line: &AccessLine) {
+    let head = format_args!("{}\t{}\taccess\tconnection complete", Rfc3339(line.time), level(line));
+    put(out, head);
+    let mut separator = '\t';
+    fields(line, |key, value| {
+        put(out, format_args!("{separator}{key}="));
+        separator = ' ';
+        match value {
+            Value::Text(text) => quoted(out, text),
+            Value::Plain(value) => put(out, format_args!("{value}")),
+            Value::Number(number) => put(out, format_args!("{number}")),
+        }
+    });
+    out.extend_from_slice(b"\n");
+}
+
+/// Every field in its order; one that is not known is left out.
+fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
+    let AccessLine { time: _, facts, path, bytes_sent, bytes_recv, lasted, close, error } = line;
+    let ConnFacts { direction, source, destination, source_workload, destination_workload } = facts;
+    let mut end = |addr: &dyn Display, workload: Option<&Workload>, keys: [&str; 3]| {
+        let [addr_key, workload_key, namespace_key] = keys;
+        field(addr_key, Value::Plain(addr));
+        if let Some(workload) = workload {
+            field(workload_key, Value::Text(&workload.name.name));
+            field(namespace_key, Value::Text(&workload.name.namespace));
+        }
+    };
+    // The identities, `src.identity` and `dst.identity`, are those a handshake proved; a plain
+    // connection has none.
+    end(source, source_workload.as_deref(), ["src.addr", "src.workload", "src.namespace"]);
+    end(
+        destination,
+        destination_workload.as_deref(),
+        ["dst.addr", "dst.workload", "dst.namespace"],
+    );
+    field("direction", Value::Text(direction.as_str()));
+    field("bytes_sent", Value::Number(*bytes_sent));
+    field("bytes_recv", Value::Number(*bytes_recv));
+    let lasted = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+    field("duration_ms", Value::Number(lasted));
+    field("close", Value::Text(close.as_str()));
+    field("path", Value::Text(path.as_str()));
+    if let Some(error) = error {
+        field("error", Value::Text(error));
+    }
+}
+
+fn level(line: &AccessLine) -> &'static str {
+    if line.error.is_some() || is_failure(line.close) { "error" } else { "info" }
+}
+
+/// `text` between quotes, with everything escaped that could end it or the line.
+fn quoted(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a string has a JSON form, and a Vec takes it");
+}
+
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes every byte");
+}
+
+/// `2026-01-31T23:59:59.042Z`; before 1970 is written as 1970.
+struct Rfc3339(SystemTime);
+
+impl Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+///
+/// Years are counted from March here, so that the leap day is the last of its year.
+fn date(day: u64) -> (u64, u64, u64) {
+    const DAYS_IN_400_YEARS: u64 = 400 * 365 + 97;
+    const FROM_0000_03_01: u64 = 719_468;
+    let day = day + FROM_0000_03_01;
+    let (cycle, day) = (day / DAYS_IN_400_YEARS, day % DAYS_IN_400_YEARS);
+    // Without the leap days before it: one in 4 years, none in 100, one in 400.
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Five months from March, and again from August, have 153 days.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + next_year, month, day)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::sample;
+    use culvert_model::facts::Direction;
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    pub(in crate::access) fn line() -> AccessLine {
+        AccessLine {
+            time: UNIX_EPOCH + Duration::from_millis(1_767_225_599_042),
+            facts: sample::facts(Direction::Outbound),
+            path: Path::Plain,
+            bytes_sent: 84,
+            bytes_recv: 1617,
+            lasted: Duration::from_micros(4999),
+            close: CloseReason::Done,
+            error: None,
+        }
+    }
+
+    fn written(by: fn(&mut Vec<u8>, &AccessLine), line: &AccessLine) -> String {
+        let mut out = Vec::new();
+        by(&mut out, line);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn says_all_that_is_known() {
+        assert_snapshot!(written(json, &line()), @"");
+        assert_snapshot!(written(text, &line()), @"");
+    }
+
+    #[test]
+    fn leaves_out_what_is_not_known() {
+        let mut line = line();
+        line.facts.direction = Direction::Inbound;
+        line.facts.source_workload = None;
+        line.facts.destination = "[fd00::2]:443".parse().unwrap();
+        line.facts.destination_workload = None;
+        line.close = CloseReason::UpstreamRefused;
+        line.error = Some("cannot reach [fd00::2]:443: Connection refused (os error 111)".into());
+        assert_snapshot!(written(json, &line), @"");
+        assert_snapshot!(written(text, &line), @"");
+    }
+
+    #[test]
+    fn writes_time_as_everybody_does() {
+        let at = |seconds| Rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(951_782_399), "2000-02-28T23:59:59.000Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00.000Z");
+        assert_eq!(Rfc3339(UNIX_EPOCH - Duration::from_secs(1)).to_string(), at(0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_day_is_the_next_date(day in 0_u64..1_000_000) {
+            let ((y, m, d), next) = (date(day), date(day + 1));
+            prop_assert!((1..=12).contains(&m) && (1..=31).contains(&d));
+            prop_assert!(
+                [(y, m, d + 1), (y, m + 1, 1), (y + 1, 1, 1)].contains(&next),
+                "{next:?} after {:?}", (y, m, d)
+            );
+        }
+
+        #[test]
+        fn whatever_an_error_says_it_is_one_line_and_readable(error: String) {
+            let line = AccessLine { error: Some(error.clone().into()), ..line() };
+            let json = written(json, &line);
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&parsed["error"], &serde_json::Value::from(error));
+            prop_assert_eq!(json.find('\n'), Some(json.len() - 1));
+            let text = written(text, &line);
+            prop_assert_eq!(text.find('\n'), Some(text.len() - 1));
+        }
+    }
+}

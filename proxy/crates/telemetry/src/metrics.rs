@@ -1,0 +1,149 @@
+//! Every number the proxy exposes.
+//!
+//! Names and labels are public: `features.md` §5 for Istio's, `culvert_*` for our own.
+pub mod exposition;
+
+pub mod pods;
+
+mod conns;
+
+mod expiry;
+
+mod labels;
+
+mod process;
+
+pub(crate) mod tcp;
+
+pub use exposition::Format;
+pub use pods::{PodSample, PodState};
+
+use crate::{
+    metrics::{
+        conns::Conns,
+        pods::Pods,
+        process::Process,
+        tcp::{Series, Tcp},
+    },
+    path::Path,
+};
+use culvert_model::{close::CloseReason, facts::ConnFacts, name::WorkloadUid};
+use prometheus_client::{
+    encoding::text,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long the series of a workload that left are kept: ten scrapes of 30 s, so that Prometheus
+/// sees their last values.
+pub const KEEP: Duration = Duration::from_secs(300);
+
+/// The registry and the handles into it; one per process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    tcp: Arc<Tcp>,
+    conns: Conns,
+    pods: Arc<Pods>,
+    access_log_dropped: Counter,
+}
+
+impl Metrics {
+    /// Registers everything; `version` is the tag of the build.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        Self::keeping(version, KEEP)
+    }
+
+    /// Like [`new`](Self::new), with another time than [`KEEP`].
+    #[must_use]
+    pub fn keeping(version: &str, keep: Duration) -> Self {
+        let mut registry = Registry::default();
+        let tcp = Arc::new(Tcp::new(keep));
+        let istio = registry.sub_registry_with_prefix("istio");
+        istio.register_collector(Box::new(Arc::clone(&tcp)));
+        let build = Family::<Vec<(String, String)>, Gauge>::default();
+        // `ztunnel`, for that is what its dashboards and Kiali look for.
+        build.get_or_create(&label_pair("component", "ztunnel", "tag", version)).set(1);
+        istio.register("build", "Version of this proxy", build);
+        let conns = Conns::register(&mut registry);
+        let pods = Pods::register(&mut registry);
+        let access_log_dropped = Counter::default();
+        registry.sub_registry_with_prefix("culvert").register(
+            "access_log_dropped",
+            "Access lines dropped because nobody read them in time",
+            access_log_dropped.clone(),
+        );
+        registry.register_collector(Box::new(Process));
+        Self { registry, tcp, conns, pods, access_log_dropped }
+    }
+
+    /// The whole exposition.
+    #[expect(clippy::missing_panics_doc, reason = "a String takes every character")]
+    pub fn encode(&self, format: Format) -> String {
+        let mut open_metrics = String::new();
+        text::encode(&mut open_metrics, &self.registry).expect("a String takes all");
+        match format {
+            Format::OpenMetrics => open_metrics,
+            Format::Prometheus => exposition::prometheus(&open_metrics),
+        }
+    }
+
+    /// What is shown of this node's pods from now on; whole, so that a pod left out is gone.
+    ///
+    /// Cheap enough to be called for each scrape.
+    pub fn set_pods(&self, pods: Vec<PodSample>) {
+        self.pods.set(pods);
+    }
+
+    /// A pod was enrolled.
+    pub fn pod_started(&self) {
+        self.pods.started.inc();
+    }
+
+    /// An enrolled pod was let go.
+    pub fn pod_stopped(&self) {
+        self.pods.stopped.inc();
+    }
+
+    /// The workload left: its series, those in which it is the local end, end some minutes later.
+    ///
+    /// Call it after the workload's last connection.
+    pub fn forget(&self, workload: &WorkloadUid, now: Instant) {
+        self.tcp.forget(workload, now);
+    }
+
+    /// The workload is here, perhaps again.
+    pub fn remember(&self, workload: &WorkloadUid) {
+        self.tcp.remember(workload);
+    }
+
+    /// Removes the series whose time has come; to be called once a minute or so.
+    pub fn expire(&self, now: Instant) {
+        self.tcp.expire(now);
+    }
+
+    pub(crate) fn opened(&self, facts: &ConnFacts, path: Path, now: Instant) -> Arc<Series> {
+        self.conns.opened(facts.direction, path);
+        let series = self.tcp.series(facts, path, now);
+        series.opened();
+        series
+    }
+
+    pub(crate) fn closed(&self, series: &Series, path: Path, reason: CloseReason) {
+        self.conns.closed(series.direction(), path, reason);
+        series.closed(reason);
+    }
+
+    pub(crate) fn access_log_dropped(&self) -> Counter {
+        self.access_log_dropped.clone()
+    }
+}
+
+fn label_pair(a: &str, a_value: &str, b: &str, b_value: &str) -> Vec<(String, String)> {
+    vec![(a.to_owned(), a_value.to_owned()), (b.to_owned(), b_value.to_owned())]
+}

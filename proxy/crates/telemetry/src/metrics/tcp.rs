@@ -1,0 +1,205 @@
+//! Istio's TCP metrics: what each pair of workloads sent each other.
+use crate::{
+    failure::is_failure,
+    metrics::{
+        expiry::Expiry,
+        labels::{Labelled, TcpLabels, reporter},
+    },
+    path::Path,
+};
+use culvert_model::{
+    close::CloseReason,
+    facts::{ConnFacts, Direction},
+    name::WorkloadUid,
+};
+use parking_lot::RwLock;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// `response_flags` of a connection that has not failed, at least not yet.
+const NO_FLAGS: &str = "-";
+
+/// All series; a handle is looked up once per connection.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    series: RwLock<Expiry<TcpLabels, Series>>,
+}
+
+/// The numbers of one set of labels; every connection that has it holds it.
+#[derive(Debug)]
+pub(crate) struct Series {
+    labels: TcpLabels,
+    opened: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    /// In the order of [`CloseReason::ALL`].
+    closed: [AtomicU64; CloseReason::ALL.len()],
+}
+
+/// One sample: its flags and its value.
+type Sample = (&'static str, u64);
+
+impl Tcp {
+    pub(super) fn new(keep: Duration) -> Self {
+        Self { series: RwLock::new(Expiry::new(keep)) }
+    }
+
+    /// The series a connection belongs to.
+    pub(super) fn series(&self, facts: &ConnFacts, path: Path, now: Instant) -> Arc<Series> {
+        let labels = TcpLabels::of(facts, path);
+        let own = facts.own_workload().map(|workload| &workload.uid);
+        let held = self.series.read().held(own, &labels);
+        held.unwrap_or_else(|| {
+            self.series.write().hold(own, &labels, now, || Series::new(labels.clone()))
+        })
+    }
+
+    pub(super) fn forget(&self, workload: &WorkloadUid, now: Instant) {
+        self.series.write().forget(workload, now);
+    }
+
+    pub(super) fn remember(&self, workload: &WorkloadUid) {
+        self.series.write().remember(workload);
+    }
+
+    pub(super) fn expire(&self, now: Instant) {
+        self.series.write().expire(now);
+    }
+}
+
+impl Series {
+    fn new(labels: TcpLabels) -> Self {
+        Self {
+            labels,
+            opened: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
+            response_bytes: AtomicU64::new(0),
+            closed: Default::default(),
+        }
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        self.labels.direction
+    }
+
+    pub(super) fn opened(&self) {
+        self.opened.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn closed(&self, reason: CloseReason) {
+        self.closed[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts bytes from the source to the destination.
+    pub(crate) fn add_request(&self, bytes: u64) {
+        self.request_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts bytes from the destination to the source.
+    pub(crate) fn add_response(&self, bytes: u64) {
+        self.response_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    fn ended(&self) -> impl Iterator<Item = (CloseReason, u64)> + '_ {
+        CloseReason::ALL.into_iter().zip(self.closed.iter().map(|count| count.load(Relaxed)))
+    }
+
+    /// Ended connections by response flags: [`NO_FLAGS`] always, others once they occurred.
+    fn closed_by_flags(&self) -> BTreeMap<&'static str, u64> {
+        let mut by_flags = BTreeMap::from([(NO_FLAGS, 0)]);
+        for (reason, count) in self.ended().filter(|&(_, count)| count != 0) {
+            *by_flags.entry(reason.response_flags()).or_default() += count;
+        }
+        by_flags
+    }
+
+    /// Failed connections by response flags, as far as they occurred.
+    fn failed_by_flags(&self) -> BTreeMap<&'static str, u64> {
+        let mut by_flags = BTreeMap::new();
+        for (reason, count) in
+            self.ended().filter(|&(reason, count)| is_failure(reason) && count != 0)
+        {
+            *by_flags.entry(reason.response_flags()).or_default() += count;
+        }
+        by_flags
+    }
+
+    fn open(&self) -> u64 {
+        // Ended before opened, so that the difference is never negative.
+        let ended: u64 = self.ended().map(|(_, count)| count).sum();
+        self.opened.load(Relaxed).saturating_sub(ended)
+    }
+}
+
+impl Collector for Tcp {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        // In a fixed order, for people and compression; no lock is held while writing.
+        let mut all = self.series.read().all();
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let mut counter = |name: &str, help: &str, samples: &dyn Fn(&Series) -> Vec<Sample>| {
+            counters(&mut encoder, &all, (name, help), samples)
+        };
+        counter("tcp_connections_opened", "TCP connections accepted", &|series| {
+            vec![(NO_FLAGS, series.opened.load(Relaxed))]
+        })?;
+        counter("tcp_connections_closed", "TCP connections ended", &|series| {
+            series.closed_by_flags().into_iter().collect()
+        })?;
+        counter("tcp_connections_failed", "TCP connections that failed", &|series| {
+            series.failed_by_flags().into_iter().collect()
+        })?;
+        // Istio names these by the destination's side, whichever side reports: what it received
+        // is the request, what it sent is the response. Kiali turns them round again.
+        counter(
+            "tcp_received_bytes",
+            "Bytes from source to destination, the request",
+            &|series| vec![(NO_FLAGS, series.request_bytes.load(Relaxed))],
+        )?;
+        counter("tcp_sent_bytes", "Bytes from destination to source, the response", &|series| {
+            vec![(NO_FLAGS, series.response_bytes.load(Relaxed))]
+        })?;
+        sockets_open(&mut encoder, &all)
+    }
+}
+
+/// Writes one counter with its samples of every series.
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    all: &[Arc<Series>],
+    (name, help): (&str, &str),
+    samples: &dyn Fn(&Series) -> Vec<Sample>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for series in all {
+        for (response_flags, value) in samples(series) {
+            let labels = Labelled { labels: &series.labels, response_flags };
+            ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn sockets_open(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Series>]) -> fmt::Result {
+    let help = "Connections now open";
+    let mut metric =
+        encoder.encode_descriptor("tcp_sockets_open", help, None, MetricType::Gauge)?;
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        let own = all.iter().filter(|series| series.labels.direction == direction);
+        let open: u64 = own.map(|series| series.open()).sum();
+        let labels = [("reporter", reporter(direction))];
+        ConstGauge::new(open).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
