@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod ebpf;
+mod isolated;
 mod kernel;
 mod layers;
 mod lines;

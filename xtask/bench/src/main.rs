@@ -1,0 +1,114 @@
+//! Measures Culvert's goals, each with its peer beside it in the same run.
+//!
+//! `cargo xtask bench` builds what is measured and starts this. Absolute times on a shared machine
+//! are noise, so a goal is a ratio within one run with both sides interleaved, or CPU seconds for a
+//! piece of work.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+mod connect;
+mod envoy;
+mod iperf;
+mod memory;
+mod player;
+mod process;
+mod report;
+mod role;
+mod rounds;
+mod stage;
+mod throughput;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use report::Finding;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures goals, prints a table.
+    Measure(Measure),
+    /// Plays a part inside a pod.
+    #[command(hide = true)]
+    Role {
+        #[command(subcommand)]
+        role: role::Role,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Measure {
+    /// Goals, such as P6; all without.
+    goals: Vec<String>,
+    /// Also write the numbers to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Fail where a number is more than a tenth worse than in this file of an earlier run.
+    #[arg(long, value_name = "OLD")]
+    compare: Option<PathBuf>,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+/// What is measured, and what it is measured against.
+#[derive(Debug, Args)]
+pub(crate) struct Programs {
+    #[arg(long)]
+    culvert: PathBuf,
+    #[arg(long)]
+    envoy: PathBuf,
+}
+
+/// What measures one goal.
+type Bench = fn(&Programs) -> Result<Vec<Finding>>;
+
+const BENCHES: &[(&str, Bench)] =
+    &[("P6", connect::measure), ("P13", throughput::measure), ("P15", memory::measure)];
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Measure(measure) => measure.run(),
+        Command::Role { role } => role.play(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Measure {
+    fn run(&self) -> Result<()> {
+        let known = |goal: &String| BENCHES.iter().any(|(name, _)| goal.eq_ignore_ascii_case(name));
+        if let Some(stranger) = self.goals.iter().find(|goal| !known(goal)) {
+            let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+            bail!("no bench measures {stranger}; there are {}", names.join(", "));
+        }
+        let wanted = |name: &str| {
+            self.goals.is_empty() || self.goals.iter().any(|goal| goal.eq_ignore_ascii_case(name))
+        };
+        let mut findings = Vec::new();
+        for (name, bench) in BENCHES.iter().filter(|(name, _)| wanted(name)) {
+            eprintln!("measuring {name}");
+            findings.extend(bench(&self.programs)?);
+        }
+        print!("{}", report::table(&findings));
+        if let Some(file) = &self.json {
+            report::save(&findings, file)?;
+        }
+        let Some(old) = &self.compare else { return Ok(()) };
+        let worse = report::regressions(&findings, &report::load(old)?);
+        if worse.is_empty() {
+            return Ok(());
+        }
+        bail!("{}", worse.join("; "))
+    }
+}

@@ -1,0 +1,125 @@
+//! The parts that this program plays inside a pod: it is started again there.
+//!
+//! A part says `ready` on its output when others may begin, and ends when its input does.
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Subcommand;
+use socket2::{Domain, Socket, Type};
+
+/// A multicast address: `connect(2)` runs every hook, asks for the route, and is refused.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)), 9);
+
+/// How much is written at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// A part to play.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Prints nanoseconds per connect(2) that is refused before a packet is made.
+    Refused {
+        #[arg(long)]
+        count: u32,
+    },
+    /// Prints nanoseconds per connection to this address: connect, one byte back, close.
+    Connections {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Answers one byte on each connection, then reads until its end.
+    Serve {
+        #[arg(long)]
+        at: SocketAddr,
+    },
+    /// Opens connections, sends this much through each, and keeps them open.
+    Hold {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        count: usize,
+        #[arg(long, default_value_t = 0)]
+        mebibytes: usize,
+    },
+}
+
+impl Role {
+    /// Plays the part.
+    pub(crate) fn play(&self) -> Result<()> {
+        match *self {
+            Self::Refused { count } => refused(count),
+            Self::Connections { to, count } => connections(to, count),
+            Self::Serve { at } => serve(at),
+            Self::Hold { to, count, mebibytes } => hold(to, count, mebibytes),
+        }
+    }
+}
+
+fn refused(count: u32) -> Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let start = Instant::now();
+    for _ in 0..count {
+        ensure!(socket.connect(&NOWHERE.into()).is_err(), "connected to a multicast address");
+    }
+    say(&per(start, count))
+}
+
+fn connections(to: SocketAddr, count: u32) -> Result<()> {
+    let start = Instant::now();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(to)?;
+        stream.read_exact(&mut [0])?;
+    }
+    say(&per(start, count))
+}
+
+fn per(start: Instant, count: u32) -> String {
+    format!("{}", start.elapsed().as_nanos() / u128::from(count))
+}
+
+fn serve(at: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(at).with_context(|| at.to_string())?;
+    say("ready")?;
+    for stream in listener.incoming() {
+        let mut stream = stream?;
+        // A client that left is none of our business.
+        let greeted = stream.write_all(b".");
+        if greeted.is_ok() {
+            thread::Builder::new()
+                .stack_size(64 * 1024)
+                .spawn(move || io::copy(&mut stream, &mut io::sink()))?;
+        }
+    }
+    Ok(())
+}
+
+fn hold(to: SocketAddr, count: usize, mebibytes: usize) -> Result<()> {
+    let chunk = vec![0x5a; CHUNK];
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(to)?;
+        stream.read_exact(&mut [0])?;
+        held.push(stream);
+    }
+    say("ready")?;
+    for stream in &mut held {
+        for _ in 0..mebibytes * (1024 * 1024 / CHUNK) {
+            stream.write_all(&chunk)?;
+        }
+    }
+    say("sent")?;
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    Ok(output.flush()?)
+}

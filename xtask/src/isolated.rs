@@ -1,0 +1,36 @@
+//! Mounts of its own for whatever makes namespaces and loads kernel programs.
+use std::{ffi::OsStr, process::Command};
+
+use anyhow::{Result, ensure};
+
+use crate::{peers, process, workspace};
+
+/// What a program leaves behind even when killed dies with these mounts: names of namespaces, run
+/// files and pins. Thousands of connections need more descriptors than a login usually has.
+const SCRIPT: &str = r#"
+set -e
+mkdir -p /run/netns /run/culvert
+mount -t tmpfs netns /run/netns
+mount -t tmpfs culvert /run/culvert
+mount -t bpf bpf /sys/fs/bpf
+ulimit -n "$(ulimit -H -n)"
+exec "$@"
+"#;
+
+/// A program that starts in mounts of its own, at the root of the repository, with the peers.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, "sh"])
+        .arg(program)
+        .current_dir(workspace::root())
+        .env("PATH", peers::path()?);
+    Ok(command)
+}
+
+/// Refuses to go on without root; `instead` says what goes without.
+pub(crate) fn needs_root(instead: &str) -> Result<()> {
+    let is_root = process::stdout(Command::new("id").arg("-u"))?.trim() == "0";
+    ensure!(is_root, "loading kernel programs and making network namespaces needs root; {instead}");
+    Ok(())
+}
