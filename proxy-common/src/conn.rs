@@ -42,18 +42,34 @@ pub const DELIVERS: u32 = 1 << 6;
 /// With [`DELIVERS`]: a tuple in `TIME_WAIT` may be taken.
 pub const TIME_WAIT_OK: u32 = 1 << 7;
 
+/// Set by sockops on the connecting socket: the entries it made and has to remove when the socket
+/// closes. Whoever writes the storage of a connected socket loses them.
+pub const HOLDS: u32 = HOLDS_PENDING | HOLDS_BYPASS | HOLDS_EGRESS;
+/// An entry of `PENDING`, unless the proxy has accepted meanwhile.
+pub const HOLDS_PENDING: u32 = 1 << 8;
+/// An entry of `BYPASS`.
+pub const HOLDS_BYPASS: u32 = 1 << 9;
+/// An entry of `EGRESS_OK`.
+pub const HOLDS_EGRESS: u32 = 1 << 10;
+
 /// Key of `PENDING`: a captured connection between its SYN and the proxy's accept.
+///
+/// Without the listener's port, a connection of the pod to itself from the same source port would
+/// be taken for the captured one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PendingKey {
     /// Zero where sockops cannot tell (before 5.15); pod addresses are unique on a node.
     pub netns: u64,
     pub source: Addr,
-    pub source_port_be: u32,
+    pub source_port_be: u16,
+    /// The proxy's port that the connection was pointed at.
+    pub listener_port_be: u16,
     pub reserved: u32,
 }
 
-/// Key of `BYPASS` (inbound leaves it alone) and `EGRESS_OK` (the guard lets it out).
+/// Key of `BYPASS` (inbound leaves it alone) and `EGRESS_OK` (the guard lets it out); the value is
+/// the id of the pod whose share the entry counts in.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tuple {
@@ -66,6 +82,6 @@ pub struct Tuple {
 
 const _: () = {
     assert!(size_of::<OrigDst>() == 16 + 2 + 2 + 4 + 4 + 4 + 8 + 8);
-    assert!(size_of::<PendingKey>() == 8 + 16 + 4 + 4);
+    assert!(size_of::<PendingKey>() == 8 + 16 + 2 + 2 + 4);
     assert!(size_of::<Tuple>() == 16 + 16 + 2 + 2 + 4);
 };

@@ -1,0 +1,300 @@
+//! `connect(2)`: which connections go to the proxy.
+//!
+//! The destination is put into the socket's storage and replaced by the proxy's listener on the
+//! pod's own address: `getsockname(2)` stays right, and nothing depends on routing.
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_sock_addr,
+    btf_maps::lpm_trie::Key,
+    helpers::generated::{
+        bpf_get_current_cgroup_id, bpf_get_netns_cookie, bpf_ktime_get_ns, bpf_sk_release,
+        bpf_skc_lookup_tcp,
+    },
+    programs::SockAddrContext,
+};
+use culvert_common::{
+    addr::{Addr, is_link_local6, is_loopback, is_mapped, is_unspecified, mapped},
+    conn::{CAPTURED, DELIVERS, EXCLUDED, LEAVES, OWN, OrigDst, PROBE, TIME_WAIT_OK},
+    node::STRICT,
+    pod::{ExcludeKey, FAIL_OPEN, HAS_EXCLUDES, PodCfg},
+};
+
+use crate::{
+    addr::{AF_INET, AF_INET6, Attempt, bound, put_v4, put_v6, read},
+    count::{Counter, Stats, count},
+    maps::{ASK, EXCLUDE, NODE, POD_IPS, PODS, Storage, orig},
+    share::is_full,
+};
+
+/// The system call goes on.
+const PROCEED: i32 = 1;
+/// It fails with `EPERM`.
+const REFUSE: i32 = 0;
+
+/// A connect of the proxy to 127.255.255.254:1 asks for the cookie of the namespace it is in
+/// (before 5.14 no system call tells). The answer is `EPERM`, and the cookie in `ASK`.
+const QUESTION: Addr = mapped(u32::from_ne_bytes([127, 255, 255, 254]));
+const QUESTION_PORT_BE: u16 = 1_u16.to_be();
+
+/// The program's own namespace.
+const HERE: u64 = u64::MAX;
+const TCP_TIME_WAIT: u32 = 6;
+const TCP_LISTEN: u32 = 10;
+
+/// What is to become of a connect.
+enum Fate {
+    Proceed,
+    Refuse,
+    /// To the proxy's listener.
+    Redirect(Addr, u16),
+}
+
+/// `connect(2)` of an `AF_INET` socket.
+#[inline(always)]
+pub fn v4(context: &SockAddrContext) -> i32 {
+    match fate(context, &Attempt::v4(context.sock_addr), AF_INET) {
+        Fate::Proceed => PROCEED,
+        Fate::Refuse => REFUSE,
+        Fate::Redirect(to, port_be) => {
+            put_v4(context.sock_addr, &to, port_be);
+            PROCEED
+        }
+    }
+}
+
+/// `connect(2)` of an `AF_INET6` socket; a v4-mapped destination stays one.
+#[inline(always)]
+pub fn v6(context: &SockAddrContext) -> i32 {
+    match fate(context, &Attempt::v6(context.sock_addr), AF_INET6) {
+        Fate::Proceed => PROCEED,
+        Fate::Refuse => REFUSE,
+        Fate::Redirect(to, port_be) => {
+            put_v6(context.sock_addr, &to, port_be);
+            PROCEED
+        }
+    }
+}
+
+#[inline(always)]
+fn fate(context: &SockAddrContext, attempt: &Attempt, family: u32) -> Fate {
+    if !attempt.is_tcp() {
+        return Fate::Proceed;
+    }
+    // SAFETY: the helper takes the context of the running program.
+    let netns = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
+    let known = orig(attempt.sk, Storage::Existing);
+    if let Some(known) = &known
+        && known.flags & OWN != 0
+    {
+        return own(context, attempt, known, netns);
+    }
+    // SAFETY: a reference into the map, not used after a change of the map by this program.
+    let Some(pod) = (unsafe { PODS.get(netns) }) else {
+        outside_pods(attempt, known, netns);
+        return Fate::Proceed;
+    };
+    if stays(pod, &attempt.destination) {
+        forget(known);
+        return Fate::Proceed;
+    }
+    if pod.flags & HAS_EXCLUDES != 0 && excluded(pod.pod_id, attempt) {
+        count(pod.pod_id, Counter::Excluded);
+        return leave(pod, attempt, known);
+    }
+    let Some(listener) = address_of(pod, is_mapped(&attempt.destination)) else {
+        forget(known);
+        count(pod.pod_id, Counter::RefusedFamily);
+        return Fate::Refuse;
+    };
+    if pod.flags & FAIL_OPEN != 0 && !listens(context, &listener, pod.out_port_be) {
+        count(pod.pod_id, Counter::FailedOpen);
+        return leave(pod, attempt, known);
+    }
+    capture(pod, attempt, (netns, family), listener)
+}
+
+/// The proxy's own socket: user space has said which in its storage.
+#[inline(always)]
+fn own(context: &SockAddrContext, attempt: &Attempt, known: &OrigDst, netns: u64) -> Fate {
+    if attempt.destination == QUESTION && attempt.port_be == QUESTION_PORT_BE {
+        // Cannot fail: the array has this entry.
+        let _cannot_fail = ASK.set(0, netns, 0);
+        return Fate::Refuse;
+    }
+    // Without an entry it would come back to the proxy, or be dropped by the guard.
+    let needs_entry = known.flags & DELIVERS != 0 || (known.flags & LEAVES != 0 && is_strict());
+    if needs_entry {
+        let Some(stats) = Stats::of(known.pod_id) else { return Fate::Refuse };
+        if is_full(stats, Counter::Tuples) {
+            stats.add(Counter::OverLimit, 1);
+            return Fate::Refuse;
+        }
+    }
+    let reuse = known.flags & TIME_WAIT_OK != 0;
+    if known.flags & DELIVERS != 0 && is_taken(context, attempt, reuse) {
+        return Fate::Refuse;
+    }
+    Fate::Proceed
+}
+
+/// Not from an enrolled pod: a process of the host that connects to a local pod is a probe.
+#[inline(always)]
+fn outside_pods(attempt: &Attempt, known: Option<&'static mut OrigDst>, netns: u64) {
+    if let Some(pod_id) = probed(attempt, netns) {
+        if let Some(storage) = orig(attempt.sk, Storage::Created) {
+            *storage = OrigDst { flags: PROBE, pod_id, ..OrigDst::default() };
+        }
+        return;
+    }
+    forget(known);
+}
+
+/// The pod that a probe goes to.
+#[inline(always)]
+fn probed(attempt: &Attempt, netns: u64) -> Option<u32> {
+    let node = NODE.get(0)?;
+    if node.host_netns != netns {
+        return None;
+    }
+    // SAFETY: the helper takes nothing.
+    if node.prober_cgroup != 0 && node.prober_cgroup != unsafe { bpf_get_current_cgroup_id() } {
+        return None;
+    }
+    // SAFETY: as for `PODS`.
+    unsafe { POD_IPS.get(attempt.destination) }.copied()
+}
+
+/// What never leaves the pod, or cannot be carried.
+#[inline(always)]
+fn stays(pod: &PodCfg, to: &Addr) -> bool {
+    let own = if is_mapped(to) { to[3] == pod.ip4_be } else { *to == pod.ip6 };
+    own || is_loopback(to) || is_unspecified(to) || is_link_local6(to)
+}
+
+/// The pod's address of the family; zeros mean that it has none.
+#[inline(always)]
+fn address_of(pod: &PodCfg, v4: bool) -> Option<Addr> {
+    if v4 {
+        return (pod.ip4_be != 0).then(|| mapped(pod.ip4_be));
+    }
+    (pod.ip6 != [0; 4]).then_some(pod.ip6)
+}
+
+/// A socket may be used again (`AF_UNSPEC`): what it was is over.
+#[inline(always)]
+fn forget(known: Option<&'static mut OrigDst>) {
+    if let Some(known) = known {
+        known.flags = 0;
+    }
+}
+
+/// Goes where it meant to; when strict, `sockops` has to tell the guard.
+#[inline(always)]
+fn leave(pod: &PodCfg, attempt: &Attempt, known: Option<&'static mut OrigDst>) -> Fate {
+    if !is_strict() {
+        forget(known);
+        return Fate::Proceed;
+    }
+    let Some(storage) = orig(attempt.sk, Storage::Created) else {
+        count(pod.pod_id, Counter::RefusedMemory);
+        return Fate::Refuse;
+    };
+    *storage = OrigDst { flags: EXCLUDED, pod_id: pod.pod_id, ..OrigDst::default() };
+    Fate::Proceed
+}
+
+#[inline(always)]
+fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u32), listener: Addr) -> Fate {
+    let Some(storage) = orig(attempt.sk, Storage::Created) else {
+        count(pod.pod_id, Counter::RefusedMemory);
+        return Fate::Refuse;
+    };
+    *storage = OrigDst {
+        addr: attempt.destination,
+        port_be: attempt.port_be,
+        family: if family == AF_INET { 2 } else { 10 },
+        flags: CAPTURED,
+        pod_id: pod.pod_id,
+        pod_flags: pod.flags,
+        netns,
+        // SAFETY: the helper takes nothing.
+        start_ns: unsafe { bpf_ktime_get_ns() },
+    };
+    count(pod.pod_id, Counter::Captured);
+    Fate::Redirect(listener, pod.out_port_be)
+}
+
+#[inline(always)]
+fn is_strict() -> bool {
+    NODE.get(0).is_some_and(|node| node.flags & STRICT != 0)
+}
+
+#[inline(always)]
+fn excluded(pod_id: u32, attempt: &Attempt) -> bool {
+    /// A key that is to match as a whole: pod and address.
+    const WHOLE: u32 = 32 + 128;
+    let key = Key::new(WHOLE, ExcludeKey { pod_id, addr: attempt.destination });
+    let Some(exclude) = EXCLUDE.get(&key) else { return false };
+    let mut none = true;
+    for port_be in exclude.ports_be {
+        if port_be == attempt.port_be && port_be != 0 {
+            return true;
+        }
+        none &= port_be == 0;
+    }
+    none
+}
+
+/// Whether the proxy's listener is there.
+#[inline(always)]
+fn listens(context: &SockAddrContext, addr: &Addr, port_be: u16) -> bool {
+    state(context, (addr, 0), (addr, port_be)) == Some(TCP_LISTEN)
+}
+
+/// Whether the application's end of a delivery exists: a live connection of the same client, which
+/// would swallow the SYN.
+#[inline(always)]
+fn is_taken(context: &SockAddrContext, attempt: &Attempt, reuse_time_wait: bool) -> bool {
+    let (source, source_port_be) = bound(attempt.sk, is_mapped(&attempt.destination));
+    if source_port_be == 0 {
+        // Deliveries are bound; what is not cannot be checked.
+        return true;
+    }
+    match state(context, (&source, source_port_be), (&attempt.destination, attempt.port_be)) {
+        None | Some(TCP_LISTEN) => false,
+        Some(TCP_TIME_WAIT) => !reuse_time_wait,
+        Some(_) => true,
+    }
+}
+
+/// The state of the socket in this namespace that a segment between these ends would reach.
+#[inline(always)]
+fn state(context: &SockAddrContext, from: (&Addr, u16), to: (&Addr, u16)) -> Option<u32> {
+    let ([a, b], [c, d]) = (from.1.to_ne_bytes(), to.1.to_ne_bytes());
+    let ports = u32::from_ne_bytes([a, b, c, d]);
+    let (s, t) = (from.0, to.0);
+    // The kernel's `bpf_sock_tuple`: source, destination, source port, destination port.
+    if is_mapped(t) {
+        look_up(context.sock_addr, [s[3], t[3], ports])
+    } else {
+        look_up(context.sock_addr, [s[0], s[1], s[2], s[3], t[0], t[1], t[2], t[3], ports])
+    }
+}
+
+#[inline(always)]
+fn look_up<const WORDS: usize>(
+    context: *mut bpf_sock_addr,
+    mut tuple: [u32; WORDS],
+) -> Option<u32> {
+    let size = const { WORDS as u32 * 4 };
+    // SAFETY: the helper takes the context, and a tuple of one of the two sizes it knows.
+    let found =
+        unsafe { bpf_skc_lookup_tcp(context.cast(), tuple.as_mut_ptr().cast(), size, HERE, 0) };
+    if found.is_null() {
+        return None;
+    }
+    let state = read!(found, state);
+    // SAFETY: the socket found above, not used after this.
+    unsafe { bpf_sk_release(found.cast()) };
+    Some(state)
+}
