@@ -147,3 +147,99 @@ impl Metrics {
 fn label_pair(a: &str, a_value: &str, b: &str, b_value: &str) -> Vec<(String, String)> {
     vec![(a.to_owned(), a_value.to_owned()), (b.to_owned(), b_value.to_owned())]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use culvert_common::pod::PodStats;
+    use culvert_model::{facts::Direction, name::ObjectName};
+
+    /// Everything that does not depend on this process and moment, in a fixed order.
+    fn exposition(metrics: &Metrics) -> String {
+        let text = metrics.encode(Format::Prometheus);
+        let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("process_")).collect();
+        // Families write their series in no order; descriptions stay where they are.
+        lines.chunk_by_mut(|a, b| a.starts_with('#') == b.starts_with('#')).for_each(|samples| {
+            if !samples[0].starts_with('#') {
+                samples.sort_unstable();
+            }
+        });
+        lines.join("\n")
+    }
+
+    fn some_traffic() -> Metrics {
+        let metrics = Metrics::new("0.1.0");
+        for (direction, reason) in
+            [(Direction::Outbound, CloseReason::Done), (Direction::Inbound, CloseReason::PodLimit)]
+        {
+            let series = metrics.opened(&sample::facts(direction), Path::Plain, Instant::now());
+            series.add_request(84);
+            series.add_response(1617);
+            metrics.closed(&series, Path::Plain, reason);
+        }
+        let kernel = PodStats { captured: 1, pending: 2, ..PodStats::default() };
+        let name = ObjectName::new("shop", "cart-1");
+        metrics.set_pods(vec![PodSample { name, state: PodState::Captured, kernel }]);
+        metrics.pod_started();
+        metrics
+    }
+
+    #[test]
+    fn every_metric_there_is() {
+        insta::assert_snapshot!(exposition(&some_traffic()));
+    }
+
+    #[test]
+    fn open_metrics_ends_with_its_mark_and_names_counters_without_total() {
+        let text = some_traffic().encode(Format::OpenMetrics);
+        assert!(text.ends_with("# EOF\n"));
+        assert!(text.contains("# TYPE istio_tcp_sent_bytes counter\n"));
+        assert!(text.contains("\nistio_tcp_sent_bytes_total{"));
+        assert!(text.contains("# TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds"));
+        assert!(text.contains("\nprocess_cpu_seconds_total "));
+    }
+
+    #[test]
+    fn every_sample_is_described_once_before_it() {
+        let text = some_traffic().encode(Format::Prometheus);
+        let mut described = std::collections::HashSet::new();
+        for line in text.lines() {
+            if let Some(typed) = line.strip_prefix("# TYPE ") {
+                assert!(described.insert(typed.split(' ').next().unwrap()), "twice: {line}");
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert!(described.contains(name), "not described: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_pods_of_a_deployment_share_a_series_until_both_have_left() {
+        let metrics = Metrics::new("0.1.0");
+        let facts = sample::facts(Direction::Outbound);
+        let mut sibling = sample::workload("cart", "10.0.0.9");
+        sibling.uid = WorkloadUid::new("another");
+        let first = facts.own_workload().unwrap().uid.clone();
+        let second = sibling.uid.clone();
+        let now = Instant::now();
+        drop(metrics.opened(&facts, Path::Plain, now));
+        let facts = ConnFacts { source_workload: Some(Arc::new(sibling)), ..facts };
+        drop(metrics.opened(&facts, Path::Plain, now));
+        let opened = |count| format!("policy=\"none\"}} {count}\n");
+
+        metrics.forget(&first, now);
+        metrics.expire(now + KEEP);
+        assert!(metrics.encode(Format::Prometheus).contains(&opened(2)));
+        metrics.forget(&second, now + KEEP);
+        metrics.expire(now + 2 * KEEP);
+        assert!(!metrics.encode(Format::Prometheus).contains("policy="));
+    }
+
+    #[test]
+    fn reasons_are_in_the_order_their_counters_are() {
+        for (i, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, i, "{reason:?}");
+        }
+    }
+}

@@ -171,8 +171,8 @@ pub(super) mod tests {
 
     #[test]
     fn says_all_that_is_known() {
-        assert_snapshot!(written(json, &line()), @"");
-        assert_snapshot!(written(text, &line()), @"");
+        assert_snapshot!(written(json, &line()), @r#"{"level":"info","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:40000","src.workload":"cart-1","src.namespace":"shop","dst.addr":"10.0.1.2:80","dst.workload":"stock-1","dst.namespace":"shop","direction":"outbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":4,"close":"done","path":"plain"}"#);
+        assert_snapshot!(written(text, &line()).replace('\t', " | "), @r#"2025-12-31T23:59:59.042Z | info | access | connection complete | src.addr=10.0.0.1:40000 src.workload="cart-1" src.namespace="shop" dst.addr=10.0.1.2:80 dst.workload="stock-1" dst.namespace="shop" direction="outbound" bytes_sent=84 bytes_recv=1617 duration_ms=4 close="done" path="plain""#);
     }
 
     #[test]
@@ -184,8 +184,8 @@ pub(super) mod tests {
         line.facts.destination_workload = None;
         line.close = CloseReason::UpstreamRefused;
         line.error = Some("cannot reach [fd00::2]:443: Connection refused (os error 111)".into());
-        assert_snapshot!(written(json, &line), @"");
-        assert_snapshot!(written(text, &line), @"");
+        assert_snapshot!(written(json, &line), @r#"{"level":"error","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:40000","dst.addr":"[fd00::2]:443","direction":"inbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":4,"close":"upstream_refused","path":"plain","error":"cannot reach [fd00::2]:443: Connection refused (os error 111)"}"#);
+        assert_snapshot!(written(text, &line).replace('\t', " | "), @r#"2025-12-31T23:59:59.042Z | error | access | connection complete | src.addr=10.0.0.1:40000 dst.addr=[fd00::2]:443 direction="inbound" bytes_sent=84 bytes_recv=1617 duration_ms=4 close="upstream_refused" path="plain" error="cannot reach [fd00::2]:443: Connection refused (os error 111)""#);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use std::{
     collections::VecDeque,
     io::Write,
+    mem,
     time::{Duration, Instant},
 };
 use tracing::warn;
@@ -32,6 +33,15 @@ struct State {
     lines: VecDeque<AccessLine>,
     closing: bool,
     ended: bool,
+}
+
+/// A batch on its way into the sink.
+struct Writer<W> {
+    sink: W,
+    text: Vec<u8>,
+    lines: u64,
+    /// The last batch could not be written.
+    broken: bool,
 }
 
 impl Queue {
@@ -69,20 +79,19 @@ impl Queue {
     }
 
     /// Writes lines until there is nothing left after [`close`](Self::close).
-    pub(super) fn run(&self, format: fn(&mut Vec<u8>, &AccessLine), mut sink: impl Write) {
-        let (mut taken, mut text) = (Vec::with_capacity(TAKEN), Vec::with_capacity(BATCH));
-        let mut broken = false;
+    pub(super) fn run(&self, format: fn(&mut Vec<u8>, &AccessLine), sink: impl Write) {
+        let mut taken = Vec::with_capacity(TAKEN);
+        let text = Vec::with_capacity(BATCH);
+        let mut writer = Writer { sink, text, lines: 0, broken: false };
         while self.take(&mut taken) {
-            let mut in_text = 0;
             for line in taken.drain(..) {
-                format(&mut text, &line);
-                in_text += 1;
-                if BATCH <= text.len() {
-                    broken = self.write(&mut sink, &mut text, in_text, broken);
-                    in_text = 0;
+                format(&mut writer.text, &line);
+                writer.lines += 1;
+                if BATCH <= writer.text.len() {
+                    self.dropped.inc_by(writer.write());
                 }
             }
-            broken = self.write(&mut sink, &mut text, in_text, broken);
+            self.dropped.inc_by(writer.write());
         }
         self.state.lock().ended = true;
         self.ended.notify_all();
@@ -100,18 +109,28 @@ impl Queue {
         }
         !taken.is_empty()
     }
+}
 
-    /// Writes `text`, which is `lines` lines; true when that was not possible.
-    fn write(&self, sink: &mut impl Write, text: &mut Vec<u8>, lines: u64, broken: bool) -> bool {
+impl<W: Write> Writer<W> {
+    /// Empties the batch into the sink; how many lines were lost.
+    fn write(&mut self) -> u64 {
+        let Self { sink, text, lines, broken } = self;
         let written = sink.write_all(text).and_then(|()| sink.flush());
         text.clear();
-        let Err(error) = written else { return false };
-        self.dropped.inc_by(lines);
-        // Said when it begins, not for each line of a full disk.
-        if !broken {
-            warn!(%error, "cannot write the access log");
+        let lines = mem::take(lines);
+        match written {
+            Ok(()) => {
+                *broken = false;
+                0
+            }
+            Err(error) => {
+                // Said when it begins, not for each batch on a full disk.
+                if !mem::replace(broken, true) {
+                    warn!(%error, "cannot write the access log");
+                }
+                lines
+            }
         }
-        true
     }
 }
 

@@ -23,7 +23,7 @@ pub struct PodSample {
 }
 
 /// How far a pod's enrolment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PodState {
     /// Its connections go through the proxy.
     Captured,
@@ -41,46 +41,73 @@ pub(super) struct Pods {
     pub(super) stopped: Counter,
 }
 
-/// A kernel counter: its name, what it counts, where it stands.
-type Field = (&'static str, &'static str, fn(&PodStats) -> u64);
+/// One number the kernel keeps for each pod.
+#[derive(Clone, Copy)]
+struct Field {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&PodStats) -> u64,
+}
 
-/// Counters, by the names of [`PodStats`]; [`counts_every_field`](tests::counts_every_field).
+/// Counters, by the names of [`PodStats`].
 const COUNTERS: [Field; 11] = [
-    ("captured", "Outbound connections pointed at the proxy", |s| s.captured),
-    ("excluded", "Outbound connections left alone: their destination is excluded", |s| s.excluded),
-    (
-        "refused_family",
-        "Outbound connections refused: the pod has no captured address of the family",
-        |s| s.refused_family,
-    ),
-    ("refused_memory", "Outbound connections refused: no memory in the kernel", |s| {
-        s.refused_memory
-    }),
-    (
-        "failed_open",
-        "Outbound connections that went direct: no proxy, and the pod fails open",
-        |s| s.failed_open,
-    ),
-    (
-        "over_limit",
-        "Connections not handed over: the pod's share of the kernel's tables was full",
-        |s| s.over_limit,
-    ),
-    ("inbound", "Inbound connections steered to the proxy", |s| s.inbound),
-    ("bypassed", "Inbound connections left alone: the proxy's own and the host's probes", |s| {
-        s.bypassed
-    }),
-    ("inbound_refused", "Inbound connections refused: no proxy", |s| s.inbound_refused),
-    ("guard_passed", "SYNs the guard let out", |s| s.guard_passed),
-    ("guard_dropped", "SYNs the guard dropped", |s| s.guard_dropped),
+    Field {
+        name: "captured",
+        help: "Outbound connections pointed at the proxy.",
+        of: |s| s.captured,
+    },
+    Field {
+        name: "excluded",
+        help: "Outbound connections left alone: their destination is excluded.",
+        of: |s| s.excluded,
+    },
+    Field {
+        name: "refused_family",
+        help: "Outbound connections refused: the pod has no captured address of the family.",
+        of: |s| s.refused_family,
+    },
+    Field {
+        name: "refused_memory",
+        help: "Outbound connections refused: no memory in the kernel.",
+        of: |s| s.refused_memory,
+    },
+    Field {
+        name: "failed_open",
+        help: "Outbound connections that went direct: no proxy, and the pod fails open.",
+        of: |s| s.failed_open,
+    },
+    Field {
+        name: "over_limit",
+        help: "Connections not handed over: the pod's share of the kernel's tables was full.",
+        of: |s| s.over_limit,
+    },
+    Field { name: "inbound", help: "Inbound connections steered to the proxy.", of: |s| s.inbound },
+    Field {
+        name: "bypassed",
+        help: "Inbound connections left alone: the proxy's own and the host's probes.",
+        of: |s| s.bypassed,
+    },
+    Field {
+        name: "inbound_refused",
+        help: "Inbound connections refused: no proxy.",
+        of: |s| s.inbound_refused,
+    },
+    Field { name: "guard_passed", help: "SYNs the guard let out.", of: |s| s.guard_passed },
+    Field { name: "guard_dropped", help: "SYNs the guard dropped.", of: |s| s.guard_dropped },
 ];
 
 /// What is held now.
 const GAUGES: [Field; 2] = [
-    ("pending_entries", "Connections between the kernel's capture and the proxy's accept", |s| {
-        s.pending
-    }),
-    ("tuple_entries", "Tuples of the pod that pass uncaptured or unguarded", |s| s.tuples),
+    Field {
+        name: "pending_entries",
+        help: "Connections between the kernel's capture and the proxy's accept.",
+        of: |s| s.pending,
+    },
+    Field {
+        name: "tuple_entries",
+        help: "Tuples of the pod that pass uncaptured or unguarded.",
+        of: |s| s.tuples,
+    },
 ];
 
 impl PodState {
@@ -108,7 +135,7 @@ impl Pods {
     }
 
     pub(super) fn set(&self, mut samples: Vec<PodSample>) {
-        samples.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        samples.sort_unstable_by(|a, b| (&a.name, a.state).cmp(&(&b.name, b.state)));
         *self.samples.lock() = samples.into();
     }
 }
@@ -119,24 +146,27 @@ impl Collector for Pods {
         let in_state = |state| samples.iter().filter(|pod| pod.state == state).count();
         // Names as ztunnel registers them; its documentation has others.
         let gauges = [
-            ("workload_manager_active_proxy_count", "Pods captured", PodState::Captured),
-            ("workload_manager_pending_proxy_count", "Pods not captured yet", PodState::Pending),
+            ("workload_manager_active_proxy_count", "Pods captured.", PodState::Captured),
+            ("workload_manager_pending_proxy_count", "Pods not captured yet.", PodState::Pending),
         ];
         for (name, help, state) in gauges {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(in_state(state)).encode(metric)?;
         }
         let mut metric =
-            encoder.encode_descriptor("culvert_pods", "Pods by state", None, MetricType::Gauge)?;
+            encoder.encode_descriptor("culvert_pods", "Pods by state.", None, MetricType::Gauge)?;
         for state in PodState::ALL {
             let labels = [("state", state.as_str())];
             ConstGauge::new(in_state(state)).encode(metric.encode_family(&labels)?)?;
         }
+        // A pod made again while its namesake leaves: one series, that of the one that stays.
+        let named: Vec<_> =
+            samples.chunk_by(|a, b| a.name == b.name).map(|same| &same[0]).collect();
         let counters = COUNTERS.iter().map(|field| (MetricType::Counter, field));
         let gauges = GAUGES.iter().map(|field| (MetricType::Gauge, field));
         counters
             .chain(gauges)
-            .try_for_each(|(kind, field)| kernel(&mut encoder, kind, *field, &samples))
+            .try_for_each(|(kind, field)| kernel(&mut encoder, kind, *field, &named))
     }
 }
 
@@ -144,8 +174,8 @@ impl Collector for Pods {
 fn kernel(
     encoder: &mut DescriptorEncoder<'_>,
     kind: MetricType,
-    (name, help, of): Field,
-    samples: &[PodSample],
+    Field { name, help, of }: Field,
+    samples: &[&PodSample],
 ) -> fmt::Result {
     let is_counter = matches!(kind, MetricType::Counter);
     let name = format!("culvert_kernel_{name}");
@@ -166,6 +196,7 @@ fn kernel(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prometheus_client::encoding::text::encode;
 
     #[test]
     fn counts_every_field() {
@@ -185,7 +216,27 @@ mod tests {
             pending: 12,
             tuples: 13,
         };
-        let shown: Vec<_> = COUNTERS.iter().chain(&GAUGES).map(|(.., of)| of(&stats)).collect();
+        let shown: Vec<_> =
+            COUNTERS.iter().chain(&GAUGES).map(|field| (field.of)(&stats)).collect();
         assert_eq!(shown, (1..=13).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_pod_made_again_has_one_series() {
+        let (mut registry, name) = (Registry::default(), ObjectName::new("shop", "cart-0"));
+        let pods = Pods::register(&mut registry);
+        let sample = |state, captured| PodSample {
+            name: name.clone(),
+            state,
+            kernel: PodStats { captured, ..PodStats::default() },
+        };
+        pods.set(vec![sample(PodState::Leaving, 900), sample(PodState::Captured, 3)]);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let captured: Vec<_> =
+            text.lines().filter(|line| line.starts_with("culvert_kernel_captured_total")).collect();
+        let labels = r#"pod_namespace="shop",pod_name="cart-0""#;
+        assert_eq!(captured, [format!("culvert_kernel_captured_total{{{labels}}} 3")]);
+        assert!(text.contains("culvert_pods{state=\"leaving\"} 1"));
     }
 }

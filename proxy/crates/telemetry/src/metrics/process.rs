@@ -32,18 +32,18 @@ impl Collector for Process {
         };
         let read = |file: &str| fs::read_to_string(file).ok();
         let stat = read("/proc/self/stat").and_then(|text| Stat::parse(&text));
-        gauge("process_open_fds", "File descriptors open", None, open_fds())?;
+        gauge("process_open_fds", "File descriptors open.", None, open_fds())?;
         let limits = read("/proc/self/limits");
         let max_fds = limits.as_deref().and_then(max_fds);
-        gauge("process_max_fds", "File descriptors there may be", None, max_fds)?;
+        gauge("process_max_fds", "File descriptors there may be.", None, max_fds)?;
         let status = read("/proc/self/status");
         let resident = status.as_deref().and_then(resident_bytes);
-        gauge("process_resident_memory", "Memory resident", Some(&Unit::Bytes), resident)?;
+        gauge("process_resident_memory", "Memory resident.", Some(&Unit::Bytes), resident)?;
         let booted = read("/proc/stat").as_deref().and_then(boot_seconds);
         let started = stat.as_ref().zip(booted).map(|(stat, booted)| stat.started_seconds(booted));
-        gauge("process_start_time", "When it started, since 1970", Some(&Unit::Seconds), started)?;
+        gauge("process_start_time", "When it started, since 1970.", Some(&Unit::Seconds), started)?;
         let Some(stat) = stat else { return Ok(()) };
-        let help = "Processor time, user and system";
+        let help = "Processor time, user and system.";
         let kind = MetricType::Counter;
         let metric = encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), kind)?;
         ConstCounter::new(f64::from(stat.ticks) / TICKS_PER_SECOND).encode(metric)

@@ -48,9 +48,6 @@ pub(crate) struct Series {
     closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
-/// One sample: its flags and its value.
-type Sample = (&'static str, u64);
-
 impl Tcp {
     pub(super) fn new(keep: Duration) -> Self {
         Self { series: RwLock::new(Expiry::new(keep)) }
@@ -148,26 +145,27 @@ impl Collector for Tcp {
         // In a fixed order, for people and compression; no lock is held while writing.
         let mut all = self.series.read().all();
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        let mut counter = |name: &str, help: &str, samples: &dyn Fn(&Series) -> Vec<Sample>| {
-            counters(&mut encoder, &all, (name, help), samples)
-        };
-        counter("tcp_connections_opened", "TCP connections accepted", &|series| {
+        let mut counter =
+            |name: &str, help: &str, samples: &dyn Fn(&Series) -> Vec<(&'static str, u64)>| {
+                counters(&mut encoder, &all, (name, help), samples)
+            };
+        counter("tcp_connections_opened", "TCP connections accepted.", &|series| {
             vec![(NO_FLAGS, series.opened.load(Relaxed))]
         })?;
-        counter("tcp_connections_closed", "TCP connections ended", &|series| {
+        counter("tcp_connections_closed", "TCP connections ended.", &|series| {
             series.closed_by_flags().into_iter().collect()
         })?;
-        counter("tcp_connections_failed", "TCP connections that failed", &|series| {
+        counter("tcp_connections_failed", "TCP connections that failed.", &|series| {
             series.failed_by_flags().into_iter().collect()
         })?;
         // Istio names these by the destination's side, whichever side reports: what it received
         // is the request, what it sent is the response. Kiali turns them round again.
         counter(
             "tcp_received_bytes",
-            "Bytes from source to destination, the request",
+            "Bytes from source to destination, the request.",
             &|series| vec![(NO_FLAGS, series.request_bytes.load(Relaxed))],
         )?;
-        counter("tcp_sent_bytes", "Bytes from destination to source, the response", &|series| {
+        counter("tcp_sent_bytes", "Bytes from destination to source, the response.", &|series| {
             vec![(NO_FLAGS, series.response_bytes.load(Relaxed))]
         })?;
         sockets_open(&mut encoder, &all)
@@ -179,7 +177,7 @@ fn counters(
     encoder: &mut DescriptorEncoder<'_>,
     all: &[Arc<Series>],
     (name, help): (&str, &str),
-    samples: &dyn Fn(&Series) -> Vec<Sample>,
+    samples: &dyn Fn(&Series) -> Vec<(&'static str, u64)>,
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for series in all {
@@ -192,7 +190,7 @@ fn counters(
 }
 
 fn sockets_open(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Series>]) -> fmt::Result {
-    let help = "Connections now open";
+    let help = "Connections now open.";
     let mut metric =
         encoder.encode_descriptor("tcp_sockets_open", help, None, MetricType::Gauge)?;
     for direction in [Direction::Outbound, Direction::Inbound] {
