@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{layers, lines, process, sources, workspace};
+use crate::{layers, lines, links, process, sources, workspace};
 
 /// Which checks to run beside the usual ones.
 #[derive(Debug, Args)]
@@ -29,6 +29,7 @@ const READING: &[Step] = &[
     ("layers", layers::run),
     ("members take the lints", sources::members_take_lints),
     ("file lengths", lines::run),
+    ("links of documents", links::run),
     ("bare marks", sources::bare_marks),
     ("machine paths", sources::machine_paths),
 ];

@@ -25,7 +25,7 @@ use crate::{process, workspace};
 
 /// One object for the node, one per pod, one per pod's link.
 const OBJECTS: [&str; 3] = ["node", "pod", "guard"];
-/// Little endian; serves x86_64 and arm64.
+/// Little endian; serves `x86_64` and arm64.
 const TARGET: &str = "bpfel-unknown-none";
 const PREBUILT: &str = "ebpf/prebuilt";
 const REMEDY: &str = "run cargo xtask ebpf";
@@ -55,19 +55,6 @@ pub(crate) fn run(check: bool) -> Result<()> {
     }
     ensure!(stale.is_empty(), "{} not built from these sources: {REMEDY}", stale.join(", "));
     if check { inputs::compare() } else { inputs::record() }
-}
-
-/// The arguments after `cargo` that put another cargo command (clippy) in the kernel programs' world.
-pub(crate) fn cargo(command: &str) -> Result<Command> {
-    Toolchain::find()?;
-    let mut cargo = workspace::cargo();
-    cargo
-        .args([command, "--locked", "-p", "culvert-ebpf", "--target", TARGET])
-        .args(["-Zbuild-std=core", "--target-dir"])
-        .arg(workspace::target().join("ebpf"))
-        // Opens -Z on the stable compiler, for this child only.
-        .env("RUSTC_BOOTSTRAP", "1");
-    Ok(cargo)
 }
 
 /// The pinned compiler and its LLVM tools.
@@ -128,7 +115,11 @@ fn installed(sysroot: &Path) -> Option<PathBuf> {
 
 /// rustc, which calls this program back as its linker.
 fn compile(toolchain: &Toolchain, out: &Path) -> Result<()> {
-    let mut flags = vec![format!("-Clinker={}", env::current_exe()?.display())];
+    let mut flags = vec![
+        format!("-Clinker={}", env::current_exe()?.display()),
+        // For bindings that nothing here uses; left alone it would be the machine's own.
+        "--cfg=bpf_target_arch=\"x86_64\"".to_owned(),
+    ];
     for (from, to) in toolchain.remaps()? {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }
@@ -139,8 +130,11 @@ fn compile(toolchain: &Toolchain, out: &Path) -> Result<()> {
             .arg("--target-dir")
             .arg(out),
     )?;
-    let mut build = cargo("build")?;
-    build.args(["--release", "--bins"]);
+    let mut build = workspace::cargo();
+    build
+        .args(["build", "--locked", "--release", "-p", "culvert-ebpf", "--bins"])
+        .args(["--target", TARGET, "-Zbuild-std=core", "--target-dir"])
+        .arg(out);
     // BTF is made of the debug information; the linking decides what stays, so no LTO before it.
     for (key, value) in [("debug", "2"), ("lto", "\"off\""), ("codegen-units", "1")] {
         build.arg("--config").arg(format!("profile.release.{key}={value}"));
@@ -148,6 +142,8 @@ fn compile(toolchain: &Toolchain, out: &Path) -> Result<()> {
     process::run(
         build
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            // Opens -Z on the stable compiler, for this child only.
+            .env("RUSTC_BOOTSTRAP", "1")
             .env("XTASK_LINKER", &toolchain.tools),
     )
 }

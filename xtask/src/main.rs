@@ -10,6 +10,7 @@ mod isolated;
 mod kernel;
 mod layers;
 mod lines;
+mod links;
 mod peers;
 mod process;
 mod sources;
