@@ -8,11 +8,11 @@ use culvert_common::{
     conn::Tuple,
 };
 
-pub const AF_INET: u32 = 2;
-pub const AF_INET6: u32 = 10;
-pub const IPPROTO_TCP: u32 = 6;
+pub(crate) const AF_INET: u32 = 2;
+pub(crate) const AF_INET6: u32 = 10;
+pub(crate) const IPPROTO_TCP: u32 = 6;
 /// A subflow shows as TCP where programs see it; spelt out so that nothing depends on that.
-pub const IPPROTO_MPTCP: u32 = 262;
+pub(crate) const IPPROTO_MPTCP: u32 = 262;
 
 /// Reads a field of a context.
 macro_rules! read {
@@ -33,23 +33,23 @@ macro_rules! write {
 
 /// Of a `connect(2)`, what the programs look at.
 #[derive(Clone, Copy)]
-pub struct Attempt {
-    pub sk: *mut bpf_sock,
-    pub protocol: u32,
-    pub destination: Addr,
-    pub port_be: u16,
+pub(crate) struct Attempt {
+    pub(crate) sk: *mut bpf_sock,
+    pub(crate) protocol: u32,
+    pub(crate) destination: Addr,
+    pub(crate) port_be: u16,
 }
 
 impl Attempt {
     /// Of an `AF_INET` socket.
     #[inline(always)]
-    pub fn v4(context: *mut bpf_sock_addr) -> Self {
+    pub(crate) fn v4(context: *mut bpf_sock_addr) -> Self {
         Self::with(context, mapped(read!(context, user_ip4)))
     }
 
     /// Of an `AF_INET6` socket; the destination may be v4-mapped.
     #[inline(always)]
-    pub fn v6(context: *mut bpf_sock_addr) -> Self {
+    pub(crate) fn v6(context: *mut bpf_sock_addr) -> Self {
         let destination = [
             read!(context, user_ip6[0]),
             read!(context, user_ip6[1]),
@@ -70,21 +70,21 @@ impl Attempt {
     }
 
     #[inline(always)]
-    pub fn is_tcp(&self) -> bool {
+    pub(crate) fn is_tcp(&self) -> bool {
         self.protocol == IPPROTO_TCP || self.protocol == IPPROTO_MPTCP
     }
 }
 
 /// Puts an address into the context of an `AF_INET` socket.
 #[inline(always)]
-pub fn put_v4(context: *mut bpf_sock_addr, addr: &Addr, port_be: u16) {
+pub(crate) fn put_v4(context: *mut bpf_sock_addr, addr: &Addr, port_be: u16) {
     write!(context, addr[3], user_ip4);
     write!(context, u32::from(port_be), user_port);
 }
 
 /// Puts an address into the context of an `AF_INET6` socket.
 #[inline(always)]
-pub fn put_v6(context: *mut bpf_sock_addr, addr: &Addr, port_be: u16) {
+pub(crate) fn put_v6(context: *mut bpf_sock_addr, addr: &Addr, port_be: u16) {
     write!(context, addr[0], user_ip6[0]);
     write!(context, addr[1], user_ip6[1]);
     write!(context, addr[2], user_ip6[2]);
@@ -94,7 +94,7 @@ pub fn put_v6(context: *mut bpf_sock_addr, addr: &Addr, port_be: u16) {
 
 /// Both ends of a socket in sockops, as it sees itself: its own end is the source.
 #[inline(always)]
-pub fn of_ops(context: *mut bpf_sock_ops) -> Tuple {
+pub(crate) fn of_ops(context: *mut bpf_sock_ops) -> Tuple {
     let family = read!(context, family);
     let local4 = mapped(read!(context, local_ip4));
     let remote4 = mapped(read!(context, remote_ip4));
@@ -125,7 +125,7 @@ pub fn of_ops(context: *mut bpf_sock_ops) -> Tuple {
 
 /// Both ends of an incoming connection in `sk_lookup`, and whether it is IPv4.
 #[inline(always)]
-pub fn of_lookup(context: *mut bpf_sk_lookup) -> (Tuple, bool) {
+pub(crate) fn of_lookup(context: *mut bpf_sk_lookup) -> (Tuple, bool) {
     let family = read!(context, family);
     let local4 = mapped(read!(context, local_ip4));
     let remote4 = mapped(read!(context, remote_ip4));
@@ -157,7 +157,7 @@ pub fn of_lookup(context: *mut bpf_sk_lookup) -> (Tuple, bool) {
 
 /// What a socket is bound to, in the family asked for.
 #[inline(always)]
-pub fn bound(sk: *mut bpf_sock, v4: bool) -> (Addr, u16) {
+pub(crate) fn bound(sk: *mut bpf_sock, v4: bool) -> (Addr, u16) {
     let ip4 = mapped(read!(sk, src_ip4));
     let ip6 = [
         read!(sk, src_ip6[0]),

@@ -15,14 +15,13 @@ use aya_ebpf::{
 use culvert_common::{
     addr::{Addr, is_link_local6, is_loopback, is_mapped, is_unspecified, mapped},
     conn::{CAPTURED, DELIVERS, EXCLUDED, LEAVES, OWN, OrigDst, PROBE, TIME_WAIT_OK},
-    node::STRICT,
     pod::{ExcludeKey, FAIL_OPEN, HAS_EXCLUDES, PodCfg},
 };
 
 use crate::{
     addr::{AF_INET, AF_INET6, Attempt, bound, put_v4, put_v6, read},
     count::{Counter, Stats, count},
-    maps::{ASK, EXCLUDE, NODE, POD_IPS, PODS, Storage, orig},
+    maps::{ASK, EXCLUDE, NODE, POD_IPS, PODS, Storage, is_strict, orig},
     share::is_full,
 };
 
@@ -225,11 +224,6 @@ fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u32), listene
 }
 
 #[inline(always)]
-fn is_strict() -> bool {
-    NODE.get(0).is_some_and(|node| node.flags & STRICT != 0)
-}
-
-#[inline(always)]
 fn excluded(pod_id: u32, attempt: &Attempt) -> bool {
     /// A key that is to match as a whole: pod and address.
     const WHOLE: u32 = 32 + 128;
@@ -286,7 +280,8 @@ fn look_up<const WORDS: usize>(
     context: *mut bpf_sock_addr,
     mut tuple: [u32; WORDS],
 ) -> Option<u32> {
-    let size = const { WORDS as u32 * 4 };
+    #[expect(clippy::cast_possible_truncation, reason = "36 at most")]
+    let size = size_of::<[u32; WORDS]>() as u32;
     // SAFETY: the helper takes the context, and a tuple of one of the two sizes it knows.
     let found =
         unsafe { bpf_skc_lookup_tcp(context.cast(), tuple.as_mut_ptr().cast(), size, HERE, 0) };

@@ -8,7 +8,7 @@ use crate::maps::POD_STATS;
 /// A counter; the number is its place in [`PodStats`].
 #[derive(Clone, Copy)]
 #[repr(usize)]
-pub enum Counter {
+pub(crate) enum Counter {
     Captured = offset_of!(PodStats, captured),
     Excluded = offset_of!(PodStats, excluded),
     RefusedFamily = offset_of!(PodStats, refused_family),
@@ -26,24 +26,24 @@ pub enum Counter {
 
 /// The counters of one pod.
 #[derive(Clone, Copy)]
-pub struct Stats(*mut PodStats);
+pub(crate) struct Stats(*mut PodStats);
 
 impl Stats {
     /// Those of `pod_id`, if user space has made them.
     #[inline(always)]
-    pub fn of(pod_id: u32) -> Option<Self> {
+    pub(crate) fn of(pod_id: u32) -> Option<Self> {
         POD_STATS.get_ptr_mut(pod_id).map(Self)
     }
 
     #[inline(always)]
-    pub fn get(self, counter: Counter) -> u64 {
+    pub(crate) fn get(self, counter: Counter) -> u64 {
         // SAFETY: `at` points to a counter of a live map value.
         // Another processor may be adding to it: the value is then a moment old.
         unsafe { ptr::read_volatile(self.at(counter)) }
     }
 
     #[inline(always)]
-    pub fn add(self, counter: Counter, by: i64) {
+    pub(crate) fn add(self, counter: Counter, by: i64) {
         // SAFETY: as in `get`; the instruction adds eight bytes atomically.
         // It is the form that does not fetch, the only one before 5.12; written out because a
         // compiler is free to choose the other one.
@@ -65,7 +65,7 @@ impl Stats {
 
 /// Adds one, if the pod is counted.
 #[inline(always)]
-pub fn count(pod_id: u32, counter: Counter) {
+pub(crate) fn count(pod_id: u32, counter: Counter) {
     if let Some(stats) = Stats::of(pod_id) {
         stats.add(counter, 1);
     }

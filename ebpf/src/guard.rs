@@ -20,8 +20,7 @@ use crate::{
 /// The next program decides; without one the frame passes. (`TC_ACT_OK` would end the chain, and
 /// take the frame from the programs of a CNI.)
 const NEXT: i32 = TC_ACT_UNSPEC;
-#[expect(clippy::cast_possible_wrap, reason = "a small constant")]
-const DROP: i32 = TC_ACT_SHOT as i32;
+const DROP: i32 = TC_ACT_SHOT;
 
 const ETHERNET: usize = 14;
 const ETHERTYPE: usize = 12;

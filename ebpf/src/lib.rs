@@ -18,14 +18,14 @@
 #![feature(asm_experimental_arch)]
 #![expect(unsafe_code, reason = "programs talk to the kernel through pointers and helpers")]
 
-pub mod addr;
+mod addr;
 pub mod connect;
-pub mod count;
+mod count;
 pub mod getpeer;
 pub mod guard;
 pub mod inbound;
-pub mod maps;
-pub mod share;
+mod maps;
+mod share;
 pub mod sockops;
 
 /// Never reached: nothing here panics, and the verifier would refuse the loop.

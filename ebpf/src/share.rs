@@ -13,7 +13,7 @@ const EEXIST: i32 = 17;
 
 /// What to do with an entry of the same key: it was left behind, the connection being ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Leftover {
+pub(crate) enum Leftover {
     Replace,
     /// Keys are not certain to be unique here.
     Refuse,
@@ -21,7 +21,7 @@ pub enum Leftover {
 
 /// Whether the share that `held` counts is used up.
 #[inline(always)]
-pub fn is_full(stats: Stats, held: Counter) -> bool {
+pub(crate) fn is_full(stats: Stats, held: Counter) -> bool {
     let Some(node) = NODE.get(0) else { return true };
     let limit =
         if matches!(held, Counter::Pending) { node.pending_limit } else { node.tuple_limit };
@@ -30,7 +30,7 @@ pub fn is_full(stats: Stats, held: Counter) -> bool {
 
 /// Adds an entry to the share of `pod_id`. Two processors at once may exceed it by one.
 #[inline(always)]
-pub fn hold<K, V>(
+pub(crate) fn hold<K, V>(
     map: &Connections<K, V>,
     (key, value): (&K, &V),
     (pod_id, held): (u32, Counter),
@@ -58,7 +58,11 @@ pub fn hold<K, V>(
 
 /// Removes an entry from the share of `pod_id`, if it is still there.
 #[inline(always)]
-pub fn release<K, V>(map: &Connections<K, V>, key: &K, (pod_id, held): (u32, Counter)) -> bool {
+pub(crate) fn release<K, V>(
+    map: &Connections<K, V>,
+    key: &K,
+    (pod_id, held): (u32, Counter),
+) -> bool {
     let removed = map.remove(key).is_ok();
     if removed && let Some(stats) = Stats::of(pod_id) {
         stats.add(held, -1);
@@ -68,12 +72,12 @@ pub fn release<K, V>(map: &Connections<K, V>, key: &K, (pod_id, held): (u32, Cou
 
 /// `inbound` will leave the connection alone.
 #[inline(always)]
-pub fn hold_bypass(tuple: &Tuple, pod_id: u32) -> bool {
+pub(crate) fn hold_bypass(tuple: &Tuple, pod_id: u32) -> bool {
     hold(&BYPASS, (tuple, &pod_id), (pod_id, Counter::Tuples), Leftover::Replace)
 }
 
 /// `guard` will let the connection out.
 #[inline(always)]
-pub fn hold_egress(tuple: &Tuple, pod_id: u32) -> bool {
+pub(crate) fn hold_egress(tuple: &Tuple, pod_id: u32) -> bool {
     hold(&EGRESS_OK, (tuple, &pod_id), (pod_id, Counter::Tuples), Leftover::Replace)
 }

@@ -9,18 +9,15 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_netns_cookie, bpf_setsockopt, bpf_sock_ops_cb_flags_set},
     programs::SockOpsContext,
 };
-use culvert_common::{
-    conn::{
-        ACCEPTED, CAPTURED, DELIVERS, EXCLUDED, HOLDS, HOLDS_BYPASS, HOLDS_EGRESS, HOLDS_PENDING,
-        LEAVES, OrigDst, PROBE, PendingKey, Tuple,
-    },
-    node::STRICT,
+use culvert_common::conn::{
+    ACCEPTED, CAPTURED, DELIVERS, EXCLUDED, HOLDS, HOLDS_BYPASS, HOLDS_EGRESS, HOLDS_PENDING,
+    LEAVES, PROBE, PendingKey, Tuple,
 };
 
 use crate::{
     addr::{of_ops, read},
     count::{Counter, count},
-    maps::{BYPASS, EGRESS_OK, HAS_OPS_COOKIE, NODE, PENDING, Storage, orig},
+    maps::{BYPASS, EGRESS_OK, HAS_OPS_COOKIE, PENDING, Storage, is_strict, orig},
     share::{Leftover, hold, hold_bypass, hold_egress, release},
 };
 
@@ -38,7 +35,7 @@ pub fn on_event(context: &SockOpsContext) -> u32 {
         BPF_SOCK_OPS_TCP_CONNECT_CB => opening(context),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => accepted(context),
         BPF_SOCK_OPS_STATE_CB if read!(ops, __bindgen_anon_1.args[1]) == TCP_CLOSE => {
-            closed(context)
+            closed(context);
         }
         _ => {}
     }
@@ -72,10 +69,11 @@ fn opening(context: &SockOpsContext) {
         } else if is & DELIVERS != 0 {
             strand(ops);
         }
-    } else if is & (LEAVES | EXCLUDED) != 0 && is_strict() {
-        if hold_egress(&of_ops(ops), known.pod_id) {
-            holds |= HOLDS_EGRESS;
-        }
+    } else if is & (LEAVES | EXCLUDED) != 0
+        && is_strict()
+        && hold_egress(&of_ops(ops), known.pod_id)
+    {
+        holds |= HOLDS_EGRESS;
     }
     known.flags = is | holds;
     if holds != 0 {
@@ -156,11 +154,6 @@ fn pending_key(context: &SockOpsContext, client: &Tuple) -> PendingKey {
 #[inline(always)]
 fn leftover() -> Leftover {
     if HAS_OPS_COOKIE.load() == 0 { Leftover::Refuse } else { Leftover::Replace }
-}
-
-#[inline(always)]
-fn is_strict() -> bool {
-    NODE.get(0).is_some_and(|node| node.flags & STRICT != 0)
 }
 
 /// Asks to be called when the socket's state changes, beside what others have asked for.

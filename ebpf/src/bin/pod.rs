@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "exported names and sections")]
+#![expect(clippy::needless_pass_by_value, reason = "what an entry point is given")]
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 
