@@ -1,1 +1,19 @@
-//! control
+//! The control plane: manifests in, snapshots out.
+//!
+//! Knows nothing of the kernel and of connections: it runs anywhere.
+//!
+//! Reading order: [`problem`] (what is wrong, and where), [`object`] (text to typed objects),
+//! [`source`] (where texts come from), [`compile`] (objects to what a node needs; pure),
+//! [`status`], [`control`] (all of it, running).
+
+pub mod problem;
+
+pub mod object;
+
+pub mod source;
+
+pub mod compile;
+
+pub mod status;
+
+pub mod control;

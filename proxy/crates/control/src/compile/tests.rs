@@ -1,0 +1,538 @@
+//! What manifests mean, and what a person reads when they mean nothing.
+use super::{Compiled, Settings, compile};
+use crate::object::Objects;
+use culvert_model::{pod::Fail, workload::Enrolment};
+use proptest::prelude::*;
+
+fn settings() -> Settings {
+    let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
+    Settings { node_name, cluster, trust_domain: "cluster.local".into() }
+}
+
+fn objects(text: &str) -> Objects {
+    let (objects, problems) = Objects::parse("shop.yaml", text.as_bytes());
+    assert!(problems.is_empty(), "{problems:?}");
+    objects
+}
+
+fn told(text: &str) -> String {
+    let problems = match compile(&objects(text), &settings()) {
+        Ok(Compiled { notes, .. }) => notes,
+        Err(problems) => problems,
+    };
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// One line for each workload, sorted: who it is, and `local` with its namespace if it is.
+fn meant(text: &str) -> String {
+    let Compiled { snapshot, local, notes } = compile(&objects(text), &settings()).unwrap();
+    assert_eq!(notes, []);
+    let mut lines: Vec<_> = snapshot
+        .workloads()
+        .map(|w| {
+            let ips: Vec<_> = w.ips.iter().map(|ip| ip.to_string()).collect();
+            let here = local.pods.get(&w.uid).map_or(String::new(), |pod| {
+                let fail = if pod.fail == Fail::Open { " fails open" } else { "" };
+                format!(" local {}{fail} {:?}", pod.netns.display(), pod.container_ports)
+            });
+            let enrolled = if w.enrolment == Enrolment::Enrolled { "in" } else { "out" };
+            format!("{enrolled} {} {}{here}\n", w.name, ips.join(" "))
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+#[test]
+fn two_pods_with_one_address() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/b}
+status: {podIP: "::ffff:10.0.0.1"}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:22:17: the address 10.0.0.1 is already that of shop/a (shop.yaml:13)
+         22 | status: {podIP: "::ffff:10.0.0.1"}
+            |                 ^
+        "#);
+}
+
+#[test]
+fn two_pods_in_one_network_namespace() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run//netns/./a}
+status: {podIP: 10.0.0.2}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:21:36: the network namespace /run/netns/a is already that of shop/a (shop.yaml:12)
+         21 |   annotations: {culvert.dev/netns: /run//netns/./a}
+            |                                    ^
+        "#);
+}
+
+#[test]
+fn an_object_that_is_there_twice() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a2}
+status: {podIP: 10.0.0.2}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:18:9: shop/a is there already (shop.yaml:9)
+         18 |   name: a
+            |         ^
+        shop.yaml:26:18: shop is there already (shop.yaml:4)
+         26 | metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+            |                  ^
+        "#);
+}
+
+#[test]
+fn an_enrolled_pod_without_address_or_network_namespace() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: shop, annotations: {culvert.dev/netns: /run/netns/a}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, namespace: shop}
+status: {podIP: 10.0.0.2}
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:8:18: an enrolled pod needs an address
+         8 | metadata: {name: a, namespace: shop, annotations: {culvert.dev/netns: /run/netns/a}}
+           |                  ^
+           = set status.podIP, or status.podIPs for two
+        shop.yaml:12:18: an enrolled pod of this node needs its network namespace
+         12 | metadata: {name: b, namespace: shop}
+            |                  ^
+            = annotate it with culvert.dev/netns: /run/netns/NAME
+        "#);
+}
+
+#[test]
+fn a_network_namespace_that_is_no_plain_absolute_path() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: netns/a}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/../b}
+status: {podIP: 10.0.0.2}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: c
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: "/"}
+status: {podIP: 10.0.0.3}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:12:36: annotation culvert.dev/netns is not an absolute path
+         12 |   annotations: {culvert.dev/netns: netns/a}
+            |                                    ^
+            = write the whole path: /run/netns/NAME
+        shop.yaml:21:36: annotation culvert.dev/netns contains `..`
+         21 |   annotations: {culvert.dev/netns: /run/netns/../b}
+            |                                    ^
+            = write the whole path: /run/netns/NAME
+        shop.yaml:30:36: annotation culvert.dev/netns names no file
+         30 |   annotations: {culvert.dev/netns: "/"}
+            |                                    ^
+            = write the whole path: /run/netns/NAME
+        "#);
+}
+
+#[test]
+fn an_unknown_answer_to_what_happens_without_a_proxy() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a, culvert.dev/fail: opne}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bank, annotations: {culvert.dev/fail: "yes"}}
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:12:68: annotation culvert.dev/fail is `opne`, neither `open` nor `closed`
+         12 |   annotations: {culvert.dev/netns: /run/netns/a, culvert.dev/fail: opne}
+            |                                                                    ^
+        shop.yaml:17:56: annotation culvert.dev/fail is `yes`, neither `open` nor `closed`
+         17 | metadata: {name: bank, annotations: {culvert.dev/fail: "yes"}}
+            |                                                        ^
+        "#);
+}
+
+#[test]
+fn addresses_no_pod_can_have() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/a}
+status: {podIP: 127.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: shop
+  labels: {}
+  annotations: {culvert.dev/netns: /run/netns/b}
+status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.2}]}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:13:17: 127.0.0.1 cannot be a pod's address
+         13 | status: {podIP: 127.0.0.1}
+            |                 ^
+        shop.yaml:22:17: 10.0.0.1 and 10.0.0.2 are of one family; a pod has at most one address of each
+         22 | status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.2}]}
+            |                 ^
+        "#);
+}
+
+#[test]
+fn labels_that_do_not_do_what_they_seem_to() {
+    let text = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enable}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bank, labels: {culvert.dev/mesh: disabled, istio.io/dataplane-mode: ambient}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  labels: {istio.io/dataplane-mode: ambient}
+  annotations: {}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: bank
+  labels: {culvert.dev/mesh: off-please}
+  annotations: {}
+status: {podIP: 10.0.0.2}
+---
+"#;
+    insta::assert_snapshot!(told(text), @r#"
+        shop.yaml:4:51: warning: label culvert.dev/mesh is neither `enabled` nor `disabled`: ignored
+         4 | metadata: {name: shop, labels: {culvert.dev/mesh: enable}}
+           |                                                   ^
+        shop.yaml:8:51: warning: culvert.dev/mesh and istio.io/dataplane-mode contradict each other
+         8 | metadata: {name: bank, labels: {culvert.dev/mesh: disabled, istio.io/dataplane-mode: ambient}}
+           |                                                   ^
+           = declining wins; keep one of the two labels
+        shop.yaml:15:37: warning: the label enrols nothing: namespace shop is not enrolled
+         15 |   labels: {istio.io/dataplane-mode: ambient}
+            |                                     ^
+            = label the namespace culvert.dev/mesh: enabled
+        shop.yaml:24:30: warning: label culvert.dev/mesh is neither `enabled` nor `disabled`: ignored
+         24 |   labels: {culvert.dev/mesh: off-please}
+            |                              ^
+        "#);
+}
+
+const MESH: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: bank
+  labels: {istio.io/dataplane-mode: ambient}
+  annotations: {culvert.dev/fail: open}
+---
+";
+
+/// A pod in one line: name, namespace, more metadata, the rest.
+fn pod(namespace: &str, name: &str, labels: &str, annotations: &str, rest: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: {namespace}, \
+         labels: {{{labels}}}, annotations: {{{annotations}}}}}, {rest}}}\n---\n"
+    )
+}
+
+#[test]
+fn a_namespace_enrols_and_a_pod_declines() {
+    let at = |n| format!("culvert.dev/netns: /run/netns/{n}");
+    let ip = |n| format!("status: {{podIP: 10.0.0.{n}}}");
+    let text = [
+        MESH,
+        &pod("shop", "a", "", &at(1), &ip(1)),
+        &pod("bank", "b", "", &at(2), &ip(2)),
+        &pod("shop", "declines", "culvert.dev/mesh: disabled", &at(3), &ip(3)),
+        &pod("shop", "declines-too", "istio.io/dataplane-mode: none", &at(4), &ip(4)),
+        &pod("elsewhere", "c", "", &at(5), &ip(5)),
+        &pod("bank", "closed", "", &format!("{}, culvert.dev/fail: closed", at(6)), &ip(6)),
+    ]
+    .concat();
+    insta::assert_snapshot!(meant(&text), @r"
+    in bank/b 10.0.0.2 local /run/netns/2 fails open []
+    in bank/closed 10.0.0.6 local /run/netns/6 []
+    in shop/a 10.0.0.1 local /run/netns/1 []
+    out elsewhere/c 10.0.0.5
+    out shop/declines 10.0.0.3
+    out shop/declines-too 10.0.0.4
+    ");
+}
+
+#[test]
+fn declining_wins_over_enrolling() {
+    let labels = "culvert.dev/mesh: enabled, istio.io/dataplane-mode: none";
+    let text = [MESH, &pod("shop", "a", labels, "", "status: {podIP: 10.0.0.1}")].concat();
+    let compiled = compile(&objects(&text), &settings()).unwrap();
+    assert_eq!(compiled.local.pods.len(), 0);
+    assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
+}
+
+#[test]
+fn pods_of_the_host_network_and_pods_that_are_over_are_no_workloads() {
+    let text = [
+        MESH,
+        &pod("shop", "host", "", "", "spec: {hostNetwork: true}, status: {podIP: 10.0.0.1}"),
+        &pod("shop", "over", "", "", "status: {podIP: 10.0.0.1, phase: Succeeded}"),
+        &pod("shop", "failed", "", "", "status: {podIP: 10.0.0.1, phase: Failed}"),
+        &pod("elsewhere", "pending", "", "", "status: {phase: Pending}"),
+    ]
+    .concat();
+    assert_eq!(meant(&text), "");
+}
+
+#[test]
+fn a_pod_without_node_is_of_this_node_and_those_of_others_are_only_named() {
+    let at = "culvert.dev/netns: /run/netns/x";
+    let ports = "containers: [{ports: [{containerPort: 80}]}]";
+    let text = [
+        MESH,
+        &pod("shop", "no-node", "", at, &format!("spec: {{{ports}}}, status: {{podIP: 10.0.0.1}}")),
+        &pod("shop", "elsewhere", "", at, "spec: {nodeName: b}, status: {podIP: 10.0.0.2}"),
+        &pod("shop", "far", "", "", "spec: {nodeName: b}, status: {podIPs: [{ip: 'fd00::3'}]}"),
+        &pod(
+            "shop",
+            "here",
+            "",
+            "culvert.dev/netns: /run/netns/y",
+            "spec: {nodeName: node-a}, status: {podIP: 10.0.0.4, podIPs: [{ip: 10.0.0.4}, {ip: 'fd00::4'}]}",
+        ),
+    ]
+    .concat();
+    insta::assert_snapshot!(meant(&text), @r"
+    in shop/elsewhere 10.0.0.2
+    in shop/far fd00::3
+    in shop/here 10.0.0.4 fd00::4 local /run/netns/y []
+    in shop/no-node 10.0.0.1 local /run/netns/x [80]
+    ");
+}
+
+#[test]
+fn a_workload_is_called_as_its_people_call_it() {
+    let owner = |kind: &str, name: &str| {
+        format!("ownerReferences: [{{kind: {kind}, name: {name}, controller: true}}]")
+    };
+    let cases = [
+        ("", String::new(), "x x latest x latest"),
+        ("app: web, version: v2", String::new(), "x web v2 web v2"),
+        (
+            "pod-template-hash: 7f9",
+            owner("ReplicaSet", "reviews-v1-7f9"),
+            "reviews-v1 reviews-v1 latest reviews-v1 latest",
+        ),
+        ("", owner("ReplicaSet", "bare-7f9"), "bare-7f9 bare-7f9 latest bare-7f9 latest"),
+        ("", owner("Job", "backup-28912345"), "backup backup latest backup latest"),
+        ("", owner("StatefulSet", "db"), "db db latest db latest"),
+        (
+            "service.istio.io/canonical-name: c, app.kubernetes.io/name: n, app: a, \
+             app.kubernetes.io/version: kv, version: v",
+            String::new(),
+            "x c kv a v",
+        ),
+    ];
+    for (labels, owner, expect) in cases {
+        let text = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: x, labels: {{{labels}}}, {owner}}}, \
+             status: {{podIP: 10.0.0.1}}}}"
+        );
+        let compiled = compile(&objects(&text), &settings()).unwrap();
+        let w = compiled.snapshot.at("10.0.0.1".parse().unwrap()).unwrap();
+        let names = [&w.owner, &w.canonical_name, &w.canonical_revision, &w.app, &w.version];
+        assert_eq!(names.map(|name| &**name).join(" "), expect, "{labels}");
+        assert_eq!(w.identity.to_string(), "spiffe://cluster.local/ns/default/sa/default");
+        assert_eq!(w.uid.as_str(), "Kubernetes//Pod/default/x");
+    }
+    let text = "{apiVersion: v1, kind: Pod, metadata: {name: web-7f9-abcde, \
+                labels: {pod-template-hash: 7f9}}, status: {podIP: 10.0.0.1}}";
+    let compiled = compile(&objects(text), &settings()).unwrap();
+    let w = compiled.snapshot.at("10.0.0.1".parse().unwrap()).unwrap();
+    assert_eq!(&*w.owner, "web");
+}
+
+/// Documents from a small world, so that names, addresses and namespaces meet.
+fn document() -> impl Strategy<Value = String> {
+    let label = prop::sample::select(vec![
+        "",
+        "culvert.dev/mesh: enabled",
+        "culvert.dev/mesh: disabled",
+        "istio.io/dataplane-mode: ambient",
+        "culvert.dev/mesh: typo",
+    ]);
+    let namespace = (label.clone(), "[ab]").prop_map(|(label, name)| {
+        format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{label}}}}}}}\n---\n")
+    });
+    let fail =
+        prop::sample::select(vec!["", ", culvert.dev/fail: open", ", culvert.dev/fail: odd"]);
+    let pods = ("[ab]", "[a-f]", label, fail, 1..9_u8, prop::option::of(1..6_u8)).prop_map(
+        |(namespace, name, label, fail, netns, ip)| {
+            let annotations = format!("culvert.dev/netns: /run/netns/{netns}{fail}");
+            let status = ip.map_or(String::new(), |ip| format!("podIP: 10.0.0.{ip}"));
+            pod(&namespace, &name, label, &annotations, &format!("status: {{{status}}}"))
+        },
+    );
+    prop_oneof![1 => namespace, 3 => pods]
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_objects_does_not_matter(
+        documents in prop::collection::vec(document(), 0..8), seed in any::<u64>(),
+    ) {
+        let whole = objects(&documents.concat());
+        let mut mixed = whole.clone();
+        let by = usize::try_from(seed % 8).unwrap();
+        let turn = |len: usize| by % len.max(1);
+        mixed.pods.rotate_left(turn(whole.pods.len()));
+        mixed.namespaces.reverse();
+        if seed % 3 == 0 {
+            mixed.pods.reverse();
+        }
+        prop_assert_eq!(compile(&whole, &settings()), compile(&mixed, &settings()));
+    }
+
+    /// What is refused is told; what is accepted holds no pod twice.
+    #[test]
+    fn a_set_is_compiled_whole_or_refused(documents in prop::collection::vec(document(), 0..8)) {
+        let whole = objects(&documents.concat());
+        match compile(&whole, &settings()) {
+            Err(problems) => prop_assert!(!problems.is_empty()),
+            Ok(Compiled { snapshot, local, .. }) => {
+                let netns: std::collections::BTreeSet<_> =
+                    local.pods.values().map(|pod| &pod.netns).collect();
+                prop_assert_eq!(netns.len(), local.pods.len());
+                for (uid, pod) in &local.pods {
+                    prop_assert_eq!(snapshot.workload(uid), Some(&pod.workload));
+                }
+            }
+        }
+    }
+}

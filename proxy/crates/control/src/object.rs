@@ -1,0 +1,100 @@
+//! Manifests as typed objects that know where they were written.
+//!
+//! Text becomes trees ([`yaml`], the only user of the YAML library), trees become types
+//! ([`decode`]), by kind ([`kind`]). A further kind is a row in `kind`, a module beside
+//! [`namespace`] with its own serde types, and an arm in [`read`].
+
+pub(crate) mod node;
+
+pub(crate) mod yaml;
+
+mod fault;
+
+mod guess;
+
+pub mod spanned;
+
+pub(crate) mod decode;
+
+pub(crate) mod kind;
+
+mod name;
+
+pub mod meta;
+
+pub mod namespace;
+
+pub mod pod;
+
+pub(crate) mod read;
+
+#[cfg(test)]
+mod tests;
+
+use crate::problem::{Origin, Problem, Source};
+use namespace::Namespace;
+use pod::Pod;
+
+/// Everything that was read, in the order it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    pub namespaces: Vec<Namespace>,
+    pub pods: Vec<Pod>,
+    /// What was there and is not used.
+    pub skipped: Vec<Skipped>,
+}
+
+/// An object of a kind that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    pub api_version: String,
+    pub kind: String,
+    /// `namespace/name`, `name`, or empty, as far as it says.
+    pub name: String,
+    pub origin: Origin,
+    pub because: Because,
+}
+
+/// Why an object is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The kind is known, to a later version.
+    NotYetUsed,
+    UnknownKind,
+}
+
+impl Objects {
+    /// Reads the documents of one text, YAML or JSON; `name` is what problems call it.
+    ///
+    /// Objects without problems are read though others have some.
+    pub fn parse(name: &str, bytes: &[u8]) -> (Self, Vec<Problem>) {
+        match str::from_utf8(bytes) {
+            Ok(text) => read::read(&Source::new(name, text)),
+            Err(error) => {
+                let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+                let problem = Problem::of_file(name, "this is not UTF-8 text");
+                let line = u32::try_from(line).unwrap_or(u32::MAX);
+                (Self::default(), vec![Problem { line, ..problem }])
+            }
+        }
+    }
+
+    pub(crate) fn append(&mut self, more: Self) {
+        let Self { namespaces, pods, skipped } = more;
+        self.namespaces.extend(namespaces);
+        self.pods.extend(pods);
+        self.skipped.extend(skipped);
+    }
+}
+
+impl Because {
+    /// For a person.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotYetUsed => "not used yet by this version",
+            Self::UnknownKind => "unknown kind",
+        }
+    }
+}

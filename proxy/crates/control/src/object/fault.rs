@@ -1,0 +1,63 @@
+//! What stopped a decode, and at which node.
+use super::node::Node;
+use crate::problem::Mark;
+use std::{fmt, ptr};
+
+/// The first thing that did not fit.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) message: String,
+    pub(super) fix: Option<String>,
+    pub(super) place: Option<Place>,
+    /// The field that a structure needs and did not get.
+    pub(super) missing: Option<&'static str>,
+    /// Follows from a fault that was reported already.
+    pub(super) consequence: bool,
+}
+
+/// A node, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Compared, never followed.
+    pub(super) node: *const Node,
+    pub(super) at: Mark,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), fix: None, place: None, missing: None, consequence: false }
+    }
+
+    pub(super) fn with_fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+
+    /// Places it at `node`, unless something further in has placed it.
+    pub(super) fn at(self, node: &Node) -> Self {
+        let here = Place { node: ptr::from_ref(node), at: node.at };
+        Self { place: self.place.or(Some(here)), ..self }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl serde::de::Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { missing: Some(field), ..Self::new(format!("`{field}` is missing")) }
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let expected = expected.join(", ");
+        Self::new(format!("`{variant}` is not one of {expected}"))
+    }
+}

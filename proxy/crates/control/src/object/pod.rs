@@ -1,0 +1,105 @@
+//! `Pod` of core/v1: what the mesh reads of it.
+use super::{
+    decode::decode,
+    meta::{Meta, Scope},
+    node::Node,
+    spanned::Spanned,
+};
+use crate::problem::{Origin, Problem, Source};
+use raw::{Protocol, RawPod, RawSpec, RawStatus};
+use serde::Deserialize;
+use std::{net::IpAddr, sync::Arc};
+
+mod raw;
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub meta: Meta,
+    /// Absent while it is not scheduled, and on plain hosts.
+    pub node: Option<String>,
+    pub service_account: String,
+    pub uses_host_network: bool,
+    pub phase: Phase,
+    /// Its addresses, the first one first.
+    pub ips: Vec<Spanned<IpAddr>>,
+    /// What its containers say they listen on by TCP; sorted, each once.
+    pub tcp_ports: Vec<u16>,
+}
+
+/// How far its life has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    /// Its node does not answer, or nothing is said.
+    #[default]
+    Unknown,
+}
+
+impl Phase {
+    /// Whether its containers have ended for good and its address may be another's.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed => true,
+            Self::Pending | Self::Running | Self::Unknown => false,
+        }
+    }
+}
+
+impl Pod {
+    pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
+        let RawPod { metadata, spec, status, .. } = decode(node, source)?;
+        let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+        let mut problems = Vec::new();
+        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let pod = Self {
+            service_account: service_account(&spec, &meta, &mut problems),
+            phase: status.phase.unwrap_or_default(),
+            ips: ips(&status),
+            tcp_ports: tcp_ports(&spec),
+            uses_host_network: spec.host_network.unwrap_or(false),
+            node: spec.node_name.filter(|name| !name.is_empty()),
+            meta,
+        };
+        if problems.is_empty() { Ok(pod) } else { Err(problems) }
+    }
+}
+
+/// `serviceAccountName`, its old spelling `serviceAccount`, else `default`.
+fn service_account(spec: &RawSpec, meta: &Meta, problems: &mut Vec<Problem>) -> String {
+    let (name, old) = (&spec.service_account_name, &spec.service_account);
+    if let (Some(name), Some(old)) = (name, old)
+        && name.value != old.value
+    {
+        let message = format!("serviceAccountName says `{}`", name.value.as_str());
+        let problem = meta.at(old.at).error(message);
+        problems.push(problem.with_fix("leave serviceAccount out: it is the old name of it"));
+    }
+    name.as_ref().or(old.as_ref()).map_or("default", |name| name.value.as_str()).to_owned()
+}
+
+fn ips(status: &RawStatus) -> Vec<Spanned<IpAddr>> {
+    let mut ips: Vec<Spanned<IpAddr>> = Vec::new();
+    let listed = status.pod_ips.iter().filter_map(|listed| listed.ip.as_ref());
+    for written in status.pod_ip.iter().chain(listed) {
+        let value = written.value.0;
+        if ips.iter().all(|ip| ip.value != value) {
+            ips.push(Spanned { value, at: written.at });
+        }
+    }
+    ips
+}
+
+fn tcp_ports(spec: &RawSpec) -> Vec<u16> {
+    let RawSpec { containers, init_containers, ephemeral_containers, .. } = spec;
+    let all = containers.iter().chain(init_containers).chain(ephemeral_containers);
+    let ports = all.flat_map(|container| &container.ports);
+    let tcp = ports.filter(|port| port.protocol.is_none_or(|protocol| protocol == Protocol::Tcp));
+    let mut numbers: Vec<u16> = tcp.map(|port| port.container_port.0).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}

@@ -1,0 +1,162 @@
+//! Documents to objects, by kind.
+use super::{
+    Because, Objects, Skipped,
+    kind::{Reading, reading},
+    namespace::Namespace,
+    node::{Node, Value},
+    pod::Pod,
+    yaml,
+};
+use crate::problem::{Origin, Problem, Source};
+use std::sync::Arc;
+
+/// Lists in lists: Kubernetes writes none.
+const MAX_LISTS: u8 = 4;
+
+/// Fields of a List itself.
+const LIST_FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "items"];
+
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    objects: Objects,
+    problems: Vec<Problem>,
+}
+
+/// What an object says it is.
+#[derive(Clone, Copy)]
+struct Header<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+}
+
+/// Every object of `source`, and what is wrong with the others.
+pub(super) fn read(source: &Arc<Source>) -> (Objects, Vec<Problem>) {
+    let (documents, problems) = yaml::parse(source);
+    let mut reader = Reader { source, objects: Objects::default(), problems };
+    for document in &documents {
+        reader.read(document, None, 0);
+    }
+    reader.problems.sort();
+    (reader.objects, reader.problems)
+}
+
+impl Reader<'_> {
+    /// Reads one object; `inherited` is what it is when it does not say.
+    fn read(&mut self, node: &Node, inherited: Option<Header<'_>>, lists: u8) {
+        let header = match self.header(node, inherited) {
+            Ok(header) => header,
+            Err(problem) => return self.problems.push(*problem),
+        };
+        let Header { api_version, kind } = header;
+        match reading(api_version, kind) {
+            Reading::Namespace => {
+                let read = self.keep(Namespace::read(node, self.source), node, kind);
+                self.objects.namespaces.extend(read);
+            }
+            Reading::Pod => {
+                let read = self.keep(Pod::read(node, self.source), node, kind);
+                self.objects.pods.extend(read);
+            }
+            Reading::List => self.read_list(node, header, lists),
+            Reading::Later => self.skip(node, header, Because::NotYetUsed),
+            Reading::Unknown => self.skip(node, header, Because::UnknownKind),
+            Reading::WrongVersion { want } => {
+                let at = node.get("apiVersion").unwrap_or(node).at;
+                let message = format!("{kind} has no version {api_version}");
+                let problem = Origin::new(self.source, at).error(message);
+                self.problems.push(problem.with_fix(format!("write apiVersion: {want}")));
+            }
+        }
+    }
+
+    fn header<'n>(
+        &self,
+        node: &'n Node,
+        inherited: Option<Header<'n>>,
+    ) -> Result<Header<'n>, Box<Problem>> {
+        let wrong = |node: &Node, message: String| {
+            Box::new(Origin::new(self.source, node.at).error(message))
+        };
+        if !matches!(node.value, Value::Map(_)) {
+            let is = node.value.describe();
+            return Err(wrong(node, format!("want an object with apiVersion and kind, not {is}")));
+        }
+        let field = |name: &str, inherited: Option<&'n str>| match node.get(name) {
+            None => inherited.ok_or_else(|| wrong(node, format!("`{name}` is missing"))),
+            Some(written) => node.text(name).ok_or_else(|| {
+                wrong(written, format!("want text, not {}", written.value.describe()))
+            }),
+        };
+        Ok(Header {
+            api_version: field("apiVersion", inherited.map(|header| header.api_version))?,
+            kind: field("kind", inherited.map(|header| header.kind))?,
+        })
+    }
+
+    fn read_list(&mut self, node: &Node, header: Header<'_>, lists: u8) {
+        let Value::Map(entries) = &node.value else { return };
+        for entry in entries.iter().filter(|entry| !LIST_FIELDS.contains(&&*entry.key)) {
+            let message = format!("unknown field `{}`", entry.key);
+            self.problems.push(Origin::new(self.source, entry.key_at).error(message));
+        }
+        let Some(items) = node.get("items") else {
+            return self.problems.push(self.origin(node).error("`items` is missing"));
+        };
+        let items = match &items.value {
+            Value::Seq(items) => items.as_slice(),
+            // An empty list, as Go writes it.
+            Value::Null => &[],
+            Value::Bool { .. }
+            | Value::Int { .. }
+            | Value::Float { .. }
+            | Value::Text(_)
+            | Value::Map(_) => {
+                let message = format!("want a list, not {}", items.value.describe());
+                return self.problems.push(self.origin(items).error(message));
+            }
+        };
+        if lists >= MAX_LISTS {
+            return self.problems.push(self.origin(node).error("too many lists in lists"));
+        }
+        // The items of a PodList need not say that they are pods.
+        let inherited = match header.kind.strip_suffix("List") {
+            Some("") | None => None,
+            Some(kind) => Some(Header { kind, ..header }),
+        };
+        for item in items {
+            self.read(item, inherited, lists + 1);
+        }
+    }
+
+    /// What was read, or notes what was wrong with it.
+    fn keep<T>(&mut self, read: Result<T, Vec<Problem>>, node: &Node, kind: &str) -> Option<T> {
+        read.map_err(|problems| {
+            let object = format!("{kind}/{}", name(node));
+            self.problems.extend(problems.into_iter().map(|problem| problem.of(&object)));
+        })
+        .ok()
+    }
+
+    fn skip(&mut self, node: &Node, header: Header<'_>, because: Because) {
+        self.objects.skipped.push(Skipped {
+            api_version: header.api_version.to_owned(),
+            kind: header.kind.to_owned(),
+            name: name(node),
+            origin: self.origin(node),
+            because,
+        });
+    }
+
+    fn origin(&self, node: &Node) -> Origin {
+        Origin::new(self.source, node.at)
+    }
+}
+
+/// `namespace/name` as far as an object says.
+fn name(node: &Node) -> String {
+    let text = |key| node.get("metadata").and_then(|meta| meta.text(key));
+    match (text("namespace"), text("name")) {
+        (Some(namespace), name) => format!("{namespace}/{}", name.unwrap_or("?")),
+        (None, name) => name.unwrap_or("?").to_owned(),
+    }
+}

@@ -1,0 +1,262 @@
+//! What is wrong with a manifest, and where.
+use serde::Serialize;
+use std::{fmt, sync::Arc};
+
+/// Characters of a source line shown around the place of a problem.
+const SNIPPET_WIDTH: usize = 100;
+
+/// A text that objects were read from.
+#[derive(Debug)]
+pub struct Source {
+    name: Box<str>,
+    text: Box<str>,
+}
+
+/// A place in a [`Source`]; line and column count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark {
+    pub line: u32,
+    pub column: u32,
+}
+
+/// Where something was written.
+#[derive(Clone)]
+pub struct Origin {
+    source: Arc<Source>,
+    mark: Mark,
+}
+
+/// Something a person has to know of a manifest.
+///
+/// `Display` prints `file:line:column: message`, the source line with a caret, and the fix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    pub severity: Severity,
+    /// `Kind/namespace/name` of the object, as far as it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<Snippet>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// Whether a set with this problem can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The whole set is refused.
+    Error,
+    /// The set is used; it may not mean what its author thinks.
+    Warning,
+}
+
+/// The part of a source line that is worth showing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Snippet {
+    pub text: String,
+    /// Which character of `text` is meant, from 0.
+    pub caret: usize,
+}
+
+impl Source {
+    pub fn new(name: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn snippet(&self, mark: Mark) -> Option<Snippet> {
+        let line = self.text.lines().nth(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
+        let column = usize::try_from(mark.column).ok()?.saturating_sub(1);
+        // A manifest of one line of JSON is shown around the place, not whole.
+        let start = if column < SNIPPET_WIDTH { 0 } else { column - SNIPPET_WIDTH / 2 };
+        let shown = line.trim_end().chars().skip(start).take(SNIPPET_WIDTH);
+        // Control characters would act on the terminal.
+        let text = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Some(Snippet { text, caret: column - start })
+    }
+}
+
+impl Mark {
+    /// The beginning of a text.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+impl Origin {
+    pub fn new(source: &Arc<Source>, mark: Mark) -> Self {
+        Self { source: Arc::clone(source), mark }
+    }
+
+    /// The same file, elsewhere.
+    #[must_use]
+    pub fn at(&self, mark: Mark) -> Self {
+        Self { source: Arc::clone(&self.source), mark }
+    }
+
+    pub fn file(&self) -> &str {
+        self.source.name()
+    }
+
+    pub fn line(&self) -> u32 {
+        self.mark.line
+    }
+
+    pub fn column(&self) -> u32 {
+        self.mark.column
+    }
+
+    /// An error here.
+    pub fn error(&self, message: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file().to_owned(),
+            line: self.line(),
+            column: self.column(),
+            severity: Severity::Error,
+            object: None,
+            message: message.into(),
+            snippet: self.source.snippet(self.mark),
+            fix: None,
+        }
+    }
+
+    /// A warning here.
+    pub fn warning(&self, message: impl Into<String>) -> Problem {
+        Problem { severity: Severity::Warning, ..self.error(message) }
+    }
+}
+
+impl Problem {
+    #[must_use]
+    pub fn with_fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn of(self, object: impl fmt::Display) -> Self {
+        Self { object: Some(object.to_string()), ..self }
+    }
+
+    /// Without the source line, which may hold what must not be printed.
+    #[must_use]
+    pub(crate) fn without_snippet(self) -> Self {
+        Self { snippet: None, ..self }
+    }
+
+    /// A problem of a file as a whole, which has no line to show.
+    pub(crate) fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        let Mark { line, column } = Mark::START;
+        Self {
+            file: file.into(),
+            line,
+            column,
+            severity: Severity::Error,
+            object: None,
+            message: message.into(),
+            snippet: None,
+            fix: None,
+        }
+    }
+}
+
+/// `file:line`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file(), self.line())
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}:{}", self.column())
+    }
+}
+
+/// Two origins are equal when they say the same place; the text is not compared.
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        (self.file(), self.mark) == (other.file(), other.mark)
+    }
+}
+
+impl Eq for Origin {}
+
+impl PartialOrd for Origin {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Origin {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.file(), self.mark).cmp(&(other.file(), other.mark))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        f.write_str(&self.message)?;
+        let gutter = self.line.to_string().len();
+        if let Some(Snippet { text, caret }) = &self.snippet {
+            write!(f, "\n {} | {text}\n {:gutter$} | {:caret$}^", self.line, "", "")?;
+        }
+        match &self.fix {
+            Some(fix) => write!(f, "\n {:gutter$} = {fix}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, line: u32, column: u32) -> Problem {
+        Origin::new(&Source::new("a.yaml", text), Mark { line, column }).error("is wrong")
+    }
+
+    #[test]
+    fn shows_the_line_with_a_caret() {
+        let problem = at("kind: Pod\n  nme: x\n", 2, 3).with_fix("did you mean `name`?");
+        insta::assert_snapshot!(problem, @r"
+        a.yaml:2:3: is wrong
+         2 |   nme: x
+           |   ^
+           = did you mean `name`?
+        ");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place() {
+        let line = format!("{}x{}", "a".repeat(500), "b".repeat(500));
+        let snippet = at(&line, 1, 501).snippet.unwrap();
+        assert_eq!(snippet.text.chars().nth(snippet.caret), Some('x'));
+        assert_eq!(snippet.text.len(), SNIPPET_WIDTH);
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_has_no_snippet() {
+        assert_eq!(at("one", 7, 1).snippet, None);
+        insta::assert_snapshot!(at("one", 7, 1), @"a.yaml:7:1: is wrong");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(at("a\u{1b}[2Jb", 1, 1).snippet.unwrap().text, "a [2Jb");
+    }
+}

@@ -1,0 +1,111 @@
+//! Manifests in files and folders.
+use super::walk::{Walk, unreadable};
+use crate::{object::Objects, problem::Problem};
+use std::{
+    fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The path that means standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// A manifest that is larger is not one.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Files and folders that together are one set of manifests.
+#[derive(Clone, Debug)]
+pub struct Files {
+    paths: Vec<PathBuf>,
+    /// What can be read only once: standard input and pipes.
+    read: Vec<(String, Arc<[u8]>)>,
+}
+
+/// Reads every manifest below `paths`: files as they are named, in folders and their folders what
+/// ends in `.yaml`, `.yml` or `.json`, in the order of names, and `-` for standard input. What is
+/// hidden (`.name`) is not read.
+///
+/// # Errors
+///
+/// All problems of all files.
+pub fn load(paths: &[PathBuf]) -> Result<Objects, Vec<Problem>> {
+    Files::open(paths)?.load()
+}
+
+impl Files {
+    /// Reads what can be read only once; the rest is read by [`Files::load`], each time.
+    ///
+    /// # Errors
+    ///
+    /// When standard input or a pipe cannot be read.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, Vec<Problem>> {
+        let mut files = Self { paths: Vec::new(), read: Vec::new() };
+        let mut problems = Vec::new();
+        for path in paths {
+            let is_input = path.as_os_str() == STANDARD_INPUT;
+            let read = if is_input {
+                read_all(io::stdin().lock())
+            } else if is_pipe(path) {
+                fs::File::open(path).and_then(read_all)
+            } else {
+                files.paths.push(path.clone());
+                continue;
+            };
+            let name = if is_input { "<stdin>".into() } else { path.display().to_string() };
+            match read {
+                Ok(bytes) => files.read.push((name, bytes.into())),
+                Err(error) => problems.push(unreadable(Path::new(&name), &error)),
+            }
+        }
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
+    }
+
+    /// Reads the set as it is now.
+    ///
+    /// # Errors
+    ///
+    /// All problems of all files; a set with one is refused whole.
+    pub fn load(&self) -> Result<Objects, Vec<Problem>> {
+        let Walk { files, mut problems, .. } = Walk::through(self.paths());
+        let mut objects = Objects::default();
+        let mut add = |(read, wrong): (Objects, Vec<Problem>)| {
+            objects.append(read);
+            problems.extend(wrong);
+        };
+        for (name, bytes) in &self.read {
+            add(Objects::parse(name, bytes));
+        }
+        for path in files {
+            match fs::File::open(&path).and_then(read_all) {
+                Ok(bytes) => add(Objects::parse(&path.display().to_string(), &bytes)),
+                // Deleted since the folder was listed: the watch will say so too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => add((Objects::default(), vec![unreadable(&path, &error)])),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(objects);
+        }
+        problems.sort();
+        Err(problems)
+    }
+
+    /// What can change.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path)
+    }
+}
+
+fn read_all(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(read).is_ok_and(|read| read <= MAX_BYTES) {
+        return Ok(bytes);
+    }
+    Err(io::Error::other(format!("larger than {} MiB", MAX_BYTES >> 20)))
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}

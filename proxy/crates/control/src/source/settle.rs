@@ -1,0 +1,108 @@
+//! When a burst of changes is over: pure, time is passed in.
+use std::{
+    collections::HashSet,
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+/// A burst is over when nothing happened for this long.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// A burst that does not end is cut here, so that a busy folder is still read.
+const BOUND: Duration = Duration::from_millis(500);
+
+/// A burst of changes, and the files that are being written.
+#[derive(Debug)]
+pub(super) struct Settle<F> {
+    burst: Option<Burst>,
+    /// Written and not closed: reading them now would see half of them.
+    open: HashSet<F>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    first: Instant,
+    last: Instant,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is being written.
+    Writing,
+    /// It is whole, or gone.
+    Done,
+}
+
+impl<F: Eq + Hash> Settle<F> {
+    pub(super) fn new() -> Self {
+        Self { burst: None, open: HashSet::new() }
+    }
+
+    pub(super) fn change(&mut self, file: F, change: Change, now: Instant) {
+        match change {
+            Change::Writing => self.open.insert(file),
+            Change::Done => self.open.remove(&file),
+        };
+        self.happened(now);
+    }
+
+    /// Something happened that is no file's.
+    pub(super) fn happened(&mut self, now: Instant) {
+        let first = self.burst.map_or(now, |burst| burst.first);
+        self.burst = Some(Burst { first, last: now });
+    }
+
+    /// When the burst is over if nothing more happens; `None` when there is none.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let Burst { first, last } = self.burst?;
+        let bound = first + BOUND;
+        Some(if self.open.is_empty() { bound.min(last + QUIET) } else { bound })
+    }
+
+    /// The burst is over and will be acted on.
+    pub(super) fn settled(&mut self) {
+        self.burst = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_burst_is_over_after_a_quiet_while() {
+        let start = Instant::now();
+        let mut settle = Settle::new();
+        assert_eq!(settle.deadline(), None);
+        settle.change("a", Change::Done, start);
+        settle.change("b", Change::Done, start + 20 * MS);
+        assert_eq!(settle.deadline(), Some(start + 70 * MS));
+        settle.settled();
+        assert_eq!(settle.deadline(), None);
+    }
+
+    #[test]
+    fn a_burst_without_end_is_cut() {
+        let start = Instant::now();
+        let mut settle = Settle::new();
+        for i in 0..100 {
+            settle.change("a", Change::Done, start + i * 10 * MS);
+        }
+        assert_eq!(settle.deadline(), Some(start + 500 * MS));
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_waited_for_until_the_bound() {
+        let start = Instant::now();
+        let mut settle = Settle::new();
+        settle.change("a", Change::Writing, start);
+        assert_eq!(settle.deadline(), Some(start + 500 * MS));
+        settle.change("b", Change::Done, start + 10 * MS);
+        assert_eq!(settle.deadline(), Some(start + 500 * MS));
+        settle.change("a", Change::Done, start + 30 * MS);
+        assert_eq!(settle.deadline(), Some(start + 80 * MS));
+    }
+}
