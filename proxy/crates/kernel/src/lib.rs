@@ -1,3 +1,31 @@
-//! kernel
+//! Everything in user space that touches BPF, socket options and namespaces.
+//!
+//! The only crate with `unsafe`; synchronous, so that it can run on any thread.
+//!
+//! Reading order: [`instance`] (what one installation owns), [`probe`] (what the kernel can),
+//! [`node`] (programs and maps of the node), [`pod`] (enrolling one pod), [`sockets`] (what is done
+//! per connection), [`uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them.
+
+mod bpffs;
+mod exclusions;
+pub mod fdpass;
+pub mod instance;
+mod maps;
 pub mod netlink;
 pub mod netns;
+pub mod node;
+pub mod pod;
+pub mod probe;
+pub mod sockets;
+mod sys;
+pub mod uninstall;
+
+pub use crate::{
+    instance::{Instance, InstanceError},
+    node::{Node, NodeError, NodeOptions, owner::Generation},
+    pod::{EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan},
+    probe::{Capabilities, ProbeError, probe},
+    sockets::{DeliverError, PodSockets, reset},
+    uninstall::uninstall,
+};
+pub use culvert_common::pod::PodStats;

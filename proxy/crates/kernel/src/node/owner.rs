@@ -1,0 +1,75 @@
+//! Which generation of the proxy owns the maps.
+use crate::{
+    instance::Instance,
+    node::{NodeError, Shared},
+};
+use culvert_common::node::{NodeCfg, STRICT};
+use nix::fcntl::{Flock, FlockArg};
+use std::{
+    fmt,
+    fs::{self, File},
+    os::unix::fs::MetadataExt as _,
+    sync::atomic::Ordering,
+};
+
+/// Names one process that took the node over; grows by one with each, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Lets one process at a time load or claim; the kernel frees it when the process ends.
+pub(crate) fn lock(instance: &Instance) -> Result<Flock<File>, NodeError> {
+    let path = instance.run_dir().join("lock");
+    let lock = File::create(&path).and_then(|file| {
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+    });
+    lock.map_err(|source| NodeError::Io { what: "lock", path, source })
+}
+
+/// Writes what holds for every pod if nobody has: the first process on fresh maps.
+pub(crate) fn configure_first(shared: &Shared) -> Result<(), NodeError> {
+    let fresh = read(shared)?.owner == 0;
+    if fresh { write(shared, 0) } else { Ok(()) }
+}
+
+/// Makes this generation the owner, and its options those of the node.
+pub(crate) fn claim(shared: &Shared) -> Result<Generation, NodeError> {
+    let _only_one = lock(&shared.instance)?;
+    let own = read(shared)?.owner.saturating_add(1);
+    write(shared, own)?;
+    shared.generation.store(own, Ordering::Relaxed);
+    // The one before may have enrolled pods since we loaded.
+    shared.registry().reload()?;
+    Ok(Generation(own))
+}
+
+fn read(shared: &Shared) -> Result<NodeCfg, NodeError> {
+    let node = shared.maps.node.get(&0);
+    Ok(node.map_err(|source| NodeError::Map { map: "NODE", source })?.unwrap_or_default())
+}
+
+fn write(shared: &Shared, owner: u64) -> Result<(), NodeError> {
+    let options = &shared.options;
+    let prober_cgroup = match &options.prober_cgroup {
+        // A cgroup's id is its folder's inode number.
+        Some(path) => fs::metadata(path)
+            .map_err(|source| NodeError::Io { what: "read", path: path.clone(), source })?
+            .ino(),
+        None => 0,
+    };
+    let node = NodeCfg {
+        host_netns: shared.cookie_of(&shared.netns)?,
+        prober_cgroup,
+        owner,
+        flags: if options.strict { STRICT } else { 0 },
+        pending_limit: options.pending_limit,
+        tuple_limit: options.tuple_limit,
+        reserved: 0,
+    };
+    shared.maps.node.set(&0, &node).map_err(|source| NodeError::Map { map: "NODE", source })
+}

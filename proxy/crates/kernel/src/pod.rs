@@ -1,0 +1,205 @@
+//! Enrolling one pod: prepare, accept, activate; later release, drain, finish.
+//!
+//! ```text
+//! Node::prepare ──▶ Prepared ──activate──▶ Enrolled ──release──▶ … last connection … ──finish──▶
+//! ```
+//!
+//! The caller accepts on the listeners before it activates, so no captured connection is refused.
+//! Dropping an [`Enrolled`] changes nothing in the kernel: the pod stays captured for the next
+//! process.
+use crate::{
+    netlink::NetlinkError,
+    netns::NetnsError,
+    node::NodeError,
+    pod::{
+        guard::Ready,
+        hold::{Hold, Tentative},
+    },
+    sockets::PodSockets,
+};
+use aya::programs::ProgramFd;
+use culvert_common::pod::PodStats;
+use culvert_model::{
+    addr::PodIps,
+    name::WorkloadUid,
+    pod::{Fail, LocalPod},
+};
+use std::{
+    io,
+    net::{IpAddr, TcpListener},
+    os::fd::OwnedFd,
+    path::PathBuf,
+};
+
+mod activate;
+pub(crate) mod guard;
+pub(crate) mod hold;
+pub(crate) mod listeners;
+pub(crate) mod orphan;
+pub(crate) mod prepare;
+pub(crate) mod record;
+pub(crate) mod routing;
+pub(crate) mod sysctl;
+pub(crate) mod undo;
+
+/// What the kernel must know of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSpec {
+    pub uid: WorkloadUid,
+    /// Where its network namespace is mounted.
+    pub netns: PathBuf,
+    pub ips: PodIps,
+    pub fail: Fail,
+    /// Ports that neither listeners nor deliveries may take.
+    pub container_ports: Vec<u16>,
+}
+
+/// Why a pod cannot be enrolled now.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    #[error("cannot open its network namespace")]
+    Netns(#[source] NetnsError),
+    #[error("{} is the node's own network namespace", .0.display())]
+    HostNetns(PathBuf),
+    #[error("its network namespace is {other}'s already")]
+    SameNetns { other: WorkloadUid },
+    #[error("cannot enter its network namespace; CAP_SYS_ADMIN?")]
+    Enter(#[source] io::Error),
+    #[error("cannot listen for its {what} connections")]
+    Listen {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot {what} net.{name}; is /proc/sys read-only?")]
+    Sysctl {
+        what: &'static str,
+        name: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot change the routing in its network namespace")]
+    Routing(#[source] NetlinkError),
+    #[error(
+        "strict, but the host's end of {ip}'s interface was not found; is it a veth of this node?"
+    )]
+    NoHostInterface { ip: IpAddr },
+    #[error("cannot guard interface {interface}")]
+    Guard {
+        interface: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// The sockets a pod's connections arrive at: nonblocking, already listening.
+#[derive(Debug)]
+pub struct PodListeners {
+    /// Connections the pod's application opens, of both families.
+    pub outbound: TcpListener,
+    /// Connections to the pod's application, one listener for each family; the accepted socket's
+    /// local address is the original destination.
+    pub inbound: Vec<TcpListener>,
+}
+
+/// A pod of which nothing is captured yet that was not before.
+///
+/// Dropped without [`Self::activate`], a fresh one is undone.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For the caller to take and to accept from.
+    pub listeners: Option<PodListeners>,
+    tentative: Tentative,
+    spec: PodSpec,
+    sockets: PodSockets,
+    /// Ports of the listeners, which deliveries must not take.
+    listening: Vec<u16>,
+    /// The inbound listeners again, for their slots of the map.
+    steered: Vec<(u32, OwnedFd)>,
+    out_port: u16,
+    inbound: ProgramFd,
+    guard: Option<Ready>,
+}
+
+/// A captured pod.
+#[derive(Debug)]
+pub struct Enrolled {
+    hold: Hold,
+    sockets: PodSockets,
+    spec: PodSpec,
+    out_port: u16,
+    /// Ports of the listeners, which deliveries must not take.
+    listening: Vec<u16>,
+}
+
+impl Prepared {
+    pub fn pod_id(&self) -> u32 {
+        self.tentative.pod_id
+    }
+
+    /// For the connections accepted before, while and after it is activated.
+    pub fn socks(&self) -> PodSockets {
+        self.sockets.clone()
+    }
+}
+
+impl Enrolled {
+    pub fn pod_id(&self) -> u32 {
+        self.hold.pod_id
+    }
+
+    pub fn socks(&self) -> PodSockets {
+        self.sockets.clone()
+    }
+
+    /// Whether the pod ended: its namespace is mounted no more, or another one is in its place.
+    pub fn is_gone(&self) -> bool {
+        self.hold.is_gone()
+    }
+
+    /// What the kernel did for the pod; zeros once it is finished.
+    pub fn stats(&self) -> PodStats {
+        self.hold.shared.maps.stats.get(&self.hold.pod_id).ok().flatten().unwrap_or_default()
+    }
+
+    /// Lets new connections go direct; what serves the open ones stays.
+    ///
+    /// Does nothing if the pod is another generation's or was enrolled again since.
+    ///
+    /// # Errors
+    ///
+    /// When a map cannot be written or a link not be removed; trying again is safe.
+    pub fn release(&mut self) -> Result<(), EnrolError> {
+        match self.hold.record() {
+            Some(record) => undo::release(&self.hold.shared, &record),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes everything out of the kernel and the pod that [`Node::prepare`](crate::Node::prepare)
+    /// and [`Prepared::activate`] put there; after the last connection ended.
+    ///
+    /// Does nothing if the pod is another generation's or was enrolled again since.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be undone; its record stays for the next attempt
+    /// ([`Node::orphans`](crate::Node::orphans)) or `culvert uninstall`.
+    pub fn finish(self) -> Result<(), EnrolError> {
+        self.hold.undo()
+    }
+}
+
+impl From<&LocalPod> for PodSpec {
+    fn from(pod: &LocalPod) -> Self {
+        Self {
+            uid: pod.workload.uid.clone(),
+            netns: pod.netns.clone(),
+            ips: pod.workload.ips,
+            fail: pod.fail,
+            container_ports: pod.container_ports.clone(),
+        }
+    }
+}

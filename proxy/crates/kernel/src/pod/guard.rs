@@ -1,0 +1,180 @@
+//! The strict guard: at the host's end of the pod's veth, what the proxy did not open is dropped.
+//!
+//! Attached after capture begins: before, the application's own connections would be dropped
+//! instead of captured. Removed before capture ends.
+use crate::{
+    netlink::Netlink,
+    netns::Netns,
+    node::{
+        NodeError, Shared,
+        links::{self, Place},
+        load,
+    },
+    pod::EnrolError,
+    sys::{Attached, Hook, Target},
+};
+use aya::{
+    Ebpf,
+    programs::{
+        ProgramError, ProgramFd, SchedClassifier, TcAttachType,
+        tc::{
+            NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError,
+            TcHandle, qdisc_add_clsact,
+        },
+    },
+};
+use culvert_model::addr::PodIps;
+use nix::net::if_::if_indextoname;
+use serde::{Deserialize, Serialize};
+use std::{io, mem::ManuallyDrop, path::Path};
+
+/// Where our filter is in a clsact's list; the kernel's own choice starts at 49152.
+const PRIORITY: u16 = 1_337;
+const HANDLE: TcHandle = TcHandle::new(0, 1);
+
+/// Where a pod is guarded, for undoing it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Guarded {
+    /// Index of the host's end in the node's namespace.
+    pub(crate) index: u32,
+    pub(crate) by: By,
+}
+
+/// How a guard is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum By {
+    /// By a pinned link, from Linux 6.6.
+    Tcx,
+    /// By a filter of the clsact queueing discipline.
+    Clsact,
+}
+
+/// A guard ready to be attached.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) guarded: Guarded,
+    object: Ebpf,
+    program: ProgramFd,
+}
+
+/// Loads the guard of a pod, and finds where it is to be.
+pub(crate) fn prepare(
+    shared: &Shared,
+    netns: &Netns,
+    pod_id: u32,
+    ips: PodIps,
+) -> Result<Ready, EnrolError> {
+    let index = host_interface(shared, netns, ips)?;
+    let mut object = load::guard(&shared.instance, pod_id)?;
+    let program = load::verify(&mut object, "guard", "guard")?;
+    let by = if shared.capabilities.tcx { By::Tcx } else { By::Clsact };
+    Ok(Ready { guarded: Guarded { index, by }, object, program })
+}
+
+impl Ready {
+    pub(crate) fn attach(mut self, shared: &Shared, pod_dir: &Path) -> Result<(), EnrolError> {
+        let index = self.guarded.index;
+        let attached = shared.netns.run(|| match self.guarded.by {
+            By::Tcx => {
+                let place = Place {
+                    program: "guard",
+                    pin: &pod_dir.join("guard"),
+                    target: Target::Interface(index),
+                    attached: Attached::Interface(index),
+                    hook: Hook::TcxIngress,
+                    instance: shared.instance.name(),
+                };
+                links::put(&place, &self.program).map_err(EnrolError::from)
+            }
+            By::Clsact => filter(&mut self.object, index).map_err(|source| EnrolError::Guard {
+                interface: name_of(index).unwrap_or_else(|_| index.to_string()),
+                source,
+            }),
+        });
+        attached.map_err(EnrolError::Enter)?
+    }
+}
+
+/// Detaches a guard; one that is not there is detached already.
+pub(crate) fn remove(node: &Netns, pod_dir: &Path, guarded: &Guarded) -> Result<(), EnrolError> {
+    let detached = match guarded.by {
+        By::Tcx => links::remove(&pod_dir.join("guard")),
+        By::Clsact => node.run(|| unfilter(guarded.index)).map_err(EnrolError::Enter)?,
+    };
+    let interface = || guarded.index.to_string();
+    detached.map_err(|source| EnrolError::Guard { interface: interface(), source })
+}
+
+/// The index of the host's end of the pod's interface, in the node's namespace.
+fn host_interface(shared: &Shared, netns: &Netns, ips: PodIps) -> Result<u32, EnrolError> {
+    let mut netlink = Netlink::open_in(netns).map_err(EnrolError::Routing)?;
+    let mut missing = None;
+    for ip in ips.iter() {
+        missing = missing.or(Some(ip));
+        let Some(name) = netlink.link_of(ip).map_err(EnrolError::Routing)? else { continue };
+        let index = netlink.peer_index(&name, &shared.netns).map_err(EnrolError::Routing)?;
+        if let Some(index) = index {
+            return Ok(index);
+        }
+    }
+    Err(missing
+        .map_or(EnrolError::Node(NodeError::NotOwner), |ip| EnrolError::NoHostInterface { ip }))
+}
+
+/// Attaches the guard as a filter, or puts it in the place of an earlier one.
+fn filter(object: &mut Ebpf, index: u32) -> io::Result<()> {
+    let name = name_of(index)?;
+    match qdisc_add_clsact(&name) {
+        Err(TcError::NetlinkError(e)) if e.raw_os_error() == Some(libc::EEXIST) => {}
+        made => made.map_err(io::Error::other)?,
+    }
+    let program = object.program_mut("guard");
+    let program: &mut SchedClassifier = program
+        .ok_or_else(|| io::Error::other("no program guard"))?
+        .try_into()
+        .map_err(io::Error::other)?;
+    let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+    let new = program.attach_with_options(
+        &name,
+        TcAttachType::Ingress,
+        TcAttachOptions::Netlink(options),
+    );
+    let id = match new {
+        Err(ProgramError::TcError(TcError::NetlinkError(e)))
+            if e.raw_os_error() == Some(libc::EEXIST) =>
+        {
+            program.attach_to_link(ours(&name)?).map_err(io::Error::other)?
+        }
+        new => new.map_err(io::Error::other)?,
+    };
+    keep(program, id)
+}
+
+/// Leaves the filter where it is: dropping its link would remove it.
+fn keep(program: &mut SchedClassifier, id: SchedClassifierLinkId) -> io::Result<()> {
+    let _kept = ManuallyDrop::new(program.take_link(id).map_err(io::Error::other)?);
+    Ok(())
+}
+
+fn unfilter(index: u32) -> io::Result<()> {
+    // An interface that is gone took its filters along.
+    let Ok(name) = name_of(index) else { return Ok(()) };
+    match aya::programs::links::Link::detach(ours(&name)?) {
+        Err(ProgramError::TcError(TcError::NetlinkError(e)))
+            if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV)) =>
+        {
+            Ok(())
+        }
+        done => done.map_err(io::Error::other),
+    }
+}
+
+fn ours(interface: &str) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None)
+}
+
+/// The interface's name in the calling thread's namespace.
+fn name_of(index: u32) -> io::Result<String> {
+    Ok(if_indextoname(index)?.to_string_lossy().into_owned())
+}

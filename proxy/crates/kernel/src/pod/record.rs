@@ -1,0 +1,241 @@
+//! What was changed for each pod, kept under the run folder so that it can be undone after a crash.
+use crate::{instance::Instance, maps::Maps, node::NodeError, pod::guard::Guarded};
+use culvert_common::pod::{FAIL_OPEN, HAS_EXCLUDES, PodCfg};
+use culvert_model::name::WorkloadUid;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// One pod as it was enrolled.
+///
+/// Written before anything is changed; what it says was done may therefore not have been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) uid: String,
+    pub(crate) pod_id: u32,
+    pub(crate) netns: PathBuf,
+    pub(crate) inode: u64,
+    pub(crate) cookie: u64,
+    pub(crate) ips: Vec<IpAddr>,
+    pub(crate) fail_open: bool,
+    pub(crate) out_port: u16,
+    /// Networks with an entry in `EXCLUDE`.
+    pub(crate) exclusions: Vec<String>,
+    /// Whether IPv6 was routed too.
+    pub(crate) v6: bool,
+    /// The sysctls as they were before the first generation changed them.
+    pub(crate) sysctls: BTreeMap<String, String>,
+    pub(crate) guard: Option<Guarded>,
+}
+
+/// The records of every pod, and which of them this process holds.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    dir: PathBuf,
+    /// The lowest id that no pod had yet.
+    next_id: PathBuf,
+    pins: PathBuf,
+    records: BTreeMap<u32, Record>,
+    /// By pod id, who holds it; a later holder of the same pod has another token.
+    holders: HashMap<u32, u64>,
+    last_token: u64,
+}
+
+/// Why a record was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("cannot {what} {}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is not a record of a pod; `culvert uninstall` removes it", path.display())]
+    Malformed {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Record {
+    pub(crate) fn uid(&self) -> WorkloadUid {
+        WorkloadUid::new(self.uid.as_str())
+    }
+
+    pub(crate) fn networks(&self) -> impl Iterator<Item = IpNet> {
+        self.exclusions.iter().filter_map(|network| network.parse().ok())
+    }
+
+    /// The value of `PODS` that captures it.
+    pub(crate) fn config(&self) -> PodCfg {
+        let mut config =
+            PodCfg { pod_id: self.pod_id, out_port_be: self.out_port.to_be(), ..PodCfg::default() };
+        for ip in &self.ips {
+            match ip {
+                IpAddr::V4(v4) => config.ip4_be = u32::from_ne_bytes(v4.octets()),
+                // Without IPv6 in the pod nothing listens there: such connects are to be refused.
+                IpAddr::V6(_) if self.v6 => config.ip6 = culvert_common::addr::from_ip(*ip),
+                IpAddr::V6(_) => {}
+            }
+        }
+        if self.fail_open {
+            config.flags |= FAIL_OPEN;
+        }
+        if !self.exclusions.is_empty() {
+            config.flags |= HAS_EXCLUDES;
+        }
+        config
+    }
+}
+
+impl Registry {
+    pub(crate) fn open(instance: &Instance) -> Result<Self, RecordError> {
+        let dir = instance.run_dir().join("pods");
+        fs::create_dir_all(&dir).map_err(io_error("make", &dir))?;
+        let mut registry = Self {
+            dir,
+            next_id: instance.run_dir().join("next-pod-id"),
+            pins: instance.pins().join("pods"),
+            records: BTreeMap::new(),
+            holders: HashMap::new(),
+            last_token: 0,
+        };
+        registry.reload()?;
+        Ok(registry)
+    }
+
+    /// Reads what other generations recorded; what this process holds stays as it is.
+    pub(crate) fn reload(&mut self) -> Result<(), RecordError> {
+        let read = read_all(&self.dir)?;
+        self.records.retain(|id, _| self.holders.contains_key(id));
+        for (id, record) in read {
+            self.records.entry(id).or_insert(record);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    pub(crate) fn get(&self, pod_id: u32) -> Option<&Record> {
+        self.records.get(&pod_id)
+    }
+
+    /// Keeps a record, on disk first.
+    pub(crate) fn put(&mut self, record: Record) -> Result<(), RecordError> {
+        let path = self.path(record.pod_id);
+        let text = serde_json::to_vec_pretty(&record)
+            .map_err(|source| RecordError::Malformed { path: path.clone(), source })?;
+        replace(&path, &text)?;
+        self.records.insert(record.pod_id, record);
+        Ok(())
+    }
+
+    /// Forgets a pod; one that is not there is forgotten already.
+    pub(crate) fn remove(&mut self, pod_id: u32) -> Result<(), RecordError> {
+        let path = self.path(pod_id);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(RecordError::Io { what: "remove", path, source: e });
+            }
+            _ => {}
+        }
+        self.records.remove(&pod_id);
+        self.holders.remove(&pod_id);
+        Ok(())
+    }
+
+    /// An id that no pod had since the pins were made.
+    pub(crate) fn new_id(&self) -> Result<u32, RecordError> {
+        let path = &self.next_id;
+        let kept = match fs::read_to_string(path) {
+            Ok(text) => text.trim().parse().unwrap_or(1),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 1,
+            Err(e) => return Err(io_error("read", path)(e)),
+        };
+        // The file may be gone while pins are not.
+        let recorded = self.records.keys().next_back().map_or(1, |last| last + 1);
+        let id = pinned(&self.pins).map_or(1, |last| last + 1).max(kept).max(recorded);
+        replace(path, (id + 1).to_string().as_bytes())?;
+        Ok(id)
+    }
+
+    /// Takes hold of a pod; whoever held it before does not any more.
+    pub(crate) fn hold(&mut self, pod_id: u32) -> u64 {
+        self.last_token += 1;
+        self.holders.insert(pod_id, self.last_token);
+        self.last_token
+    }
+
+    pub(crate) fn is_held_by(&self, pod_id: u32, token: u64) -> bool {
+        self.holders.get(&pod_id) == Some(&token)
+    }
+
+    pub(crate) fn is_held(&self, pod_id: u32) -> bool {
+        self.holders.contains_key(&pod_id)
+    }
+
+    pub(crate) fn let_go(&mut self, pod_id: u32, token: u64) {
+        if self.is_held_by(pod_id, token) {
+            self.holders.remove(&pod_id);
+        }
+    }
+
+    /// Puts every recorded pod into fresh maps.
+    pub(crate) fn seed(&self, maps: &Maps) -> Result<(), NodeError> {
+        for record in self.all() {
+            maps.pods
+                .set_if_absent(&record.cookie, &record.config())
+                .map_err(|source| NodeError::Map { map: "PODS", source })?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, pod_id: u32) -> PathBuf {
+        self.dir.join(format!("{pod_id}.json"))
+    }
+}
+
+/// Every record in a folder, which need not exist.
+pub(crate) fn read_all(dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        entries => entries.map_err(io_error("read", dir))?,
+    };
+    let mut records = BTreeMap::new();
+    for entry in entries {
+        let path = entry.map_err(io_error("read", dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = fs::read(&path).map_err(io_error("read", &path))?;
+            let record: Record = serde_json::from_slice(&text)
+                .map_err(|source| RecordError::Malformed { path, source })?;
+            records.insert(record.pod_id, record);
+        }
+    }
+    Ok(records)
+}
+
+/// The highest id that has a pin folder.
+fn pinned(pins: &Path) -> Option<u32> {
+    let entries = fs::read_dir(pins).ok()?.flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max()
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, text: &[u8]) -> Result<(), RecordError> {
+    let new = path.with_extension("new");
+    fs::write(&new, text).map_err(io_error("write", &new))?;
+    fs::rename(&new, path).map_err(io_error("replace", path))
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> RecordError {
+    move |source| RecordError::Io { what, path: path.to_owned(), source }
+}

@@ -1,0 +1,82 @@
+//! Taking a pod out of the kernel, in the order that never leaves a connection half captured.
+use crate::{
+    netns::Netns,
+    node::{NodeError, Shared, links, load},
+    pod::{EnrolError, guard, record::Record, routing, sysctl},
+};
+use culvert_common::addr;
+use std::{fs, io, path::Path};
+
+/// New connections go direct: first they may leave, then nothing captures them any more.
+pub(crate) fn release(shared: &Shared, record: &Record) -> Result<(), EnrolError> {
+    shared.check_owner()?;
+    let dir = load::pod_dir(&shared.instance, record.pod_id);
+    if let Some(guarded) = &record.guard {
+        guard::remove(&shared.netns, &dir, guarded)?;
+    }
+    let maps = &shared.maps;
+    maps.pods.remove(&record.cookie).map_err(|source| NodeError::Map { map: "PODS", source })?;
+    links::remove(&dir.join("link"))
+        .map_err(|source| NodeError::Attach { program: "inbound", source })?;
+    // Their pins of an older layout, which was never taken over.
+    for older in load::other_layouts(&shared.instance)? {
+        let dir = older.join("pods").join(record.pod_id.to_string());
+        remove_dir(&dir)?;
+    }
+    Ok(())
+}
+
+/// Everything; `netns` is `None` when it is gone.
+pub(crate) fn finish(
+    shared: &Shared,
+    record: &Record,
+    netns: Option<&Netns>,
+) -> Result<(), EnrolError> {
+    release(shared, record)?;
+    let maps = &shared.maps;
+    let map = |map| move |source| NodeError::Map { map, source };
+    for ip in &record.ips {
+        let key = addr::from_ip(*ip);
+        // The address may be another pod's by now.
+        if maps.pod_ips.get(&key).map_err(map("POD_IPS"))? == Some(record.pod_id) {
+            maps.pod_ips.remove(&key).map_err(map("POD_IPS"))?;
+        }
+    }
+    for network in record.networks() {
+        let key = crate::exclusions::key(record.pod_id, &network);
+        maps.exclude.remove(&key).map_err(map("EXCLUDE"))?;
+    }
+    maps.stats.remove(&record.pod_id).map_err(map("POD_STATS"))?;
+    if let Some(netns) = netns {
+        restore(record, netns)?;
+    }
+    remove_dir(&load::pod_dir(&shared.instance, record.pod_id))?;
+    shared.registry().remove(record.pod_id).map_err(NodeError::from)?;
+    Ok(())
+}
+
+/// Gives the pod's namespace its routing and sysctls back.
+pub(crate) fn restore(record: &Record, netns: &Netns) -> Result<(), EnrolError> {
+    routing::remove(netns, record.v6)?;
+    sysctl::restore(netns, &record.sysctls)
+}
+
+/// The pod's namespace, if it is still the one that was enrolled.
+pub(crate) fn netns_of(record: &Record) -> Option<Netns> {
+    let netns = Netns::open(&record.netns).ok()?;
+    let same = netns.inode() == record.inode
+        && netns.cookie().is_none_or(|cookie| cookie == record.cookie);
+    same.then_some(netns)
+}
+
+/// Removes a pod's pins.
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), NodeError> {
+    let removing = |source| NodeError::Io { what: "remove", path: dir.to_owned(), source };
+    for link in ["link", "guard"] {
+        links::remove(&dir.join(link)).map_err(removing)?;
+    }
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(removing(e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,106 @@
+//! What is done per connection: whose it was, and sockets in the pod's own namespace.
+use crate::{netns::Netns, node::Shared, sockets::ports::Ports};
+use socket2::SockRef;
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+pub(crate) mod deliver;
+pub(crate) mod dial;
+pub(crate) mod ports;
+
+/// Sockets of one pod; a clone is cheap and means the same pod.
+#[derive(Clone)]
+pub struct PodSockets {
+    pod: Arc<Pod>,
+}
+
+struct Pod {
+    shared: Arc<Shared>,
+    netns: Netns,
+    pod_id: u32,
+    ports: Ports,
+}
+
+/// Why a connection was not delivered to the application.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    #[error("no source port of {client} is free towards {destination} after {tries} tries")]
+    NoPort { client: IpAddr, destination: SocketAddr, tries: usize },
+    #[error("{client} and {destination} are of different address families")]
+    Families { client: IpAddr, destination: SocketAddr },
+    #[error("cannot deliver to {destination}")]
+    Io {
+        destination: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl PodSockets {
+    pub(crate) fn new(shared: &Arc<Shared>, netns: &Netns, pod_id: u32) -> Self {
+        let (shared, netns) = (Arc::clone(shared), netns.clone());
+        Self { pod: Arc::new(Pod { shared, netns, pod_id, ports: Ports::default() }) }
+    }
+
+    /// Where the application meant to go; `None` for a connection that was not captured: somebody
+    /// connected to the listener itself. Addresses are canonical.
+    pub fn original_dst(&self, accepted: BorrowedFd<'_>) -> Option<SocketAddr> {
+        self.pod.shared.maps.sockets.original(accepted)
+    }
+
+    /// Connects from inside the pod, past capture.
+    ///
+    /// The connection is in progress: await writability, then take the socket's error.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket(2)` and `connect(2)`.
+    pub fn dial(&self, destination: SocketAddr) -> io::Result<std::net::TcpStream> {
+        let Pod { shared, netns, pod_id, .. } = &*self.pod;
+        dial::dial(&shared.maps.sockets, netns, *pod_id, destination)
+    }
+
+    /// Connects to the pod's application with the client's address as source.
+    ///
+    /// The connection is in progress: await writability, then take the socket's error. A port is
+    /// chosen that is no live connection of that client to that destination.
+    ///
+    /// # Errors
+    ///
+    /// When no port is free in a bounded number of tries, and those of `socket(2)`, `bind(2)` and
+    /// `connect(2)`.
+    pub fn deliver(
+        &self,
+        client: IpAddr,
+        destination: SocketAddr,
+    ) -> Result<std::net::TcpStream, DeliverError> {
+        let Pod { shared, netns, pod_id, ports } = &*self.pod;
+        let pair = deliver::Pair { client, destination }.canonical()?;
+        deliver::deliver(&shared.maps.sockets, netns, *pod_id, ports, pair)
+    }
+
+    /// Ports that deliveries must not take: the application's.
+    pub(crate) fn avoid(&self, ports: impl IntoIterator<Item = u16>) {
+        self.pod.ports.avoid(ports);
+    }
+}
+
+impl fmt::Debug for PodSockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PodSockets").field("pod_id", &self.pod.pod_id).finish_non_exhaustive()
+    }
+}
+
+/// Makes the close of this socket tell its peer with RST that something went wrong.
+///
+/// # Errors
+///
+/// When `socket` is none.
+pub fn reset(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+}

@@ -1,0 +1,39 @@
+//! Connections that leave the pod on the application's behalf.
+use crate::{maps::Sockets, netns::Netns};
+use culvert_common::conn;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    os::fd::AsFd as _,
+};
+
+/// Starts a connection from the pod's namespace to where the application meant to go.
+pub(crate) fn dial(
+    sockets: &Sockets,
+    netns: &Netns,
+    pod_id: u32,
+    destination: SocketAddr,
+) -> io::Result<TcpStream> {
+    let destination = culvert_model::addr::canonical(destination);
+    let socket = netns.run(|| stream(destination))??;
+    sockets.mark(socket.as_fd(), pod_id, conn::LEAVES)?;
+    start(&socket, destination)?;
+    Ok(socket.into())
+}
+
+/// A socket of the destination's family in the calling thread's namespace.
+pub(crate) fn stream(destination: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(destination), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+/// `connect(2)` as far as it goes without waiting.
+pub(crate) fn start(socket: &Socket, destination: SocketAddr) -> io::Result<()> {
+    match socket.connect(&destination.into()) {
+        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        done => done,
+    }
+}
