@@ -79,13 +79,8 @@ impl Control {
         let published = Compiled::default();
         let mut keeper = Keeper { files, settings, snapshots, local, published, status };
         keeper.accept(loaded);
-        let finish = worker.clone();
-        worker.spawn(async move {
-            tokio::select! {
-                () = finish.finishing() => {}
-                () = keeper.follow(watch) => {}
-            }
-        });
+        let owner = worker.clone();
+        worker.spawn(async move { keeper.follow(watch, &owner).await });
         Ok(Self { status: handle })
     }
 
@@ -104,9 +99,13 @@ impl Control {
 }
 
 impl Keeper {
-    async fn follow(&mut self, mut watch: Watch) {
+    async fn follow(&mut self, mut watch: Watch, owner: &Worker) {
         loop {
-            watch.changed().await;
+            tokio::select! {
+                biased;
+                () = owner.finishing() => return,
+                () = watch.changed() => {}
+            }
             match load(self.files.clone(), self.settings.clone()).await {
                 Ok(loaded) => self.accept(loaded),
                 Err(problems) => self.refuse(problems),

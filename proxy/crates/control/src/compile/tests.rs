@@ -453,7 +453,7 @@ fn a_workload_is_called_as_its_people_call_it() {
         ("", owner("Job", "backup-28912345"), "backup backup latest backup latest"),
         ("", owner("StatefulSet", "db"), "db db latest db latest"),
         (
-            "service.istio.io/canonical-name: c, app.kubernetes.io/name: n, app: a, \
+            "service.istio.io/canonical-name: c, app.kubernetes.io/name: kn, app: a, \
              app.kubernetes.io/version: kv, version: v",
             String::new(),
             "x c kv a v",

@@ -9,7 +9,7 @@ use culvert_model::{
 };
 use std::sync::Arc;
 
-/// Written on a pod by the ReplicaSet that made it; part of both names.
+/// Written on a pod by the `ReplicaSet` that made it; part of both names.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// The workload that `pod` is.
@@ -62,8 +62,9 @@ fn label(pod: &Pod, keys: &[&str]) -> Option<Arc<str>> {
     keys.iter().filter_map(|key| pod.meta.label(key)).find(|value| !value.is_empty()).map(Arc::from)
 }
 
-/// The controller as people know it: the Deployment, not its ReplicaSet of the day; the CronJob,
-/// not its Job of the hour.
+/// The controller as people know it.
+///
+/// That is the Deployment, not its `ReplicaSet` of the day; the `CronJob`, not its Job of the hour.
 fn owner(pod: &Pod) -> Arc<str> {
     let owners = &pod.meta.owners;
     let hash = pod.meta.label(TEMPLATE_HASH).filter(|hash| !hash.is_empty());

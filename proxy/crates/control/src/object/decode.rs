@@ -238,11 +238,10 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.node.value {
-            Value::Null => visitor.visit_unit(),
-            other => {
-                Err(Fault::new(format!("want nothing, not {}", other.describe())).at(self.node))
-            }
+        if matches!(self.node.value, Value::Null) {
+            visitor.visit_unit()
+        } else {
+            Err(self.unfit("nothing"))
         }
     }
 

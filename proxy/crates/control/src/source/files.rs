@@ -22,9 +22,11 @@ pub struct Files {
     read: Vec<(String, Arc<[u8]>)>,
 }
 
-/// Reads every manifest below `paths`: files as they are named, in folders and their folders what
-/// ends in `.yaml`, `.yml` or `.json`, in the order of names, and `-` for standard input. What is
-/// hidden (`.name`) is not read.
+/// Reads every manifest below `paths`.
+///
+/// Named files are read whatever they are called; in folders, and the folders in them, what ends in
+/// `.yaml`, `.yml` or `.json` and is not hidden (`.name`), in the order of names. `-` is standard
+/// input.
 ///
 /// # Errors
 ///

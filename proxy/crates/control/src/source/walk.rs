@@ -92,9 +92,10 @@ impl Walk {
 
 /// A path that cannot be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    let message = match error.kind() {
-        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
-        _ => format!("cannot be read: {error}"),
+    let message = if error.kind() == io::ErrorKind::NotFound {
+        "no such file or folder".to_owned()
+    } else {
+        format!("cannot be read: {error}")
     };
     Problem::of_file(path.display().to_string(), message)
 }

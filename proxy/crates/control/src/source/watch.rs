@@ -1,7 +1,7 @@
 //! Notices that manifests changed, by inotify.
 //!
 //! Folders are watched, not files: an editor that saves by renaming, Kubernetes swapping the
-//! `..data` link of a mounted ConfigMap, a folder that goes and comes back are all seen there.
+//! `..data` link of a mounted `ConfigMap`, a folder that goes and comes back are all seen there.
 use super::{
     files::Files,
     settle::{Change, Settle},

@@ -1,0 +1,10 @@
+//! The control plane on real folders.
+
+#[cfg(test)]
+mod story;
+
+#[cfg(test)]
+mod changes;
+
+#[cfg(test)]
+mod corpora;
