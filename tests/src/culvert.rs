@@ -1,0 +1,57 @@
+//! A process of the proxy.
+use crate::{lines::Lines, programs};
+use culvert_lab::{LabChild, NodeNs};
+use nix::sys::signal::Signal;
+use std::{
+    ffi::OsStr,
+    process::{Command, ExitStatus, Stdio},
+    sync::{Mutex, MutexGuard},
+};
+
+/// A started `culvert`.
+#[derive(Debug)]
+pub struct Culvert {
+    child: Mutex<LabChild>,
+    /// What it says on standard error.
+    pub log: Lines,
+    pub pid: u32,
+}
+
+impl Culvert {
+    /// Starts it on `node`; its standard output goes to `access`.
+    pub(crate) fn start<S: AsRef<OsStr>>(node: &NodeNs, args: &[S], access: &Lines) -> Self {
+        let mut command = Command::new(programs::culvert());
+        command.args(args).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = node.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}"));
+        let log = Lines::default();
+        if let Some(pipe) = child.stdout() {
+            access.follow(pipe);
+        }
+        if let Some(pipe) = child.stderr() {
+            log.follow(pipe);
+        }
+        let pid = child.pid().expect("nobody has waited for it");
+        Self { child: Mutex::new(child), log, pid }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.child().signal(signal).expect("a signal to a process of ours");
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn await_end(&self) -> ExitStatus {
+        crate::eventually("end of the proxy", || self.ended())
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child().ended().expect("a child can be waited for")
+    }
+
+    fn child(&self) -> MutexGuard<'_, LabChild> {
+        self.child.lock().expect("no holder panics")
+    }
+}

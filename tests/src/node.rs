@@ -1,0 +1,184 @@
+//! A node of a mesh: its proxy's life, and what it tells.
+use crate::{culvert::Culvert, eventually, http, lines::Lines};
+use culvert_lab::NodeNs;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::{Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+const ADMIN: u16 = 15000;
+const METRICS: u16 = 15020;
+const READINESS: u16 = 15021;
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    pub ns: NodeNs,
+    pub config: PathBuf,
+    pub manifests: PathBuf,
+    /// Standard output of every process of the node's proxy: the access log.
+    pub access: Lines,
+    /// Every process that was started, the current one last.
+    processes: Mutex<Vec<Arc<Culvert>>>,
+}
+
+impl Node {
+    pub(crate) fn new(ns: NodeNs, config: PathBuf, manifests: PathBuf) -> Self {
+        let (access, processes) = (Lines::default(), Mutex::default());
+        Self { ns, config, manifests, access, processes }
+    }
+
+    /// Starts a process of the proxy; it need not have begun when this returns.
+    pub fn begin(&self) -> Arc<Culvert> {
+        let (config, manifests) = (self.config.as_os_str(), self.manifests.as_os_str());
+        let args = ["up".as_ref(), "-f".as_ref(), manifests, "--config".as_ref(), config];
+        let process = Arc::new(Culvert::start(&self.ns, &args, &self.access));
+        self.processes().push(Arc::clone(&process));
+        process
+    }
+
+    /// Starts a process of the proxy, which takes over one that runs; it is ready when this returns.
+    #[track_caller]
+    pub fn start(&self) -> Arc<Culvert> {
+        let process = self.begin();
+        self.await_ready(&process);
+        process
+    }
+
+    /// Waits until this process answers for the node and has enrolled every pod it can.
+    #[track_caller]
+    pub fn await_ready(&self, process: &Culvert) {
+        eventually("ready proxy", || {
+            if let Some(status) = process.ended() {
+                panic!("the proxy ended before it was ready: {status}\n{}", process.log.text());
+            }
+            let status = self.try_status()?;
+            (status["pid"] == process.pid && self.get(READINESS, "/healthz/ready")?.0 == 200)
+                .then_some(())
+        });
+    }
+
+    /// The process started last.
+    #[track_caller]
+    pub fn process(&self) -> Arc<Culvert> {
+        self.processes().last().cloned().expect("a proxy was started")
+    }
+
+    /// Kills the proxy, as a crash does.
+    #[track_caller]
+    pub fn kill(&self) {
+        self.process().signal(Signal::SIGKILL);
+        self.process().await_end();
+    }
+
+    /// Asks the proxy to end, and waits until it has.
+    #[track_caller]
+    pub fn terminate(&self) -> ExitStatus {
+        self.process().signal(Signal::SIGTERM);
+        self.process().await_end()
+    }
+
+    /// Runs a command of `culvert` about this node's instance.
+    #[track_caller]
+    pub fn cli(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(crate::programs::culvert());
+        command.args(args).env("CULVERT_INSTANCE", self.ns.instance());
+        command.env("CULVERT_CGROUP_ROOT", self.ns.cgroup());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}"));
+        child.output().expect("a child can be waited for")
+    }
+
+    /// What the node says of itself.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        self.try_status().expect("a node that answers")
+    }
+
+    /// What the node says of a pod, if it knows one of that name.
+    #[must_use]
+    pub fn pod(&self, name: &str) -> Option<Value> {
+        let status = self.try_status()?;
+        let pods = status["pods"].as_array()?;
+        pods.iter().find(|pod| pod["name"] == name).cloned()
+    }
+
+    /// Waits until a pod is in this state.
+    #[track_caller]
+    pub fn await_pod(&self, name: &str, state: &str) -> Value {
+        let what = format!("pod {name} that is {state}");
+        eventually(&what, || self.pod(name).filter(|pod| pod["state"] == state))
+    }
+
+    /// Waits until the node knows no pod of this name.
+    #[track_caller]
+    pub fn await_no_pod(&self, name: &str) {
+        eventually(&format!("end of pod {name}"), || {
+            let status = self.try_status()?;
+            let pods = status["pods"].as_array()?;
+            pods.iter().all(|pod| pod["name"] != name).then_some(())
+        });
+    }
+
+    /// One of the kernel's counters of a pod.
+    #[track_caller]
+    pub fn counter(&self, pod: &str, counter: &str) -> u64 {
+        let status = self.pod(pod).unwrap_or_else(|| panic!("no pod {pod}: {}", self.status()));
+        status["kernel"][counter].as_u64().unwrap_or_else(|| panic!("no {counter} in {status}"))
+    }
+
+    /// The sum of the metrics of this name whose labels contain all of `labels`, as in
+    /// `reporter="source"`.
+    #[track_caller]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.metrics();
+        let samples = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (of, its_labels) = series.split_once('{').unwrap_or((series, ""));
+            (of == name && labels.iter().all(|label| its_labels.contains(label)))
+                .then(|| value.parse::<f64>().ok())?
+        });
+        samples.sum()
+    }
+
+    /// The whole exposition.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let (status, text) = self.get(METRICS, "/metrics").expect("a node that is scraped");
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    /// Waits for an access line.
+    #[track_caller]
+    pub fn await_access(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.access.await_json(what, is)
+    }
+
+    /// Waits for the access line of a connection to `to` in this direction.
+    #[track_caller]
+    pub fn await_line(&self, direction: &str, to: SocketAddr) -> Value {
+        let what = format!("of an {direction} connection to {to}");
+        self.await_access(&what, |line| {
+            line["direction"] == direction && line["dst.addr"] == to.to_string()
+        })
+    }
+
+    fn try_status(&self) -> Option<Value> {
+        let (status, body) = self.get(ADMIN, "/status")?;
+        (status == 200).then(|| serde_json::from_str(&body).ok())?
+    }
+
+    fn get(&self, port: u16, path: &str) -> Option<(u16, String)> {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.ns.run(|| http::get(at, path)).expect("a namespace to enter").ok()
+    }
+
+    pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
+        self.processes.lock().expect("no holder panics")
+    }
+}
