@@ -66,11 +66,13 @@ fn connections(stage: &Stage) -> Result<Vec<Finding>> {
         .collect::<Result<Vec<_>>>()?;
     let (mut without, mut with, mut captured) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let to = |at: SocketAddr| at.to_string();
-        let words = |to| ["connections", "--count", CONNECTIONS, "--to", to];
-        without.push(nanoseconds(&stage.plain_client, Seen::No, &words(&to(unseen)))?);
-        with.push(nanoseconds(&stage.plain_client, Seen::Yes, &words(&to(seen)))?);
-        captured.push(nanoseconds(&stage.client, Seen::Yes, &words(&to(seen)))?);
+        let open = |pod, seen, to: SocketAddr| {
+            let to = to.to_string();
+            nanoseconds(pod, seen, &["connections", "--count", CONNECTIONS, "--to", &to])
+        };
+        without.push(open(&stage.plain_client, Seen::No, unseen)?);
+        with.push(open(&stage.plain_client, Seen::Yes, seen)?);
+        captured.push(open(&stage.client, Seen::Yes, seen)?);
     }
     let [without, with, captured] = [without, with, captured].map(|ns| median(&ns) / 1000.0);
     Ok(vec![

@@ -145,7 +145,10 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
         let line: Vec<_> = row
             .iter()
             .enumerate()
-            .map(|(column, cell)| format!("{cell:<1$}", width(column).unwrap_or(0)))
+            .map(|(column, cell)| {
+                let width = width(column).unwrap_or(0);
+                format!("{cell:<width$}")
+            })
             .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');

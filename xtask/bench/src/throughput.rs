@@ -113,6 +113,8 @@ fn findings(direct: &Way<'_>, envoy: &Way<'_>, ours: &[Way<'_>]) -> Vec<Finding>
 fn serve(pod: &PodNs, at: SocketAddr) -> Result<Player> {
     let mut command = iperf3();
     command.args(["--server", "--bind", &at.ip().to_string(), "--port", &at.port().to_string()]);
+    // It complains of whoever only asks whether it listens.
+    command.stderr(Stdio::null());
     let server = Player::start(pod, Seen::Yes, command)?;
     // Asked from inside the pod itself, which is never captured.
     await_listener(pod, at)?;
