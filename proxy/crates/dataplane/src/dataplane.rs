@@ -1,0 +1,138 @@
+//! The dataplane as the process wires it.
+use crate::{
+    config::Config,
+    connections::ConnStatus,
+    copy::{self, Grade},
+    limits::{Bounds, Limits},
+    pods::{Pods, status::PodStatus},
+};
+use culvert_kernel::Node;
+use culvert_model::{pod::LocalPods, snapshot::Snapshot};
+use culvert_runtime::{accept::Reserve, drain::Worker, publish::View};
+use culvert_telemetry::{Telemetry, metrics::PodSample};
+use nix::sys::resource::{Resource, getrlimit};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{runtime::Handle, sync::watch};
+
+/// Every pod of the node and their connections; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dataplane {
+    pods: Arc<Pods>,
+}
+
+/// What pods and connections use.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) snapshot: View<Snapshot>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) reserve: Reserve,
+    pub(crate) copy: copy::Bounds,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) drain_deadline: Option<Duration>,
+    /// Where connections run.
+    pub(crate) data: Handle,
+    /// Told whenever a pod's phase changes.
+    pub(crate) changed: watch::Sender<()>,
+}
+
+/// What the dataplane is wired to.
+#[derive(Clone, Debug)]
+pub struct Wires {
+    pub kernel: Arc<Node>,
+    /// Every workload, for who is at the ends of a connection.
+    pub snapshot: View<Snapshot>,
+    /// The pods to hold.
+    pub pods: View<LocalPods>,
+    pub telemetry: Telemetry,
+    /// The runtime of the connections.
+    pub data: Handle,
+}
+
+/// Why the dataplane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot find out how many descriptors the process may open")]
+    Limit(#[source] io::Error),
+    #[error("cannot open a spare descriptor")]
+    Reserve(#[source] io::Error),
+}
+
+impl Dataplane {
+    /// Starts to hold the pods that are wanted, on the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the process's descriptors are used up already.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(wires: Wires, config: &Config, worker: &Worker) -> Result<Self, StartError> {
+        let Wires { kernel, snapshot, pods, telemetry, data } = wires;
+        let Config { connect_timeout, idle_timeout, buffer_max, drain_deadline, .. } = *config;
+        let shared = Shared {
+            snapshot,
+            telemetry,
+            limits: Arc::new(Limits::new(bounds(config)?)),
+            reserve: Reserve::new().map_err(StartError::Reserve)?,
+            copy: copy::Bounds { buffer: Grade::at_most(buffer_max), idle: idle_timeout },
+            connect_timeout,
+            drain_deadline,
+            data,
+            changed: watch::Sender::default(),
+        };
+        let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods));
+        worker.spawn(Arc::clone(&pods).run(worker.clone()));
+        Ok(Self { pods })
+    }
+
+    /// Every pod that is wanted or not yet let go.
+    ///
+    /// Reads the kernel's counters: some microseconds per pod.
+    pub fn pods(&self) -> Vec<PodStatus> {
+        self.pods.status()
+    }
+
+    /// The same for [`Metrics::set_pods`](culvert_telemetry::metrics::Metrics::set_pods), to be
+    /// called for each scrape.
+    pub fn samples(&self) -> Vec<PodSample> {
+        self.pods.samples()
+    }
+
+    /// Every connection, pod by pod.
+    pub fn connections(&self) -> Vec<ConnStatus> {
+        self.pods.connections()
+    }
+
+    /// Waits until every pod that is wanted now is captured, or pending for a reason; and until
+    /// something was published.
+    pub async fn captured(&self) {
+        self.pods.captured().await;
+    }
+
+    /// Stops changing anything in the kernel, so that a newer process can take over; what is under
+    /// way is done when this returns. Connections are served as before.
+    pub async fn freeze(&self) {
+        self.pods.freeze().await;
+    }
+
+    /// Goes on after a take-over that did not come about.
+    pub fn thaw(&self) {
+        self.pods.thaw();
+    }
+
+    /// Says that no earlier process serves connections any more, so that what it left of pods that
+    /// nobody wants can be undone. To be called at once after a start without a take-over, after
+    /// one when the older process has ended.
+    pub async fn predecessor_ended(&self) {
+        self.pods.predecessor_ended().await;
+    }
+}
+
+fn bounds(config: &Config) -> Result<Bounds, StartError> {
+    let Config { max_connections_per_pod, descriptor_share, descriptor_reserve, .. } = *config;
+    let (descriptors, _) =
+        getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| StartError::Limit(errno.into()))?;
+    Ok(Bounds::new(max_connections_per_pod, descriptors, descriptor_reserve, descriptor_share))
+}

@@ -1,0 +1,210 @@
+//! Why a connection did not come about, or ended before both sides had finished.
+use crate::{copy::Side, limits::Refusal};
+use culvert_kernel::DeliverError;
+use culvert_model::close::CloseReason;
+use std::{error::Error, io, net::SocketAddr, time::Duration};
+
+/// Why a connection that a pod made ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutboundError {
+    #[error("came to the proxy's listener {listener} without having been captured")]
+    NotCaptured { listener: SocketAddr },
+    #[error(transparent)]
+    NotAdmitted(#[from] Refusal),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+}
+
+/// Why a connection that came to a pod ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboundError {
+    #[error("came to the proxy's listener {listener} without having been captured")]
+    NotCaptured { listener: SocketAddr },
+    #[error(transparent)]
+    NotAdmitted(#[from] Refusal),
+    /// No port, or no such pair of addresses; a failed call is [`OpenError`].
+    #[error(transparent)]
+    Deliver(DeliverError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+}
+
+/// Why the other side of a connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{destination} refused the connection")]
+    Refused { destination: SocketAddr },
+    #[error("no answer from {destination} within {waited:?}; is something dropping the packets?")]
+    Timeout { destination: SocketAddr, waited: Duration },
+    #[error("cannot reach {destination}")]
+    Unreachable {
+        destination: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no descriptor left for the connection to {destination}")]
+    NoDescriptors { destination: SocketAddr },
+    #[error("the source left before {destination} answered")]
+    SourceLeft { destination: SocketAddr },
+}
+
+/// Why copying ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    #[error("the source reset the connection")]
+    SourceReset,
+    #[error("the destination reset the connection")]
+    DestinationReset,
+    #[error("lost the source")]
+    SourceLost(#[source] io::Error),
+    #[error("lost the destination")]
+    DestinationLost(#[source] io::Error),
+    #[error("neither side said anything for {0:?}")]
+    Idle(Duration),
+}
+
+impl OutboundError {
+    /// Total on purpose: a new variant does not compile until it has a reason.
+    pub(crate) const fn reason(&self) -> CloseReason {
+        match self {
+            Self::NotCaptured { .. } => CloseReason::NotCaptured,
+            Self::NotAdmitted(refusal) => refusal.reason(),
+            Self::Open(error) => error.reason(),
+            Self::Copy(error) => error.reason(),
+        }
+    }
+}
+
+impl InboundError {
+    pub(crate) const fn reason(&self) -> CloseReason {
+        match self {
+            Self::NotCaptured { .. } => CloseReason::NotCaptured,
+            Self::NotAdmitted(refusal) => refusal.reason(),
+            Self::Deliver(_) => CloseReason::UpstreamUnreachable,
+            Self::Open(error) => error.reason(),
+            Self::Copy(error) => error.reason(),
+        }
+    }
+}
+
+impl InboundError {
+    /// What a delivery that could not even be begun means.
+    pub(crate) fn deliver(error: DeliverError, waited: Duration) -> Self {
+        if let DeliverError::Io { destination, source } = error {
+            OpenError::new(destination, source, waited).into()
+        } else {
+            Self::Deliver(error)
+        }
+    }
+}
+
+impl OpenError {
+    /// What a failed socket call for a connection to `destination` means.
+    pub(crate) fn new(destination: SocketAddr, error: io::Error, waited: Duration) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) => Self::Refused { destination },
+            // The kernel gave up before our own limit.
+            Some(libc::ETIMEDOUT) => Self::Timeout { destination, waited },
+            Some(libc::EMFILE | libc::ENFILE) => Self::NoDescriptors { destination },
+            _ => Self::Unreachable { destination, source: error },
+        }
+    }
+
+    pub(crate) const fn reason(&self) -> CloseReason {
+        match self {
+            Self::Refused { .. } => CloseReason::UpstreamRefused,
+            Self::Timeout { .. } => CloseReason::UpstreamTimeout,
+            Self::Unreachable { .. } => CloseReason::UpstreamUnreachable,
+            Self::NoDescriptors { .. } => CloseReason::NoDescriptors,
+            Self::SourceLeft { .. } => CloseReason::SourceReset,
+        }
+    }
+}
+
+impl CopyError {
+    /// A socket of `side` failed with `error`.
+    pub(crate) fn broken(side: Side, error: io::Error) -> Self {
+        // EPIPE is the reset of a side that had finished before.
+        let reset = matches!(error.raw_os_error(), Some(libc::ECONNRESET | libc::EPIPE))
+            || error.kind() == io::ErrorKind::ConnectionReset;
+        match (side, reset) {
+            (Side::Source, true) => Self::SourceReset,
+            (Side::Source, false) => Self::SourceLost(error),
+            (Side::Destination, true) => Self::DestinationReset,
+            (Side::Destination, false) => Self::DestinationLost(error),
+        }
+    }
+
+    pub(crate) const fn reason(&self) -> CloseReason {
+        match self {
+            Self::SourceReset | Self::SourceLost(_) => CloseReason::SourceReset,
+            Self::DestinationReset | Self::DestinationLost(_) => CloseReason::DestinationReset,
+            Self::Idle(_) => CloseReason::IdleTimeout,
+        }
+    }
+
+    /// The error, when it says more than its reason does.
+    pub(crate) fn detail(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::SourceReset | Self::DestinationReset | Self::Idle(_) => None,
+            Self::SourceLost(_) | Self::DestinationLost(_) => Some(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use culvert_telemetry::chain::Chain;
+
+    #[track_caller]
+    fn check(errno: i32, reason: CloseReason, text: &str) {
+        let error = OutboundError::from(OpenError::new(
+            "10.0.0.2:8080".parse().unwrap(),
+            io::Error::from_raw_os_error(errno),
+            Duration::from_secs(10),
+        ));
+        assert_eq!((error.reason(), Chain(&error).to_string()), (reason, text.to_owned()));
+    }
+
+    #[test]
+    fn an_error_says_what_happened_where() {
+        check(
+            libc::ECONNREFUSED,
+            CloseReason::UpstreamRefused,
+            "10.0.0.2:8080 refused the connection",
+        );
+        check(
+            libc::ETIMEDOUT,
+            CloseReason::UpstreamTimeout,
+            "no answer from 10.0.0.2:8080 within 10s; is something dropping the packets?",
+        );
+        check(
+            libc::ENETUNREACH,
+            CloseReason::UpstreamUnreachable,
+            "cannot reach 10.0.0.2:8080: Network is unreachable (os error 101)",
+        );
+        check(
+            libc::EMFILE,
+            CloseReason::NoDescriptors,
+            "no descriptor left for the connection to 10.0.0.2:8080",
+        );
+    }
+
+    #[test]
+    fn a_reset_needs_no_explanation_and_a_lost_side_does() {
+        let of = |side, errno| CopyError::broken(side, io::Error::from_raw_os_error(errno));
+        assert!(of(Side::Source, libc::ECONNRESET).detail().is_none());
+        assert!(of(Side::Destination, libc::EPIPE).detail().is_none());
+        let lost = of(Side::Destination, libc::ETIMEDOUT);
+        assert_eq!(lost.reason(), CloseReason::DestinationReset);
+        assert_eq!(
+            Chain(lost.detail().unwrap()).to_string(),
+            "lost the destination: Connection timed out (os error 110)"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! The pods of this node: which there should be, and what is done about it.
+pub(crate) mod door;
+pub(crate) mod pod;
+pub(crate) mod status;
+
+mod actor;
+mod gate;
+mod plan;
+mod table;
+
+use crate::{
+    connections::ConnStatus,
+    dataplane::Shared,
+    pods::{
+        actor::Actor,
+        gate::Gate,
+        plan::{Action, plan},
+        pod::Pod,
+        status::PodStatus,
+        table::Table,
+    },
+};
+use culvert_kernel::{Node, Orphan};
+use culvert_model::{name::WorkloadUid, pod::LocalPods};
+use culvert_runtime::{
+    drain::Worker,
+    publish::{Generation, View},
+};
+use culvert_telemetry::{chain::Chain, metrics::PodSample};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Holds the pods that are wanted and lets go of the others.
+#[derive(Debug)]
+pub(crate) struct Pods {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    table: Arc<Table>,
+    view: View<LocalPods>,
+    /// The newest generation for which every pod has an actor that knows; `None`: none yet.
+    planned: watch::Sender<Option<Generation>>,
+}
+
+/// What to do with a pod of an earlier generation that nobody wants any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orphaned {
+    /// New connections are direct; those the earlier generation has left run on.
+    Release,
+    /// There are none.
+    Finish,
+}
+
+impl Pods {
+    pub(crate) fn new(shared: Arc<Shared>, kernel: Arc<Node>, view: View<LocalPods>) -> Self {
+        let (gate, table) = (Arc::new(Gate::new(kernel)), Arc::default());
+        Self { shared, gate, table, view, planned: watch::Sender::new(None) }
+    }
+
+    /// Follows what is wanted until the process finishes.
+    pub(crate) async fn run(self: Arc<Self>, worker: Worker) {
+        let mut view = self.view.clone();
+        let mut desired = view.pin();
+        // Before anything was published nothing is known, and that is no reason to let go.
+        let known = desired.generation != Generation::FIRST || !desired.value.pods.is_empty();
+        let mut news = known;
+        loop {
+            if news {
+                self.follow(&desired.value, &worker);
+                self.planned.send_replace(Some(desired.generation));
+                self.adopt_or(Orphaned::Release).await;
+            }
+            tokio::select! {
+                () = worker.finishing() => return,
+                newer = view.newer_than(desired.generation) => match newer {
+                    Some(newer) => desired = newer,
+                    None => return worker.finishing().await,
+                },
+            }
+            news = true;
+        }
+    }
+
+    /// Waits until every pod that is wanted now is captured or has a reason why not.
+    pub(crate) async fn captured(&self) {
+        let mut planned = self.planned.subscribe();
+        let wanted = self.view.pin().generation;
+        // The sender is ours.
+        drop(planned.wait_for(|planned| planned.is_some_and(|planned| wanted <= planned)).await);
+        let mut changed = self.shared.changed.subscribe();
+        drop(changed.wait_for(|()| self.table.pods().iter().all(|pod| pod.was_tried())).await);
+    }
+
+    pub(crate) async fn freeze(&self) {
+        self.gate.shut().await;
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.gate.open();
+    }
+
+    /// Cleans up what an earlier generation left of pods that nobody wants.
+    pub(crate) async fn predecessor_ended(&self) {
+        let mut planned = self.planned.subscribe();
+        // The sender is ours.
+        drop(planned.wait_for(Option::is_some).await);
+        self.adopt_or(Orphaned::Finish).await;
+    }
+
+    pub(crate) fn status(&self) -> Vec<PodStatus> {
+        self.table.pods().iter().map(|pod| pod.status()).collect()
+    }
+
+    pub(crate) fn samples(&self) -> Vec<PodSample> {
+        self.table.pods().iter().map(|pod| pod.sample()).collect()
+    }
+
+    pub(crate) fn connections(&self) -> Vec<ConnStatus> {
+        self.table.pods().iter().flat_map(|pod| pod.connections()).collect()
+    }
+
+    fn follow(&self, desired: &LocalPods, worker: &Worker) {
+        for action in plan(desired, &self.table.held()) {
+            match action {
+                Action::Hold(pod) | Action::Tell(pod) => {
+                    let new = || Pod::new(&self.shared, &pod);
+                    if let Some((pod, told)) = self.table.tell(&pod, new) {
+                        let (gate, table) = (Arc::clone(&self.gate), Arc::clone(&self.table));
+                        let actor = Actor::new(pod, told, gate, table, worker.clone());
+                        worker.spawn(actor.run());
+                    }
+                }
+                Action::LetGo(uid) => self.table.let_go(&uid),
+            }
+        }
+    }
+
+    /// Leaves the earlier generation's pods that are wanted to their actors, which adopt them, and
+    /// lets go of the others.
+    async fn adopt_or(&self, orphaned: Orphaned) {
+        let wanted: BTreeSet<WorkloadUid> = self.table.held().into_keys().collect();
+        self.gate.pass(move |kernel| let_go(kernel, &wanted, orphaned)).await;
+    }
+}
+
+fn let_go(kernel: &Node, wanted: &BTreeSet<WorkloadUid>, how: Orphaned) {
+    let orphans = kernel.orphans();
+    for orphan in orphans.into_iter().filter(|orphan| !wanted.contains(orphan.uid())) {
+        let uid = orphan.uid().clone();
+        let done = match how {
+            Orphaned::Release => orphan.release(),
+            Orphaned::Finish => Orphan::finish(orphan),
+        };
+        match done {
+            Ok(()) => info!(pod = %uid, "pod of an earlier generation let go"),
+            Err(error) => {
+                warn!(pod = %uid, error = %Chain(&error), "pod of an earlier generation not let go");
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The only way to change the kernel's side of a pod, which can be shut.
+//!
+//! While a newer generation takes over, nothing may be changed: shutting the gate waits for what is
+//! under way and keeps the rest waiting.
+use culvert_kernel::Node;
+use parking_lot::Mutex;
+use std::{fmt, future::pending, panic, sync::Arc};
+use tokio::{
+    sync::{OwnedRwLockWriteGuard, RwLock, Semaphore},
+    task,
+};
+
+/// How many pods are changed at once: more would only wait for the kernel's own locks, each on a
+/// thread of its own.
+const AT_ONCE: usize = 8;
+
+/// The kernel, for one change at a time per pod.
+pub(crate) struct Gate {
+    kernel: Arc<Node>,
+    /// Held for reading by each change under way.
+    open: Arc<RwLock<()>>,
+    shut: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
+    width: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(crate) fn new(kernel: Arc<Node>) -> Self {
+        Self {
+            kernel,
+            open: Arc::default(),
+            shut: Mutex::new(None),
+            width: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Does `change` on a thread that may block, once the gate is open.
+    ///
+    /// Cancelled while it waits, nothing was done; later, `change` is done and its result dropped.
+    pub(crate) async fn pass<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> T {
+        let place = Arc::clone(&self.width).acquire_owned().await;
+        let open = Arc::clone(&self.open).read_owned().await;
+        let kernel = Arc::clone(&self.kernel);
+        let done = task::spawn_blocking(move || {
+            let done = change(&kernel);
+            // Not before: the caller may have been cancelled, the change goes on.
+            drop((open, place));
+            done
+        });
+        match done.await.map_err(|error| error.try_into_panic()) {
+            Ok(done) => done,
+            Err(Ok(panicked)) => panic::resume_unwind(panicked),
+            // The runtime is being torn down, and this task with it.
+            Err(Err(_)) => pending().await,
+        }
+    }
+
+    /// Shuts the gate; nothing is under way when this returns.
+    pub(crate) async fn shut(&self) {
+        let guard = Arc::clone(&self.open).write_owned().await;
+        // Shut twice at once, the second waits until the first opens it; then it is shut again.
+        *self.shut.lock() = Some(guard);
+    }
+
+    pub(crate) fn open(&self) {
+        *self.shut.lock() = None;
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("shut", &self.shut.lock().is_some()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+//! Component tests: real sockets in this process.
+#[cfg(test)]
+mod copy;
