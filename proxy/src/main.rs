@@ -1,1 +1,39 @@
-fn main() {}
+//! The binary `culvert`: arguments, and the exit code.
+//!
+//! Reading order: [`cli`] (one file per command), [`config`] (settings of a node), [`up`] (the
+//! roles of one process, wired), [`ground`] (before the first socket), [`node`] (its parts in the
+//! data's order), [`takeover`] (two generations), [`admin`] (what a running node answers).
+
+mod cli;
+
+mod config;
+
+mod up;
+
+mod ground;
+
+mod node;
+
+mod takeover;
+
+mod admin;
+
+mod failure;
+
+use clap::Parser as _;
+use failure::Exit;
+use std::process::ExitCode;
+
+/// Its pages go back to the kernel sooner than glibc's, whose arenas grow with the threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Wrong use and `--help` end here: exit codes 2 and 0.
+    let cli = cli::Cli::parse();
+    let exit = cli.run(&config::sources::environment()).unwrap_or_else(|failure| {
+        cli::output::say(&failure);
+        failure.exit
+    });
+    Exit::into(exit)
+}

@@ -1,0 +1,188 @@
+//! What the doors are answered from: handles on the running parts.
+use super::view;
+use crate::config::{Config, report::Report};
+use culvert_control::{control::Control, problem::Problem, status::SkippedKind};
+use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
+use culvert_kernel::Capabilities;
+use culvert_model::{
+    snapshot::Snapshot,
+    workload::{Enrolment, Workload},
+};
+use culvert_runtime::{publish::View, ready::Readiness};
+use culvert_telemetry::{
+    log::LogHandle,
+    metrics::{Format, Metrics},
+};
+use std::{
+    path::PathBuf,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Handles on every part of a running node.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) config: Config,
+    pub(crate) report: Report,
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) capabilities: Capabilities,
+    /// Changes when a take-over came to nothing.
+    pub(crate) generation: Arc<AtomicU64>,
+    pub(crate) readiness: Readiness,
+    pub(crate) log: LogHandle,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) control: Control,
+    pub(crate) snapshot: View<Snapshot>,
+    pub(crate) dataplane: Dataplane,
+}
+
+impl Answers {
+    pub(super) fn version(&self) -> view::Version {
+        view::Version { version: VERSION.to_owned(), abi: culvert_common::ABI_VERSION }
+    }
+
+    pub(super) fn status(&self) -> view::Status {
+        let waiting = self.readiness.waiting();
+        view::Status {
+            instance: self.config.instance.clone(),
+            version: VERSION.to_owned(),
+            abi: culvert_common::ABI_VERSION,
+            pid: process::id(),
+            generation: self.generation.load(Ordering::Relaxed),
+            node: self.config.node_name.clone(),
+            cluster: self.config.cluster.clone(),
+            trust_domain: self.config.trust_domain.clone(),
+            ready: waiting.is_empty(),
+            waiting: waiting.into_iter().map(str::to_owned).collect(),
+            configuration: self.configuration(),
+            // Capabilities are plain fields.
+            kernel: serde_json::to_value(&self.capabilities).unwrap_or_default(),
+            pods: self.pods(),
+        }
+    }
+
+    fn configuration(&self) -> view::Configuration {
+        let status = self.control.status();
+        let refused = status.refused.as_ref().map_or(&[][..], |refused| &refused.problems);
+        view::Configuration {
+            paths: self.paths.iter().map(|path| path.display().to_string()).collect(),
+            generation: status.generation,
+            since_unix_ms: status.since_unix_ms,
+            refused: refused.iter().map(problem).collect(),
+            notes: status.notes.iter().map(problem).collect(),
+            skipped: status.skipped.iter().map(skipped).collect(),
+        }
+    }
+
+    pub(super) fn pods(&self) -> Vec<view::Pod> {
+        let mut pods: Vec<_> = self.dataplane.pods().iter().map(pod).collect();
+        pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        pods
+    }
+
+    pub(super) fn connections(&self) -> Vec<view::Connection> {
+        let mut connections: Vec<_> =
+            self.dataplane.connections().into_iter().map(connection).collect();
+        connections.sort_by(|a, b| a.pod.cmp(&b.pod).then(b.age_seconds.total_cmp(&a.age_seconds)));
+        connections
+    }
+
+    pub(super) fn config(&self) -> view::Config {
+        let snapshot = self.snapshot.pin();
+        let mut workloads: Vec<_> = snapshot.value.workloads().map(|w| workload(w)).collect();
+        workloads.sort_by(|a, b| a.uid.cmp(&b.uid));
+        let settings = self.report.0.iter().map(|entry| view::Setting {
+            name: entry.name.to_owned(),
+            value: entry.value.clone(),
+            from: entry.from.clone(),
+        });
+        view::Config {
+            settings: settings.collect(),
+            generation: snapshot.generation.number(),
+            workloads,
+        }
+    }
+
+    pub(super) fn log(&self) -> view::Log {
+        view::Log { log: self.log.current() }
+    }
+
+    pub(super) fn exposition(&self, format: Format) -> String {
+        self.metrics.set_pods(self.dataplane.samples());
+        self.metrics.encode(format)
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn workload(workload: &Workload) -> view::Workload {
+    view::Workload {
+        uid: workload.uid.to_string(),
+        namespace: workload.name.namespace.to_string(),
+        name: workload.name.name.to_string(),
+        ips: workload.ips.iter().map(|ip| ip.to_string()).collect(),
+        node: workload.node.to_string(),
+        identity: workload.identity.to_string(),
+        enrolled: workload.enrolment == Enrolment::Enrolled,
+    }
+}
+
+fn problem(problem: &Problem) -> view::Problem {
+    view::Problem {
+        file: problem.file.clone(),
+        line: problem.line,
+        column: problem.column,
+        message: problem.message.clone(),
+        object: problem.object.clone(),
+        fix: problem.fix.clone(),
+        text: problem.to_string(),
+    }
+}
+
+fn skipped(skipped: &SkippedKind) -> view::Skipped {
+    view::Skipped {
+        kind: format!("{} {}", skipped.api_version, skipped.kind),
+        objects: skipped.objects,
+        because: skipped.because.to_owned(),
+        first: skipped.first.clone(),
+    }
+}
+
+fn pod(status: &PodStatus) -> view::Pod {
+    let (state, reason) = match &status.state {
+        PodPhase::Captured => ("captured", None),
+        PodPhase::Pending { reason } => ("pending", Some(reason.clone())),
+        PodPhase::Leaving => ("leaving", None),
+    };
+    view::Pod {
+        uid: status.uid.clone(),
+        namespace: status.namespace.clone(),
+        name: status.name.clone(),
+        ips: status.ips.iter().map(ToString::to_string).collect(),
+        state: state.to_owned(),
+        reason,
+        connections: status.connections.into(),
+        // Counters are plain fields.
+        kernel: serde_json::to_value(status.kernel).unwrap_or_default(),
+    }
+}
+
+fn connection(status: ConnStatus) -> view::Connection {
+    let state = match status.state {
+        ConnState::Opening => "opening",
+        ConnState::Open => "open",
+    };
+    view::Connection {
+        pod: status.pod,
+        direction: status.direction.to_owned(),
+        source: status.source.to_string(),
+        destination: status.destination.to_string(),
+        state: state.to_owned(),
+        bytes_sent: status.bytes_sent,
+        bytes_received: status.bytes_received,
+        age_seconds: status.age,
+    }
+}

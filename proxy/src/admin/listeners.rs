@@ -1,0 +1,177 @@
+//! The sockets on which a node answers: opened, or handed over by the process before.
+use crate::{
+    config::{
+        Doors,
+        settings::{self, Setting},
+    },
+    takeover::Role,
+};
+use std::{
+    fs::{self, Permissions},
+    io,
+    net::{SocketAddr, TcpListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt as _, net::UnixListener},
+    },
+    path::{Path, PathBuf},
+    process,
+};
+
+/// Listening, not yet answering; kept to be handed to the process after.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(super) door: UnixListener,
+    pub(super) admin: Option<TcpListener>,
+    pub(super) metrics: Option<TcpListener>,
+    pub(super) readiness: Option<TcpListener>,
+}
+
+/// Listeners with what they are for, on their way between two processes.
+pub(crate) type Handed = Vec<(Role, OwnedFd)>;
+
+/// Why a door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    #[error("cannot listen on {address} ({})", setting.name)]
+    Address {
+        address: SocketAddr,
+        setting: &'static Setting,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot listen on {}", path.display())]
+    Socket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot copy a listener's descriptor")]
+    Copy(#[source] io::Error),
+}
+
+impl Listeners {
+    /// Takes what was handed over where it still is what the settings say, and opens the rest.
+    ///
+    /// # Errors
+    ///
+    /// When an address belongs to somebody else.
+    pub(crate) fn open(doors: &Doors, run_dir: &Path, handed: Handed) -> Result<Self, ListenError> {
+        let Doors { admin, metrics, readiness } = *doors;
+        let mut handed = handed;
+        let door = match take(&mut handed, Role::Door) {
+            Some(fd) => nonblocking(UnixListener::from(fd)),
+            None => bind_unix(&run_dir.join("admin.sock"))?,
+        };
+        let mut tcp = |address: Option<SocketAddr>, role, setting| {
+            let before = take(&mut handed, role).map(TcpListener::from);
+            address.map(|address| listen(address, setting, before)).transpose()
+        };
+        Ok(Self {
+            door,
+            admin: tcp(admin, Role::Admin, &settings::ADMIN_ADDRESS)?,
+            metrics: tcp(metrics, Role::Metrics, &settings::METRICS_ADDRESS)?,
+            readiness: tcp(readiness, Role::Readiness, &settings::READINESS_ADDRESS)?,
+        })
+    }
+
+    /// Copies for the process after this one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    pub(crate) fn copies(&self) -> Result<Handed, ListenError> {
+        let Self { door, admin, metrics, readiness } = self;
+        let door = door.try_clone().map(|copy| (Role::Door, OwnedFd::from(copy)));
+        let tcp = [(Role::Admin, admin), (Role::Metrics, metrics), (Role::Readiness, readiness)]
+            .into_iter()
+            .filter_map(|(role, listener)| Some((role, listener.as_ref()?)))
+            .map(|(role, listener)| Ok((role, OwnedFd::from(listener.try_clone()?))));
+        std::iter::once(door).chain(tcp).collect::<io::Result<_>>().map_err(ListenError::Copy)
+    }
+}
+
+/// A socket of this process alone in place of whatever lies at `path`, entered by its owner only.
+///
+/// # Errors
+///
+/// When it cannot be made there.
+pub(crate) fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
+    let error = |source| ListenError::Socket { path: path.to_owned(), source };
+    // Made beside and moved into place, so that nobody finds a socket that does not answer.
+    let beside = path.with_extension(format!("{}", process::id()));
+    drop(fs::remove_file(&beside));
+    let listener = UnixListener::bind(&beside).map_err(error)?;
+    fs::set_permissions(&beside, Permissions::from_mode(0o600)).map_err(error)?;
+    fs::rename(&beside, path).map_err(error)?;
+    Ok(nonblocking(listener))
+}
+
+fn take(handed: &mut Handed, wanted: Role) -> Option<OwnedFd> {
+    let at = handed.iter().position(|(role, _)| *role == wanted)?;
+    Some(handed.swap_remove(at).1)
+}
+
+fn listen(
+    address: SocketAddr,
+    setting: &'static Setting,
+    before: Option<TcpListener>,
+) -> Result<TcpListener, ListenError> {
+    let same = before.filter(|listener| listener.local_addr().is_ok_and(|at| at == address));
+    let listener = match same {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address),
+    };
+    let listener = listener.and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|source| ListenError::Address { address, setting, source })
+}
+
+fn nonblocking(listener: UnixListener) -> UnixListener {
+    // Fails only for a descriptor that is none.
+    drop(listener.set_nonblocking(true));
+    listener
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doors(metrics: Option<SocketAddr>) -> Doors {
+        Doors { admin: None, metrics, readiness: None }
+    }
+
+    #[test]
+    fn a_handed_listener_is_used_where_the_address_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = first.local_addr().unwrap();
+        let handed =
+            vec![(Role::Unknown, first.try_clone().unwrap().into()), (Role::Metrics, first.into())];
+        let opened = Listeners::open(&doors(Some(address)), dir.path(), handed).unwrap();
+        assert_eq!(opened.metrics.as_ref().unwrap().local_addr().unwrap(), address);
+        let roles: Vec<_> = opened.copies().unwrap().into_iter().map(|(role, _)| role).collect();
+        assert_eq!(roles, [Role::Door, Role::Metrics]);
+    }
+
+    #[test]
+    fn an_address_of_somebody_else_is_named_with_its_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = other.local_addr().unwrap();
+        let error = Listeners::open(&doors(Some(address)), dir.path(), vec![]).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on {address} (metrics_address)"));
+    }
+
+    #[test]
+    fn a_socket_left_behind_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(bind_unix(&dir.path().join("admin.sock")).unwrap());
+        let opened = Listeners::open(&doors(None), dir.path(), vec![]).unwrap();
+        let mode = fs::metadata(dir.path().join("admin.sock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(opened);
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be asked where.
+use super::answers::Answers;
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use culvert_telemetry::{chain::Chain, metrics::Format};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tracing::info;
+
+/// What `/` and a wrong path say.
+const PATHS: &str = "\
+/version      version and kernel ABI
+/status       the node, its configuration and pods
+/pods         the enrolled pods of this node
+/connections  what goes through the proxy now
+/config       settings with where each came from, and the workloads known
+/log          log directives; PUT /log?level=DIRECTIVES on the Unix socket changes them
+";
+
+/// The Unix socket: everything.
+pub(super) fn door(answers: &Arc<Answers>) -> Router {
+    let routes = reading().route("/log", get(log).put(set_log));
+    routes.with_state(Arc::clone(answers))
+}
+
+/// Loopback: everything that changes nothing.
+pub(super) fn loopback(answers: &Arc<Answers>) -> Router {
+    reading().route("/log", get(log)).with_state(Arc::clone(answers))
+}
+
+/// For Prometheus, at the two paths its configurations name.
+pub(super) fn metrics(answers: &Arc<Answers>) -> Router {
+    Router::new()
+        .route("/metrics", get(exposition))
+        .route("/stats/prometheus", get(exposition))
+        .with_state(Arc::clone(answers))
+}
+
+/// For kubelet.
+pub(super) fn readiness(answers: &Arc<Answers>) -> Router {
+    Router::new().route("/healthz/ready", get(ready)).with_state(Arc::clone(answers))
+}
+
+fn reading() -> Router<Arc<Answers>> {
+    Router::new()
+        .route("/", get(async || PATHS))
+        .route("/version", get(async |State(a): State<Arc<Answers>>| document(&a.version())))
+        .route("/status", get(async |State(a): State<Arc<Answers>>| document(&a.status())))
+        .route("/pods", get(async |State(a): State<Arc<Answers>>| document(&a.pods())))
+        .route(
+            "/connections",
+            get(async |State(a): State<Arc<Answers>>| document(&a.connections())),
+        )
+        .route("/config", get(async |State(a): State<Arc<Answers>>| document(&a.config())))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, format!("no such path; there are:\n{PATHS}")).into_response()
+        })
+}
+
+async fn log(State(answers): State<Arc<Answers>>) -> Response {
+    document(&answers.log())
+}
+
+#[derive(Debug, Deserialize)]
+struct Level {
+    level: String,
+}
+
+async fn set_log(
+    State(answers): State<Arc<Answers>>,
+    Query(Level { level }): Query<Level>,
+) -> Response {
+    match answers.log.set(&level) {
+        Ok(()) => {
+            info!(directives = level, "log changed");
+            document(&answers.log())
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
+    }
+}
+
+async fn exposition(State(answers): State<Arc<Answers>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::from_accept(accept);
+    ([(CONTENT_TYPE, format.content_type())], answers.exposition(format)).into_response()
+}
+
+async fn ready(State(answers): State<Arc<Answers>>) -> Response {
+    let waiting = answers.readiness.waiting();
+    if waiting.is_empty() {
+        "ready\n".into_response()
+    } else {
+        let waiting = format!("waits for {}\n", waiting.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, waiting).into_response()
+    }
+}
+
+fn document(value: &impl Serialize) -> Response {
+    // Plain structs with string keys always serialize.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}

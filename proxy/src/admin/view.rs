@@ -1,0 +1,155 @@
+//! The documents of the admin door, stable in JSON: what the node writes and `culvert` reads.
+//!
+//! A field may be added; one that exists keeps its name and meaning. Readers ignore what they do
+//! not know, so that an older `culvert` can ask a newer node.
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `GET /version`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Version {
+    pub(crate) version: String,
+    pub(crate) abi: u32,
+}
+
+/// `GET /status`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    pub(crate) abi: u32,
+    pub(crate) pid: u32,
+    /// Which process since the pins were made: the owner of the kernel maps.
+    pub(crate) generation: u64,
+    pub(crate) node: String,
+    pub(crate) cluster: String,
+    pub(crate) trust_domain: String,
+    pub(crate) ready: bool,
+    /// What is waited for while not ready.
+    #[serde(default)]
+    pub(crate) waiting: Vec<String>,
+    pub(crate) configuration: Configuration,
+    /// What the kernel can do, as the probe found it.
+    #[serde(default)]
+    pub(crate) kernel: Value,
+    pub(crate) pods: Vec<Pod>,
+}
+
+/// What became of the manifests.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Configuration {
+    pub(crate) paths: Vec<String>,
+    /// Of the snapshot in force.
+    pub(crate) generation: u64,
+    /// When it came into force, in milliseconds since 1970.
+    pub(crate) since_unix_ms: u64,
+    /// Why the last change was refused; empty when it was not. The snapshot before it is in force.
+    #[serde(default)]
+    pub(crate) refused: Vec<Problem>,
+    /// Warnings about the set in force.
+    #[serde(default)]
+    pub(crate) notes: Vec<Problem>,
+    /// Kinds of which no object is used.
+    #[serde(default)]
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// Something a person has to know of a manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) message: String,
+    /// `Kind/namespace/name`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) object: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fix: Option<String>,
+    /// All of it as people read it, with the line of the file.
+    pub(crate) text: String,
+}
+
+/// A kind whose objects are not used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Skipped {
+    pub(crate) kind: String,
+    pub(crate) objects: usize,
+    pub(crate) because: String,
+    /// `file:line` of the first one.
+    pub(crate) first: String,
+}
+
+/// `GET /pods` (a list of these), and part of the status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pod {
+    pub(crate) uid: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) ips: Vec<String>,
+    /// `captured`, `pending` or `leaving`.
+    pub(crate) state: String,
+    /// Why it is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) connections: u64,
+    /// The kernel's counters.
+    #[serde(default)]
+    pub(crate) kernel: Value,
+}
+
+/// `GET /connections` (a list of these)
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Connection {
+    /// The pod on this node, `namespace/name`.
+    pub(crate) pod: String,
+    pub(crate) direction: String,
+    pub(crate) source: String,
+    pub(crate) destination: String,
+    /// `opening` or `open`.
+    pub(crate) state: String,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) age_seconds: f64,
+}
+
+/// `GET /config`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) generation: u64,
+    pub(crate) workloads: Vec<Workload>,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: Value,
+    pub(crate) from: String,
+}
+
+/// A workload of the snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Workload {
+    pub(crate) uid: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) ips: Vec<String>,
+    pub(crate) node: String,
+    pub(crate) identity: String,
+    pub(crate) enrolled: bool,
+}
+
+/// `GET /log`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Log {
+    pub(crate) log: String,
+}
+
+impl Pod {
+    /// `namespace/name`
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: one file per command.
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod connections;
+pub(crate) mod door;
+pub(crate) mod log;
+pub(crate) mod output;
+pub(crate) mod status;
+pub(crate) mod uninstall;
+pub(crate) mod up;
+pub(crate) mod version;
+
+use crate::{
+    config::sources::Variables,
+    failure::{Exit, Failure},
+};
+
+/// A service mesh without sidecars: one proxy per node, fed by eBPF.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "culvert",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  culvert up -f manifests/    hold the pods of this machine, as the manifests say
+  culvert status              what the running node does, and what is wrong
+
+Exit codes: 0 done, 1 found problems, 2 wrong use, 3 cannot reach or cannot run."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Up(Box<up::Up>),
+    Status(status::Status),
+    Connections(connections::Connections),
+    Config(config::Config),
+    Log(log::Log),
+    Uninstall(uninstall::Uninstall),
+    Version(version::Version),
+    Completion(completion::Completion),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be done; the failure says what to do next.
+    pub(crate) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Up(up) => up.run(variables),
+            Command::Status(status) => status.run(variables),
+            Command::Connections(connections) => connections.run(variables),
+            Command::Config(config) => config.run(variables),
+            Command::Log(log) => log.run(variables),
+            Command::Uninstall(uninstall) => uninstall.run(variables),
+            Command::Version(version) => version.run(),
+            Command::Completion(completion) => completion.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example"), "{}", command.get_name());
+            assert!(help.contains(&format!("culvert {}", command.get_name())), "{help}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The client's side of a node's admin socket.
+use crate::{
+    config::sources::Variables,
+    failure::{Exit, Failure},
+};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::{
+    convert::Infallible,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{net::UnixStream, time};
+
+/// A node answers at once or is stuck; a person should not wait longer to learn which.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More than any node's answer: 100,000 connections at 600 bytes.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// Where the instances of this machine keep their sockets.
+const RUN: &str = "/run/culvert";
+
+/// Which node is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DoorArgs {
+    /// The node's instance on this machine [default: `CULVERT_INSTANCE`, else node].
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// The node's admin socket, instead of an instance.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "instance")]
+    node: Option<PathBuf>,
+}
+
+/// A node's admin socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    socket: PathBuf,
+}
+
+impl DoorArgs {
+    pub(crate) fn door(&self, variables: &Variables) -> Door {
+        let socket = self.node.clone().unwrap_or_else(|| {
+            let instance = instance(self.instance.as_deref(), variables);
+            Path::new(RUN).join(instance).join("admin.sock")
+        });
+        Door { socket }
+    }
+}
+
+/// The instance that a command means: the flag, else the variable, else `node`.
+pub(crate) fn instance(flag: Option<&str>, variables: &Variables) -> String {
+    let variable = || variables.get("CULVERT_INSTANCE").and_then(|name| name.to_str());
+    flag.or_else(variable).filter(|name| !name.is_empty()).unwrap_or("node").to_owned()
+}
+
+impl Door {
+    /// Asks; the answer is the node's JSON, to be printed as it is.
+    pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
+        let body = self.ask("GET", path)?;
+        Ok(String::from_utf8_lossy(&body).trim_end().to_owned())
+    }
+
+    /// An answer in the shape this version knows.
+    pub(crate) fn read<T: DeserializeOwned>(&self, document: &str) -> Result<T, Failure> {
+        serde_json::from_str(document).map_err(|error| self.not_understood(&error))
+    }
+
+    /// Asks for a change; the answer is the state after it.
+    pub(crate) fn put(&self, path: &str) -> Result<String, Failure> {
+        let body = self.ask("PUT", path)?;
+        Ok(String::from_utf8_lossy(&body).trim_end().to_owned())
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<Bytes, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| self.unreachable(&error))?;
+        let asked =
+            runtime.block_on(async { time::timeout(PATIENCE, self.exchange(method, path)).await });
+        asked.unwrap_or_else(|_elapsed| {
+            Err(Failure::new(
+                Exit::Cannot,
+                format_args!("{} did not answer within {PATIENCE:?}", self.socket.display()),
+                "look at the node's log; `kill -TERM` ends it with a drain",
+            ))
+        })
+    }
+
+    async fn exchange(&self, method: &str, path: &str) -> Result<Bytes, Failure> {
+        let broken = |error: &(dyn std::error::Error + 'static)| {
+            Failure::new(
+                Exit::Cannot,
+                format_args!("the node at {} ended the conversation", self.socket.display()),
+                "look at the node's log; perhaps it was just stopped",
+            )
+            .because(error)
+        };
+        let io = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
+        let (mut sender, conn) =
+            http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "culvert")
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| broken(&e))?;
+        let answer = async {
+            let answer = sender.send_request(request).await.map_err(|e| broken(&e))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), LONGEST_ANSWER);
+            let body = body.collect().await.map_err(|e| broken(&*e))?.to_bytes();
+            if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+        };
+        // The connection's own future only moves bytes; its error is the answer's error, too.
+        let drive = async {
+            drop(conn.await);
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            answer = answer => answer,
+            never = drive => match never {},
+        }
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        use io::ErrorKind as Kind;
+        let socket = self.socket.display();
+        let kind = error.kind();
+        if kind == Kind::NotFound {
+            let what = format_args!("no node runs here: {socket} does not exist");
+            Failure::new(Exit::Cannot, what, others())
+        } else if kind == Kind::ConnectionRefused {
+            let what = format_args!(
+                "no node answers on {socket}: its process is gone, and its pods' new connections are refused"
+            );
+            let next = "start it again with `culvert up`, or take everything away with `culvert uninstall`";
+            Failure::new(Exit::Cannot, what, next)
+        } else if kind == Kind::PermissionDenied {
+            let next = "run this as root, or as the user the node runs as";
+            Failure::new(Exit::Cannot, format_args!("not allowed to open {socket}"), next)
+        } else {
+            let next = "look whether the node runs, and at its log";
+            let what = format_args!("cannot reach the node at {socket}");
+            Failure::new(Exit::Cannot, what, next).because(error)
+        }
+    }
+
+    fn not_understood(&self, error: &serde_json::Error) -> Failure {
+        Failure::new(
+            Exit::Cannot,
+            format_args!("the answer from {} is not understood", self.socket.display()),
+            "compare `culvert version` with the running node's: they may be of two releases",
+        )
+        .because(error)
+    }
+}
+
+/// The node said no; its text is the cause.
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    let said = String::from_utf8_lossy(body);
+    let next = match status {
+        StatusCode::NOT_FOUND => "the running node is of another release: restart it with this one",
+        _ => "mend what the message names and try again",
+    };
+    Failure::new(Exit::Cannot, format_args!("the node answered {status}"), next).and(said.trim())
+}
+
+/// What to do when the instance is not there: the ones that are, or a start.
+fn others() -> String {
+    let mut found: Vec<String> = fs::read_dir(RUN)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().join("admin.sock").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    found.sort_unstable();
+    if found.is_empty() {
+        "start one with `culvert up -f MANIFESTS`, or name its socket with --node".to_owned()
+    } else {
+        format!("name one of the instances that are here with --instance: {}", found.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_beats_the_variable_beats_the_default() {
+        let variables = [("CULVERT_INSTANCE".to_owned(), "b".into())].into();
+        assert_eq!(instance(Some("a"), &variables), "a");
+        assert_eq!(instance(None, &variables), "b");
+        assert_eq!(instance(None, &Variables::new()), "node");
+    }
+}

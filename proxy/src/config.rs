@@ -1,0 +1,250 @@
+//! The settings of a node: file, environment and flags merged, checked, every problem at once.
+pub(crate) mod flags;
+mod parse;
+pub(crate) mod raw;
+pub(crate) mod report;
+pub(crate) mod settings;
+pub(crate) mod sources;
+
+pub(crate) use parse::Percent;
+
+use culvert_model::pod::Exclusion;
+use culvert_telemetry::{access::AccessFormat, log::LogFormat};
+use raw::{Layer, Origin, Piece, Problem};
+use report::{Entry, Report};
+use settings::{Machine, Preset, Setting};
+use sources::Sources;
+use std::{fmt, net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
+
+/// What a node runs with.
+///
+/// Holding one means every field has been checked; nothing downstream checks again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) instance: String,
+    pub(crate) node_name: String,
+    pub(crate) cluster: String,
+    pub(crate) trust_domain: String,
+    pub(crate) cgroup_root: Option<PathBuf>,
+    pub(crate) workers: NonZeroU16,
+    pub(crate) capture: Capture,
+    pub(crate) limits: Limits,
+    pub(crate) drain_deadline: Duration,
+    pub(crate) logs: Logs,
+    pub(crate) doors: Doors,
+}
+
+/// What the kernel is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) strict: bool,
+    pub(crate) prober_cgroup: Option<PathBuf>,
+    pub(crate) exclude: Vec<Exclusion>,
+}
+
+/// What a pod's connections may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) max_connections_per_pod: u32,
+    pub(crate) descriptor_share: Percent,
+    pub(crate) descriptor_reserve: u32,
+    /// In bytes.
+    pub(crate) buffer_max: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logs {
+    pub(crate) access: AccessFormat,
+    pub(crate) format: LogFormat,
+    pub(crate) directives: String,
+}
+
+/// Where the node answers questions; `None`: nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doors {
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) readiness: Option<SocketAddr>,
+}
+
+/// Everything wrong with the settings, so that one restart mends it.
+#[derive(Debug)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("the settings have a problem"),
+            n => write!(f, "the settings have {n} problems"),
+        }
+    }
+}
+
+impl Config {
+    /// Merges and checks what the sources say.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once, each with its place.
+    pub(crate) fn check(sources: Sources, machine: &Machine) -> Result<(Self, Report), Problems> {
+        let mut values = Values::merge(sources, machine);
+        let config = Self::read(&mut values);
+        match config {
+            Some(config) if values.problems.is_empty() => Ok((config, values.report)),
+            _ => {
+                values.problems.sort_by(|a, b| a.origin.cmp(&b.origin));
+                Err(Problems(values.problems))
+            }
+        }
+    }
+
+    /// Every setting is read before the first missing one ends it: `?` comes last.
+    fn read(v: &mut Values) -> Option<Self> {
+        use settings as s;
+        let instance = v.one(&s::INSTANCE, parse::instance);
+        let node_name = v.one(&s::NODE_NAME, parse::name);
+        let cluster = v.one(&s::CLUSTER, parse::name);
+        let trust_domain = v.one(&s::TRUST_DOMAIN, parse::name);
+        let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
+        let workers = v.one(&s::WORKERS, parse::workers);
+        let capture = v.capture();
+        let limits = v.limits();
+        let drain_deadline = v.one(&s::DRAIN_DEADLINE, parse::duration);
+        let logs = v.logs();
+        let doors = v.doors();
+        Some(Self {
+            instance: instance?,
+            node_name: node_name?,
+            cluster: cluster?,
+            trust_domain: trust_domain?,
+            cgroup_root: cgroup_root?,
+            workers: workers?,
+            capture: capture?,
+            limits: limits?,
+            drain_deadline: drain_deadline?,
+            logs: logs?,
+            doors: doors?,
+        })
+    }
+}
+
+/// The merged text of every setting, and what is found wrong while it is read.
+#[derive(Debug)]
+struct Values {
+    merged: Layer,
+    problems: Vec<Problem>,
+    report: Report,
+}
+
+impl Values {
+    fn merge(sources: Sources, machine: &Machine) -> Self {
+        let Sources { file, variables, flags, problems } = sources;
+        let mut merged: Layer = settings::ALL
+            .iter()
+            .filter_map(|setting| {
+                let text = match setting.preset {
+                    Preset::Is(text) => text.to_owned(),
+                    Preset::Found(_, find) => find(machine),
+                    Preset::Unset(_) => return None,
+                };
+                Some((setting.name, vec![Piece { text, origin: Origin::Default }]))
+            })
+            .collect();
+        for layer in [file, variables, flags] {
+            merged.extend(layer);
+        }
+        let report = Report(
+            settings::ALL
+                .iter()
+                .map(|setting| Entry::new(setting, merged.get(setting.name).map_or(&[], |p| p)))
+                .collect(),
+        );
+        Self { merged, problems, report }
+    }
+
+    /// A setting with one value.
+    fn one<T>(&mut self, setting: &Setting, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        self.maybe(setting, parse).flatten()
+    }
+
+    /// A setting that may be unset; the outer `None` says that it is wrong.
+    fn maybe<T>(
+        &mut self,
+        setting: &Setting,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        self.all(setting, parse).map(|values| values.into_iter().next_back())
+    }
+
+    /// A setting with any number of values.
+    fn all<T>(
+        &mut self,
+        setting: &Setting,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let pieces = self.merged.get(setting.name).map_or(&[][..], |pieces| pieces);
+        let before = self.problems.len();
+        let mut values = Vec::with_capacity(pieces.len());
+        for Piece { text, origin } in pieces {
+            match parse(text.trim()) {
+                Ok(value) => values.push(value),
+                Err(wrong) => self.problems.push(problem(setting, origin, &wrong)),
+            }
+        }
+        (self.problems.len() == before).then_some(values)
+    }
+
+    fn capture(&mut self) -> Option<Capture> {
+        let strict = self.one(&settings::STRICT, parse::switch);
+        let prober_cgroup = self.maybe(&settings::PROBER_CGROUP, parse::absolute_path);
+        let exclude = self.all(&settings::EXCLUDE, parse::exclusion);
+        Some(Capture { strict: strict?, prober_cgroup: prober_cgroup?, exclude: exclude? })
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let max_connections_per_pod =
+            self.one(&settings::MAX_CONNECTIONS_PER_POD, |text| parse::count(text, 1, 10_000_000));
+        let descriptor_share = self.one(&settings::DESCRIPTOR_SHARE, parse::percent);
+        let descriptor_reserve =
+            self.one(&settings::DESCRIPTOR_RESERVE, |text| parse::count(text, 16, 1_000_000));
+        let buffer_max = self.one(&settings::BUFFER_MAX, parse::buffer);
+        let connect_timeout = self.one(&settings::CONNECT_TIMEOUT, parse::duration);
+        let idle_timeout = self.one(&settings::IDLE_TIMEOUT, parse::duration_or_off);
+        Some(Limits {
+            max_connections_per_pod: max_connections_per_pod?,
+            descriptor_share: descriptor_share?,
+            descriptor_reserve: descriptor_reserve?,
+            buffer_max: buffer_max?,
+            connect_timeout: connect_timeout?,
+            idle_timeout: idle_timeout?,
+        })
+    }
+
+    fn logs(&mut self) -> Option<Logs> {
+        let access = self.one(&settings::ACCESS_LOG, parse::access_log);
+        let format = self.one(&settings::LOG_FORMAT, parse::log_format);
+        let directives = self.one(&settings::LOG, parse::directives);
+        Some(Logs { access: access?, format: format?, directives: directives? })
+    }
+
+    fn doors(&mut self) -> Option<Doors> {
+        let admin = self.one(&settings::ADMIN_ADDRESS, parse::loopback_or_off);
+        let metrics = self.one(&settings::METRICS_ADDRESS, parse::address_or_off);
+        let readiness = self.one(&settings::READINESS_ADDRESS, parse::address_or_off);
+        Some(Doors { admin: admin?, metrics: metrics?, readiness: readiness? })
+    }
+}
+
+/// A variable and a flag name the setting already.
+fn problem(setting: &Setting, origin: &Origin, wrong: &str) -> Problem {
+    let message = match origin {
+        Origin::Default | Origin::File { .. } => format!("{}: {wrong}", setting.name),
+        Origin::Variable(_) | Origin::Flag(_) => wrong.to_owned(),
+    };
+    Problem { origin: origin.clone(), message }
+}
+
+#[cfg(test)]
+mod tests;

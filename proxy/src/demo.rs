@@ -1,0 +1,66 @@
+//! The demonstration: two nodes with pods on this machine, real traffic, and what it shows.
+//!
+//! Reading order: [`stage`] (namespaces, manifests, processes), [`node`] (one node's proxy, asked
+//! for evidence), [`peer`] (the built-in applications of the pods), [`story`] (the checks in
+//! order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
+pub(crate) mod peer;
+
+mod node;
+
+mod report;
+
+mod stage;
+
+mod stop;
+
+mod story;
+
+use crate::failure::{Exit, Failure};
+use report::Report;
+use stage::Stage;
+use stop::Stop;
+
+/// Runs the demonstration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demo {
+    /// Print one JSON document instead of a table.
+    pub(crate) json: bool,
+    /// Stay up until interrupted.
+    pub(crate) keep: bool,
+}
+
+impl Demo {
+    /// Builds the stage, tells the story, prints the report and removes everything.
+    ///
+    /// # Errors
+    ///
+    /// When the stage cannot be built or was interrupted; a check that fails is no error but
+    /// [`Exit::Found`].
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let stop = Stop::on_signals().map_err(|error| cannot(&error))?;
+        let mut report = Report::new(self.json);
+        let mut stage = Stage::build(&stop).map_err(|error| cannot(&error))?;
+        let told = story::tell(&mut stage, &mut report);
+        if let Err(error) = &told {
+            report.aborted(error);
+            stage.last_words(&mut report);
+        }
+        if self.keep && told.is_ok() {
+            report.kept(stage.nodes());
+            stop.wait();
+        }
+        let removed = stage.remove();
+        report.check("nothing is left behind", "namespaces, pins, cgroups, run folders", removed);
+        report.print();
+        Ok(if report.all_ok() { Exit::Done } else { Exit::Found })
+    }
+}
+
+fn cannot(error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::new(
+        Exit::Cannot,
+        "the demonstration cannot run here",
+        "run it as root on a machine with cgroup v2 and IPv6; `culvert version` shows what the kernel lacks",
+    )
+    .because(error)
+}

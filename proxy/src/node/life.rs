@@ -1,0 +1,230 @@
+//! From the start to the end: signals, a successor, the drain.
+use super::{Plan, parts::Parts};
+use crate::{
+    admin::listeners::bind_unix,
+    failure::{Exit, Failure},
+    takeover::{
+        self,
+        new::{Predecessor, Settled},
+        old::{Successor, succeeded},
+    },
+};
+use culvert_dataplane::PodPhase;
+use culvert_runtime::drain::{Drain, Drained};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::UnixListener,
+    pin,
+    signal::unix::{Signal, SignalKind, signal},
+    time,
+};
+use tracing::{info, warn};
+
+/// How long answers in flight may take once everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How often to look whether earlier processes have ended.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often series are looked through for those whose time has come.
+const EXPIRY: Duration = Duration::from_secs(60);
+
+/// SIGTERM and Ctrl-C, which mean the same.
+#[derive(Debug)]
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+/// Why the node's life ends.
+#[derive(Debug)]
+enum End {
+    Signal,
+    Successor(Successor),
+}
+
+/// Starts the node, lets it live, and ends it.
+pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
+    let mut signals = Signals::new().map_err(|error| no_signals(&error))?;
+    let (parts, socket) = tokio::select! {
+        biased;
+        // Nothing runs through it yet; what an older process had captured stays captured.
+        () = signals.next() => return Ok(Exit::Done),
+        started = start(&plan) => started?,
+    };
+    let end = tokio::select! {
+        biased;
+        () = signals.next() => End::Signal,
+        successor = succeeded(&socket, &parts.listeners, &*parts.kernel) => {
+            End::Successor(successor)
+        }
+    };
+    let run_dir = plan.ground.instance.run_dir();
+    finish(parts, end, &socket, &mut signals, &plan).await;
+    drop(socket);
+    info!(run_dir = %run_dir.display(), "culvert ends");
+    Ok(Exit::Done)
+}
+
+async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
+    let mut parts = Parts::start(plan).await?;
+    parts.kernel.dataplane.captured().await;
+    parts.first_pods = None;
+    let generation = parts.kernel.generation.load(Ordering::Relaxed);
+    if let Some(predecessor) = parts.predecessor.take() {
+        settle(predecessor, generation, &parts)?;
+    }
+    let socket = takeover_socket(&plan.ground.instance.run_dir())?;
+    plan.ground.lock.started();
+    clean_up(plan, &parts);
+    expire(plan, &parts);
+    tell_ready(&parts, generation);
+    Ok((parts, socket))
+}
+
+/// Undoes what earlier processes left of pods that nobody wants, once none of them drains.
+fn clean_up(plan: &Plan, parts: &Parts) {
+    let lock = Arc::clone(&plan.ground.lock);
+    let dataplane = parts.kernel.dataplane.clone();
+    let worker = parts.work.worker();
+    let own = worker.clone();
+    worker.spawn(async move {
+        while !lock.is_only() {
+            tokio::select! {
+                () = own.finishing() => return,
+                () = time::sleep(LOOK) => {}
+            }
+        }
+        dataplane.predecessor_ended().await;
+    });
+}
+
+/// Ends the metric series of pods that left some time ago.
+fn expire(plan: &Plan, parts: &Parts) {
+    let metrics = Arc::clone(&plan.metrics);
+    let worker = parts.work.worker();
+    let own = worker.clone();
+    worker.spawn(async move {
+        loop {
+            tokio::select! {
+                () = own.finishing() => return,
+                () = time::sleep(EXPIRY) => metrics.expire(Instant::now()),
+            }
+        }
+    });
+}
+
+/// Tells the older process to go, and makes sure that it did not take the node back meanwhile.
+fn settle(predecessor: Predecessor, generation: u64, parts: &Parts) -> Result<(), Failure> {
+    let pid = predecessor.pid;
+    match predecessor.ready(generation) {
+        Settled::Agreed => {
+            info!(pid, "the process before hands over and drains");
+            Ok(())
+        }
+        Settled::Ended if parts.kernel.node.is_owner() => {
+            info!(pid, "the process before has ended");
+            Ok(())
+        }
+        Settled::Ended => Err(Failure::new(
+            Exit::Cannot,
+            format_args!(
+                "the process before (pid {pid}) took the node back: this one took too long"
+            ),
+            "see its log and `culvert status` for pods that cannot be captured, and start again",
+        )),
+    }
+}
+
+fn tell_ready(parts: &Parts, generation: u64) {
+    let pods = parts.kernel.dataplane.pods();
+    let captured = pods.iter().filter(|pod| pod.state == PodPhase::Captured).count();
+    info!(generation, pods = pods.len(), captured, "ready");
+}
+
+/// Drains: connections until the deadline, then the doors. A second signal ends it at once.
+async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
+    let Parts { work, doors, listeners, answers, kernel, .. } = parts;
+    let deadline = plan.config.drain_deadline;
+    let _not_ready = answers.readiness.block("the end: it drains");
+    let mut doors = Some(doors);
+    match end {
+        End::Signal => info!(?deadline, "draining; a second signal ends it at once"),
+        End::Successor(successor) => hand_doors(&mut doors, &successor).await,
+    }
+    let draining = work.drain(deadline);
+    pin!(draining);
+    let drained = loop {
+        tokio::select! {
+            biased;
+            drained = &mut draining => break Some(drained),
+            () = signals.next() => break None,
+            // Also while it drains for a signal, a newcomer may take over.
+            successor = succeeded(socket, &listeners, &*kernel), if doors.is_some() => {
+                hand_doors(&mut doors, &successor).await;
+            }
+        }
+    };
+    tell_drained(drained);
+    if let Some(doors) = doors {
+        // They are ours to remove only while nobody else answers on them.
+        remove_sockets(&plan.ground.instance.run_dir());
+        doors.drain(LAST_ANSWERS).await;
+    }
+}
+
+fn tell_drained(drained: Option<Drained>) {
+    match drained {
+        Some(Drained::Clean) => info!("drained"),
+        Some(Drained::Forced(cut)) => warn!(cut, "drain deadline passed; the rest was cut"),
+        None => warn!("second signal: the rest was cut"),
+    }
+}
+
+/// The successor answers from now on: whoever asks shall not find this process.
+async fn hand_doors(doors: &mut Option<Drain>, successor: &Successor) {
+    let Successor { version, pid, generation } = successor;
+    info!(version, pid, generation, "handed over; draining");
+    if let Some(doors) = doors.take() {
+        doors.drain(LAST_ANSWERS).await;
+    }
+}
+
+fn takeover_socket(run_dir: &Path) -> Result<UnixListener, Failure> {
+    let bound = bind_unix(&run_dir.join(takeover::SOCKET)).map_err(|error| {
+        Failure::of(Exit::Cannot, &error, "see that /run/culvert can be written")
+    })?;
+    UnixListener::from_std(bound).map_err(|error| no_signals(&error))
+}
+
+fn remove_sockets(run_dir: &Path) {
+    for name in ["admin.sock", takeover::SOCKET] {
+        if let Err(error) = fs::remove_file(run_dir.join(name)) {
+            warn!(name, %error, "cannot remove a socket");
+        }
+    }
+}
+
+fn no_signals(error: &io::Error) -> Failure {
+    let next = "raise the limit of open files (ulimit -n)";
+    Failure::new(Exit::Cannot, "cannot listen for signals and newcomers", next).because(error)
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Cancel safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The older process's side.
+use super::wire::{Answer, Gone, Hello, LONGEST, Ready, Role, line};
+use crate::admin::listeners::Listeners;
+use culvert_common::ABI_VERSION;
+use culvert_kernel::fdpass;
+use serde::de::DeserializeOwned;
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    process,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    time,
+};
+use tracing::{info, warn};
+
+/// How long a newcomer may take until it holds everything: thousands of pods at milliseconds each.
+const SETUP_TIME: Duration = Duration::from_secs(60);
+
+/// How long it may take to say who it is.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+
+/// How long to leave the listener alone that cannot accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What stands back while a newcomer sets up, and steps forward again if it fails.
+pub(crate) trait Standing {
+    /// Stops enrolling and writing kernel maps.
+    async fn stand_back(&self);
+    /// Takes everything back.
+    async fn step_forward(&self);
+}
+
+/// The process that took over.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) generation: u64,
+}
+
+/// Resolves once a newcomer holds everything.
+///
+/// Not cancel safe while a newcomer sets up: dropped then, it leaves `standing` stood back.
+pub(crate) async fn succeeded(
+    socket: &UnixListener,
+    listeners: &Listeners,
+    standing: &impl Standing,
+) -> Successor {
+    loop {
+        match socket.accept().await {
+            Ok((io, _)) => match hand_over(io, listeners, standing).await {
+                Ok(successor) => return successor,
+                Err(error) => warn!(%error, "a newcomer did not take over; this process goes on"),
+            },
+            Err(error) => {
+                warn!(%error, "cannot accept at the take-over socket, pausing");
+                time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn hand_over(
+    io: UnixStream,
+    listeners: &Listeners,
+    standing: &impl Standing,
+) -> io::Result<Successor> {
+    if io.peer_cred()?.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut io = BufReader::new(io);
+    let hello: Hello = time::timeout(HELLO_TIME, read(&mut io)).await??;
+    if let Some(refusal) = refusal(&hello) {
+        io.get_mut().write_all(&line(&refusal)).await?;
+        return Err(io::Error::other(format!(
+            "version {} (pid {}) has an older ABI, {}",
+            hello.version, hello.pid, hello.abi
+        )));
+    }
+    info!(version = hello.version, pid = hello.pid, "a newcomer takes over");
+    standing.stand_back().await;
+    let set_up = async {
+        send_listeners(io.get_ref(), listeners)?;
+        read::<Ready>(&mut io).await
+    };
+    match time::timeout(SETUP_TIME, set_up).await.unwrap_or_else(|late| Err(late.into())) {
+        Ok(Ready { generation }) => {
+            // If the newcomer does not hear it, it looks who owns the kernel maps, and finds itself.
+            drop(io.get_mut().write_all(&line(&Gone { gone: true })).await);
+            Ok(Successor { version: hello.version, pid: hello.pid, generation })
+        }
+        Err(error) => {
+            standing.step_forward().await;
+            Err(error)
+        }
+    }
+}
+
+/// Why this newcomer must not take over, if so.
+fn refusal(hello: &Hello) -> Option<Answer> {
+    (hello.abi < ABI_VERSION).then(|| Answer::Refused {
+        reason: format!(
+            "it has kernel ABI {ABI_VERSION}, newer than the {} of version {}",
+            hello.abi, hello.version
+        ),
+        next: format!(
+            "start a version with ABI {ABI_VERSION} or newer, or go back for good: end pid {} with SIGTERM, run `culvert uninstall`, and start the older version (its pods are outside the mesh until then)",
+            process::id()
+        ),
+    })
+}
+
+fn send_listeners(io: &UnixStream, listeners: &Listeners) -> io::Result<()> {
+    let (roles, fds): (Vec<Role>, Vec<OwnedFd>) =
+        listeners.copies().map_err(io::Error::other)?.into_iter().unzip();
+    let over = Answer::Over {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: process::id(),
+        listeners: roles,
+    };
+    let fds: Vec<BorrowedFd<'_>> = fds.iter().map(|fd| fd.as_fd()).collect();
+    let line = line(&over);
+    // An empty socket takes a short message whole, without waiting.
+    match fdpass::send(io, &line, &fds)? {
+        sent if sent == line.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// One message; an end before it is an error.
+async fn read<T: DeserializeOwned>(io: &mut BufReader<UnixStream>) -> io::Result<T> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+    io.take(limit).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(abi: u32) -> Hello {
+        Hello { version: "0.0.1".to_owned(), abi, pid: 7 }
+    }
+
+    #[test]
+    fn an_older_abi_is_refused_with_the_way_out() {
+        let Some(Answer::Refused { reason, next }) = refusal(&hello(ABI_VERSION - 1)) else {
+            panic!("not refused")
+        };
+        assert!(reason.contains("0.0.1"), "{reason}");
+        assert!(next.contains("culvert uninstall"), "{next}");
+        assert!(refusal(&hello(ABI_VERSION)).is_none());
+        assert!(refusal(&hello(ABI_VERSION + 1)).is_none());
+    }
+}
