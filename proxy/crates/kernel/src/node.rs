@@ -40,9 +40,10 @@ pub struct NodeOptions {
     pub strict: bool,
     /// Whose probes reach pods directly; without it, every process of the node's namespace.
     pub prober_cgroup: Option<PathBuf>,
-    /// How many captured connections of one pod may wait for the proxy.
+    /// How many captured connections of one pod may wait for the proxy; with zero, all are refused.
     pub pending_limit: u32,
-    /// How many connections of one pod the programs may remember.
+    /// How many deliveries, probes and, if strict, outgoing connections of one pod may be open;
+    /// with zero, all are refused.
     pub tuple_limit: u32,
     /// Destinations that no pod has captured.
     pub exclusions: Vec<Exclusion>,

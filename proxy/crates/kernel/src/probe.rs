@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::{fs, io};
 
 /// What the kernel can do beyond what is required.
+#[expect(clippy::struct_excessive_bools, reason = "independent abilities, read by name")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// As `uname -r` says.
@@ -17,6 +18,9 @@ pub struct Capabilities {
     pub netns_cookie: bool,
     /// Namespace cookies in sockops programs (5.15); else pods are told apart by address there.
     pub sockops_cookie: bool,
+    /// The interface in `sk_lookup` programs (5.17); else the port checks of deliveries count as
+    /// inbound connections.
+    pub lookup_ingress: bool,
     /// Links on interfaces (6.6); else the strict guard uses clsact.
     pub tcx: bool,
 }
@@ -64,6 +68,7 @@ pub fn probe() -> Result<Capabilities, ProbeError> {
     Ok(Capabilities {
         netns_cookie: Netns::current().is_ok_and(|own| own.cookie().is_some()),
         sockops_cookie: cookie.unwrap_or(false),
+        lookup_ingress: is_at_least(&kernel, (5, 17)),
         tcx: sys::has_tcx(),
         kernel,
     })
@@ -84,6 +89,12 @@ fn privileges() -> Result<(), ProbeError> {
 fn effective(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Compares `uname -r`, where trying is not possible.
+fn is_at_least(kernel: &str, least: (u32, u32)) -> bool {
+    let mut numbers = kernel.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
+    numbers.next().zip(numbers.next()).is_some_and(|found| found >= least)
 }
 
 /// What the programs cannot do without.
@@ -114,6 +125,14 @@ impl Need {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compares_kernel_versions_by_number() {
+        assert!(is_at_least("6.1.0-49-amd64", (5, 17)));
+        assert!(is_at_least("5.17", (5, 17)));
+        assert!(!is_at_least("5.9.1", (5, 17)));
+        assert!(!is_at_least("custom", (5, 17)));
+    }
 
     #[test]
     fn reads_the_effective_capabilities() {

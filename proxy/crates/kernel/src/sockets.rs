@@ -19,7 +19,7 @@ pub struct PodSockets {
     pod: Arc<Pod>,
 }
 
-struct Pod {
+pub(crate) struct Pod {
     shared: Arc<Shared>,
     netns: Netns,
     pod_id: u32,
@@ -29,8 +29,10 @@ struct Pod {
 /// Why a connection was not delivered to the application.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    #[error("no source port of {client} is free towards {destination} after {tries} tries")]
-    NoPort { client: IpAddr, destination: SocketAddr, tries: usize },
+    #[error("{client} has no source port left towards {destination}")]
+    NoPort { client: IpAddr, destination: SocketAddr },
+    #[error("the pod of {destination} has as many connections as the programs remember for one")]
+    Share { destination: SocketAddr },
     #[error("{client} and {destination} are of different address families")]
     Families { client: IpAddr, destination: SocketAddr },
     #[error("cannot deliver to {destination}")]
@@ -61,8 +63,7 @@ impl PodSockets {
     ///
     /// Those of `socket(2)` and `connect(2)`.
     pub fn dial(&self, destination: SocketAddr) -> io::Result<std::net::TcpStream> {
-        let Pod { shared, netns, pod_id, .. } = &*self.pod;
-        dial::dial(&shared.maps.sockets, netns, *pod_id, destination)
+        dial::dial(&self.pod, destination)
     }
 
     /// Connects to the pod's application with the client's address as source.
@@ -79,14 +80,24 @@ impl PodSockets {
         client: IpAddr,
         destination: SocketAddr,
     ) -> Result<std::net::TcpStream, DeliverError> {
-        let Pod { shared, netns, pod_id, ports } = &*self.pod;
-        let pair = deliver::Pair { client, destination }.canonical()?;
-        deliver::deliver(&shared.maps.sockets, netns, *pod_id, ports, pair)
+        deliver::deliver(&self.pod, deliver::Pair { client, destination }.canonical()?)
     }
 
     /// Ports that deliveries must not take: the application's.
     pub(crate) fn avoid(&self, ports: impl IntoIterator<Item = u16>) {
         self.pod.ports.avoid(ports);
+    }
+}
+
+impl Pod {
+    fn mark(&self, own: BorrowedFd<'_>, flags: u32) -> io::Result<()> {
+        self.shared.maps.sockets.mark(own, self.pod_id, flags)
+    }
+
+    /// Whether the programs refuse more connections of the pod than it has.
+    fn is_share_full(&self) -> bool {
+        let stats = self.shared.maps.stats.get(&self.pod_id).ok().flatten();
+        stats.is_none_or(|stats| stats.tuples >= u64::from(self.shared.options.tuple_limit))
     }
 }
 

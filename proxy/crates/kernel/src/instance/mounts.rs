@@ -30,7 +30,7 @@ pub(crate) fn own_cgroup(mountinfo: &str, cgroups: &str) -> Option<PathBuf> {
 fn cgroup2(mountinfo: &str) -> Option<Mount> {
     // A mount of the whole hierarchy, before one of a part.
     let mounts = || mountinfo.lines().filter_map(parse).filter(|mount| mount.kind == "cgroup2");
-    let whole = mounts().filter(|mount| mount.root == Path::new("/")).next_back();
+    let whole = mounts().rfind(|mount| mount.root == Path::new("/"));
     whole.or_else(|| mounts().next_back())
 }
 

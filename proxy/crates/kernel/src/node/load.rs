@@ -18,6 +18,7 @@ use aya::{
     },
 };
 use culvert_common::ABI_VERSION;
+use culvert_model::pod::Fail;
 use std::{
     fs::{self, File},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -30,7 +31,7 @@ static GUARD: &[u8] = aya::include_bytes_aligned!("../../../../../ebpf/prebuilt/
 
 /// The node's programs. Sockops first: what connect captures, it must hand over.
 const NODE_PROGRAMS: [(&str, Hook); 5] = [
-    ("sockops", Hook::SockOps),
+    ("sock_ops", Hook::SockOps),
     ("getpeername4", Hook::Getpeername4),
     ("getpeername6", Hook::Getpeername6),
     ("connect4", Hook::Connect4),
@@ -75,23 +76,32 @@ pub(crate) fn node(
     Ok(maps)
 }
 
+/// What makes a pod's inbound program this pod's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inbound {
+    pub(crate) pod_id: u32,
+    pub(crate) fail: Fail,
+    /// [`Capabilities::lookup_ingress`].
+    pub(crate) ingress: bool,
+}
+
 /// Loads the inbound program of a pod; its listeners are pinned in the pod's folder.
 pub(crate) fn pod(
     instance: &Instance,
     dir: &Path,
-    pod_id: u32,
-    fail_open: bool,
+    Inbound { pod_id, fail, ingress }: Inbound,
 ) -> Result<ProgramFd, NodeError> {
     let listeners = [maps::LISTENERS];
     maps::check_pins(dir, &listeners).map_err(|c| NodeError::corrupt(instance, c))?;
     let pins = instance.pins();
-    let fail_open = u8::from(fail_open);
+    let (fail_open, has_ingress) = (u8::from(fail == Fail::Open), u8::from(ingress));
     let mut object = EbpfLoader::new()
         .map_pin_path("BYPASS", pins.join("BYPASS"))
         .map_pin_path("POD_STATS", pins.join("POD_STATS"))
         .map_pin_path("LISTENERS", dir.join("LISTENERS"))
         .override_global("POD_ID", &pod_id, true)
         .override_global("FAIL_OPEN", &fail_open, true)
+        .override_global("HAS_INGRESS", &has_ingress, true)
         .load(POD)
         .map_err(|e| load_error("pod", e))?;
     verify(&mut object, "pod", "inbound")

@@ -38,6 +38,7 @@ impl Prepared {
         shared.check_owner()?;
         let dir = load::pod_dir(&shared.instance, hold.pod_id);
         take_over(shared, hold.pod_id, &dir)?;
+        count(shared, hold.pod_id)?;
         steer(shared, &dir, &steered)?;
         attach_inbound(hold, &dir, &inbound)?;
         write_entries(hold, &spec, out_port)?;
@@ -80,6 +81,13 @@ fn take_over(shared: &Shared, pod_id: u32, dir: &Path) -> Result<(), NodeError> 
         crate::pod::undo::remove_dir(&old)?;
     }
     Ok(())
+}
+
+/// Makes the pod's counters; without them the programs remember no connection of the pod. Those an
+/// earlier generation made say what the programs hold now, and stay.
+fn count(shared: &Shared, pod_id: u32) -> Result<(), NodeError> {
+    let made = shared.maps.stats.set_if_absent(&pod_id, &PodStats::default());
+    made.map(drop).map_err(|source| NodeError::Map { map: "POD_STATS", source })
 }
 
 /// Puts our listeners in the place of an earlier generation's; each slot changes atomically.
@@ -129,7 +137,6 @@ fn write_entries(hold: &Hold, spec: &PodSpec, out_port: u16) -> Result<(), Enrol
     shared.registry().put(new.clone()).map_err(NodeError::from)?;
     let maps = &shared.maps;
     let map = |map| move |source| NodeError::Map { map, source };
-    maps.stats.set_if_absent(&new.pod_id, &PodStats::default()).map_err(map("POD_STATS"))?;
     for ip in &new.ips {
         maps.pod_ips.set(&addr::from_ip(*ip), &new.pod_id).map_err(map("POD_IPS"))?;
     }

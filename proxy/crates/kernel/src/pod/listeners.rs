@@ -104,6 +104,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
         fn every_port_outside_the_range_is_tried_once(
             first in 1_025..60_000_u16, count in 0..5_000_u16, seed: u64,

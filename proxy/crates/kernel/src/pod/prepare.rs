@@ -1,7 +1,10 @@
 //! The part of enrolling that captures nothing yet.
 use crate::{
     netns::Netns,
-    node::{NodeError, Shared, load},
+    node::{
+        NodeError, Shared,
+        load::{self, Inbound},
+    },
     pod::{
         EnrolError, PodListeners, PodSpec, Prepared, guard,
         hold::{Hold, Tentative},
@@ -75,7 +78,8 @@ pub(crate) fn inbound_program(
         path: dir.clone(),
         source,
     })?;
-    Ok(load::pod(&shared.instance, &dir, pod_id, fail == Fail::Open)?)
+    let ingress = shared.capabilities.lookup_ingress;
+    Ok(load::pod(&shared.instance, &dir, Inbound { pod_id, fail, ingress })?)
 }
 
 /// The record of this life of the pod, if an earlier generation enrolled it; its former lives are

@@ -2,16 +2,12 @@
 //!
 //! The source port must be neither a live connection of that client to that destination (the live
 //! socket would swallow our SYN) nor one the application listens on. The connect program refuses
-//! the former with EPERM; the kernel says the latter with EADDRINUSE, and another delivery on the
+//! the former with EPERM, and also what goes beyond the pod's share; the kernel says the latter with EADDRINUSE, and another delivery on the
 //! same tuple with EADDRNOTAVAIL. Each costs a socket, since a bound one cannot be bound again.
-use crate::{
-    maps::Sockets,
-    netns::Netns,
-    sockets::{
-        DeliverError,
-        dial::{start, stream},
-        ports::{Candidate, Ports},
-    },
+use crate::sockets::{
+    DeliverError, Pod,
+    dial::{start, stream},
+    ports::Candidate,
 };
 use culvert_common::conn;
 use socket2::Socket;
@@ -23,6 +19,9 @@ use std::{
 
 /// Marks the packets of deliveries, so that the application's answers are routed back to us.
 pub(crate) const MARK: u32 = 0x539;
+
+/// After how many refused ports the pod's share of connections is looked at again.
+const LOOK: usize = 16;
 
 /// Who connects to what.
 #[derive(Clone, Copy, Debug)]
@@ -44,36 +43,31 @@ impl Pair {
 }
 
 /// Starts a connection to the pod's application as the client.
-pub(crate) fn deliver(
-    sockets: &Sockets,
-    netns: &Netns,
-    pod_id: u32,
-    ports: &Ports,
-    pair: Pair,
-) -> Result<TcpStream, DeliverError> {
+pub(crate) fn deliver(pod: &Pod, pair: Pair) -> Result<TcpStream, DeliverError> {
     let Pair { client, destination } = pair;
     let failed = |source| DeliverError::Io { destination, source };
     let try_all = || {
-        let mut tries = 0;
-        for candidate in ports.candidates() {
-            tries += 1;
-            match attempt(sockets, pod_id, pair, &candidate) {
+        for (tried, candidate) in pod.ports.candidates().enumerate() {
+            match attempt(pod, pair, &candidate) {
                 Ok(socket) => {
-                    ports.took(&candidate);
+                    pod.ports.took(&candidate);
                     return Ok(socket.into());
                 }
-                Err(e) if is_taken(&e) => {}
+                // EPERM has two meanings.
+                Err(e) if is_refused(&e) && tried % LOOK == 0 && pod.is_share_full() => {
+                    return Err(DeliverError::Share { destination });
+                }
+                Err(e) if is_refused(&e) || is_taken(&e) => {}
                 Err(e) => return Err(failed(e)),
             }
         }
-        Err(DeliverError::NoPort { client, destination, tries })
+        Err(DeliverError::NoPort { client, destination })
     };
-    netns.run(try_all).map_err(failed)?
+    pod.netns.run(try_all).map_err(failed)?
 }
 
 fn attempt(
-    sockets: &Sockets,
-    pod_id: u32,
+    pod: &Pod,
     Pair { client, destination }: Pair,
     candidate: &Candidate,
 ) -> io::Result<Socket> {
@@ -87,11 +81,16 @@ fn attempt(
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::new(client, candidate.port).into())?;
     let time_wait = if candidate.time_wait_ok() { conn::TIME_WAIT_OK } else { 0 };
-    sockets.mark(socket.as_fd(), pod_id, conn::DELIVERS | time_wait)?;
+    pod.mark(socket.as_fd(), conn::DELIVERS | time_wait)?;
     start(&socket, destination)?;
     Ok(socket)
 }
 
+/// By the connect program.
+fn is_refused(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPERM)
+}
+
 fn is_taken(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL | libc::EPERM))
+    matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL))
 }

@@ -1,5 +1,5 @@
 //! Connections that leave the pod on the application's behalf.
-use crate::{maps::Sockets, netns::Netns};
+use crate::sockets::Pod;
 use culvert_common::conn;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -9,15 +9,10 @@ use std::{
 };
 
 /// Starts a connection from the pod's namespace to where the application meant to go.
-pub(crate) fn dial(
-    sockets: &Sockets,
-    netns: &Netns,
-    pod_id: u32,
-    destination: SocketAddr,
-) -> io::Result<TcpStream> {
+pub(crate) fn dial(pod: &Pod, destination: SocketAddr) -> io::Result<TcpStream> {
     let destination = culvert_model::addr::canonical(destination);
-    let socket = netns.run(|| stream(destination))??;
-    sockets.mark(socket.as_fd(), pod_id, conn::LEAVES)?;
+    let socket = pod.netns.run(|| stream(destination))??;
+    pod.mark(socket.as_fd(), conn::LEAVES)?;
     start(&socket, destination)?;
     Ok(socket.into())
 }

@@ -1,0 +1,196 @@
+//! What is captured, where it goes, and what is left alone.
+use crate::{
+    traffic::{App, Event, Proxy, Seen, connect, eventually, talk, talk_over},
+    world::{World, options},
+};
+use culvert_kernel::NodeOptions;
+use culvert_model::pod::{Exclusion, Fail};
+use std::{io, net::SocketAddr};
+
+#[test]
+fn a_connect_is_captured_with_its_original_destination() {
+    let mut world = World::new("outbound");
+    let pod = world.pod("a");
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    let server = App::start(&world.netns, 7000);
+    for (to, own) in pod.node.iter().zip(&pod.ips) {
+        let to = SocketAddr::new(*to, server.address.port());
+        let seen = talk(&pod.netns, to).unwrap();
+        // The server sees the pod, the application sees the server.
+        assert_eq!(seen, Seen { by_app: *own, peer: to });
+        assert_eq!(proxy.event(), Event::Outbound { original: Some(to) });
+    }
+    eventually(|| proxy.enrolled.stats().pending == 0);
+    assert_eq!(proxy.enrolled.stats().captured, 2);
+}
+
+#[test]
+fn a_delivery_shows_the_application_its_client() {
+    let mut world = World::new("inbound");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    let app = App::start(&pod.netns, 8080);
+    for (to, client_ip) in pod.ips.iter().zip(&client.ips) {
+        let to = SocketAddr::new(*to, app.address.port());
+        let seen = talk(&client.netns, to).unwrap();
+        assert_eq!(seen, Seen { by_app: *client_ip, peer: to });
+        let accepted = Event::Inbound { client: *client_ip, destination: to };
+        assert_eq!(proxy.event(), accepted);
+    }
+    eventually(|| proxy.enrolled.stats().tuples == 0);
+}
+
+#[test]
+fn between_two_captured_pods_both_proxies_are_in_the_path() {
+    let mut world = World::new("both");
+    let (a, b) = (world.pod("a"), world.pod("b"));
+    let node = world.load();
+    let (from, to) = (Proxy::start(&node, &a.spec()), Proxy::start(&node, &b.spec()));
+    let app = App::start(&b.netns, 8080);
+    let address = SocketAddr::new(b.ips[0], app.address.port());
+    let seen = talk(&a.netns, address).unwrap();
+    assert_eq!(seen, Seen { by_app: a.ips[0], peer: address });
+    assert_eq!(from.event(), Event::Outbound { original: Some(address) });
+    assert_eq!(to.event(), Event::Inbound { client: a.ips[0], destination: address });
+}
+
+#[test]
+fn probes_of_the_node_reach_the_application_directly() {
+    let mut world = World::new("probe");
+    let pod = world.pod("a");
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    let app = App::start(&pod.netns, 8080);
+    let to = SocketAddr::new(pod.ips[0], app.address.port());
+    assert_eq!(talk(&world.netns, to).unwrap().by_app, pod.node[0]);
+    assert_eq!(proxy.events(), []);
+}
+
+#[test]
+fn loopback_and_the_pods_own_address_stay_in_the_pod() {
+    let mut world = World::new("self");
+    let pod = world.pod("a");
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    let app = App::start(&pod.netns, 8080);
+    for to in ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), pod.ips[0], pod.ips[1]] {
+        talk(&pod.netns, SocketAddr::new(to, app.address.port())).unwrap();
+    }
+    assert_eq!(proxy.events(), []);
+}
+
+#[test]
+fn a_connection_to_the_listener_itself_has_no_destination() {
+    let mut world = World::new("listener");
+    let pod = world.pod("a");
+    let node = world.load();
+    let mut prepared = node.prepare(&pod.spec()).unwrap();
+    let port = prepared.listeners.as_ref().unwrap().outbound.local_addr().unwrap().port();
+    drop(prepared.listeners.take());
+    drop(prepared);
+    let proxy = Proxy::start(&node, &pod.spec());
+    // Its port is not told to anybody; a scan of the pod finds it.
+    let to = |port| SocketAddr::new("127.0.0.1".parse().unwrap(), port);
+    assert!(connect(&pod.netns, to(port)).is_err(), "the first listener is closed");
+    let found = (1024..=u16::MAX)
+        .rev()
+        .find(|port| connect(&pod.netns, to(*port)).is_ok() && !proxy_ignored(&proxy));
+    assert!(found.is_some());
+}
+
+fn proxy_ignored(proxy: &Proxy) -> bool {
+    // An inbound listener says nothing of use to a scanner either; go on until the outbound one.
+    !matches!(proxy.event(), Event::Outbound { original: None })
+}
+
+#[test]
+fn excluded_destinations_are_left_alone() {
+    let mut world = World::new("exclude");
+    let pod = world.pod("a");
+    let exclusion =
+        Exclusion { network: format!("{}/32", pod.node[0]).parse().unwrap(), ports: vec![7001] };
+    let options = NodeOptions { exclusions: vec![exclusion], ..options() };
+    let node = world.load_with(&World::capabilities(), options);
+    let proxy = Proxy::start(&node, &pod.spec());
+    let (excluded, other) = (App::start(&world.netns, 7001), App::start(&world.netns, 7002));
+    let to = |app: &App| SocketAddr::new(pod.node[0], app.address.port());
+    talk(&pod.netns, to(&excluded)).unwrap();
+    assert_eq!(proxy.events(), []);
+    talk(&pod.netns, to(&other)).unwrap();
+    assert_eq!(proxy.event(), Event::Outbound { original: Some(to(&other)) });
+    assert_eq!(proxy.enrolled.stats().excluded, 1);
+}
+
+#[test]
+fn a_delivery_avoids_the_ports_of_live_connections() {
+    let mut world = World::new("live");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let app = App::start(&pod.netns, 8080);
+    let to = SocketAddr::new(pod.ips[0], app.address.port());
+    // Older than enrolment, and from the ports that deliveries try first.
+    let live: Vec<_> = (0..3_u16)
+        .map(|i| {
+            let bound = client.netns.run(|| {
+                let socket = socket2::Socket::new(
+                    socket2::Domain::IPV4,
+                    socket2::Type::STREAM,
+                    Some(socket2::Protocol::TCP),
+                )?;
+                socket.bind(&SocketAddr::new(client.ips[0], 61_000 + i * 1_597).into())?;
+                socket.connect(&to.into())?;
+                Ok::<_, io::Error>(std::net::TcpStream::from(socket))
+            });
+            bound.unwrap().unwrap()
+        })
+        .collect();
+    let node = world.load();
+    let _proxy = Proxy::start(&node, &pod.spec());
+    let seen = talk(&client.netns, to).unwrap();
+    assert_eq!(seen.by_app, client.ips[0]);
+    for stream in live {
+        assert_eq!(talk_over(&stream).unwrap().by_app, client.ips[0]);
+    }
+}
+
+#[test]
+fn without_a_proxy_connections_are_refused_or_go_direct_as_the_pod_says() {
+    let mut world = World::new("fail");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let (app, server) = (App::start(&pod.netns, 8080), App::start(&world.netns, 7003));
+    let inward = SocketAddr::new(pod.ips[0], app.address.port());
+    let outward = SocketAddr::new(pod.node[0], server.address.port());
+    let node = world.load();
+    let mut prepared = node.prepare(&pod.spec()).unwrap();
+    // As if the process had died: the listeners are gone, the programs are not.
+    drop(prepared.listeners.take());
+    let mut enrolled = prepared.activate().unwrap();
+    for (from, to) in [(&client, inward), (&pod, outward)] {
+        let refused = connect(&from.netns, to).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{to}");
+    }
+    enrolled.update(&culvert_kernel::PodSpec { fail: Fail::Open, ..pod.spec() }).unwrap();
+    for (from, to) in [(&client, inward), (&pod, outward)] {
+        assert_eq!(talk(&from.netns, to).unwrap().by_app, from.ips[0]);
+    }
+    assert_eq!(enrolled.stats().failed_open, 2);
+}
+
+#[test]
+fn kernels_without_the_newer_abilities_capture_too() {
+    let mut world = World::new("old");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let mut capabilities = World::capabilities();
+    capabilities.netns_cookie = false;
+    capabilities.sockops_cookie = false;
+    capabilities.lookup_ingress = false;
+    let node = world.load_with(&capabilities, options());
+    let proxy = Proxy::start(&node, &pod.spec());
+    let (app, server) = (App::start(&pod.netns, 8080), App::start(&world.netns, 7004));
+    let to = SocketAddr::new(pod.node[1], server.address.port());
+    talk(&pod.netns, to).unwrap();
+    assert_eq!(proxy.event(), Event::Outbound { original: Some(to) });
+    let to = SocketAddr::new(pod.ips[1], app.address.port());
+    assert_eq!(talk(&client.netns, to).unwrap().by_app, client.ips[1]);
+}
