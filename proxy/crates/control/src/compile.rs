@@ -15,7 +15,7 @@ mod unique;
 mod tests;
 
 use crate::{
-    object::{Objects, namespace::Namespace, pod::Pod},
+    object::{Objects, Skipped, namespace::Namespace, pod::Pod},
     problem::{Problem, Severity},
 };
 use culvert_model::{
@@ -71,6 +71,7 @@ pub fn compile(objects: &Objects, settings: &Settings) -> Result<Compiled, Vec<P
         problems,
     };
     compiler.problems.extend(compiler.namespaces.values().flat_map(|ns| enrolment::notes(ns)));
+    compiler.problems.extend(objects.skipped.iter().filter_map(Skipped::note));
     let mut addresses = Unique::new("the address");
     let mut netns = Unique::new("the network namespace");
     for pod in pods {

@@ -11,6 +11,9 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+/// More lines than this on one change say no more; the status has them all.
+const MAX_LOGGED: usize = 50;
+
 /// A handle on the running control plane.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -141,9 +144,10 @@ impl Keeper {
     }
 
     fn refuse(&self, problems: Vec<Problem>) {
-        for problem in &problems {
-            warn!(%problem, "manifest refused, the state before it stays");
+        for Problem { file, line, column, message, .. } in problems.iter().take(MAX_LOGGED) {
+            warn!("{file}:{line}:{column}: {message}");
         }
+        warn!(problems = problems.len(), "change of manifests refused, the state before it stays");
         let refused = Refused { at_unix_ms: unix_ms(SystemTime::now()), problems };
         let before = self.status.borrow().clone();
         let status = Status { refused: Some(refused), ..Status::clone(&before) };
@@ -188,7 +192,8 @@ async fn load(files: Files, settings: Settings) -> Result<Loaded, Vec<Problem>> 
 
 /// Logs each warning once, not at every change of something else.
 fn tell_notes(notes: &[Problem], before: &[Problem]) {
-    for note in notes.iter().filter(|note| !before.contains(note)) {
-        warn!(%note, "manifest");
+    let new = notes.iter().filter(|note| !before.contains(note));
+    for Problem { file, line, column, message, .. } in new.take(MAX_LOGGED) {
+        warn!("{file}:{line}:{column}: {message}");
     }
 }

@@ -88,6 +88,19 @@ impl Objects {
     }
 }
 
+impl Skipped {
+    /// A warning, when the kind looks like a slip for one that is used: a namespace that is
+    /// skipped for its spelling takes all its pods out of the mesh.
+    pub(crate) fn note(&self) -> Option<Problem> {
+        if self.because != Because::UnknownKind || self.api_version.contains('/') {
+            return None;
+        }
+        let meant = guess::closest(&self.kind, &kind::USED)?;
+        let note = self.origin.warning(format!("unknown kind `{}`: skipped", self.kind));
+        Some(note.with_fix(format!("did you mean `{meant}`?")))
+    }
+}
+
 impl Because {
     /// For a person.
     #[must_use]

@@ -1,6 +1,9 @@
 //! What is wrong with a manifest, and where.
 use serde::Serialize;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// Characters of a source line shown around the place of a problem.
 const SNIPPET_WIDTH: usize = 100;
@@ -10,6 +13,8 @@ const SNIPPET_WIDTH: usize = 100;
 pub struct Source {
     name: Box<str>,
     text: Box<str>,
+    /// Where its lines begin; found when the first problem is shown, for there may be thousands.
+    lines: OnceLock<Box<[usize]>>,
 }
 
 /// A place in a [`Source`]; line and column count from 1, columns in characters.
@@ -66,7 +71,7 @@ pub struct Snippet {
 
 impl Source {
     pub fn new(name: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self { name: name.into(), text: text.into(), lines: OnceLock::new() })
     }
 
     pub fn name(&self) -> &str {
@@ -77,14 +82,19 @@ impl Source {
         &self.text
     }
 
+    fn line(&self, index: usize) -> Option<&str> {
+        let ends = || self.text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = self.lines.get_or_init(|| [0].into_iter().chain(ends()).collect());
+        self.text.get(*starts.get(index)?..)?.lines().next()
+    }
+
     fn snippet(&self, mark: Mark) -> Option<Snippet> {
-        let line = self.text.lines().nth(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
+        let line = self.line(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
         let column = usize::try_from(mark.column).ok()?.saturating_sub(1);
         // A manifest of one line of JSON is shown around the place, not whole.
         let start = if column < SNIPPET_WIDTH { 0 } else { column - SNIPPET_WIDTH / 2 };
         let shown = line.trim_end().chars().skip(start).take(SNIPPET_WIDTH);
-        // Control characters would act on the terminal.
-        let text = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = printable(&shown.collect::<String>());
         Some(Snippet { text, caret: column - start })
     }
 }
@@ -125,7 +135,7 @@ impl Origin {
             column: self.column(),
             severity: Severity::Error,
             object: None,
-            message: message.into(),
+            message: printable(&message.into()),
             snippet: self.source.snippet(self.mark),
             fix: None,
         }
@@ -140,7 +150,7 @@ impl Origin {
 impl Problem {
     #[must_use]
     pub fn with_fix(self, fix: impl Into<String>) -> Self {
-        Self { fix: Some(fix.into()), ..self }
+        Self { fix: Some(printable(&fix.into())), ..self }
     }
 
     #[must_use]
@@ -163,7 +173,7 @@ impl Problem {
             column,
             severity: Severity::Error,
             object: None,
-            message: message.into(),
+            message: printable(&message.into()),
             snippet: None,
             fix: None,
         }
@@ -222,6 +232,12 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Manifests are quoted to people: control characters would act on their terminal and break lines
+/// of the log.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,5 +274,11 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(at("a\u{1b}[2Jb", 1, 1).snippet.unwrap().text, "a [2Jb");
+        let origin = Origin::new(&Source::new("a.yaml", ""), Mark::START);
+        let problem = origin.error("unknown field `a\u{1b}[2J\nb`").with_fix("a\rb");
+        insta::assert_snapshot!(problem, @r"
+        a.yaml:1:1: unknown field `a [2J b`
+           = a b
+        ");
     }
 }

@@ -389,6 +389,17 @@ fn a_namespace_enrols_and_a_pod_declines() {
 }
 
 #[test]
+fn a_misspelt_kind_is_skipped_with_a_warning() {
+    insta::assert_snapshot!(told("apiVersion: v1\nkind: Namespce\nmetadata: {name: shop}\n"), @r"
+    shop.yaml:1:1: warning: unknown kind `Namespce`: skipped
+     1 | apiVersion: v1
+       | ^
+       = did you mean `Namespace`?
+    ");
+    assert_eq!(told("apiVersion: example.org/v1\nkind: Pods\nmetadata: {name: x}\n"), "");
+}
+
+#[test]
 fn declining_wins_over_enrolling() {
     let labels = "culvert.dev/mesh: enabled, istio.io/dataplane-mode: none";
     let text = [MESH, &pod("shop", "a", labels, "", "status: {podIP: 10.0.0.1}")].concat();

@@ -61,8 +61,12 @@ impl<F: Eq + Hash> Settle<F> {
     }
 
     /// The burst is over and will be acted on.
+    ///
+    /// A file that is still written says so again; one that is not (a new link is never closed)
+    /// must not slow down every burst to come.
     pub(super) fn settled(&mut self) {
         self.burst = None;
+        self.open.clear();
     }
 }
 
@@ -104,5 +108,15 @@ mod tests {
         assert_eq!(settle.deadline(), Some(start + 500 * MS));
         settle.change("a", Change::Done, start + 30 * MS);
         assert_eq!(settle.deadline(), Some(start + 80 * MS));
+    }
+
+    #[test]
+    fn a_file_that_is_never_closed_slows_one_burst_down() {
+        let start = Instant::now();
+        let mut settle = Settle::new();
+        settle.change("link", Change::Writing, start);
+        settle.settled();
+        settle.change("a", Change::Done, start);
+        assert_eq!(settle.deadline(), Some(start + 50 * MS));
     }
 }

@@ -173,7 +173,11 @@ impl Interest {
             Self::Entries(names) => names.contains(name),
             // Any name may be that of a folder or of a link to one; what is only written to is a
             // manifest or does not matter.
-            Self::Manifests => !mask.intersects(only_content) || is_manifest(name),
+            Self::Manifests => {
+                !mask.intersects(only_content)
+                    || mask.contains(EventMask::ISDIR)
+                    || is_manifest(name)
+            }
         }
     }
 
