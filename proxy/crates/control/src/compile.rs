@@ -1,6 +1,6 @@
 //! Objects to snapshots: pure, and the same for the same objects in any order.
 //!
-//! Reading order: [`enrolment`] (is it in the mesh), [`workload`] (who it is), [`local`] (what
+//! Reading order: `enrolment` (is it in the mesh), `workload` (who it is), `local` (what
 //! this node must hold).
 
 mod enrolment;

@@ -1,8 +1,8 @@
 //! Manifests as typed objects that know where they were written.
 //!
-//! Text becomes trees ([`yaml`], the only user of the YAML library), trees become types
-//! ([`decode`]), by kind ([`kind`]). A further kind is a row in `kind`, a module beside
-//! [`namespace`] with its own serde types, and an arm in [`read`].
+//! Text becomes trees (`yaml`, the only user of the YAML library), trees become types
+//! (`decode`), by kind (`kind`). A further kind is a row in `kind`, a module beside
+//! `namespace` with its own serde types, and an arm in `read`.
 
 pub(crate) mod node;
 

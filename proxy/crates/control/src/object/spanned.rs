@@ -3,10 +3,10 @@ use crate::problem::Mark;
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use std::{fmt, marker::PhantomData};
 
-/// The name by which [`super::decode`] knows a [`Spanned`]; no type of a manifest is called so.
+/// The name by which `decode` knows a [`Spanned`]; no type of a manifest is called so.
 pub(super) const MARKER: &str = "\0culvert::Spanned";
 
-/// A value and its place. Only [`super::decode`] can make one.
+/// A value and its place. Only `decode` can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     pub value: T,
