@@ -8,8 +8,8 @@ use culvert_common::{
     conn::Tuple,
 };
 
-pub(crate) const AF_INET: u32 = 2;
-pub(crate) const AF_INET6: u32 = 10;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
 pub(crate) const IPPROTO_TCP: u32 = 6;
 /// A subflow shows as TCP where programs see it; spelt out so that nothing depends on that.
 pub(crate) const IPPROTO_MPTCP: u32 = 262;
@@ -113,7 +113,7 @@ pub(crate) fn of_ops(context: *mut bpf_sock_ops) -> Tuple {
     let source_port = low_half(read!(context, local_port));
     let destination_port_be = high_half(read!(context, remote_port));
     let (source, destination) =
-        if family == AF_INET { (local4, remote4) } else { (local6, remote6) };
+        if family == u32::from(AF_INET) { (local4, remote4) } else { (local6, remote6) };
     Tuple {
         source,
         destination,
@@ -143,7 +143,7 @@ pub(crate) fn of_lookup(context: *mut bpf_sk_lookup) -> (Tuple, bool) {
     ];
     let source_port_be = read!(context, remote_port);
     let destination_port = low_half(read!(context, local_port));
-    let v4 = family == AF_INET;
+    let v4 = family == u32::from(AF_INET);
     let (source, destination) = if v4 { (remote4, local4) } else { (remote6, local6) };
     let tuple = Tuple {
         source,
@@ -169,14 +169,14 @@ pub(crate) fn bound(sk: *mut bpf_sock, v4: bool) -> (Addr, u16) {
     (if v4 { ip4 } else { ip6 }, port.to_be())
 }
 
-/// A port in the first two bytes' value of a wider field.
+/// A port that is the value of a wider field.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the field is wider than what is in it")]
 const fn low_half(field: u32) -> u16 {
     field as u16
 }
 
-/// A port in network order that the kernel put into the last two bytes of a wider field.
+/// A port in network order in the last two bytes of a wider field.
 #[inline(always)]
 const fn high_half(field: u32) -> u16 {
     let [_, _, a, b] = field.to_ne_bytes();

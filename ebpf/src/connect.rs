@@ -4,12 +4,8 @@
 //! pod's own address: `getsockname(2)` stays right, and nothing depends on routing.
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_addr,
     btf_maps::lpm_trie::Key,
-    helpers::generated::{
-        bpf_get_current_cgroup_id, bpf_get_netns_cookie, bpf_ktime_get_ns, bpf_sk_release,
-        bpf_skc_lookup_tcp,
-    },
+    helpers::generated::{bpf_get_current_cgroup_id, bpf_get_netns_cookie, bpf_ktime_get_ns},
     programs::SockAddrContext,
 };
 use culvert_common::{
@@ -19,8 +15,9 @@ use culvert_common::{
 };
 
 use crate::{
-    addr::{AF_INET, AF_INET6, Attempt, bound, put_v4, put_v6, read},
+    addr::{AF_INET, AF_INET6, Attempt, put_v4, put_v6},
     count::{Counter, Stats, count},
+    lookup::{is_taken, listens},
     maps::{ASK, EXCLUDE, NODE, POD_IPS, PODS, Storage, is_strict, orig},
     share::is_full,
 };
@@ -34,11 +31,6 @@ const REFUSE: i32 = 0;
 /// (before 5.14 no system call tells). The answer is `EPERM`, and the cookie in `ASK`.
 const QUESTION: Addr = mapped(u32::from_ne_bytes([127, 255, 255, 254]));
 const QUESTION_PORT_BE: u16 = 1_u16.to_be();
-
-/// The program's own namespace.
-const HERE: u64 = u64::MAX;
-const TCP_TIME_WAIT: u32 = 6;
-const TCP_LISTEN: u32 = 10;
 
 /// What is to become of a connect.
 enum Fate {
@@ -75,7 +67,7 @@ pub fn v6(context: &SockAddrContext) -> i32 {
 }
 
 #[inline(always)]
-fn fate(context: &SockAddrContext, attempt: &Attempt, family: u32) -> Fate {
+fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
     if !attempt.is_tcp() {
         return Fate::Proceed;
     }
@@ -203,7 +195,7 @@ fn leave(pod: &PodCfg, attempt: &Attempt, known: Option<&'static mut OrigDst>) -
 }
 
 #[inline(always)]
-fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u32), listener: Addr) -> Fate {
+fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u16), listener: Addr) -> Fate {
     let Some(storage) = orig(attempt.sk, Storage::Created) else {
         count(pod.pod_id, Counter::RefusedMemory);
         return Fate::Refuse;
@@ -211,7 +203,7 @@ fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u32), listene
     *storage = OrigDst {
         addr: attempt.destination,
         port_be: attempt.port_be,
-        family: if family == AF_INET { 2 } else { 10 },
+        family,
         flags: CAPTURED,
         pod_id: pod.pod_id,
         pod_flags: pod.flags,
@@ -237,59 +229,4 @@ fn excluded(pod_id: u32, attempt: &Attempt) -> bool {
         none &= port_be == 0;
     }
     none
-}
-
-/// Whether the proxy's listener is there.
-#[inline(always)]
-fn listens(context: &SockAddrContext, addr: &Addr, port_be: u16) -> bool {
-    state(context, (addr, 0), (addr, port_be)) == Some(TCP_LISTEN)
-}
-
-/// Whether the application's end of a delivery exists: a live connection of the same client, which
-/// would swallow the SYN.
-#[inline(always)]
-fn is_taken(context: &SockAddrContext, attempt: &Attempt, reuse_time_wait: bool) -> bool {
-    let (source, source_port_be) = bound(attempt.sk, is_mapped(&attempt.destination));
-    if source_port_be == 0 {
-        // Deliveries are bound; what is not cannot be checked.
-        return true;
-    }
-    match state(context, (&source, source_port_be), (&attempt.destination, attempt.port_be)) {
-        None | Some(TCP_LISTEN) => false,
-        Some(TCP_TIME_WAIT) => !reuse_time_wait,
-        Some(_) => true,
-    }
-}
-
-/// The state of the socket in this namespace that a segment between these ends would reach.
-#[inline(always)]
-fn state(context: &SockAddrContext, from: (&Addr, u16), to: (&Addr, u16)) -> Option<u32> {
-    let ([a, b], [c, d]) = (from.1.to_ne_bytes(), to.1.to_ne_bytes());
-    let ports = u32::from_ne_bytes([a, b, c, d]);
-    let (s, t) = (from.0, to.0);
-    // The kernel's `bpf_sock_tuple`: source, destination, source port, destination port.
-    if is_mapped(t) {
-        look_up(context.sock_addr, [s[3], t[3], ports])
-    } else {
-        look_up(context.sock_addr, [s[0], s[1], s[2], s[3], t[0], t[1], t[2], t[3], ports])
-    }
-}
-
-#[inline(always)]
-fn look_up<const WORDS: usize>(
-    context: *mut bpf_sock_addr,
-    mut tuple: [u32; WORDS],
-) -> Option<u32> {
-    #[expect(clippy::cast_possible_truncation, reason = "36 at most")]
-    let size = size_of::<[u32; WORDS]>() as u32;
-    // SAFETY: the helper takes the context, and a tuple of one of the two sizes it knows.
-    let found =
-        unsafe { bpf_skc_lookup_tcp(context.cast(), tuple.as_mut_ptr().cast(), size, HERE, 0) };
-    if found.is_null() {
-        return None;
-    }
-    let state = read!(found, state);
-    // SAFETY: the socket found above, not used after this.
-    unsafe { bpf_sk_release(found.cast()) };
-    Some(state)
 }

@@ -12,8 +12,8 @@
 //! network namespace; `guard` once per pod, to the host's end of its link. Each has only the maps
 //! it uses. Everything is inlined into the programs.
 //!
-//! Reading order: [`maps`], [`connect`], [`sockops`] with [`share`], [`getpeer`], [`inbound`],
-//! [`guard`]; [`addr`] and [`count`] serve them all.
+//! Reading order: `maps`, `connect` with `lookup`, `sockops` with `share`, `getpeer`, `inbound`,
+//! `guard`; `addr` and `count` serve them all.
 #![no_std]
 #![feature(asm_experimental_arch)]
 #![expect(unsafe_code, reason = "programs talk to the kernel through pointers and helpers")]
@@ -24,6 +24,7 @@ mod count;
 pub mod getpeer;
 pub mod guard;
 pub mod inbound;
+mod lookup;
 mod maps;
 mod share;
 pub mod sockops;

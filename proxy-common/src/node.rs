@@ -12,9 +12,9 @@ pub struct NodeCfg {
     pub owner: u64,
     /// The flags below.
     pub flags: u32,
-    /// How many entries of `PENDING`, and of `BYPASS` and `EGRESS_OK` together, one pod may hold:
-    /// one pod's churn cannot take another's room.
+    /// How many entries of `PENDING` one pod may hold, so that its churn takes nobody else's room.
     pub pending_limit: u32,
+    /// The same for `BYPASS` and `EGRESS_OK` together.
     pub tuple_limit: u32,
     pub reserved: u32,
 }

@@ -47,7 +47,9 @@ pub struct Exclude {
 
 /// Value of `POD_STATS`, by pod id: what the kernel did for the pod, and what it holds now.
 ///
-/// User space makes and removes the entry; programs add to it (relaxed: a statistic).
+/// User space makes the entry before the pod is captured and removes it after the last connection
+/// has ended, and never writes into it: programs add to it (relaxed, but the last two, being
+/// balanced, are exact).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodStats {
@@ -59,11 +61,12 @@ pub struct PodStats {
     pub refused_family: u64,
     /// Refused: no memory for socket storage.
     pub refused_memory: u64,
-    /// Went direct: no proxy, and the pod fails open.
+    /// Went direct, out or in: no proxy, and the pod fails open.
     pub failed_open: u64,
-    /// Not handed over: the pod's share of `PENDING` or of the tuple maps was full.
+    /// Not handed over, or refused: the pod's share of `PENDING` or of the tuple maps was full.
     pub over_limit: u64,
-    /// Inbound connections steered to the proxy.
+    /// Inbound connections steered to the proxy. A segment that belongs to no connection counts as
+    /// one: the ACK of a SYN cookie, a straggler. Before 5.17 also each delivery's check of its port.
     pub inbound: u64,
     /// Inbound connections left alone: the proxy's deliveries and the host's probes.
     pub bypassed: u64,

@@ -29,6 +29,17 @@ const OBJECTS: [&str; 3] = ["node", "pod", "guard"];
 const TARGET: &str = "bpfel-unknown-none";
 const PREBUILT: &str = "ebpf/prebuilt";
 const REMEDY: &str = "run cargo xtask ebpf";
+/// All that shapes the objects, so that they do not change with the release profile of the others.
+/// BTF is made of the debug information; the linking decides what stays, so no LTO before it.
+const PROFILE: [&str; 7] = [
+    "opt-level=3",
+    "debug=2",
+    "strip=false",
+    "debug-assertions=false",
+    "overflow-checks=false",
+    "lto=\"off\"",
+    "codegen-units=1",
+];
 
 /// Builds the objects; with `check` compares them with the committed ones instead of writing.
 ///
@@ -135,9 +146,8 @@ fn compile(toolchain: &Toolchain, out: &Path) -> Result<()> {
         .args(["build", "--locked", "--release", "-p", "culvert-ebpf", "--bins"])
         .args(["--target", TARGET, "-Zbuild-std=core", "--target-dir"])
         .arg(out);
-    // BTF is made of the debug information; the linking decides what stays, so no LTO before it.
-    for (key, value) in [("debug", "2"), ("lto", "\"off\""), ("codegen-units", "1")] {
-        build.arg("--config").arg(format!("profile.release.{key}={value}"));
+    for setting in PROFILE {
+        build.arg("--config").arg(format!("profile.release.{setting}"));
     }
     process::run(
         build
