@@ -35,6 +35,8 @@ pub enum DeliverError {
     Share { destination: SocketAddr },
     #[error("{client} and {destination} are of different address families")]
     Families { client: IpAddr, destination: SocketAddr },
+    #[error("{destination} is the proxy's listener itself: the connection was not captured")]
+    NotCaptured { destination: SocketAddr },
     #[error("cannot deliver to {destination}")]
     Io {
         destination: SocketAddr,

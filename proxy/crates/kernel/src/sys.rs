@@ -295,7 +295,7 @@ pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// When `link` is no link.
 pub(crate) fn link_attached(link: BorrowedFd<'_>) -> io::Result<Attached> {
-    expect_kind(link, "bpf_link")?;
+    expect_kind(link, "bpf-link")?;
     let LinkInfo { kind, target, .. } = info(link, LinkInfo::default())?;
     Ok(match kind {
         LINK_CGROUP => {
@@ -340,11 +340,13 @@ pub(crate) fn usable() -> io::Result<()> {
 /// another object's.
 fn expect_kind(fd: BorrowedFd<'_>, kind: &str) -> io::Result<()> {
     let target = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
-    let found = target.to_string_lossy();
-    if found == format!("anon_inode:{kind}") || found == format!("anon_inode:[{kind}]") {
+    // Kernels write `bpf-map`, and `bpf_link` or `bpf-link`.
+    let found = target.to_string_lossy().replace('_', "-");
+    if found.strip_prefix("anon-inode:") == Some(kind) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{found} instead of a {kind}")))
+    let message = format!("{} instead of a {kind}", target.display());
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
 /// The start of an object's info.

@@ -141,9 +141,7 @@ fn filter(object: &mut Ebpf, index: u32) -> io::Result<()> {
         TcAttachOptions::Netlink(options),
     );
     let id = match new {
-        Err(ProgramError::TcError(TcError::NetlinkError(e)))
-            if e.raw_os_error() == Some(libc::EEXIST) =>
-        {
+        Err(e) if errno(&e) == Some(libc::EEXIST) => {
             program.attach_to_link(ours(&name)?).map_err(io::Error::other)?
         }
         new => new.map_err(io::Error::other)?,
@@ -161,12 +159,19 @@ fn unfilter(index: u32) -> io::Result<()> {
     // An interface that is gone took its filters along.
     let Ok(name) = name_of(index) else { return Ok(()) };
     match aya::programs::links::Link::detach(ours(&name)?) {
-        Err(ProgramError::TcError(TcError::NetlinkError(e)))
-            if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV)) =>
-        {
-            Ok(())
-        }
+        Err(e) if matches!(errno(&e), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV)) => Ok(()),
         done => done.map_err(io::Error::other),
+    }
+}
+
+/// What the kernel said.
+#[expect(clippy::wildcard_enum_match_arm, reason = "others say nothing")]
+fn errno(error: &ProgramError) -> Option<i32> {
+    match error {
+        ProgramError::TcError(TcError::NetlinkError(e)) | ProgramError::NetlinkError(e) => {
+            e.raw_os_error()
+        }
+        _ => None,
     }
 }
 

@@ -32,11 +32,17 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Both in one family, IPv4 written as such.
+    ///
+    /// Nothing that goes to loopback is steered: whoever arrives that way has connected to the
+    /// listener itself, and a delivery would arrive there again.
     pub(crate) fn canonical(self) -> Result<Self, DeliverError> {
         let client = self.client.to_canonical();
         let destination = culvert_model::addr::canonical(self.destination);
         if client.is_ipv4() != destination.is_ipv4() {
             return Err(DeliverError::Families { client, destination });
+        }
+        if destination.ip().is_loopback() {
+            return Err(DeliverError::NotCaptured { destination });
         }
         Ok(Self { client, destination })
     }

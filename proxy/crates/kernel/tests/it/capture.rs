@@ -3,9 +3,13 @@ use crate::{
     traffic::{App, Event, Proxy, Seen, connect, eventually, talk, talk_over},
     world::{World, options},
 };
-use culvert_kernel::NodeOptions;
+use culvert_kernel::{DeliverError, NodeOptions};
 use culvert_model::pod::{Exclusion, Fail};
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::AsFd as _,
+};
 
 #[test]
 fn a_connect_is_captured_with_its_original_destination() {
@@ -87,22 +91,25 @@ fn a_connection_to_the_listener_itself_has_no_destination() {
     let pod = world.pod("a");
     let node = world.load();
     let mut prepared = node.prepare(&pod.spec()).unwrap();
-    let port = prepared.listeners.as_ref().unwrap().outbound.local_addr().unwrap().port();
-    drop(prepared.listeners.take());
-    drop(prepared);
-    let proxy = Proxy::start(&node, &pod.spec());
-    // Its port is not told to anybody; a scan of the pod finds it.
-    let to = |port| SocketAddr::new("127.0.0.1".parse().unwrap(), port);
-    assert!(connect(&pod.netns, to(port)).is_err(), "the first listener is closed");
-    let found = (1024..=u16::MAX)
-        .rev()
-        .find(|port| connect(&pod.netns, to(*port)).is_ok() && !proxy_ignored(&proxy));
-    assert!(found.is_some());
-}
-
-fn proxy_ignored(proxy: &Proxy) -> bool {
-    // An inbound listener says nothing of use to a scanner either; go on until the outbound one.
-    !matches!(proxy.event(), Event::Outbound { original: None })
+    let sockets = prepared.socks();
+    let listeners = prepared.listeners.take().unwrap();
+    let _enrolled = prepared.activate().unwrap();
+    let local = |listener: &TcpListener| {
+        listener.set_nonblocking(false).unwrap();
+        SocketAddr::new(pod.ips[0], listener.local_addr().unwrap().port())
+    };
+    let port = local(&listeners.outbound).port();
+    for ip in [pod.ips[0], "127.0.0.1".parse().unwrap()] {
+        let _client = connect(&pod.netns, SocketAddr::new(ip, port)).unwrap();
+        let (accepted, _) = listeners.outbound.accept().unwrap();
+        assert_eq!(sockets.original_dst(accepted.as_fd()), None);
+    }
+    let inbound = &listeners.inbound[0];
+    local(inbound);
+    let _client = connect(&pod.netns, inbound.local_addr().unwrap()).unwrap();
+    let (accepted, client) = inbound.accept().unwrap();
+    let delivered = sockets.deliver(client.ip(), accepted.local_addr().unwrap());
+    assert!(matches!(delivered, Err(DeliverError::NotCaptured { .. })));
 }
 
 #[test]
