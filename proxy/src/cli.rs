@@ -2,6 +2,7 @@
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod connections;
+pub(crate) mod demo;
 pub(crate) mod door;
 pub(crate) mod log;
 pub(crate) mod output;
@@ -12,6 +13,7 @@ pub(crate) mod version;
 
 use crate::{
     config::sources::Variables,
+    demo::peer::Peer,
     failure::{Exit, Failure},
 };
 
@@ -24,6 +26,7 @@ use crate::{
     disable_help_subcommand = true,
     after_help = "\
 Examples:
+  culvert demo                show what it does, here and now
   culvert up -f manifests/    hold the pods of this machine, as the manifests say
   culvert status              what the running node does, and what is wrong
 
@@ -36,6 +39,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    /// The applications of the demonstration's pods.
+    #[command(hide = true, subcommand)]
+    DemoPeer(Peer),
     Up(Box<up::Up>),
     Status(status::Status),
     Connections(connections::Connections),
@@ -54,6 +61,8 @@ impl Cli {
     /// When it could not be done; the failure says what to do next.
     pub(crate) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
         match self.command {
+            Command::Demo(demo) => demo.run(),
+            Command::DemoPeer(peer) => peer.run(),
             Command::Up(up) => up.run(variables),
             Command::Status(status) => status.run(variables),
             Command::Connections(connections) => connections.run(variables),
@@ -78,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_command_has_an_example() {
-        for command in Cli::command().get_subcommands() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Example"), "{}", command.get_name());
             assert!(help.contains(&format!("culvert {}", command.get_name())), "{help}");

@@ -15,3 +15,6 @@ pub(crate) use wire::Role;
 
 /// The socket's name in the run folder.
 pub(crate) const SOCKET: &str = "takeover.sock";
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! What the doors are answered from: handles on the running parts.
 use super::view;
-use crate::config::{Config, report::Report};
+use crate::config::{
+    Config,
+    report::{Entry, Report},
+    settings,
+};
 use culvert_control::{control::Control, problem::Problem, status::SkippedKind};
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
@@ -94,16 +98,20 @@ impl Answers {
         let snapshot = self.snapshot.pin();
         let mut workloads: Vec<_> = snapshot.value.workloads().map(|w| workload(w)).collect();
         workloads.sort_by(|a, b| a.uid.cmp(&b.uid));
-        let settings = self.report.0.iter().map(|entry| view::Setting {
-            name: entry.name.to_owned(),
-            value: entry.value.clone(),
-            from: entry.from.clone(),
-        });
         view::Config {
-            settings: settings.collect(),
+            settings: self.report.0.iter().map(|entry| self.setting(entry)).collect(),
             generation: snapshot.generation.number(),
             workloads,
         }
+    }
+
+    /// In force now: the log may have been changed since the start.
+    fn setting(&self, entry: &Entry) -> view::Setting {
+        let (name, current) = (entry.name.to_owned(), self.log.current());
+        if entry.name == settings::LOG.name && entry.value != current {
+            return view::Setting { name, value: current.into(), from: "culvert log".to_owned() };
+        }
+        view::Setting { name, value: entry.value.clone(), from: entry.from.clone() }
     }
 
     pub(super) fn log(&self) -> view::Log {

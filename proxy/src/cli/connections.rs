@@ -33,6 +33,7 @@ impl Connections {
         }
         match self.output {
             output::Format::Json => output::json(&connections),
+            output::Format::Text if connections.is_empty() => output::print("no connection"),
             output::Format::Text => print(&connections),
         }
         Ok(Exit::Done)

@@ -45,10 +45,15 @@ impl DoorArgs {
     pub(crate) fn door(&self, variables: &Variables) -> Door {
         let socket = self.node.clone().unwrap_or_else(|| {
             let instance = instance(self.instance.as_deref(), variables);
-            Path::new(RUN).join(instance).join("admin.sock")
+            socket_of(&instance)
         });
         Door { socket }
     }
+}
+
+/// Where an instance of this machine listens.
+fn socket_of(instance: &str) -> PathBuf {
+    Path::new(RUN).join(instance).join("admin.sock")
 }
 
 /// The instance that a command means: the flag, else the variable, else `node`.
@@ -58,6 +63,11 @@ pub(crate) fn instance(flag: Option<&str>, variables: &Variables) -> String {
 }
 
 impl Door {
+    /// The door of an instance of this machine.
+    pub(crate) fn of_instance(instance: &str) -> Self {
+        Self { socket: socket_of(instance) }
+    }
+
     /// Asks; the answer is the node's JSON, to be printed as it is.
     pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
         let body = self.ask("GET", path)?;

@@ -10,7 +10,7 @@ use crate::{
     failure::{Exit, Failure},
     up,
 };
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 
 /// Hold the pods of this machine: control plane and node in one process.
 ///
@@ -54,6 +54,8 @@ impl Up {
             print(&report, output);
             return Ok(Exit::Done);
         }
+        // As `culvert status` shows them, wherever that is asked.
+        let files = files.into_iter().map(|path| path::absolute(&path).unwrap_or(path)).collect();
         up::run(config, report, files)
     }
 }
