@@ -6,9 +6,9 @@ mod guest;
 mod machine;
 mod packages;
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use crate::{
@@ -19,23 +19,21 @@ use crate::{
 /// The kernels of every run: the oldest that works, two that last, and the newest there is.
 const SERIES: &[&str] = &["5.10", "6.1", "6.12", packages::NEWEST];
 
-/// Programs that run in the guest, and the tests of each: all where the filter is empty.
-const SUITES: &[Suite] = &[
-    Suite { package: "culvert-kernel", test: "it", filter: "" },
-    Suite { package: "e2e", test: "e2e", filter: "capture" },
-];
+/// Packages whose `tests/` run in the guest, and which of their tests: all where it is empty.
+const SUITES: &[(&str, &str)] = &[("culvert-kernel", ""), ("e2e", "capture")];
 
-#[derive(Debug, Clone, Copy)]
-struct Suite {
-    package: &'static str,
-    test: &'static str,
-    filter: &'static str,
+/// What runs in the guest.
+#[derive(Debug, Default)]
+struct Programs {
+    tests: Vec<TestProgram>,
+    /// Programs that the tests start, by name: `culvert` and helpers of the tests' own.
+    helpers: Vec<(String, PathBuf)>,
 }
 
 /// A test program, and the part of its tests that runs in the guest.
 #[derive(Debug)]
-struct Program {
-    name: &'static str,
+struct TestProgram {
+    name: String,
     path: PathBuf,
     filter: Vec<String>,
 }
@@ -66,32 +64,50 @@ pub(crate) fn run(versions: &[String], filter: &[String]) -> Result<()> {
 }
 
 /// Builds the test programs and `culvert`, for this machine.
-fn build(filter: &[String]) -> Result<Vec<Program>> {
+fn build(filter: &[String]) -> Result<Programs> {
     process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
-    let mut programs = Vec::new();
-    for &Suite { package, test, filter: own } in SUITES {
-        if !workspace::has_test(package, test)? {
-            continue;
+    let mut programs = Programs::default();
+    programs.helpers.push(("culvert".to_owned(), workspace::target().join("debug/culvert")));
+    for &(package, own) in SUITES {
+        let filter = if own.is_empty() || !filter.is_empty() { filter } else { &[own.to_owned()] };
+        for Built { executable, target } in tests(package)? {
+            if target.is("test") {
+                programs.tests.push(TestProgram {
+                    name: format!("{package}-{}", target.name),
+                    path: executable,
+                    filter: filter.to_vec(),
+                });
+            } else if target.is("bin") {
+                programs.helpers.push((target.name, executable));
+            }
         }
-        let mut cargo = workspace::cargo();
-        cargo.args(["test", "--no-run", "-p", package, "--test", test]);
-        let path = executable(&mut cargo)
-            .with_context(|| format!("test {test} of {package} has no program"))?;
-        let own = if own.is_empty() || !filter.is_empty() { filter } else { &[own.to_owned()] };
-        programs.push(Program { name: package, path, filter: own.to_vec() });
     }
     Ok(programs)
 }
 
-/// The last program that a `cargo` command builds.
-fn executable(cargo: &mut Command) -> Result<PathBuf> {
-    #[derive(Deserialize)]
-    struct Message {
-        executable: Option<PathBuf>,
+/// A program that cargo built.
+#[derive(Deserialize)]
+struct Built {
+    executable: PathBuf,
+    target: Target,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+impl Target {
+    fn is(&self, wanted: &str) -> bool {
+        self.kind.iter().any(|kind| kind == wanted)
     }
-    process::stdout(cargo.arg("--message-format=json-render-diagnostics"))?
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
-        .next_back()
-        .context("cargo built no program")
+}
+
+/// Builds the tests of a package, and the programs that they start.
+fn tests(package: &str) -> Result<Vec<Built>> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["test", "--no-run", "-p", package, "--tests"]);
+    let messages = process::stdout(cargo.arg("--message-format=json-render-diagnostics"))?;
+    Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }

@@ -27,6 +27,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "redis-cli", package: "redis-tools", wanted_by: Wanted::Tests },
     Program { name: "nginx", package: "nginx-light", wanted_by: Wanted::Tests },
     Program { name: "curl", package: "curl", wanted_by: Wanted::Tests },
+    Program { name: "ip", package: "iproute2", wanted_by: Wanted::Tests },
     Program { name: "initdb", package: "postgresql", wanted_by: Wanted::Tests },
     Program { name: "postgres", package: "postgresql", wanted_by: Wanted::Tests },
     Program { name: "psql", package: "postgresql-client", wanted_by: Wanted::Tests },

@@ -5,7 +5,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 
 use crate::process;
 
@@ -69,28 +68,4 @@ pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
             .arg(target().join("tools-build")),
     )?;
     Ok(program)
-}
-
-/// Whether a package of the workspace has an integration test of this name.
-pub(crate) fn has_test(package: &str, test: &str) -> Result<bool> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        packages: Vec<Package>,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        name: String,
-        targets: Vec<Target>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-        kind: Vec<String>,
-    }
-    let Metadata { packages } = serde_json::from_str(&metadata()?)?;
-    Ok(packages
-        .iter()
-        .filter(|it| it.name == package)
-        .flat_map(|it| &it.targets)
-        .any(|target| target.name == test && target.kind.iter().any(|kind| kind == "test")))
 }

@@ -2,25 +2,24 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Program, packages::Kernel};
+use super::{Programs, TestProgram, packages::Kernel};
 use crate::{peers, process, workspace};
 
 /// Modules that the suites need, in the order in which they load.
 const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "inet_diag", "tcp_diag"];
 
-/// Applets of busybox that the init and the tests use.
-const APPLETS: &[&str] =
-    &["sh", "mount", "mkdir", "insmod", "ip", "echo", "dmesg", "grep", "poweroff", "uname"];
+/// Programs of this machine that tests start.
+const TOOLS: &[&str] = &["ip"];
 
 /// Builds the initial file system of `kernel`; returns the archive.
-pub(super) fn image(kernel: &Kernel, programs: &[Program]) -> Result<PathBuf> {
+pub(super) fn image(kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
     let home = workspace::target().join("kernels");
     let root = home.join("guest");
     if root.exists() {
@@ -31,16 +30,18 @@ pub(super) fn image(kernel: &Kernel, programs: &[Program]) -> Result<PathBuf> {
     }
     let busybox = peers::find("busybox").context("no busybox")?;
     fs::copy(&busybox, root.join("bin/busybox"))?;
-    for applet in APPLETS {
-        symlink("busybox", root.join("bin").join(applet))?;
-    }
     let mut libraries = BTreeSet::new();
-    let culvert = workspace::target().join("debug/culvert");
-    let all = programs.iter().map(|program| (program.name, &program.path));
-    for (name, path) in all.chain([("culvert", &culvert)]) {
+    let tests = programs.tests.iter().map(|test| (test.name.as_str(), &test.path));
+    let helpers = programs.helpers.iter().map(|(name, path)| (name.as_str(), path));
+    for (name, path) in tests.chain(helpers) {
         libraries.extend(needed(path)?);
         // Symbols would fill the guest's memory.
         process::run(Command::new("strip").arg("-o").arg(root.join("bin").join(name)).arg(path))?;
+    }
+    for tool in TOOLS {
+        let path = peers::find(tool).with_context(|| format!("no {tool}"))?;
+        libraries.extend(needed(&path)?);
+        fs::copy(&path, root.join("bin").join(tool))?;
     }
     for library in &libraries {
         let there = root.join(library.strip_prefix("/")?);
@@ -85,10 +86,11 @@ fn module_into(kernel: &Kernel, module: &str, busybox: &Path, root: &Path) -> Re
 }
 
 /// The guest's first program: prepares a small machine, runs the tests, says how they ended.
-fn init(programs: &[Program]) -> String {
+fn init(programs: &Programs) -> String {
     let mut script = String::from(
-        r#"#!/bin/sh
+        r#"#!/bin/busybox sh
 export PATH=/bin RUST_BACKTRACE=0 CULVERT_BIN=/bin/culvert
+/bin/busybox --install -s /bin 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -104,7 +106,7 @@ ip link set lo up
         script.push_str(&format!("[ -e /lib/{module}.ko ] && insmod /lib/{module}.ko\n"));
     }
     script.push_str("echo \"GUEST $(uname -r)\"\n");
-    for Program { name, filter, .. } in programs {
+    for TestProgram { name, filter, .. } in &programs.tests {
         let filter = filter.join(" ");
         script.push_str(&format!("{name} --test-threads=1 {filter}\necho \"ENDED {name} $?\"\n"));
     }

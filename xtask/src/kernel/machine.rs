@@ -49,7 +49,8 @@ fn boot(kernel: &Kernel, image: &Path) -> Result<Console> {
     let mut machine = Command::new("timeout")
         .arg(SECONDS)
         .arg(qemu)
-        .args(["-M", "q35", "-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args(accelerator())
+        .args(["-M", "q35"])
         .args(["-smp", "2", "-m", "2048", "-nographic", "-no-reboot", "-nic", "none"])
         .arg("-kernel")
         .arg(&kernel.vmlinuz)
@@ -73,6 +74,17 @@ fn boot(kernel: &Kernel, image: &Path) -> Result<Console> {
     }
     machine.wait()?;
     Ok(console)
+}
+
+/// The processor's own virtualisation where it shows; a device alone may be there and not work.
+fn accelerator() -> [&'static str; 4] {
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let virtualises = processor.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+    if virtualises && Path::new("/dev/kvm").exists() {
+        ["-accel", "kvm", "-cpu", "host"]
+    } else {
+        ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    }
 }
 
 impl Console {
