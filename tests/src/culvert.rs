@@ -1,9 +1,8 @@
 //! A process of the proxy.
-use crate::{lines::Lines, programs};
+use crate::lines::Lines;
 use culvert_lab::{LabChild, NodeNs};
 use nix::sys::signal::Signal;
 use std::{
-    ffi::OsStr,
     process::{Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard},
 };
@@ -19,9 +18,7 @@ pub struct Culvert {
 
 impl Culvert {
     /// Starts it on `node`; its standard output goes to `access`.
-    pub(crate) fn start<S: AsRef<OsStr>>(node: &NodeNs, args: &[S], access: &Lines) -> Self {
-        let mut command = Command::new(programs::culvert());
-        command.args(args).env_remove("RUST_LOG");
+    pub(crate) fn start(node: &NodeNs, mut command: Command, access: &Lines) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = node.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         let log = Lines::default();

@@ -52,7 +52,7 @@ impl Lines {
             found
         });
         found.unwrap_or_else(|| {
-            panic!("within {PATIENCE:?} nothing said {what}; it said:\n{}", self.text())
+            panic!("within {PATIENCE:?} nothing said {what}; it said:\n{}", self.last())
         })
     }
 
@@ -98,6 +98,17 @@ impl Lines {
     #[must_use]
     pub fn text(&self) -> String {
         self.lock().lines.join("\n")
+    }
+
+    /// The last lines as one text, for a person.
+    #[must_use]
+    pub fn last(&self) -> String {
+        const LAST: usize = 30;
+        let said = self.lock();
+        let before = said.lines.len().saturating_sub(LAST);
+        let mut text = if before > 0 { format!("({before} lines)\n") } else { String::new() };
+        text.push_str(&said.lines.split_at(before).1.join("\n"));
+        text
     }
 
     fn lock(&self) -> MutexGuard<'_, Said> {

@@ -83,10 +83,13 @@ impl Mesh {
             format!("node_name: {}", ns.name()),
             format!("cgroup_root: {}", ns.cgroup().display()),
         ];
-        let lines = own.iter().chain(&setup.settings).map(|line| format!("{line}\n"));
+        let cgroup = ns.cgroup().display().to_string();
+        let set = setup.settings.iter().map(|line| line.replace("CGROUP", &cgroup));
+        let lines = own.into_iter().chain(set).map(|line| line + "\n");
         let config = self.folder.path().join(format!("{}.yaml", setup.name));
         fs::write(&config, lines.collect::<String>()).expect("a settings file");
-        self.nodes.push(Node::new(ns, config, self.manifests()));
+        let wrapper = setup.wrapper.clone();
+        self.nodes.push(Node::new(ns, config, self.manifests(), wrapper));
         Ok(())
     }
 
@@ -147,10 +150,10 @@ impl Drop for Mesh {
                 eprintln!(
                     "---- culvert on node {name}, pid {}\n{}",
                     process.pid,
-                    process.log.text()
+                    process.log.last()
                 );
             }
-            eprintln!("---- access log of node {}\n{}", node.ns.name(), node.access.text());
+            eprintln!("---- access log of node {}\n{}", node.ns.name(), node.access.last());
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A node of a mesh: its proxy's life, and what it tells.
-use crate::{culvert::Culvert, eventually, http, lines::Lines};
+use crate::{culvert::Culvert, eventually, http, lines::Lines, running::Running};
 use culvert_lab::NodeNs;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -22,21 +22,30 @@ pub struct Node {
     pub manifests: PathBuf,
     /// Standard output of every process of the node's proxy: the access log.
     pub access: Lines,
+    /// What the proxy is started by, if not directly.
+    wrapper: Vec<String>,
     /// Every process that was started, the current one last.
     processes: Mutex<Vec<Arc<Culvert>>>,
 }
 
 impl Node {
-    pub(crate) fn new(ns: NodeNs, config: PathBuf, manifests: PathBuf) -> Self {
+    pub(crate) fn new(
+        ns: NodeNs,
+        config: PathBuf,
+        manifests: PathBuf,
+        wrapper: Vec<String>,
+    ) -> Self {
         let (access, processes) = (Lines::default(), Mutex::default());
-        Self { ns, config, manifests, access, processes }
+        Self { ns, config, manifests, access, wrapper, processes }
     }
 
     /// Starts a process of the proxy; it need not have begun when this returns.
     pub fn begin(&self) -> Arc<Culvert> {
         let (config, manifests) = (self.config.as_os_str(), self.manifests.as_os_str());
         let args = ["up".as_ref(), "-f".as_ref(), manifests, "--config".as_ref(), config];
-        let process = Arc::new(Culvert::start(&self.ns, &args, &self.access));
+        let mut command = wrapped(&self.wrapper);
+        command.args(args);
+        let process = Arc::new(Culvert::start(&self.ns, command, &self.access));
         self.processes().push(Arc::clone(&process));
         process
     }
@@ -85,12 +94,27 @@ impl Node {
     /// Runs a command of `culvert` about this node's instance.
     #[track_caller]
     pub fn cli(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(crate::programs::culvert());
+        let mut command = wrapped(&[]);
         command.args(args).env("CULVERT_INSTANCE", self.ns.instance());
         command.env("CULVERT_CGROUP_ROOT", self.ns.cgroup());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         child.output().expect("a child can be waited for")
+    }
+
+    /// Starts our helper on the node itself, as kubelet would run; see [`crate::Pod::peer`].
+    #[track_caller]
+    pub fn peer(&self, words: &[&str]) -> Running {
+        let mut command = Command::new(crate::programs::peer());
+        command.args(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::new(self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}")))
+    }
+
+    /// One connection from the node itself to a greeting server.
+    #[track_caller]
+    pub fn dial(&self, kind: &str, to: SocketAddr) -> Value {
+        self.peer(&["dial", kind, &to.to_string()]).last_words()
     }
 
     /// What the node says of itself.
@@ -162,9 +186,17 @@ impl Node {
     /// Waits for the access line of a connection to `to` in this direction.
     #[track_caller]
     pub fn await_line(&self, direction: &str, to: SocketAddr) -> Value {
+        self.await_line_after(0, direction, to)
+    }
+
+    /// The same among the lines after the first `seen` ones.
+    #[track_caller]
+    pub fn await_line_after(&self, seen: usize, direction: &str, to: SocketAddr) -> Value {
         let what = format!("of an {direction} connection to {to}");
-        self.await_access(&what, |line| {
-            line["direction"] == direction && line["dst.addr"] == to.to_string()
+        self.access.await_from(seen, &what, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fits = line["direction"] == direction && line["dst.addr"] == to.to_string();
+            fits.then_some(line)
         })
     }
 
@@ -181,4 +213,19 @@ impl Node {
     pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
         self.processes.lock().expect("no holder panics")
     }
+}
+
+/// The proxy, perhaps started by another program, in an environment without ours.
+fn wrapped(wrapper: &[String]) -> Command {
+    let culvert = crate::programs::culvert();
+    let mut command = match wrapper.split_first() {
+        None => Command::new(culvert),
+        Some((program, words)) => {
+            let mut command = Command::new(program);
+            command.args(words).arg(culvert);
+            command
+        }
+    };
+    command.env_remove("CULVERT_BIN").env_remove("RUST_LOG");
+    command
 }

@@ -16,6 +16,7 @@ pub struct NodeSetup {
     /// Lines of the settings file.
     pub(crate) settings: Vec<String>,
     pub(crate) proxy: bool,
+    pub(crate) wrapper: Vec<String>,
 }
 
 /// A change to a pod's manifest.
@@ -35,6 +36,7 @@ impl Setup {
             pods: Vec::new(),
             settings: Vec::new(),
             proxy: true,
+            wrapper: Vec::new(),
         });
         self.nodes.last_mut().expect("one was added")
     }
@@ -60,9 +62,15 @@ impl NodeSetup {
         self.add(name, false, None)
     }
 
-    /// Sets one of the proxy's settings, as in `strict: true`.
+    /// Sets one of the proxy's settings, as in `strict: true`; `CGROUP` stands for the node's.
     pub fn setting(&mut self, line: &str) -> &mut Self {
         self.settings.push(line.to_owned());
+        self
+    }
+
+    /// The proxy is started by another program, as in `prlimit --nofile=100`.
+    pub fn started_by(&mut self, words: &[&str]) -> &mut Self {
+        self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 

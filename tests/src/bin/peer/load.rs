@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -51,7 +51,7 @@ impl Tally {
 pub(crate) fn many(to: SocketAddr, times: u64) -> io::Result<()> {
     let mut tally = Tally::default();
     for _ in 0..times {
-        tally.add(timed(|| greeted(to).map(drop)));
+        tally.add(timed(|| sockets::plain(to).and_then(greeted).map(drop)));
     }
     say(&tally.report());
     Ok(())
@@ -59,9 +59,26 @@ pub(crate) fn many(to: SocketAddr, times: u64) -> io::Result<()> {
 
 /// Connections that do nothing; each line of standard input has every one of them echo a ping.
 pub(crate) fn idle(to: SocketAddr, times: u64) -> io::Result<()> {
+    hold_all(times, |_| sockets::plain(to))
+}
+
+/// The same, from ports counted up from `port`.
+pub(crate) fn idle_from(to: SocketAddr, times: u64, port: u64) -> io::Result<()> {
+    let any = if to.is_ipv4() {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    hold_all(times, |n| {
+        let port = u16::try_from(port + n).map_err(io::Error::other)?;
+        sockets::bound(to, SocketAddr::new(any, port))
+    })
+}
+
+fn hold_all(times: u64, connect: impl Fn(u64) -> io::Result<TcpStream>) -> io::Result<()> {
     let mut streams = Vec::new();
-    for _ in 0..times {
-        match greeted(to) {
+    for n in 0..times {
+        match connect(n).and_then(greeted) {
             Ok(stream) => streams.push(stream),
             Err(error) => {
                 let mut said = failure("connect", &error);
@@ -139,9 +156,8 @@ fn request(to: SocketAddr) -> io::Result<()> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// A connection whose greeting was read.
-fn greeted(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = sockets::plain(to)?;
+/// Reads the greeting.
+fn greeted(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut greeting = String::new();
     if BufReader::with_capacity(128, &stream).read_line(&mut greeting)? == 0 {

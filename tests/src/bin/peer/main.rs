@@ -10,6 +10,7 @@
 //! peer abort ADDRESS                    sends a little, then resets
 //! peer many ADDRESS COUNT               short connections one after another
 //! peer idle ADDRESS COUNT               connections at once; asks each on a line of standard input
+//! peer idle-from ADDRESS COUNT PORT     the same from ports counted up from PORT
 //! peer load ADDRESS RATE                requests per second until standard input ends
 //! peer hold ADDRESS                     one connection; echoes once per line of standard input
 //! ```
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
         ["many", to, times] => address(to).and_then(|to| load::many(to, count(times)?)),
         ["idle", to, times] => address(to).and_then(|to| load::idle(to, count(times)?)),
         ["load", to, rate] => address(to).and_then(|to| load::steady(to, count(rate)?)),
+        ["idle-from", to, times, port] => {
+            address(to).and_then(|to| load::idle_from(to, count(times)?, count(port)?))
+        }
         ["hold", to] => address(to).and_then(load::hold),
         _ => Err(io::Error::other(format!("no such use: {args:?}"))),
     };

@@ -29,7 +29,9 @@ pub(crate) fn run(manner: &str, at: SocketAddr, more: &[&str]) -> io::Result<()>
     say(&json!({"listening": plain(listener.local_addr()?)}));
     for stream in listener.incoming() {
         let stream = stream?;
-        let (peer, local) = (plain(stream.peer_addr()?), plain(stream.local_addr()?));
+        // One that was reset while it waited has no peer any more.
+        let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { continue };
+        let (peer, local) = (plain(peer), plain(local));
         if manner != "http" {
             say(&json!({"accepted": peer, "at": local}));
         }

@@ -1,0 +1,157 @@
+//! What a connection carries arrives: every byte, each half's end, and resets.
+use e2e::{Mesh, Setup};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1 << 20;
+
+fn two_pods(m: &mut Setup) {
+    m.node("a").pod("client");
+    m.node("b").pod("server");
+}
+
+/// The access lines of both nodes for the connection that was just made.
+#[track_caller]
+fn lines(mesh: &Mesh, to: std::net::SocketAddr) -> [Value; 2] {
+    [mesh.node("a").await_line("outbound", to), mesh.node("b").await_line("inbound", to)]
+}
+
+#[test]
+fn carries_a_hundred_mebibytes_up_and_down_unchanged() {
+    let mesh = Mesh::start("fwdbulk", two_pods);
+    let bytes = 100 * MIB;
+    let sink = mesh.pod("server").serve("sink", 8080);
+    let source = mesh.pod("server").serve_with("source", 8081, &[&bytes.to_string()]);
+    let up = mesh.pod("client").ask_peer("upload", sink.v4(), &[&bytes]);
+    assert_eq!(up["ok"], true, "{up}");
+    let down = mesh.pod("client").ask_peer("download", source.v6(), &[&bytes]);
+    assert_eq!(down["ok"], true, "{down}");
+    for line in lines(&mesh, sink.v4()) {
+        assert_eq!(line["bytes_sent"], bytes, "{line}");
+    }
+    for line in lines(&mesh, source.v6()) {
+        assert_eq!(line["bytes_recv"], bytes, "{line}");
+    }
+}
+
+#[test]
+fn the_clients_half_may_end_first() {
+    let mesh = Mesh::start("fwdhalfc", two_pods);
+    let server = mesh.pod("server").serve("sink", 8080);
+    for to in server.both() {
+        // The answer comes only after the server has seen the end.
+        let said = mesh.pod("client").ask_peer("half-close", to, &[&(3 * MIB + 1)]);
+        assert_eq!(said["ok"], true, "{said}");
+    }
+}
+
+#[test]
+fn the_servers_half_may_end_first() {
+    let mesh = Mesh::start("fwdhalfs", two_pods);
+    let server = mesh.pod("server").serve_with("source", 8080, &["1000000"]);
+    for to in server.both() {
+        let said = mesh.pod("client").ask_peer("outlive", to, &[&(2 * MIB)]);
+        assert_eq!((&said["ok"], &said["bytes"]), (&true.into(), &1_000_000.into()), "{said}");
+        let ended = server
+            .running
+            .lines()
+            .await_json("the whole upload", |line| line["how"]["bytes"] == json!(2 * MIB));
+        assert_eq!(ended["how"]["ok"], true);
+    }
+}
+
+#[test]
+fn the_clients_reset_reaches_the_server_as_a_reset() {
+    let mesh = Mesh::start("fwdrstc", two_pods);
+    let server = mesh.pod("server").serve("echo", 8080);
+    let said = mesh.pod("client").ask_peer("abort", server.v4(), &[]);
+    assert_eq!(said["ok"], true, "{said}");
+    let ended = server.running.lines().await_json("an end", |line| line.get("ended").is_some());
+    assert_eq!(ended["how"]["error"], "ConnectionReset", "{ended}");
+    for line in lines(&mesh, server.v4()) {
+        assert_eq!(line["close"], "source_reset", "{line}");
+    }
+}
+
+#[test]
+fn the_servers_reset_reaches_the_client_as_a_reset() {
+    let mesh = Mesh::start("fwdrsts", two_pods);
+    let server = mesh.pod("server").serve("reset", 8080);
+    let said = mesh.pod("client").ask_peer("abort", server.v4(), &[]);
+    assert_eq!(said["error"], "ConnectionReset", "{said}");
+    for line in lines(&mesh, server.v4()) {
+        assert_eq!(line["close"], "destination_reset", "{line}");
+    }
+}
+
+#[test]
+fn a_port_where_nobody_listens_resets_the_client() {
+    let mesh = Mesh::start("fwdclosed", |m| {
+        m.node("a").pod("client");
+        m.node("b").pod("server").outsider("stranger");
+    });
+    let client = mesh.pod("client");
+    for (pod, inside) in [("server", true), ("stranger", false)] {
+        for ip in mesh.pod(pod).ns.ips() {
+            let to = std::net::SocketAddr::new(ip, 4444);
+            let said = client.dial("plain", to);
+            // The connect itself succeeded: the proxy took it.
+            assert_eq!(
+                (&said["stage"], &said["error"]),
+                (&"talk".into(), &"ConnectionReset".into()),
+                "{to}: {said}"
+            );
+            let line = mesh.node("a").await_line("outbound", to);
+            let expect = if inside { "destination_reset" } else { "upstream_refused" };
+            assert_eq!(line["close"], expect, "{line}");
+            if inside {
+                assert_eq!(mesh.node("b").await_line("inbound", to)["close"], "upstream_refused");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_server_may_speak_first_or_last() {
+    let mesh = Mesh::start("fwdfirst", two_pods);
+    let first = mesh.pod("server").serve("greet", 8080);
+    let last = mesh.pod("server").serve("http", 8081);
+    assert_eq!(mesh.pod("client").dial("plain", first.v4())["ok"], true);
+    let mut load = mesh.pod("client").start_peer("load", last.v4(), &[&50]);
+    assert_eq!(load.lines().await_json("that it loads", |_| true)["ok"], true);
+    mesh.node("b").await_line("inbound", last.v4());
+    assert!(load.runs());
+    let said = load.finish();
+    assert_eq!(said["ok"], true, "{said}");
+}
+
+#[test]
+fn ten_thousand_short_connections_from_eight_thousand_ports() {
+    let mesh = Mesh::start("fwdmany", two_pods);
+    let server = mesh.pod("server").serve("greet", 8080);
+    // The client's kernel sees one destination whatever is dialled: without reuse of TIME_WAIT
+    // these ports would be used up.
+    mesh.pod("client").ns.sysctl("ipv4/ip_local_port_range", "40000 47999").unwrap();
+    let said = mesh.pod("client").ask_peer("many", server.v4(), &[&10_000]);
+    assert_eq!((&said["done"], &said["failed"]), (&10_000.into(), &0.into()), "{said}");
+    for node in ["a", "b"] {
+        let open = || mesh.node(node).metric("culvert_connections_open", &[]);
+        e2e::eventually("end of every connection", || (open() == 0.0).then_some(()));
+    }
+}
+
+#[test]
+fn two_thousand_idle_connections_at_once() {
+    let mesh = Mesh::start("fwdidle", two_pods);
+    let server = mesh.pod("server").serve("greet", 8080);
+    let mut idle = mesh.pod("client").start_peer("idle", server.v4(), &[&2000]);
+    let said = idle.lines().await_json("that all are open", |_| true);
+    assert_eq!(said["open"], 2000, "{said}");
+    let open = mesh.node("a").metric("culvert_connections_open", &["direction=\"outbound\""]);
+    assert_eq!(open, 2000.0);
+    // Others are served meanwhile, and every one still works after its sleep.
+    assert_eq!(mesh.pod("client").dial("plain", server.v6())["ok"], true);
+    for _ in 0..2 {
+        let said = idle.ask();
+        assert_eq!((&said["done"], &said["failed"]), (&2000.into(), &0.into()), "{said}");
+    }
+}
