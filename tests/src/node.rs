@@ -66,8 +66,8 @@ impl Node {
                 panic!("the proxy ended before it was ready: {status}\n{}", process.log.text());
             }
             let status = self.try_status()?;
-            (status["pid"] == process.pid && self.get(READINESS, "/healthz/ready")?.0 == 200)
-                .then_some(())
+            let answers = status["pid"] == process.pid && status["ready"] == true;
+            (answers && self.get(READINESS, "/healthz/ready")?.0 == 200).then_some(())
         });
     }
 

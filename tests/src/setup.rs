@@ -40,6 +40,11 @@ impl Setup {
         });
         self.nodes.last_mut().expect("one was added")
     }
+
+    /// The nodes so far.
+    pub fn nodes(&mut self) -> impl Iterator<Item = &mut NodeSetup> {
+        self.nodes.iter_mut()
+    }
 }
 
 impl NodeSetup {
