@@ -38,7 +38,7 @@ pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     for dir in &layouts {
         report.note(detach_all(dir));
     }
-    let records = match record::read_all(&instance.run_dir().join("pods")) {
+    let records = match record::read_all(&instance.run_dir()) {
         Ok(records) => records,
         Err(error) => {
             report.left.push(chain(&error));
@@ -47,7 +47,11 @@ pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     };
     let node = Netns::current()?;
     for record in records.values() {
-        report.note(undo_pod(record, &node, &layouts));
+        let step = undo_pod(record, &node, &layouts).and_then(|done| {
+            record::forget(&instance.run_dir(), record.pod_id).map_err(|e| chain(&e))?;
+            Ok(done)
+        });
+        report.note(step);
     }
     for dir in &layouts {
         report.note(remove_pins(dir));
@@ -56,12 +60,11 @@ pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     drop(instance.all_pins().parent().map(fs::remove_dir));
     report.note(remove_empty(&instance.cgroup(), "cgroup"));
     let run = instance.run_dir();
-    if report.left.is_empty() {
+    if children(&run.join("pods")).is_ok_and(|records| records.is_empty()) {
         report.note(remove_tree(&run, "run folder"));
         drop(run.parent().map(fs::remove_dir));
     } else {
-        let kept = format!("{}: kept, since the records in it are still needed", run.display());
-        report.left.push(kept);
+        report.left.push(format!("{}: its records are still needed", run.display()));
     }
     Ok(report)
 }

@@ -2,7 +2,11 @@
 use crate::{
     netns::Netns,
     node::Shared,
-    pod::{EnrolError, record::Record, undo},
+    pod::{
+        EnrolError,
+        record::{Record, Token},
+        undo,
+    },
 };
 use std::{fmt, fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
@@ -12,7 +16,7 @@ pub(crate) struct Hold {
     pub(crate) pod_id: u32,
     pub(crate) netns: Netns,
     pub(crate) path: PathBuf,
-    token: u64,
+    token: Token,
 }
 
 impl Hold {
@@ -86,9 +90,10 @@ impl Tentative {
 impl Drop for Tentative {
     fn drop(&mut self) {
         let Some(hold) = self.hold.take() else { return };
-        if self.fresh
-            && let Err(error) = hold.undo()
-        {
+        if !self.fresh {
+            // It may drain in this very process.
+            hold.shared.registry().give_back(hold.pod_id, hold.token);
+        } else if let Err(error) = hold.undo() {
             let pod = hold.pod_id;
             tracing::warn!(pod, error = &error as &dyn std::error::Error, "pod not undone");
         }

@@ -36,7 +36,7 @@ pub(crate) struct Record {
 /// The records of every pod, and which of them this process holds.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    dir: PathBuf,
+    run_dir: PathBuf,
     /// The lowest id that no pod had yet.
     next_id: PathBuf,
     pins: PathBuf,
@@ -44,6 +44,13 @@ pub(crate) struct Registry {
     /// By pod id, who holds it; a later holder of the same pod has another token.
     holders: HashMap<u32, u64>,
     last_token: u64,
+}
+
+/// One holding of a pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token {
+    own: u64,
+    before: Option<u64>,
 }
 
 /// Why a record was not read or written.
@@ -97,11 +104,12 @@ impl Record {
 
 impl Registry {
     pub(crate) fn open(instance: &Instance) -> Result<Self, RecordError> {
-        let dir = instance.run_dir().join("pods");
+        let run_dir = instance.run_dir();
+        let dir = folder(&run_dir);
         fs::create_dir_all(&dir).map_err(io_error("make", &dir))?;
         let mut registry = Self {
-            dir,
-            next_id: instance.run_dir().join("next-pod-id"),
+            next_id: run_dir.join("next-pod-id"),
+            run_dir,
             pins: instance.pins().join("pods"),
             records: BTreeMap::new(),
             holders: HashMap::new(),
@@ -113,7 +121,7 @@ impl Registry {
 
     /// Reads what other generations recorded; what this process holds stays as it is.
     pub(crate) fn reload(&mut self) -> Result<(), RecordError> {
-        let read = read_all(&self.dir)?;
+        let read = read_all(&self.run_dir)?;
         self.records.retain(|id, _| self.holders.contains_key(id));
         for (id, record) in read {
             self.records.entry(id).or_insert(record);
@@ -131,7 +139,7 @@ impl Registry {
 
     /// Keeps a record, on disk first.
     pub(crate) fn put(&mut self, record: Record) -> Result<(), RecordError> {
-        let path = self.path(record.pod_id);
+        let path = path(&self.run_dir, record.pod_id);
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|source| RecordError::Malformed { path: path.clone(), source })?;
         replace(&path, &text)?;
@@ -141,13 +149,7 @@ impl Registry {
 
     /// Forgets a pod; one that is not there is forgotten already.
     pub(crate) fn remove(&mut self, pod_id: u32) -> Result<(), RecordError> {
-        let path = self.path(pod_id);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(RecordError::Io { what: "remove", path, source: e });
-            }
-            _ => {}
-        }
+        forget(&self.run_dir, pod_id)?;
         self.records.remove(&pod_id);
         self.holders.remove(&pod_id);
         Ok(())
@@ -169,23 +171,31 @@ impl Registry {
     }
 
     /// Takes hold of a pod; whoever held it before does not any more.
-    pub(crate) fn hold(&mut self, pod_id: u32) -> u64 {
+    pub(crate) fn hold(&mut self, pod_id: u32) -> Token {
         self.last_token += 1;
-        self.holders.insert(pod_id, self.last_token);
-        self.last_token
+        let before = self.holders.insert(pod_id, self.last_token);
+        Token { own: self.last_token, before }
     }
 
-    pub(crate) fn is_held_by(&self, pod_id: u32, token: u64) -> bool {
-        self.holders.get(&pod_id) == Some(&token)
+    pub(crate) fn is_held_by(&self, pod_id: u32, token: Token) -> bool {
+        self.holders.get(&pod_id) == Some(&token.own)
     }
 
     pub(crate) fn is_held(&self, pod_id: u32) -> bool {
         self.holders.contains_key(&pod_id)
     }
 
-    pub(crate) fn let_go(&mut self, pod_id: u32, token: u64) {
+    pub(crate) fn let_go(&mut self, pod_id: u32, token: Token) {
         if self.is_held_by(pod_id, token) {
             self.holders.remove(&pod_id);
+        }
+    }
+
+    /// Gives a pod back to whoever held it before.
+    pub(crate) fn give_back(&mut self, pod_id: u32, token: Token) {
+        self.let_go(pod_id, token);
+        if let Some(before) = token.before {
+            self.holders.entry(pod_id).or_insert(before);
         }
     }
 
@@ -198,21 +208,18 @@ impl Registry {
         }
         Ok(())
     }
-
-    fn path(&self, pod_id: u32) -> PathBuf {
-        self.dir.join(format!("{pod_id}.json"))
-    }
 }
 
-/// Every record in a folder, which need not exist.
-pub(crate) fn read_all(dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError> {
-    let entries = match fs::read_dir(dir) {
+/// Every record of an instance, whose run folder need not exist.
+pub(crate) fn read_all(run_dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError> {
+    let dir = folder(run_dir);
+    let entries = match fs::read_dir(&dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        entries => entries.map_err(io_error("read", dir))?,
+        entries => entries.map_err(io_error("read", &dir))?,
     };
     let mut records = BTreeMap::new();
     for entry in entries {
-        let path = entry.map_err(io_error("read", dir))?.path();
+        let path = entry.map_err(io_error("read", &dir))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             let text = fs::read(&path).map_err(io_error("read", &path))?;
             let record: Record = serde_json::from_slice(&text)
@@ -221,6 +228,25 @@ pub(crate) fn read_all(dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError>
         }
     }
     Ok(records)
+}
+
+/// Removes a pod's record; one that is not there is removed already.
+pub(crate) fn forget(run_dir: &Path, pod_id: u32) -> Result<(), RecordError> {
+    let path = path(run_dir, pod_id);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(RecordError::Io { what: "remove", path, source: e })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn folder(run_dir: &Path) -> PathBuf {
+    run_dir.join("pods")
+}
+
+fn path(run_dir: &Path, pod_id: u32) -> PathBuf {
+    folder(run_dir).join(format!("{pod_id}.json"))
 }
 
 /// The highest id that has a pin folder.

@@ -1,12 +1,12 @@
 //! What is captured, where it goes, and what is left alone.
 use crate::{
-    traffic::{App, Event, Proxy, Seen, connect, eventually, talk, talk_over},
+    traffic::{Accepting, App, Event, Proxy, Seen, connect, eventually, talk, talk_over},
     world::{World, options},
 };
 use culvert_kernel::{DeliverError, NodeOptions};
 use culvert_model::pod::{Exclusion, Fail};
 use std::{
-    io,
+    io::{self, Read as _},
     net::{SocketAddr, TcpListener},
     os::fd::AsFd as _,
 };
@@ -162,6 +162,28 @@ fn a_delivery_avoids_the_ports_of_live_connections() {
 }
 
 #[test]
+fn deliveries_outlast_every_port_being_in_time_wait() {
+    /// More than both zones of source ports have together.
+    const DELIVERIES: usize = 28_000;
+    let mut world = World::new("wait");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    // An application that closes first, so that its end waits.
+    let listener = pod.netns.run(|| TcpListener::bind("0.0.0.0:8080")).unwrap().unwrap();
+    let closing = Accepting::start(listener, drop);
+    let to = SocketAddr::new(pod.ips[0], 8080);
+    let sockets = proxy.enrolled.socks();
+    for number in 0..DELIVERIES {
+        let mut stream = sockets.deliver(client.ips[0], to).unwrap();
+        stream.set_nonblocking(false).unwrap();
+        let end = stream.read(&mut [0]);
+        assert!(matches!(end, Ok(0)), "delivery {number}: {end:?}");
+    }
+    drop(closing);
+}
+
+#[test]
 fn without_a_proxy_connections_are_refused_or_go_direct_as_the_pod_says() {
     let mut world = World::new("fail");
     let (client, pod) = (world.pod("client"), world.pod("b"));
@@ -182,6 +204,33 @@ fn without_a_proxy_connections_are_refused_or_go_direct_as_the_pod_says() {
         assert_eq!(talk(&from.netns, to).unwrap().by_app, from.ips[0]);
     }
     assert_eq!(enrolled.stats().failed_open, 2);
+}
+
+#[test]
+fn a_pod_without_ipv6_is_captured_for_ipv4() {
+    let mut world = World::new("v4");
+    let pod = world.pod("a");
+    pod.set_sysctl("ipv6/conf/all/disable_ipv6", "1");
+    let node = world.load();
+    let proxy = Proxy::start(&node, &pod.spec());
+    let server = App::start(&world.netns, 7005);
+    let to = SocketAddr::new(pod.node[0], server.address.port());
+    talk(&pod.netns, to).unwrap();
+    assert_eq!(proxy.event(), Event::Outbound { original: Some(to) });
+}
+
+#[test]
+fn what_goes_beyond_a_pods_share_is_told_apart_from_taken_ports() {
+    let mut world = World::new("share");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    let node = world.load_with(&World::capabilities(), NodeOptions { tuple_limit: 1, ..options() });
+    let proxy = Proxy::start(&node, &pod.spec());
+    let app = App::start(&pod.netns, 8080);
+    let to = SocketAddr::new(pod.ips[0], app.address.port());
+    let sockets = proxy.enrolled.socks();
+    let _held = sockets.deliver(client.ips[0], to).unwrap();
+    let second = sockets.deliver(client.ips[0], to);
+    assert!(matches!(second, Err(DeliverError::Share { .. })), "{second:?}");
 }
 
 #[test]

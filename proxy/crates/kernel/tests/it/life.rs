@@ -3,7 +3,7 @@ use crate::{
     traffic::{App, Event, Proxy, talk},
     world::{Pod, World, options, tool},
 };
-use culvert_kernel::{EnrolError, Node, NodeError, netns::Netns};
+use culvert_kernel::{EnrolError, Instance, Node, NodeError, netns::Netns};
 use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 #[test]
@@ -100,6 +100,19 @@ fn a_pod_enrolled_again_while_it_drains_is_not_undone_by_the_old_one() {
     finish(old).unwrap();
     talk(&pod.netns, to).unwrap();
     assert_eq!(new.event(), Event::Outbound { original: Some(to) });
+}
+
+#[test]
+fn a_draining_pod_that_could_not_be_enrolled_again_is_still_undone() {
+    let mut world = World::new("failed");
+    let pod = world.pod("a");
+    let before = pod.state();
+    let node = world.load();
+    let mut old = Proxy::start(&node, &pod.spec());
+    old.enrolled.release().unwrap();
+    drop(node.prepare(&pod.spec()).unwrap());
+    finish(old).unwrap();
+    assert_eq!(pod.state(), before);
 }
 
 #[test]
@@ -241,11 +254,20 @@ fn a_process_outside_of_the_cgroup_root_is_refused() {
     let world = World::new("outside");
     let elsewhere = world.instance.cgroup_root().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let instance =
-        culvert_kernel::Instance::new(world.instance.name(), Some(elsewhere.clone())).unwrap();
+    let instance = Instance::new(world.instance.name(), Some(elsewhere.clone())).unwrap();
     let loaded = Node::load(&instance, &World::capabilities(), options());
     assert!(matches!(loaded, Err(NodeError::OutsideCgroup { .. })));
     fs::remove_dir(elsewhere).unwrap();
+}
+
+#[test]
+fn an_instance_stays_at_the_cgroup_it_was_attached_at() {
+    let world = World::new("moved");
+    drop(world.load());
+    let below = world.instance.cgroup_root().join("proxy");
+    let instance = Instance::new(world.instance.name(), Some(below)).unwrap();
+    let loaded = Node::load(&instance, &World::capabilities(), options());
+    assert!(matches!(loaded, Err(NodeError::AttachedElsewhere { .. })));
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) struct App {
 }
 
 /// A thread that accepts until this is dropped.
-struct Accepting {
+pub(crate) struct Accepting {
     listener: TcpListener,
     thread: Option<JoinHandle<()>>,
 }
@@ -81,7 +81,7 @@ impl App {
 }
 
 impl Accepting {
-    fn start(listener: TcpListener, serve: impl Fn(TcpStream) + Send + 'static) -> Self {
+    pub(crate) fn start(listener: TcpListener, serve: impl Fn(TcpStream) + Send + 'static) -> Self {
         listener.set_nonblocking(false).unwrap();
         let ours = listener.try_clone().unwrap();
         let thread = thread::spawn(move || {

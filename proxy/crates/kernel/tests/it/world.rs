@@ -138,9 +138,10 @@ impl Pod {
         let mut state: Vec<String> = [
             "rule show",
             "-6 rule show",
-            "route show table all",
-            "-6 route show table all",
-            "-o link show",
+            "route show",
+            "route show table 100",
+            // The kernel goes on adding to the others after an address is there.
+            "-6 route show table 100",
         ]
         .map(|args| ip(&self.netns, args))
         .into();
