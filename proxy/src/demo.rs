@@ -45,7 +45,7 @@ impl Demo {
             report.aborted(error);
             stage.last_words(&mut report);
         }
-        if self.keep && told.is_ok() {
+        if self.keep && !stop.is_set() {
             report.kept(stage.nodes());
             stop.wait();
         }

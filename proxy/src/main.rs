@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`cli`] (one file per command), [`config`] (settings of a node), [`up`] (the
 //! roles of one process, wired), [`ground`] (before the first socket), [`node`] (its parts in the
-//! data's order), [`takeover`] (two generations), [`admin`] (what a running node answers).
+//! data's order), [`takeover`] (two generations), [`admin`] (what a running node answers),
+//! [`demo`] (all of it shown on this machine).
 
 mod cli;
 
@@ -17,6 +18,8 @@ mod node;
 mod takeover;
 
 mod admin;
+
+mod demo;
 
 mod failure;
 

@@ -102,7 +102,8 @@ async fn exchange(server: SocketAddr) -> io::Result<Seen> {
         .header("host", server.to_string())
         .body(Empty::<Bytes>::new())
         .map_err(io::Error::other)?;
-    let answer = async {
+    // The connection ends with its only request: what sends it goes with it.
+    let answer = async move {
         let answer = sender.send_request(request).await.map_err(io::Error::other)?;
         let body = answer.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         let greeting = serde_json::from_slice(&body).map_err(io::Error::other)?;

@@ -1,7 +1,8 @@
 //! How the checks are told.
 use crate::{cli::output, demo::node::Node};
+use culvert_telemetry::chain::Chain;
 use serde::Serialize;
-use std::fmt::Display;
+use std::{error::Error, fmt::Display};
 
 /// The checks so far.
 #[derive(Debug, Serialize)]
@@ -45,8 +46,9 @@ impl Report {
     }
 
     /// The story ended early.
-    pub(super) fn aborted(&mut self, error: &impl Display) {
-        self.check("the demonstration ran to its end", "", Err::<String, _>(error));
+    pub(super) fn aborted(&mut self, error: &(dyn Error + 'static)) {
+        let why = Chain(error);
+        self.check("the demonstration ran to its end", "", Err::<String, _>(why));
     }
 
     /// Something a person needs to understand a failure.

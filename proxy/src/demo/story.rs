@@ -72,15 +72,14 @@ pub(super) fn tell(stage: &mut Stage, report: &mut Report) -> Result<(), StageEr
 fn carried(stage: &mut Stage, to: IpAddr) -> Result<Result<String, String>, StageError> {
     let before = Evidence::now(stage, to)?;
     let seen = stage.get(&stage.client, to)?;
-    if let Err(problem) = answered(&seen) {
-        return Ok(Err(problem));
-    }
+    let from = match answered(&seen) {
+        Ok((local, _, _)) => local.ip(),
+        Err(problem) => return Ok(Err(problem)),
+    };
     let after = Evidence::grown_by(stage, to, before, 1)?;
     Ok(Ok(format!(
-        "{} -> {to}, captured {}, inbound {}",
-        stage.client.ip4(),
-        after.out.captured,
-        after.inn.inbound
+        "{from} -> {to}, captured {}, inbound {}",
+        after.out.captured, after.inn.inbound
     )))
 }
 
