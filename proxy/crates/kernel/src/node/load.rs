@@ -19,6 +19,7 @@ use aya::{
 };
 use culvert_common::ABI_VERSION;
 use culvert_model::pod::Fail;
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::{
     fs::{self, File},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -54,6 +55,7 @@ pub(crate) fn node(
         })?;
     }
     maps::check_pins(&pins, &maps::NODE_MAPS).map_err(|c| NodeError::corrupt(instance, c))?;
+    unlock_memory();
     let mut loader = EbpfLoader::new();
     for (name, _) in &maps::NODE_MAPS {
         loader.map_pin_path(name, pins.join(name));
@@ -228,6 +230,14 @@ fn remove_maps(dir: &Path) -> Result<(), NodeError> {
         }
     }
     Ok(())
+}
+
+/// Before Linux 5.11 maps count as locked memory, of which a process may have 64 KiB.
+fn unlock_memory() {
+    if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
+        // Loading says so if it mattered.
+        tracing::debug!(%error, "cannot raise the limit of locked memory");
+    }
 }
 
 fn load_error(object: &'static str, source: EbpfError) -> NodeError {
