@@ -1,4 +1,5 @@
 //! A node's parts, started in the order in which a connection meets them, and ended in the reverse.
+mod advice;
 mod life;
 mod parts;
 

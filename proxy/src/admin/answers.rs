@@ -88,8 +88,7 @@ impl Answers {
     }
 
     pub(super) fn connections(&self) -> Vec<view::Connection> {
-        let mut connections: Vec<_> =
-            self.dataplane.connections().into_iter().map(connection).collect();
+        let mut connections: Vec<_> = self.dataplane.connections().iter().map(connection).collect();
         connections.sort_by(|a, b| a.pod.cmp(&b.pod).then(b.age_seconds.total_cmp(&a.age_seconds)));
         connections
     }
@@ -178,13 +177,15 @@ fn pod(status: &PodStatus) -> view::Pod {
     }
 }
 
-fn connection(status: ConnStatus) -> view::Connection {
+fn connection(status: &ConnStatus) -> view::Connection {
     let state = match status.state {
         ConnState::Opening => "opening",
         ConnState::Open => "open",
     };
+    // `<cluster>//Pod/<namespace>/<name>`
+    let pod = status.pod.split_once("//Pod/").map_or(&*status.pod, |(_, name)| name).to_owned();
     view::Connection {
-        pod: status.pod,
+        pod,
         direction: status.direction.to_owned(),
         source: status.source.to_string(),
         destination: status.destination.to_string(),

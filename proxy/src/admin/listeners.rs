@@ -59,20 +59,20 @@ impl Listeners {
     pub(crate) fn open(doors: &Doors, run_dir: &Path, handed: Handed) -> Result<Self, ListenError> {
         let Doors { admin, metrics, readiness } = *doors;
         let mut handed = handed;
-        let door = match take(&mut handed, Role::Door) {
-            Some(fd) => nonblocking(UnixListener::from(fd)),
-            None => bind_unix(&run_dir.join("admin.sock"))?,
-        };
+        let door_before = take(&mut handed, Role::Door);
         let mut tcp = |address: Option<SocketAddr>, role, setting| {
             let before = take(&mut handed, role).map(TcpListener::from);
             address.map(|address| listen(address, setting, before)).transpose()
         };
-        Ok(Self {
-            door,
-            admin: tcp(admin, Role::Admin, &settings::ADMIN_ADDRESS)?,
-            metrics: tcp(metrics, Role::Metrics, &settings::METRICS_ADDRESS)?,
-            readiness: tcp(readiness, Role::Readiness, &settings::READINESS_ADDRESS)?,
-        })
+        let admin = tcp(admin, Role::Admin, &settings::ADMIN_ADDRESS)?;
+        let metrics = tcp(metrics, Role::Metrics, &settings::METRICS_ADDRESS)?;
+        let readiness = tcp(readiness, Role::Readiness, &settings::READINESS_ADDRESS)?;
+        // Last, because it leaves a file behind when a later step fails.
+        let door = match door_before {
+            Some(fd) => nonblocking(UnixListener::from(fd)),
+            None => bind_unix(&run_dir.join("admin.sock"))?,
+        };
+        Ok(Self { door, admin, metrics, readiness })
     }
 
     /// Copies for the process after this one.

@@ -98,7 +98,7 @@ async fn ready(State(answers): State<Arc<Answers>>) -> Response {
     if waiting.is_empty() {
         "ready\n".into_response()
     } else {
-        let waiting = format!("waits for {}\n", waiting.join(", "));
+        let waiting = format!("not ready: {}\n", waiting.join(", "));
         (StatusCode::SERVICE_UNAVAILABLE, waiting).into_response()
     }
 }

@@ -81,7 +81,7 @@ fn head(status: &view::Status) -> Vec<String> {
     let ready = if status.ready {
         "ready".to_owned()
     } else {
-        format!("not ready: waits for {}", status.waiting.join(", "))
+        format!("not ready: {}", status.waiting.join(", "))
     };
     let view::Status { instance, version, abi, pid, generation, node, cluster, .. } = status;
     let configuration = &status.configuration;
@@ -107,4 +107,95 @@ fn row(pod: &Pod) -> [String; 5] {
         pod.connections.to_string(),
         pod.reason.clone().unwrap_or_default(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(change: &serde_json::Value) -> view::Status {
+        let mut document = json!({
+            "instance": "node", "version": "0.1.0", "abi": 1, "pid": 7, "generation": 3,
+            "node": "worker-1", "cluster": "Kubernetes", "trust_domain": "cluster.local",
+            "ready": true,
+            "configuration": {"paths": ["/etc/mesh"], "generation": 2, "since_unix_ms": 0},
+            "kernel": {"kernel": "6.1.0", "tcx": false},
+            "pods": [{
+                "uid": "x", "namespace": "shop", "name": "cart", "ips": ["10.0.0.1", "fd00::1"],
+                "state": "captured", "connections": 12,
+            }],
+        });
+        for (field, value) in change.as_object().unwrap() {
+            document[field] = value.clone();
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_node_that_is_well() {
+        let status = status(&json!({}));
+        assert!(is_well(&status));
+        insta::assert_snapshot!(render(&status), @r"
+        instance node  ready
+        process  7, version 0.1.0, ABI 1, generation 3
+        node     worker-1 in cluster Kubernetes, trust domain cluster.local
+        config   generation 2 from /etc/mesh
+        kernel   6.1.0, no tcx
+
+        POD        IPS               STATE     CONNECTIONS  REASON
+        shop/cart  10.0.0.1 fd00::1  captured  12
+        ");
+    }
+
+    #[test]
+    fn a_pending_pod_and_a_refused_change_are_told_with_their_reasons() {
+        let problem = json!({
+            "file": "a.yaml", "line": 2, "column": 3, "message": "unknown field `nme`",
+            "text": "a.yaml:2:3: unknown field `nme`",
+        });
+        let status = status(&json!({
+            "ready": false,
+            "waiting": ["draining"],
+            "configuration": {
+                "paths": ["/etc/mesh"], "generation": 2, "since_unix_ms": 0,
+                "refused": [problem],
+                "skipped": [{
+                    "kind": "v1 Secret", "objects": 2, "because": "not used yet",
+                    "first": "b.yaml:1",
+                }],
+            },
+            "pods": [{
+                "uid": "x", "namespace": "shop", "name": "cart", "ips": ["10.0.0.1"],
+                "state": "pending", "reason": "cannot open its network namespace",
+                "connections": 0,
+            }],
+        }));
+        assert!(!is_well(&status));
+        insta::assert_snapshot!(render(&status), @r"
+        instance node  not ready: draining
+        process  7, version 0.1.0, ABI 1, generation 3
+        node     worker-1 in cluster Kubernetes, trust domain cluster.local
+        config   generation 2 from /etc/mesh
+        kernel   6.1.0, no tcx
+
+        POD        IPS       STATE    CONNECTIONS  REASON
+        shop/cart  10.0.0.1  pending  0            cannot open its network namespace
+
+        the last change was refused, generation 2 stays:
+        a.yaml:2:3: unknown field `nme`
+
+        skipped:
+        2 x v1 Secret, not used yet; the first at b.yaml:1
+        ");
+    }
+
+    #[test]
+    fn a_pending_pod_alone_is_a_problem() {
+        let pod = json!({
+            "uid": "x", "namespace": "shop", "name": "cart", "ips": [], "state": "pending",
+            "connections": 0,
+        });
+        assert!(!is_well(&status(&json!({"pods": [pod]}))));
+    }
 }

@@ -151,7 +151,7 @@ fn tell_ready(parts: &Parts, generation: u64) {
 async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
     let Parts { work, doors, listeners, answers, kernel, .. } = parts;
     let deadline = plan.config.drain_deadline;
-    let _not_ready = answers.readiness.block("the end: it drains");
+    let _not_ready = answers.readiness.block("draining");
     let mut doors = Some(doors);
     match end {
         End::Signal => info!(?deadline, "draining; a second signal ends it at once"),

@@ -1,24 +1,23 @@
 //! Starting every part, in the data's order.
-use super::Plan;
+use super::{
+    Plan,
+    advice::{no_descriptor, no_listener, no_manifests, no_node, no_takeover},
+};
 use crate::{
     admin::{
         self, Answers,
-        listeners::{Handed, ListenError, Listeners},
+        listeners::{Handed, Listeners},
     },
-    config::{Config, settings::Setting},
+    config::Config,
     failure::{Exit, Failure},
-    ground::no_instance,
     takeover::{
-        new::{self, Predecessor, TakeoverError},
+        new::{self, Predecessor},
         old::Standing,
     },
 };
-use culvert_control::{
-    compile::Settings,
-    control::{Control, StartError},
-};
+use culvert_control::{compile::Settings, control::Control};
 use culvert_dataplane::{Dataplane, Wires};
-use culvert_kernel::{Node, NodeError, NodeOptions};
+use culvert_kernel::{Node, NodeOptions};
 use culvert_model::{pod::LocalPods, snapshot::Snapshot};
 use culvert_runtime::{
     drain::{Drain, Worker},
@@ -26,12 +25,9 @@ use culvert_runtime::{
     ready::{Blocker, Readiness},
 };
 use culvert_telemetry::Telemetry;
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 use tracing::{error, info};
 
@@ -79,7 +75,7 @@ impl Parts {
     pub(super) async fn start(plan: &Plan) -> Result<Self, Failure> {
         let (work, doors) = (Drain::default(), Drain::default());
         let readiness = Readiness::default();
-        let first_pods = Some(readiness.block("the first look at every pod"));
+        let first_pods = Some(readiness.block("not every pod was looked at yet"));
         let Read { control, snapshot, local } = read(plan, &work.worker()).await?;
         let (predecessor, handed) = ask_predecessor(plan)?;
         // Before the kernel is touched: an address of somebody else ends the start harmlessly.
@@ -190,93 +186,4 @@ fn limits(plan: &Plan) -> culvert_dataplane::Config {
         buffer_max: limits.buffer_max,
         drain_deadline: None,
     }
-}
-
-fn no_manifests(error: &StartError) -> Failure {
-    match error {
-        // Each problem has its own lines.
-        StartError::Manifests(problems) => problems.0.iter().fold(
-            Failure::new(
-                Exit::Found,
-                "the manifests have problems; nothing was changed",
-                "mend them and start again",
-            ),
-            Failure::and,
-        ),
-        StartError::Watch(_) => Failure::of(
-            Exit::Cannot,
-            error,
-            "see the limits of inotify: sysctl fs.inotify.max_user_watches, max_user_instances",
-        ),
-    }
-}
-
-fn no_takeover(error: &TakeoverError) -> Failure {
-    let next = match error {
-        TakeoverError::Refused { next, .. } => next.clone(),
-        TakeoverError::Silent(_) | TakeoverError::Answer(_) => {
-            "see `culvert status` and its log; end it with SIGTERM and start this one again"
-                .to_owned()
-        }
-    };
-    Failure::of(Exit::Cannot, error, next)
-}
-
-fn no_listener(error: &ListenError) -> Failure {
-    let next = match error {
-        ListenError::Address { address, setting, source }
-            if source.kind() == io::ErrorKind::AddrInUse =>
-        {
-            taken(setting, address.port())
-        }
-        ListenError::Address { setting, .. } => format!("change the setting {setting}"),
-        ListenError::Socket { .. } => "see that /run/culvert can be written".to_owned(),
-        ListenError::Copy(_) => "raise the limit of open files (ulimit -n)".to_owned(),
-    };
-    Failure::of(Exit::Cannot, error, next)
-}
-
-/// Not by an older Culvert of this instance: that one would have handed it over.
-fn taken(setting: &Setting, port: u16) -> String {
-    format!(
-        "end whoever has it (`ss -ltnp sport = :{port}` tells), or change the setting {setting}"
-    )
-}
-
-fn no_node(error: &NodeError) -> Failure {
-    let next = match error {
-        NodeError::CorruptPin { instance, .. } | NodeError::AttachedElsewhere { instance, .. } => {
-            format!("run `culvert uninstall --instance {instance}`, then start again")
-        }
-        NodeError::NewerLayout { instance, .. } => format!(
-            "start the newer version, or run `culvert uninstall --instance {instance}` first"
-        ),
-        NodeError::Bpffs(_) => {
-            "mount it: mount -t bpf bpf /sys/fs/bpf; a container needs it from the host".to_owned()
-        }
-        NodeError::Exclusion(_) => "mend the setting `exclude`".to_owned(),
-        NodeError::Instance(error) => return no_instance(error),
-        NodeError::OutsideCgroup { .. } => {
-            "see that nothing moves this process to another cgroup, such as a supervisor".to_owned()
-        }
-        NodeError::NotOwner => "look with `culvert status` who has it".to_owned(),
-        NodeError::Io { .. } | NodeError::Record(_) => {
-            "see that the path is there and can be written, also inside a container".to_owned()
-        }
-        NodeError::Load { .. }
-        | NodeError::NoProgram { .. }
-        | NodeError::Attach { .. }
-        | NodeError::Map { .. }
-        | NodeError::Netns(_)
-        | NodeError::Cookie(_) => {
-            "see `culvert version` for what the kernel can do, and dmesg for what it says"
-                .to_owned()
-        }
-    };
-    Failure::of(Exit::Cannot, error, next)
-}
-
-fn no_descriptor(error: &io::Error) -> Failure {
-    Failure::new(Exit::Cannot, "cannot open the doors", "raise the limit of open files (ulimit -n)")
-        .because(error)
 }

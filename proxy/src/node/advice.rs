@@ -1,0 +1,100 @@
+//! What to do about each reason for which a node cannot start.
+use crate::{
+    admin::listeners::ListenError,
+    config::settings::Setting,
+    failure::{Exit, Failure},
+    ground::no_instance,
+    takeover::new::TakeoverError,
+};
+use culvert_control::control::StartError;
+use culvert_kernel::NodeError;
+use std::io;
+
+pub(super) fn no_manifests(error: &StartError) -> Failure {
+    match error {
+        // Each problem has its own lines.
+        StartError::Manifests(problems) => problems.0.iter().fold(
+            Failure::new(
+                Exit::Found,
+                "the manifests have problems; nothing was changed",
+                "mend them and start again",
+            ),
+            Failure::and,
+        ),
+        StartError::Watch(_) => Failure::of(
+            Exit::Cannot,
+            error,
+            "see the limits of inotify: sysctl fs.inotify.max_user_watches, max_user_instances",
+        ),
+    }
+}
+
+pub(super) fn no_takeover(error: &TakeoverError) -> Failure {
+    let next = match error {
+        TakeoverError::Refused { next, .. } => next.clone(),
+        TakeoverError::Silent(_) | TakeoverError::Answer(_) => {
+            "see `culvert status` and its log; end it with SIGTERM and start this one again"
+                .to_owned()
+        }
+    };
+    Failure::of(Exit::Cannot, error, next)
+}
+
+pub(super) fn no_listener(error: &ListenError) -> Failure {
+    let next = match error {
+        ListenError::Address { address, setting, source }
+            if source.kind() == io::ErrorKind::AddrInUse =>
+        {
+            taken(setting, address.port())
+        }
+        ListenError::Address { setting, .. } => format!("change the setting {setting}"),
+        ListenError::Socket { .. } => "see that /run/culvert can be written".to_owned(),
+        ListenError::Copy(_) => "raise the limit of open files (ulimit -n)".to_owned(),
+    };
+    Failure::of(Exit::Cannot, error, next)
+}
+
+/// Not by an older Culvert of this instance: that one would have handed it over.
+fn taken(setting: &Setting, port: u16) -> String {
+    format!(
+        "end whoever has it (`ss -ltnp sport = :{port}` tells), or change the setting {setting}"
+    )
+}
+
+pub(super) fn no_node(error: &NodeError) -> Failure {
+    let next = match error {
+        NodeError::CorruptPin { instance, .. } | NodeError::AttachedElsewhere { instance, .. } => {
+            format!("run `culvert uninstall --instance {instance}`, then start again")
+        }
+        NodeError::NewerLayout { instance, .. } => format!(
+            "start the newer version, or run `culvert uninstall --instance {instance}` first"
+        ),
+        NodeError::Bpffs(_) => {
+            "mount it: mount -t bpf bpf /sys/fs/bpf; a container needs it from the host".to_owned()
+        }
+        NodeError::Exclusion(_) => "mend the setting `exclude`".to_owned(),
+        NodeError::Instance(error) => return no_instance(error),
+        NodeError::OutsideCgroup { .. } => {
+            "see that nothing moves this process to another cgroup, such as a supervisor".to_owned()
+        }
+        NodeError::NotOwner => "look with `culvert status` who has it".to_owned(),
+        NodeError::Io { .. } | NodeError::Record(_) => {
+            "see that the path is there and can be written, also inside a container".to_owned()
+        }
+        NodeError::Load { .. }
+        | NodeError::NoProgram { .. }
+        | NodeError::Attach { .. }
+        | NodeError::Map { .. }
+        | NodeError::Netns(_)
+        | NodeError::Cookie(_) => {
+            "see `culvert version` for what the kernel can do, and dmesg for what it says"
+                .to_owned()
+        }
+    };
+    Failure::of(Exit::Cannot, error, next)
+}
+
+pub(super) fn no_descriptor(error: &io::Error) -> Failure {
+    Failure::new(Exit::Cannot, "cannot open the doors", "raise the limit of open files (ulimit -n)")
+        .because(error)
+}
