@@ -71,13 +71,16 @@ async fn log(State(answers): State<Arc<Answers>>) -> Response {
 
 #[derive(Debug, Deserialize)]
 struct Level {
-    level: String,
+    level: Option<String>,
 }
 
 async fn set_log(
     State(answers): State<Arc<Answers>>,
     Query(Level { level }): Query<Level>,
 ) -> Response {
+    let Some(level) = level else {
+        return (StatusCode::BAD_REQUEST, "want /log?level=DIRECTIVES").into_response();
+    };
     match answers.log.set(&level) {
         Ok(()) => {
             info!(directives = level, "log changed");

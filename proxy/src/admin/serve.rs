@@ -16,13 +16,13 @@ use tokio::{
 use tracing::{debug, warn};
 
 /// From accept to the whole request head.
-const HEAD_TIME: Duration = Duration::from_secs(5);
+const HEAD_TIME: Duration = Duration::from_secs(3);
 
 /// From accept to the end of the answer; a scraper that reads slower is cut.
 const WHOLE_TIME: Duration = Duration::from_secs(30);
 
 /// Conversations at a time, per door; more wait in the listener's queue.
-const CONVERSATIONS: usize = 32;
+const CONVERSATIONS: usize = 128;
 
 /// How long to leave a listener alone that cannot accept.
 const PAUSE: Duration = Duration::from_millis(50);

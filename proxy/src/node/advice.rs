@@ -81,8 +81,11 @@ pub(super) fn no_node(error: &NodeError) -> Failure {
         NodeError::Io { .. } | NodeError::Record(_) => {
             "see that the path is there and can be written, also inside a container".to_owned()
         }
-        NodeError::Load { .. }
-        | NodeError::NoProgram { .. }
+        NodeError::Load { .. } => {
+            "see dmesg for what the kernel says; if pins are damaged, `culvert uninstall` removes them"
+                .to_owned()
+        }
+        NodeError::NoProgram { .. }
         | NodeError::Attach { .. }
         | NodeError::Map { .. }
         | NodeError::Netns(_)

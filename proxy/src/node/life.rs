@@ -54,7 +54,10 @@ pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
     let (parts, socket) = tokio::select! {
         biased;
         // Nothing runs through it yet; what an older process had captured stays captured.
-        () = signals.next() => return Ok(Exit::Done),
+        () = signals.next() => {
+            info!("told to end before it was ready");
+            return Ok(Exit::Done);
+        }
         started = start(&plan) => started?,
     };
     let end = tokio::select! {
