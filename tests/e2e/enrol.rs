@@ -146,8 +146,7 @@ fn a_pod_without_its_namespace_waits_and_holds_up_nobody() {
     let mesh = Mesh::start("enrmissing", move |m| {
         m.node("a").pod_with("late", move |manifest| manifest.netns(missing)).pod("client");
     });
-    let pending = mesh.node("a").await_pod("late", "pending");
-    assert!(pending["reason"].as_str().unwrap().contains(missing), "{pending}");
+    mesh.node("a").await_reason("late", missing);
     mesh.node("a").await_pod("client", "captured");
     let status = mesh.node("a").cli(&["status"]);
     assert_eq!(status.status.code(), Some(1), "something is wrong, and status says so");

@@ -1,1 +1,113 @@
-//! limits
+//! One pod's excess is that pod's trouble.
+use e2e::{Mesh, eventually};
+
+/// Opens as many connections as it can get, up to `want`; how many that were.
+#[track_caller]
+fn open(running: &e2e::Running) -> u64 {
+    running.said(0)["open"].as_u64().unwrap()
+}
+
+#[test]
+fn a_pod_over_its_limit_of_connections_is_refused_and_no_other() {
+    let mesh = Mesh::start("limconn", |m| {
+        m.node("a").pod("greedy").pod("modest").setting("max_connections_per_pod: 20");
+        m.node("b").outsider("server");
+    });
+    let server = mesh.pod("server").serve("greet", 8080);
+    let mut greedy = mesh.pod("greedy").start_peer("idle", server.v4(), &[&50]);
+    assert_eq!(open(&greedy), 20, "{}", greedy.lines().text());
+    let line = mesh.node("a").await_access("a refusal", |line| line["close"] == "pod_limit");
+    assert_eq!(line["src.workload"], "greedy", "{line}");
+    let refused = mesh.node("a").metric("culvert_refused_total", &["reason=\"pod_limit\""]);
+    assert_eq!(refused, 1.0);
+    assert_eq!(mesh.pod("modest").dial("plain", server.v4())["ok"], true);
+    assert_eq!(greedy.ask()["failed"], 0, "those that are open go on");
+    greedy.finish();
+    eventually("room again", || {
+        (mesh.pod("greedy").dial("plain", server.v4())["ok"] == true).then_some(())
+    });
+}
+
+#[test]
+fn a_pod_over_its_share_of_descriptors_is_refused_and_no_other() {
+    let mesh = Mesh::start("limfiles", |m| {
+        m.node("a")
+            .pod("greedy")
+            .pod("modest")
+            .setting("descriptor_reserve: 100")
+            .started_by(&["prlimit", "--nofile=300:300"]);
+        m.node("b").outsider("server");
+    });
+    let server = mesh.pod("server").serve("greet", 8080);
+    let mut greedy = mesh.pod("greedy").start_peer("idle", server.v4(), &[&200]);
+    let opened = open(&greedy);
+    assert!((10..150).contains(&opened), "{opened} of 200 at a limit of 300 files");
+    for _ in 0..20 {
+        assert_eq!(mesh.pod("modest").dial("plain", server.v4())["ok"], true);
+    }
+    assert_eq!(mesh.node("a").status()["ready"], true, "the doors are still open");
+    assert_eq!(greedy.ask()["failed"], 0, "those that are open go on");
+    greedy.finish();
+    let again = mesh.pod("greedy").start_peer("idle", server.v4(), &[&10]);
+    assert_eq!(open(&again), 10);
+}
+
+#[test]
+fn all_descriptors_gone_refuses_and_recovers() {
+    let mesh = Mesh::start("limall", |m| {
+        m.node("a")
+            .pod("one")
+            .pod("two")
+            .pod("three")
+            .setting("descriptor_share: 100%")
+            .setting("descriptor_reserve: 60")
+            .started_by(&["prlimit", "--nofile=200:200"]);
+        m.node("b").outsider("server");
+    });
+    let server = mesh.pod("server").serve("greet", 8080);
+    let held: Vec<_> = ["one", "two", "three"]
+        .map(|pod| mesh.pod(pod).start_peer("idle", server.v4(), &[&100]))
+        .into();
+    let opened: u64 = held.iter().map(open).sum();
+    assert!((10..100).contains(&opened), "{opened} at a limit of 200 files");
+    assert_eq!(mesh.node("a").status()["ready"], true, "the doors are still open");
+    for mut running in held {
+        assert_eq!(running.ask()["failed"], 0, "those that are open go on");
+        running.finish();
+    }
+    eventually("room again", || {
+        (mesh.pod("one").dial("plain", server.v4())["ok"] == true).then_some(())
+    });
+}
+
+#[test]
+fn an_idle_timeout_closes_and_is_told() {
+    let mesh = Mesh::start("limidle", |m| {
+        m.node("a").pod("client").setting("idle_timeout: 1s");
+        m.node("b").outsider("server");
+    });
+    let server = mesh.pod("server").serve("greet", 8080);
+    let held = mesh.pod("client").start_peer("hold", server.v4(), &[]);
+    assert_eq!(held.said(0)["ok"], true);
+    assert_eq!(mesh.node("a").await_line("outbound", server.v4())["close"], "idle_timeout");
+}
+
+#[test]
+fn an_answer_that_does_not_come_ends_at_the_connect_timeout() {
+    let mesh = Mesh::start("limconnect", |m| {
+        m.node("a").pod("client").setting("connect_timeout: 1s");
+    });
+    // Nobody has the address, and the node drops what it cannot send on without a word.
+    let to = "10.77.1.10:1".parse::<std::net::SocketAddr>().unwrap();
+    assert_eq!(to.ip(), mesh.pod("client").v4());
+    let node = &mesh.node("a").ns;
+    let mut blackhole = std::process::Command::new("ip");
+    blackhole.args(["route", "add", "10.99.0.0/16", "dev", "lo"]);
+    assert!(node.spawn(blackhole).unwrap().wait().unwrap().success());
+    node.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).unwrap().unwrap();
+    let to = "10.99.0.1:80".parse().unwrap();
+    let said = mesh.pod("client").dial("plain", to);
+    assert_eq!(said["error"], "ConnectionReset", "{said}");
+    let close = mesh.node("a").await_line("outbound", to)["close"].clone();
+    assert!(["upstream_timeout", "upstream_unreachable"].contains(&close.as_str().unwrap()));
+}

@@ -1,7 +1,7 @@
 //! Every promise of the node, kept with real sockets, namespaces, kernel and peers.
 //!
 //! Needs root; run by `cargo xtask test e2e`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a surprise ends the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends the test")]
 mod bad_input;
 mod bypass;
 mod capture;

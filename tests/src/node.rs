@@ -138,6 +138,18 @@ impl Node {
         eventually(&what, || self.pod(name).filter(|pod| pod["state"] == state))
     }
 
+    /// Waits until a pod is pending for a reason that contains `words`.
+    #[track_caller]
+    pub fn await_reason(&self, name: &str, words: &str) {
+        let said = |pod: &Value| {
+            let reason = pod["reason"].as_str().unwrap_or_default();
+            pod["state"] == "pending" && reason.contains(words)
+        };
+        eventually(&format!("pod {name} that is pending because: {words}"), || {
+            self.pod(name).filter(said).map(drop)
+        });
+    }
+
     /// Waits until the node knows no pod of this name.
     #[track_caller]
     pub fn await_no_pod(&self, name: &str) {

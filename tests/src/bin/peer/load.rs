@@ -57,7 +57,7 @@ pub(crate) fn many(to: SocketAddr, times: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Connections that do nothing; each line of standard input has every one of them echo a ping.
+/// Connections that do nothing, as many as can be had; each line of standard input has every one of them echo a ping.
 pub(crate) fn idle(to: SocketAddr, times: u64) -> io::Result<()> {
     hold_all(times, |_| sockets::plain(to))
 }
@@ -77,18 +77,18 @@ pub(crate) fn idle_from(to: SocketAddr, times: u64, port: u64) -> io::Result<()>
 
 fn hold_all(times: u64, connect: impl Fn(u64) -> io::Result<TcpStream>) -> io::Result<()> {
     let mut streams = Vec::new();
+    let mut said = json!({"ok": true});
     for n in 0..times {
         match connect(n).and_then(greeted) {
             Ok(stream) => streams.push(stream),
             Err(error) => {
-                let mut said = failure("connect", &error);
-                said["open"] = json!(streams.len());
-                say(&said);
-                return Ok(());
+                said = failure("connect", &error);
+                break;
             }
         }
     }
-    say(&json!({"ok": true, "open": streams.len()}));
+    said["open"] = json!(streams.len());
+    say(&said);
     for line in io::stdin().lines() {
         line?;
         let mut tally = Tally::default();
