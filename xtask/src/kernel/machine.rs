@@ -89,7 +89,8 @@ fn accelerator() -> [&'static str; 4] {
 
 impl Console {
     fn line(&mut self, line: &str) {
-        if line.starts_with("GUEST ") {
+        // The firmware's last escape sequences may stand before it.
+        if line.contains("GUEST ") {
             self.booted = true;
         } else if line == "GUEST-DONE" {
             self.done = true;
