@@ -19,7 +19,7 @@ use culvert_model::{
     facts::{ConnFacts, Direction},
     snapshot::Snapshot,
 };
-use std::{error::Error, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{error::Error, future::Future, net::SocketAddr, ops::Deref, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -108,11 +108,16 @@ impl Admitted {
 }
 
 impl Joined {
-    /// Carries the connection to its end.
-    pub(crate) async fn copy(self) -> Result<(), CopyError> {
+    /// Carries the connection until one side or both end it.
+    pub(crate) fn copy(&self) -> impl Future<Output = Ended> {
         let Self { source, destination, account } = self;
         let bounds = account.pod().shared.copy;
-        let ended = copy::copy(&source, &destination, bounds, |moved| account.count(moved)).await;
+        copy::copy(source, destination, bounds, |moved| account.count(moved))
+    }
+
+    /// Closes the connection: in an orderly way if both sides finished.
+    pub(crate) fn close(self, ended: Ended) -> Result<(), CopyError> {
+        let Self { source, destination, account } = self;
         let error = match ended {
             Ended::Finished => {
                 source.close();
@@ -157,5 +162,79 @@ impl Drop for Abrupt {
         if let Err(error) = self.io.set_zero_linger() {
             debug!(%error, "connection is closed instead of reset");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        connections::ConnState,
+        sample::{Node, admitted, connected},
+    };
+    use std::io::ErrorKind;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    async fn read_all(io: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
+        let mut bytes = Vec::new();
+        io.read_to_end(&mut bytes).await.map(|_| bytes).map_err(|error| error.kind())
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_listed_while_it_lives_and_recorded_once() {
+        let node = Node::new(10);
+        let pod = node.pod("cart");
+        let (admitted, mut client) = admitted(&pod).await;
+        assert_eq!(pod.connections()[0].state, ConnState::Opening);
+        let (other, mut server) = connected().await;
+        let joined = admitted.unwrap().join(other);
+        assert_eq!(pod.connections()[0].state, ConnState::Open);
+        let talk = async {
+            client.write_all(b"ask").await.unwrap();
+            server.read_exact(&mut [0; 3]).await.unwrap();
+            server.write_all(b"answer").await.unwrap();
+            client.read_exact(&mut [0; 6]).await.unwrap();
+            let listed = pod.connections();
+            assert_eq!((listed[0].bytes_sent, listed[0].bytes_received), (3, 6));
+            drop(server);
+            assert_eq!(read_all(&mut client).await, Ok(Vec::new()));
+            client.shutdown().await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(joined.copy(), talk);
+        joined.close(ended).unwrap();
+        assert_eq!((pod.connections(), pod.load.open()), (Vec::new(), 0));
+        assert_eq!(node.ends(), ["done"]);
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_or_cut_sees_a_reset_and_is_recorded_with_the_reason() {
+        let node = Node::new(1);
+        let pod = node.pod("cart");
+        let (first, mut first_client) = admitted(&pod).await;
+        let (second, mut second_client) = admitted(&pod).await;
+        assert!(second.is_none());
+        assert_eq!(read_all(&mut second_client).await, Err(ErrorKind::ConnectionReset));
+        drop(first);
+        assert_eq!(read_all(&mut first_client).await, Err(ErrorKind::ConnectionReset));
+
+        let (third, mut client) = admitted(&pod).await;
+        let (other, mut server) = connected().await;
+        let joined = third.unwrap().join(other);
+        pod.set_gone(true);
+        drop(joined);
+        assert_eq!(read_all(&mut client).await, Err(ErrorKind::ConnectionReset));
+        assert_eq!(read_all(&mut server).await, Err(ErrorKind::ConnectionReset));
+        assert_eq!(node.ends(), ["pod_limit", "drained", "pod_gone"]);
+    }
+
+    #[tokio::test]
+    async fn one_pod_at_its_limit_does_not_keep_another_out() {
+        let node = Node::new(1);
+        let (cart, stock) = (node.pod("cart"), node.pod("stock"));
+        let (held, _cart_client) = admitted(&cart).await;
+        assert!(held.is_some() && admitted(&cart).await.0.is_none());
+        assert!(admitted(&stock).await.0.is_some());
     }
 }

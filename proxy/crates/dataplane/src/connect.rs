@@ -1,7 +1,7 @@
 //! Waiting for a connection that a pod's socket makes.
 use crate::errors::OpenError;
 use socket2::{SockRef, TcpKeepalive};
-use std::{net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{io::Interest, net::TcpStream, time};
 use tracing::debug;
 
@@ -13,7 +13,19 @@ const KEEPALIVE_TIMES: u32 = 4;
 
 /// Waits until `connecting` has reached `destination`, at most `limit`, and only while `source`
 /// is there.
-pub(crate) async fn connected(
+///
+/// In a box, for what waiting needs (two registrations and a timer) is more than what a connection
+/// needs for the rest of its life.
+pub(crate) fn connected(
+    connecting: std::net::TcpStream,
+    destination: SocketAddr,
+    source: &TcpStream,
+    limit: Duration,
+) -> Pin<Box<dyn Future<Output = Result<TcpStream, OpenError>> + Send + '_>> {
+    Box::pin(wait(connecting, destination, source, limit))
+}
+
+async fn wait(
     connecting: std::net::TcpStream,
     destination: SocketAddr,
     source: &TcpStream,

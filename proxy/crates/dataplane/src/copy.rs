@@ -20,7 +20,7 @@ pub use buffer::Grade;
 
 use half::{Broken, End, Half, Spent};
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -99,18 +99,21 @@ enum Turn {
 ///
 /// Both sockets stay open: whoever owns them closes them, or resets them if the end was not
 /// [`Ended::Finished`].
-pub async fn copy(
-    source: &TcpStream,
-    destination: &TcpStream,
+pub fn copy<'a>(
+    source: &'a TcpStream,
+    destination: &'a TcpStream,
     bounds: Bounds,
     count: impl Fn(Moved),
-) -> Ended {
+) -> impl Future<Output = Ended> {
+    // Made here, for the arguments of an `async fn` are kept beside what is made of them.
     let mut pair = Pair::new(source, destination, bounds);
-    loop {
-        match poll_fn(|cx| pair.poll(cx, &count)).await {
-            // Goes to the end of the queue and has the sockets of others looked at first.
-            Turn::Spent => task::yield_now().await,
-            Turn::Over(ended) => return ended,
+    async move {
+        loop {
+            match poll_fn(|cx| pair.poll(cx, &count)).await {
+                // Goes to the end of the queue and has the sockets of others looked at first.
+                Turn::Spent => task::yield_now().await,
+                Turn::Over(ended) => return ended,
+            }
         }
     }
 }

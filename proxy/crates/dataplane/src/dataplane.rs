@@ -82,7 +82,7 @@ impl Dataplane {
             data,
             changed: watch::Sender::default(),
         };
-        let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods));
+        let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods, worker));
         worker.spawn(Arc::clone(&pods).run(worker.clone()));
         Ok(Self { pods })
     }

@@ -2,21 +2,40 @@
 mod identify;
 mod open;
 
-use crate::{errors::OutboundError, pods::door::Door};
+use crate::{conn::Admitted, errors::OutboundError, pods::door::Door};
 use culvert_telemetry::chain::Chain;
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-/// Carries one connection to its end.
-pub(crate) async fn serve(door: Arc<Door>, io: TcpStream, source: SocketAddr) {
-    if let Err(error) = carry(&door, io, source).await {
-        debug!(pod = %door.pod.uid, %source, error = %Chain(&error), "outbound connection ended");
-    }
+/// Takes an accepted connection in, if it was captured and the pod has room for it.
+///
+/// # Errors
+///
+/// When not; that is recorded then.
+pub(crate) fn admit(
+    door: &Door,
+    io: TcpStream,
+    source: SocketAddr,
+) -> Result<Admitted, OutboundError> {
+    Ok(identify::identify(door, io, source)?.admit(&door.pod)?)
 }
 
-async fn carry(door: &Door, io: TcpStream, source: SocketAddr) -> Result<(), OutboundError> {
-    let admitted = identify::identify(door, io, source)?.admit(&door.pod)?;
-    let joined = open::open(admitted, &door.sockets).await?;
-    Ok(joined.copy().await?)
+/// Carries an admitted connection to its end.
+#[expect(clippy::manual_async_fn, reason = "the arguments of an `async fn` are kept twice")]
+pub(crate) fn carry(door: Arc<Door>, admitted: Admitted) -> impl Future<Output = ()> + Send {
+    async move {
+        let other = match open::open(&admitted, &door.sockets).await {
+            Ok(other) => other,
+            Err(error) => {
+                debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection refused");
+                return admitted.refuse(error.reason(), &error);
+            }
+        };
+        let joined = admitted.join(other);
+        let ended = joined.copy().await;
+        if let Err(error) = joined.close(ended) {
+            debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection ended");
+        }
+    }
 }

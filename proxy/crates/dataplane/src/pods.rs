@@ -5,6 +5,7 @@ pub(crate) mod status;
 
 mod actor;
 mod gate;
+mod orphans;
 mod plan;
 mod table;
 
@@ -20,16 +21,18 @@ use crate::{
         table::Table,
     },
 };
-use culvert_kernel::{Node, Orphan};
+use culvert_kernel::Node;
 use culvert_model::{name::WorkloadUid, pod::LocalPods};
 use culvert_runtime::{
     drain::Worker,
     publish::{Generation, View},
 };
-use culvert_telemetry::{chain::Chain, metrics::PodSample};
-use std::{collections::BTreeSet, sync::Arc};
+use culvert_telemetry::metrics::PodSample;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::watch;
-use tracing::{info, warn};
 
 /// Holds the pods that are wanted and lets go of the others.
 #[derive(Debug)]
@@ -40,21 +43,26 @@ pub(crate) struct Pods {
     view: View<LocalPods>,
     /// The newest generation for which every pod has an actor that knows; `None`: none yet.
     planned: watch::Sender<Option<Generation>>,
-}
-
-/// What to do with a pod of an earlier generation that nobody wants any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Orphaned {
-    /// New connections are direct; those the earlier generation has left run on.
-    Release,
-    /// There are none.
-    Finish,
+    /// Whether no earlier process serves connections any more.
+    alone: AtomicBool,
 }
 
 impl Pods {
-    pub(crate) fn new(shared: Arc<Shared>, kernel: Arc<Node>, view: View<LocalPods>) -> Self {
-        let (gate, table) = (Arc::new(Gate::new(kernel)), Arc::default());
-        Self { shared, gate, table, view, planned: watch::Sender::new(None) }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        kernel: Arc<Node>,
+        view: View<LocalPods>,
+        worker: &Worker,
+    ) -> Self {
+        let (gate, table) = (Arc::new(Gate::new(kernel, worker.clone())), Arc::default());
+        Self {
+            shared,
+            gate,
+            table,
+            view,
+            planned: watch::Sender::new(None),
+            alone: AtomicBool::new(false),
+        }
     }
 
     /// Follows what is wanted until the process finishes.
@@ -68,7 +76,7 @@ impl Pods {
             if news {
                 self.follow(&desired.value, &worker);
                 self.planned.send_replace(Some(desired.generation));
-                self.adopt_or(Orphaned::Release).await;
+                self.let_go_orphans().await;
             }
             tokio::select! {
                 () = worker.finishing() => return,
@@ -104,7 +112,8 @@ impl Pods {
         let mut planned = self.planned.subscribe();
         // The sender is ours.
         drop(planned.wait_for(Option::is_some).await);
-        self.adopt_or(Orphaned::Finish).await;
+        self.alone.store(true, Ordering::Relaxed);
+        self.let_go_orphans().await;
     }
 
     pub(crate) fn status(&self) -> Vec<PodStatus> {
@@ -135,27 +144,21 @@ impl Pods {
         }
     }
 
-    /// Leaves the earlier generation's pods that are wanted to their actors, which adopt them, and
-    /// lets go of the others.
-    async fn adopt_or(&self, orphaned: Orphaned) {
-        let wanted: BTreeSet<WorkloadUid> = self.table.held().into_keys().collect();
-        self.gate.pass(move |kernel| let_go(kernel, &wanted, orphaned)).await;
-    }
-}
-
-fn let_go(kernel: &Node, wanted: &BTreeSet<WorkloadUid>, how: Orphaned) {
-    let orphans = kernel.orphans();
-    for orphan in orphans.into_iter().filter(|orphan| !wanted.contains(orphan.uid())) {
-        let uid = orphan.uid().clone();
-        let done = match how {
-            Orphaned::Release => orphan.release(),
-            Orphaned::Finish => Orphan::finish(orphan),
-        };
-        match done {
-            Ok(()) => info!(pod = %uid, "pod of an earlier generation let go"),
-            Err(error) => {
-                warn!(pod = %uid, error = %Chain(&error), "pod of an earlier generation not let go");
-            }
-        }
+    /// Lets go of pods that an earlier generation held and nobody wants; actors adopt the others.
+    async fn let_go_orphans(&self) {
+        let held = self.table.held();
+        let alone = self.alone.load(Ordering::Relaxed);
+        // None: left to the next process.
+        let _: Option<()> = self
+            .gate
+            .pass(move |kernel| {
+                let unwanted = |uid: &WorkloadUid| !held.contains_key(uid);
+                if alone {
+                    orphans::finish(kernel, unwanted);
+                } else {
+                    orphans::release(kernel, unwanted);
+                }
+            })
+            .await;
     }
 }

@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_buffer_goes_back_to_the_pool_of_its_thread() {
-        let at = Buffer::borrow(Grade::Large).bytes().as_ptr();
-        assert_eq!(Buffer::borrow(Grade::Large).bytes().as_ptr(), at);
+        let at = Buffer::borrow(Grade::Medium).bytes().as_ptr();
+        assert_eq!(Buffer::borrow(Grade::Medium).bytes().as_ptr(), at);
     }
 
     #[test]

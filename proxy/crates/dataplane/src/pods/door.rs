@@ -3,8 +3,16 @@ use crate::{account, connect, inbound, outbound, pods::pod::Pod};
 use culvert_kernel::PodSockets;
 use culvert_model::{addr::canonical, close::CloseReason, facts::Direction};
 use culvert_runtime::{accept::accept_loop, drain::Worker};
+use culvert_telemetry::chain::Chain;
 use std::{
-    future::Future, io, net::SocketAddr, os::fd::AsFd as _, pin::Pin, sync::Arc, time::Duration,
+    error::Error,
+    future::{Future, ready},
+    io,
+    net::SocketAddr,
+    os::fd::AsFd as _,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -69,11 +77,25 @@ impl Door {
         Ok(())
     }
 
+    /// What is decided at once is decided here, so that who is refused costs no memory.
     fn serve(self: &Arc<Self>, direction: Direction, io: TcpStream, source: SocketAddr) -> Way {
+        let door = Arc::clone(self);
         match direction {
-            Direction::Outbound => Box::pin(outbound::serve(Arc::clone(self), io, source)),
-            Direction::Inbound => Box::pin(inbound::serve(Arc::clone(self), io, source)),
+            Direction::Outbound => match outbound::admit(self, io, source) {
+                Ok(admitted) => Box::pin(outbound::carry(door, admitted)),
+                Err(error) => self.nowhere(&error),
+            },
+            Direction::Inbound => match inbound::admit(self, io, source) {
+                Ok(admitted) => Box::pin(inbound::carry(door, admitted)),
+                Err(error) => self.nowhere(&error),
+            },
         }
+    }
+
+    /// The way of a connection that has ended already.
+    fn nowhere(&self, error: &(dyn Error + 'static)) -> Way {
+        debug!(pod = %self.pod.uid, error = %Chain(error), "connection refused");
+        Box::pin(ready(()))
     }
 
     /// Records a connection for which there was no descriptor.
@@ -117,4 +139,58 @@ async fn empty(
         }
     }
     debug!(served, "listener closed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use culvert_runtime::drain::{Drain, Drained};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_is_no_longer_wanted_serves_who_waits_and_who_comes_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (drain, served) = (Drain::default(), Arc::new(AtomicUsize::new(0)));
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            waiting.push(TcpStream::connect(addr).await.unwrap());
+        }
+        let serve = |_: TcpStream, _| -> Way {
+            let served = Arc::clone(&served);
+            Box::pin(async move {
+                served.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let worker = drain.worker();
+        let late = async {
+            tokio::time::sleep(QUIET / 2).await;
+            TcpStream::connect(addr).await
+        };
+        let (late, ()) = tokio::join!(late, empty(&listener, &worker, serve));
+        assert!(late.is_ok());
+        assert_eq!(drain.drain(GRACE).await, Drained::Clean);
+        assert_eq!(served.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_is_no_longer_wanted_does_not_serve_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let drain = Drain::default();
+        let worker = drain.worker();
+        let begun = Instant::now();
+        let crowd = async {
+            loop {
+                tokio::time::sleep(QUIET / 2).await;
+                drop(TcpStream::connect(addr).await);
+            }
+        };
+        tokio::select! {
+            () = empty(&listener, &worker, |_, _| Box::pin(ready(()))) => {}
+            () = crowd => {}
+        }
+        // The clock is the test's own.
+        assert!(begun.elapsed() <= GRACE + QUIET);
+    }
 }

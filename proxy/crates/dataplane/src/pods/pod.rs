@@ -89,7 +89,7 @@ impl Pod {
         self.gone.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_gone(&self, gone: bool) {
+    pub(crate) fn set_gone(&self, gone: bool) {
         self.gone.store(gone, Ordering::Relaxed);
     }
 
