@@ -88,6 +88,11 @@ fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
         forget(known);
         return Fate::Proceed;
     }
+    if is_link_local6(&attempt.destination) {
+        // Means nothing to the proxy: its socket would not know on which link. The guard lets it
+        // out, to the pod's own link at most.
+        return leave(pod, attempt, known);
+    }
     if pod.flags & HAS_EXCLUDES != 0 && excluded(pod.pod_id, attempt) {
         count(pod.pod_id, Counter::Excluded);
         return leave(pod, attempt, known);
@@ -155,11 +160,11 @@ fn probed(attempt: &Attempt, netns: u64) -> Option<u32> {
     unsafe { POD_IPS.get(attempt.destination) }.copied()
 }
 
-/// What never leaves the pod, or cannot be carried.
+/// What never leaves the pod.
 #[inline(always)]
 fn stays(pod: &PodCfg, to: &Addr) -> bool {
     let own = if is_mapped(to) { to[3] == pod.ip4_be } else { *to == pod.ip6 };
-    own || is_loopback(to) || is_unspecified(to) || is_link_local6(to)
+    own || is_loopback(to) || is_unspecified(to)
 }
 
 /// The pod's address of the family; zeros mean that it has none.
