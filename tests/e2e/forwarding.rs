@@ -94,15 +94,16 @@ fn a_port_where_nobody_listens_resets_the_client() {
         for ip in mesh.pod(pod).ns.ips() {
             let to = std::net::SocketAddr::new(ip, 4444);
             let said = client.dial("plain", to);
-            // The connect itself succeeded: the proxy took it.
-            assert_eq!(
-                (&said["stage"], &said["error"]),
-                (&"talk".into(), &"ConnectionReset".into()),
-                "{to}: {said}"
-            );
+            // The proxy took the connect; where the reset is noticed is a matter of luck.
+            assert_eq!(said["error"], "ConnectionReset", "{to}: {said}");
             let line = mesh.node("a").await_line("outbound", to);
-            let expect = if inside { "destination_reset" } else { "upstream_refused" };
-            assert_eq!(line["close"], expect, "{line}");
+            // The other proxy may reset before this one has seen its connect succeed.
+            let expect: &[&str] = if inside {
+                &["destination_reset", "upstream_unreachable"]
+            } else {
+                &["upstream_refused"]
+            };
+            assert!(expect.contains(&line["close"].as_str().unwrap()), "{line}");
             if inside {
                 assert_eq!(mesh.node("b").await_line("inbound", to)["close"], "upstream_refused");
             }

@@ -82,8 +82,8 @@ fn curl_sees_a_refused_port_as_a_reset() {
     let mesh = Mesh::start("peerrefused", two_pods);
     let url = format!("http://{}:81/", mesh.pod("server").v4());
     let said = mesh.pod("client").output(curl(&[&url]));
-    // 56: failure in receiving network data.
-    assert_eq!(said.status.code(), Some(56), "{said:?}");
+    // 56: failure in receiving data; 7: the reset came before curl looked whether it is connected.
+    assert!([Some(56), Some(7)].contains(&said.status.code()), "{said:?}");
 }
 
 #[test]
@@ -118,7 +118,10 @@ fn a_postgres_session_works() {
     fs::write(data.join("pg_hba.conf"), "host all all all trust\n").unwrap();
     let mut postgres = as_nobody(&of_machine("postgres", "postgresql"));
     postgres.arg("-D").arg(&data).args(["-h", "*", "-p", "5432", "-k", "", "-F"]);
-    let _postgres = listens(server, postgres, 5432);
+    let postgres = listens(server, postgres, 5432);
+    postgres.lines().await_from(0, "that it is ready", |line| {
+        line.contains("ready to accept connections").then_some(())
+    });
     for ip in server.ns.ips() {
         let mut psql = of_machine("psql", "postgresql-client");
         psql.args(["-h", &ip.to_string(), "-U", "test", "-d", "postgres", "-v", "ON_ERROR_STOP=1"]);
