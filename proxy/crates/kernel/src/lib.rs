@@ -2,9 +2,9 @@
 //!
 //! The only crate with `unsafe`; synchronous, so that it can run on any thread.
 //!
-//! Reading order: [`instance`] (what one installation owns), [`probe`] (what the kernel can),
+//! Reading order: [`instance`] (what one installation owns), [`mod@probe`] (what the kernel can),
 //! [`node`] (programs and maps of the node), [`pod`] (enrolling one pod), [`sockets`] (what is done
-//! per connection), [`uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them.
+//! per connection), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them.
 
 mod bpffs;
 mod exclusions;

@@ -8,7 +8,7 @@ use crate::{
     instance::{Instance, InstanceError},
     maps::{Corrupt, Maps},
     netns::{Netns, NetnsError},
-    node::owner::Generation,
+    node::{object::ObjectError, owner::Generation},
     pod::{
         EnrolError, PodSpec, Prepared,
         orphan::Orphan,
@@ -31,6 +31,7 @@ use std::{
 mod cookie;
 pub(crate) mod links;
 pub(crate) mod load;
+pub mod object;
 pub mod owner;
 
 /// What holds for every pod of the node.
@@ -113,10 +114,8 @@ pub enum NodeError {
     Load {
         object: &'static str,
         #[source]
-        source: Box<aya::EbpfError>,
+        source: Box<ObjectError>,
     },
-    #[error("{object}.o has no program {program}")]
-    NoProgram { object: &'static str, program: &'static str },
     #[error("cannot attach {program}")]
     Attach {
         program: &'static str,

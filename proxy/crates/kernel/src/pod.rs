@@ -17,7 +17,6 @@ use crate::{
     },
     sockets::PodSockets,
 };
-use aya::programs::ProgramFd;
 use culvert_common::pod::PodStats;
 use culvert_model::{
     addr::PodIps,
@@ -119,7 +118,7 @@ pub struct Prepared {
     /// The inbound listeners again, for their slots of the map.
     steered: Vec<(u32, OwnedFd)>,
     out_port: u16,
-    inbound: ProgramFd,
+    inbound: OwnedFd,
     guard: Option<Ready>,
 }
 

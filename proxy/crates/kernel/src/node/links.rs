@@ -3,10 +3,9 @@ use crate::{
     node::NodeError,
     sys::{self, Attached, Hook, Target},
 };
-use aya::programs::ProgramFd;
 use std::{
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -24,7 +23,7 @@ pub(crate) struct Place<'a> {
 
 /// Puts a program in its place: behind the pinned link if there is one, atomically, else behind a
 /// new link.
-pub(crate) fn put(place: &Place<'_>, program: &ProgramFd) -> Result<(), NodeError> {
+pub(crate) fn put(place: &Place<'_>, program: &OwnedFd) -> Result<(), NodeError> {
     let attach = |source| NodeError::Attach { program: place.program, source };
     if place.pin.try_exists().map_err(attach)? {
         let corrupt = |source| NodeError::CorruptPin {

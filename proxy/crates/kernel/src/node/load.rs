@@ -6,23 +6,21 @@ use crate::{
     node::{
         NodeError,
         links::{self, Place},
+        object::{self, Source},
     },
     pod::record::Registry,
     probe::Capabilities,
     sys::{Attached, Hook, Target},
-};
-use aya::{
-    Ebpf, EbpfError, EbpfLoader,
-    programs::{
-        CgroupSockAddr, Program, ProgramError, ProgramFd, SchedClassifier, SkLookup, SockOps,
-    },
 };
 use culvert_common::ABI_VERSION;
 use culvert_model::pod::Fail;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::{
     fs::{self, File},
-    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -56,13 +54,14 @@ pub(crate) fn node(
     }
     maps::check_pins(&pins, &maps::NODE_MAPS).map_err(|c| NodeError::corrupt(instance, c))?;
     unlock_memory();
-    let mut loader = EbpfLoader::new();
-    for (name, _) in &maps::NODE_MAPS {
-        loader.map_pin_path(name, pins.join(name));
-    }
-    let has_cookie = u8::from(capabilities.sockops_cookie);
-    loader.override_global("HAS_OPS_COOKIE", &has_cookie, true);
-    let mut object = loader.load(NODE).map_err(|e| load_error("node", e))?;
+    let named = maps::NODE_MAPS.map(|(name, _)| (name, pins.join(name)));
+    let has_cookie = [u8::from(capabilities.sockops_cookie)];
+    let object = object::load(&Source {
+        name: "node",
+        bytes: NODE,
+        settings: &[("HAS_OPS_COOKIE", &has_cookie)],
+        pins: &named,
+    })?;
     let maps = Maps::open(&pins).map_err(|c| NodeError::corrupt(instance, c))?;
     if !older.is_empty() {
         // Their programs read other maps: before ours replace them, ours must know the pods, else
@@ -71,7 +70,7 @@ pub(crate) fn node(
     }
     let mut programs = Vec::with_capacity(NODE_PROGRAMS.len());
     for (name, hook) in NODE_PROGRAMS {
-        programs.push((name, hook, verify(&mut object, "node", name)?));
+        programs.push((name, hook, object.program(name, hook)?));
     }
     attach(instance, &older, &programs)?;
     older.iter().try_for_each(|dir| remove_maps(dir))?;
@@ -92,32 +91,38 @@ pub(crate) fn pod(
     instance: &Instance,
     dir: &Path,
     Inbound { pod_id, fail, ingress }: Inbound,
-) -> Result<ProgramFd, NodeError> {
+) -> Result<OwnedFd, NodeError> {
     let listeners = [maps::LISTENERS];
     maps::check_pins(dir, &listeners).map_err(|c| NodeError::corrupt(instance, c))?;
     let pins = instance.pins();
-    let (fail_open, has_ingress) = (u8::from(fail == Fail::Open), u8::from(ingress));
-    let mut object = EbpfLoader::new()
-        .map_pin_path("BYPASS", pins.join("BYPASS"))
-        .map_pin_path("POD_STATS", pins.join("POD_STATS"))
-        .map_pin_path("LISTENERS", dir.join("LISTENERS"))
-        .override_global("POD_ID", &pod_id, true)
-        .override_global("FAIL_OPEN", &fail_open, true)
-        .override_global("HAS_INGRESS", &has_ingress, true)
-        .load(POD)
-        .map_err(|e| load_error("pod", e))?;
-    verify(&mut object, "pod", "inbound")
+    let (fail_open, has_ingress) = ([u8::from(fail == Fail::Open)], [u8::from(ingress)]);
+    let object = object::load(&Source {
+        name: "pod",
+        bytes: POD,
+        settings: &[
+            ("POD_ID", &pod_id.to_ne_bytes()),
+            ("FAIL_OPEN", &fail_open),
+            ("HAS_INGRESS", &has_ingress),
+        ],
+        pins: &[
+            ("BYPASS", pins.join("BYPASS")),
+            ("POD_STATS", pins.join("POD_STATS")),
+            ("LISTENERS", dir.join("LISTENERS")),
+        ],
+    })?;
+    object.program("inbound", Hook::SkLookup)
 }
 
 /// Loads the strict guard of a pod.
-pub(crate) fn guard(instance: &Instance, pod_id: u32) -> Result<Ebpf, NodeError> {
+pub(crate) fn guard(instance: &Instance, pod_id: u32) -> Result<OwnedFd, NodeError> {
     let pins = instance.pins();
-    EbpfLoader::new()
-        .map_pin_path("EGRESS_OK", pins.join("EGRESS_OK"))
-        .map_pin_path("POD_STATS", pins.join("POD_STATS"))
-        .override_global("POD_ID", &pod_id, true)
-        .load(GUARD)
-        .map_err(|e| load_error("guard", e))
+    let object = object::load(&Source {
+        name: "guard",
+        bytes: GUARD,
+        settings: &[("POD_ID", &pod_id.to_ne_bytes())],
+        pins: &[("EGRESS_OK", pins.join("EGRESS_OK")), ("POD_STATS", pins.join("POD_STATS"))],
+    })?;
+    object.program("guard", Hook::TcxIngress)
 }
 
 /// The folder of a pod's pins.
@@ -162,33 +167,10 @@ pub(crate) fn layouts(instance: &Instance) -> Result<Vec<(u32, PathBuf)>, NodeEr
     Ok(found)
 }
 
-/// Makes the verifier check a program, and returns it.
-pub(crate) fn verify(
-    object: &mut Ebpf,
-    name: &'static str,
-    program: &'static str,
-) -> Result<ProgramFd, NodeError> {
-    let found = object.program_mut(program);
-    let found = found.ok_or(NodeError::NoProgram { object: name, program })?;
-    load_program(found).map_err(|e| load_error(name, e.into()))
-}
-
-fn load_program(program: &mut Program) -> Result<ProgramFd, ProgramError> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "our objects have these kinds only")]
-    match program {
-        Program::CgroupSockAddr(program) => CgroupSockAddr::load(program)?,
-        Program::SockOps(program) => SockOps::load(program)?,
-        Program::SkLookup(program) => SkLookup::load(program)?,
-        Program::SchedClassifier(program) => SchedClassifier::load(program)?,
-        _ => return Err(ProgramError::UnexpectedProgramType),
-    }
-    program.fd()?.try_clone().map_err(ProgramError::IOError)
-}
-
 fn attach(
     instance: &Instance,
     older: &[PathBuf],
-    programs: &[(&'static str, Hook, ProgramFd)],
+    programs: &[(&'static str, Hook, OwnedFd)],
 ) -> Result<(), NodeError> {
     let root = instance.cgroup_root();
     let opening = |source| NodeError::Io { what: "open", path: root.to_owned(), source };
@@ -238,8 +220,4 @@ fn unlock_memory() {
         // Loading says so if it mattered.
         tracing::debug!(%error, "cannot raise the limit of locked memory");
     }
-}
-
-fn load_error(object: &'static str, source: EbpfError) -> NodeError {
-    NodeError::Load { object, source: Box::new(source) }
 }

@@ -10,7 +10,6 @@ use crate::{
     pod::{EnrolError, Enrolled, PodSpec, Prepared, guard, hold::Hold, prepare, record::Record},
     sys::{Attached, Hook, Table, Target},
 };
-use aya::programs::ProgramFd;
 use culvert_common::{addr, pod::PodStats};
 use culvert_model::pod::Fail;
 use std::{
@@ -107,7 +106,7 @@ fn steer(shared: &Shared, dir: &Path, steered: &[(u32, OwnedFd)]) -> Result<(), 
     Ok(())
 }
 
-fn attach_inbound(hold: &Hold, dir: &Path, program: &ProgramFd) -> Result<(), NodeError> {
+fn attach_inbound(hold: &Hold, dir: &Path, program: &OwnedFd) -> Result<(), NodeError> {
     // An inode number of a namespace fits: the kernel has 32 bits for it here.
     let inode = u32::try_from(hold.netns.inode()).unwrap_or_default();
     let place = Place {

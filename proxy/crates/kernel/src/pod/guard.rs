@@ -11,22 +11,24 @@ use crate::{
         load,
     },
     pod::EnrolError,
-    sys::{Attached, Hook, Target},
+    sys::{self, Attached, Hook, Target},
 };
-use aya::{
-    Ebpf,
-    programs::{
-        ProgramError, ProgramFd, SchedClassifier, TcAttachType,
-        tc::{
-            NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError,
-            TcHandle, qdisc_add_clsact,
-        },
+use aya::programs::{
+    ProgramError, SchedClassifier, TcAttachType,
+    tc::{
+        NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle,
+        qdisc_add_clsact,
     },
 };
 use culvert_model::addr::PodIps;
 use nix::net::if_::if_indextoname;
 use serde::{Deserialize, Serialize};
-use std::{io, mem::ManuallyDrop, path::Path};
+use std::{
+    fs, io,
+    mem::ManuallyDrop,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
 
 /// Where our filter is in a clsact's list; the kernel's own choice starts at 49152.
 const PRIORITY: u16 = 1_337;
@@ -54,8 +56,7 @@ pub(crate) enum By {
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) guarded: Guarded,
-    object: Ebpf,
-    program: ProgramFd,
+    program: OwnedFd,
 }
 
 /// Loads the guard of a pod, and finds where it is to be.
@@ -66,14 +67,13 @@ pub(crate) fn prepare(
     ips: PodIps,
 ) -> Result<Ready, EnrolError> {
     let index = host_interface(shared, netns, ips)?;
-    let mut object = load::guard(&shared.instance, pod_id)?;
-    let program = load::verify(&mut object, "guard", "guard")?;
+    let program = load::guard(&shared.instance, pod_id)?;
     let by = if shared.capabilities.tcx { By::Tcx } else { By::Clsact };
-    Ok(Ready { guarded: Guarded { index, by }, object, program })
+    Ok(Ready { guarded: Guarded { index, by }, program })
 }
 
 impl Ready {
-    pub(crate) fn attach(mut self, shared: &Shared, pod_dir: &Path) -> Result<(), EnrolError> {
+    pub(crate) fn attach(&self, shared: &Shared, pod_dir: &Path) -> Result<(), EnrolError> {
         let index = self.guarded.index;
         let attached = shared.netns.run(|| match self.guarded.by {
             By::Tcx => {
@@ -87,10 +87,12 @@ impl Ready {
                 };
                 links::put(&place, &self.program).map_err(EnrolError::from)
             }
-            By::Clsact => filter(&mut self.object, index).map_err(|source| EnrolError::Guard {
-                interface: name_of(index).unwrap_or_else(|_| index.to_string()),
-                source,
-            }),
+            By::Clsact => {
+                filter(&self.program, index, pod_dir).map_err(|source| EnrolError::Guard {
+                    interface: name_of(index).unwrap_or_else(|_| index.to_string()),
+                    source,
+                })
+            }
         });
         attached.map_err(EnrolError::Enter)?
     }
@@ -123,17 +125,13 @@ fn host_interface(shared: &Shared, netns: &Netns, ips: PodIps) -> Result<u32, En
 }
 
 /// Attaches the guard as a filter, or puts it in the place of an earlier one.
-fn filter(object: &mut Ebpf, index: u32) -> io::Result<()> {
+fn filter(program: &OwnedFd, index: u32, pod_dir: &Path) -> io::Result<()> {
     let name = name_of(index)?;
     match qdisc_add_clsact(&name) {
         Err(TcError::NetlinkError(e)) if e.raw_os_error() == Some(libc::EEXIST) => {}
         made => made.map_err(io::Error::other)?,
     }
-    let program = object.program_mut("guard");
-    let program: &mut SchedClassifier = program
-        .ok_or_else(|| io::Error::other("no program guard"))?
-        .try_into()
-        .map_err(io::Error::other)?;
+    let mut program = classifier(program, &pod_dir.join("guard_program"))?;
     let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
     let new = program.attach_with_options(
         &name,
@@ -146,7 +144,15 @@ fn filter(object: &mut Ebpf, index: u32) -> io::Result<()> {
         }
         new => new.map_err(io::Error::other)?,
     };
-    keep(program, id)
+    keep(&mut program, id)
+}
+
+/// The program as aya knows it, which it takes from a pin only.
+fn classifier(program: &OwnedFd, pin: &Path) -> io::Result<SchedClassifier> {
+    sys::obj_pin(program.as_fd(), pin)?;
+    let taken = SchedClassifier::from_pin(pin);
+    fs::remove_file(pin)?;
+    taken.map_err(io::Error::other)
 }
 
 /// Leaves the filter where it is: dropping its link would remove it.

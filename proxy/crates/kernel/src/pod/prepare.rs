@@ -71,7 +71,7 @@ pub(crate) fn inbound_program(
     shared: &Shared,
     pod_id: u32,
     fail: Fail,
-) -> Result<aya::programs::ProgramFd, EnrolError> {
+) -> Result<OwnedFd, EnrolError> {
     let dir = load::pod_dir(&shared.instance, pod_id);
     crate::bpffs::private_dir(&dir).map_err(|source| NodeError::Io {
         what: "make",
