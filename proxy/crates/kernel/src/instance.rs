@@ -98,6 +98,14 @@ impl Instance {
         Path::new(RUN).join(&self.name)
     }
 
+    /// The run folders of the other instances on this machine.
+    pub(crate) fn others(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(RUN).into_iter().flatten().flatten();
+        let named =
+            entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+        named.filter(|(name, _)| *name != self.name).collect()
+    }
+
     /// Makes the run folder, entered by root only.
     ///
     /// # Errors

@@ -62,6 +62,8 @@ pub enum EnrolError {
     HostNetns(PathBuf),
     #[error("its network namespace is {other}'s already")]
     SameNetns { other: WorkloadUid },
+    #[error("instance {instance} of culvert has enrolled it")]
+    OtherInstance { instance: String },
     #[error("cannot enter its network namespace; CAP_SYS_ADMIN?")]
     Enter(#[source] io::Error),
     #[error("cannot listen for its {what} connections")]

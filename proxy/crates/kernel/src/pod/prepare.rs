@@ -9,7 +9,7 @@ use crate::{
         EnrolError, PodListeners, PodSpec, Prepared, guard,
         hold::{Hold, Tentative},
         listeners,
-        record::Record,
+        record::{self, Record},
         routing, sysctl, undo,
     },
     sockets::PodSockets,
@@ -25,6 +25,9 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
         return Err(EnrolError::HostNetns(spec.netns.clone()));
     }
     let cookie = shared.cookie_of(&netns)?;
+    if let Some(instance) = record::taken_by(&shared.instance, cookie) {
+        return Err(EnrolError::OtherInstance { instance });
+    }
     let known = known(shared, spec, cookie)?;
     let v6 = routing::has_v6(&netns)?;
     let listeners = listeners::open(&netns, v6, &spec.container_ports)?;

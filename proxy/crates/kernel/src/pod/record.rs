@@ -230,6 +230,21 @@ pub(crate) fn read_all(run_dir: &Path) -> Result<BTreeMap<u32, Record>, RecordEr
     Ok(records)
 }
 
+/// Which other instance has enrolled the namespace of this cookie.
+///
+/// Its records may be of another version, and may change while they are read: all that is asked of
+/// them is the cookie.
+pub(crate) fn taken_by(instance: &Instance, cookie: u64) -> Option<String> {
+    let has = |run_dir: &Path| {
+        let records = fs::read_dir(folder(run_dir)).into_iter().flatten().flatten();
+        let texts = records.filter_map(|record| fs::read(record.path()).ok());
+        texts
+            .filter_map(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
+            .any(|record| record.get("cookie").and_then(serde_json::Value::as_u64) == Some(cookie))
+    };
+    instance.others().into_iter().find(|(_, run_dir)| has(run_dir)).map(|(name, _)| name)
+}
+
 /// Removes a pod's record; one that is not there is removed already.
 pub(crate) fn forget(run_dir: &Path, pod_id: u32) -> Result<(), RecordError> {
     let path = path(run_dir, pod_id);

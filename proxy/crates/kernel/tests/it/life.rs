@@ -198,6 +198,21 @@ fn the_nodes_own_namespace_and_anothers_pod_are_refused() {
 }
 
 #[test]
+fn two_instances_do_not_enrol_one_pod() {
+    let (mut one, two) = (World::new("one"), World::new("two"));
+    let pod = one.pod("a");
+    let (first, second) = (one.load(), two.load());
+    let proxy = Proxy::start(&first, &pod.spec());
+    let refused = second.prepare(&pod.spec());
+    assert!(
+        matches!(&refused, Err(EnrolError::OtherInstance { instance }) if instance == one.instance.name()),
+        "{refused:?}"
+    );
+    finish(proxy).unwrap();
+    drop(second.prepare(&pod.spec()).unwrap());
+}
+
+#[test]
 fn a_corrupt_pin_is_named_with_the_way_out() {
     let world = World::new("corrupt");
     drop(world.load());
