@@ -85,8 +85,7 @@ pub(super) fn no_node(error: &NodeError) -> Failure {
             "see dmesg for what the kernel says; if pins are damaged, `culvert uninstall` removes them"
                 .to_owned()
         }
-        NodeError::NoProgram { .. }
-        | NodeError::Attach { .. }
+        NodeError::Attach { .. }
         | NodeError::Map { .. }
         | NodeError::Netns(_)
         | NodeError::Cookie(_) => {
