@@ -7,6 +7,7 @@ mod bypass;
 mod capture;
 mod crash;
 mod delivery;
+mod demo;
 mod enrol;
 mod forwarding;
 mod handover;
