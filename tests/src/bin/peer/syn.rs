@@ -4,7 +4,7 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -17,12 +17,11 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Sends the SYN and says what comes back: `syn-ack`, `rst` or `none`.
 pub(crate) fn run(from: &SocketAddr, to: &SocketAddr) -> io::Result<()> {
-    let (IpAddr::V4(source), IpAddr::V4(target)) = (from.ip(), to.ip()) else {
-        return Err(io::Error::other("IPv4 only"));
-    };
-    let mut socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP))?;
-    let segment = segment((source, from.port()), (target, to.port()));
-    socket.send_to(&segment, &SocketAddr::new(to.ip(), 0).into())?;
+    let mut socket = Socket::new(Domain::for_address(*to), Type::RAW, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::new(from.ip(), 0).into())?;
+    // Raw sockets of IPv4 read the IP header as well; connected ones hear nobody else.
+    socket.connect(&SocketAddr::new(to.ip(), 0).into())?;
+    socket.send(&segment(from, to)?)?;
     let until = Instant::now() + PATIENCE;
     let mut answer = "none";
     while let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
@@ -32,8 +31,8 @@ pub(crate) fn run(from: &SocketAddr, to: &SocketAddr) -> io::Result<()> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
             read => read?,
         };
-        let flags = packet.get(..read).and_then(|p| flags_of(p, target, (to.port(), from.port())));
-        match flags {
+        let packet = packet.get(..read).unwrap_or_default();
+        match flags_of(packet, to.is_ipv4(), (to.port(), from.port())) {
             Some(flags) if flags & RST != 0 => answer = "rst",
             Some(flags) if flags & (SYN | ACK) == SYN | ACK => answer = "syn-ack",
             _ => continue,
@@ -44,28 +43,36 @@ pub(crate) fn run(from: &SocketAddr, to: &SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The TCP flags of an IPv4 packet from `source` with these ports.
-fn flags_of(packet: &[u8], source: Ipv4Addr, ports: (u16, u16)) -> Option<u8> {
-    let header = usize::from(packet.first()? & 15) * 4;
+/// The flags of a TCP segment with these ports.
+fn flags_of(packet: &[u8], has_ip_header: bool, ports: (u16, u16)) -> Option<u8> {
+    let header = if has_ip_header { usize::from(packet.first()? & 15) * 4 } else { 0 };
     let tcp = packet.get(header..)?;
     let port = |at: usize| Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?]));
-    let from_there = packet.get(12..16)? == source.octets();
-    (from_there && (port(0)?, port(2)?) == ports).then(|| tcp.get(13).copied())?
+    ((port(0)?, port(2)?) == ports).then(|| tcp.get(13).copied())?
 }
 
-fn segment(source: (Ipv4Addr, u16), target: (Ipv4Addr, u16)) -> Vec<u8> {
+fn segment(from: &SocketAddr, to: &SocketAddr) -> io::Result<Vec<u8>> {
     let mut tcp = Vec::with_capacity(20);
-    tcp.extend(source.1.to_be_bytes());
-    tcp.extend(target.1.to_be_bytes());
+    tcp.extend(from.port().to_be_bytes());
+    tcp.extend(to.port().to_be_bytes());
     tcp.extend(1000_u32.to_be_bytes());
     tcp.extend(0_u32.to_be_bytes());
     // Five words of header; window; checksum and urgent pointer still zero.
     tcp.extend([5 << 4, SYN, 0xfa, 0xf0, 0, 0, 0, 0]);
-    let sum = checksum(&[&source.0.octets(), &target.0.octets(), &[0, 6, 0, 20], &tcp]);
+    // The pseudo-header of both versions, but for zeros: addresses, protocol, length.
+    let sum = match (from.ip(), to.ip()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            checksum(&[&a.octets(), &b.octets(), &[0, 6, 0, 20], &tcp])
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            checksum(&[&a.octets(), &b.octets(), &[0, 6, 0, 20], &tcp])
+        }
+        _ => return Err(io::Error::other("addresses of two families")),
+    };
     if let Some(field) = tcp.get_mut(16..18) {
         field.copy_from_slice(&sum.to_be_bytes());
     }
-    tcp
+    Ok(tcp)
 }
 
 /// The internet checksum of parts of even length.
