@@ -15,8 +15,8 @@
 //! | copy, up to 1 MiB | 0.25 | 0.27 | 0.63 | 0.62 |
 //! | splice, pipe of 1 MiB | 0.22 | 0.20 | 0.61 | 0.66 |
 //!
-//! What splice saves the proxy, the receiver pays (it gets pages in pieces), so the node gains
-//! nothing; each pipe is two more descriptors, and the bytes could not be encrypted on the way.
+//! What splice saves the proxy, the two ends pay, so the node gains nothing; each pipe is two more
+//! descriptors, and the bytes could not be encrypted on the way.
 mod buffer;
 mod half;
 
