@@ -3,11 +3,37 @@
 
 #[path = "it/capture.rs"]
 mod capture;
+#[path = "it/delivery.rs"]
+mod delivery;
+#[path = "it/exclude.rs"]
+mod exclude;
+#[path = "it/failopen.rs"]
+mod failopen;
+#[path = "it/frame.rs"]
+mod frame;
+#[path = "it/guard.rs"]
+mod guard;
+#[path = "it/held.rs"]
+mod held;
+#[path = "it/kinds.rs"]
+mod kinds;
+#[path = "it/leaks.rs"]
+mod leaks;
 #[path = "it/life.rs"]
 mod life;
+#[path = "it/probes.rs"]
+mod probes;
+#[path = "it/shares.rs"]
+mod shares;
+#[path = "it/socket.rs"]
+mod socket;
+#[path = "it/spared.rs"]
+mod spared;
 #[path = "it/strict.rs"]
 mod strict;
 #[path = "it/traffic.rs"]
 mod traffic;
+#[path = "it/twoinstances.rs"]
+mod twoinstances;
 #[path = "it/world.rs"]
 mod world;
