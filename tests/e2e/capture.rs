@@ -159,6 +159,11 @@ fn capture_of_a_socket_used_again_after_af_unspec() {
     let said = mesh.pod("client").dial_with("reused", loopback, &[&far.v4().to_string()]);
     assert_eq!(said["ok"], true, "{said}");
     assert_eq!(said["peer"], loopback.to_string(), "a stale destination: {said}");
+    // What was let go by AF_UNSPEC was reset.
+    for (node, direction) in [("a", "outbound"), ("b", "inbound")] {
+        let line = mesh.node(node).await_line(direction, far.v4());
+        assert_eq!(line["close"], "source_reset", "{line}");
+    }
     check_unseen(&mesh, "reused", far.v4(), &[&loopback.to_string()]);
 }
 
