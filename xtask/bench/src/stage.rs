@@ -115,10 +115,24 @@ fn namespace(name: &str, mesh: &str) -> String {
     )
 }
 
-/// Waits until `address` accepts connections in a pod.
-pub(crate) fn await_listener(pod: &PodNs, address: SocketAddr) -> Result<()> {
-    await_(|| pod.run(|| TcpStream::connect(address).is_ok()).is_ok_and(|ok| ok))
-        .with_context(|| format!("nobody listens on {address}"))
+/// Waits until somebody in a pod listens on a port; nobody is connected to, so nobody is disturbed.
+pub(crate) fn await_listener(pod: &PodNs, port: u16) -> Result<()> {
+    await_(|| pod.run(|| listens(port)).is_ok_and(|ok| ok))
+        .with_context(|| format!("nobody listens on port {port} of {}", pod.name()))
+}
+
+/// Whether the kernel lists a listener on `port`, in the namespace of this thread.
+fn listens(port: u16) -> bool {
+    const LISTEN: &str = "0A";
+    let local = format!(":{port:04X}");
+    ["tcp", "tcp6"].iter().any(|family| {
+        let list = fs::read_to_string(format!("/proc/thread-self/net/{family}"));
+        list.unwrap_or_default().lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            fields.next().is_some_and(|address| address.ends_with(&local))
+                && fields.nth(1) == Some(LISTEN)
+        })
+    })
 }
 
 fn await_(done: impl Fn() -> bool) -> Result<()> {

@@ -1,7 +1,7 @@
 //! P13: plain TCP through the node, per second of CPU, beside Envoy.
 use std::{
     io::Read as _,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Stdio},
 };
@@ -34,6 +34,7 @@ struct Way<'a> {
     what: &'static str,
     from: &'a PodNs,
     to: SocketAddr,
+    server: &'a PodNs,
     /// Whose CPU time is counted.
     proxy: Option<u32>,
     rates: Vec<f64>,
@@ -47,22 +48,17 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let direct = SocketAddr::from((stage.plain_server.ip4(), SERVER_PORT));
     let enrolled = SocketAddr::from((stage.server.ip4(), SERVER_PORT));
     let before = SocketAddr::from((Ipv4Addr::LOCALHOST, ENVOY_PORT));
-    let _servers = [(&stage.plain_server, direct), (&stage.server, enrolled)]
-        .map(|(pod, at)| serve(pod, at))
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?;
     let envoy = stage.envoy(programs, &envoy::bootstrap(&[(before, direct)]))?;
-    await_listener(&stage.plain_client, before)?;
-    let way =
-        |what, from, to, proxy| Way { what, from, to, proxy, rates: vec![], per_core: vec![] };
+    await_listener(&stage.plain_client, ENVOY_PORT)?;
     let (client, plain) = (&stage.client, &stage.plain_client);
+    let (server, plain_server) = (&stage.server, &stage.plain_server);
     let (culvert, envoy) = (Some(stage.culvert()), Some(envoy.pid()));
     let mut ways = [
-        way("direct", plain, direct, None),
-        way("envoy tcp_proxy", plain, before, envoy),
-        way("outbound", client, direct, culvert),
-        way("inbound", plain, enrolled, culvert),
-        way("outbound and inbound", client, enrolled, culvert),
+        Way::new("direct", (plain, direct, plain_server), None),
+        Way::new("envoy tcp_proxy", (plain, before, plain_server), envoy),
+        Way::new("outbound", (client, direct, plain_server), culvert),
+        Way::new("inbound", (plain, enrolled, server), culvert),
+        Way::new("outbound and inbound", (client, enrolled, server), culvert),
     ];
     for _ in 0..ROUNDS {
         for way in &mut ways {
@@ -73,8 +69,17 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     Ok(findings(direct, envoy, ours))
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    const fn new(
+        what: &'static str,
+        (from, to, server): (&'a PodNs, SocketAddr, &'a PodNs),
+        proxy: Option<u32>,
+    ) -> Self {
+        Self { what, from, to, server, proxy, rates: Vec::new(), per_core: Vec::new() }
+    }
+
     fn go(&mut self) -> Result<()> {
+        let _server = serve(self.server)?;
         let before = self.proxy.map(cpu_seconds).transpose()?;
         let carried = run(self.from, self.to).context(self.what)?;
         self.rates.push(carried.gigabits_per_second());
@@ -110,20 +115,19 @@ fn findings(direct: &Way<'_>, envoy: &Way<'_>, ours: &[Way<'_>]) -> Vec<Finding>
     findings
 }
 
-fn serve(pod: &PodNs, at: SocketAddr) -> Result<Player> {
+/// Starts a server for one run: one that stays may still be busy with the run before.
+fn serve(pod: &PodNs) -> Result<Player> {
     let mut command = iperf3();
-    command.args(["--server", "--bind", &at.ip().to_string(), "--port", &at.port().to_string()]);
-    // It complains of whoever only asks whether it listens.
-    command.stderr(Stdio::null());
+    let (ip, port) = (pod.ip4().to_string(), SERVER_PORT.to_string());
+    command.args(["--server", "--one-off", "--bind", &ip, "--port", &port]);
     let server = Player::start(pod, Seen::Yes, command)?;
-    // Asked from inside the pod itself, which is never captured.
-    await_listener(pod, at)?;
+    await_listener(pod, SERVER_PORT)?;
     Ok(server)
 }
 
 fn run(from: &PodNs, to: SocketAddr) -> Result<Carried> {
     let mut command = iperf3();
-    command.args(["--client", &address(to.ip()), "--port", &to.port().to_string()]);
+    command.args(["--client", &to.ip().to_string(), "--port", &to.port().to_string()]);
     command.args(["--time", SECONDS, "--json"]).stdout(Stdio::piped());
     let mut child = from.spawn(command)?;
     let mut json = Vec::new();
@@ -134,8 +138,4 @@ fn run(from: &PodNs, to: SocketAddr) -> Result<Carried> {
 
 fn iperf3() -> Command {
     pinned(LOAD_CORE, Path::new("iperf3"))
-}
-
-fn address(ip: IpAddr) -> String {
-    ip.to_string()
 }
