@@ -1,7 +1,7 @@
 //! Running tests with nextest, which lives in the target folder.
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{process, workspace};
 
@@ -15,7 +15,21 @@ const NEEDS_ROOT: &str =
 pub(super) fn unit(filter: &[String]) -> Result<()> {
     let mut command = Command::new(program()?);
     command.args(arguments(&format!("not ({NEEDS_ROOT})"), filter));
-    process::run(command.current_dir(workspace::root()))
+    process::run(command.current_dir(workspace::root()))?;
+    if filter.is_empty() { examples() } else { Ok(()) }
+}
+
+/// The examples in documentation, which nextest does not run.
+fn examples() -> Result<()> {
+    let shown = process::stdout(workspace::cargo().args([
+        "test",
+        "-q",
+        "--doc",
+        "--workspace",
+        "--exclude",
+        "culvert-ebpf",
+    ]));
+    shown.map(drop).context("run it to see which examples of the documentation fail")
 }
 
 /// The arguments that run the tests that need root.
