@@ -88,14 +88,19 @@ fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
         forget(known);
         return Fate::Proceed;
     }
-    if is_link_local6(&attempt.destination) {
-        // Means nothing to the proxy: its socket would not know on which link. The guard lets it
-        // out, to the pod's own link at most.
-        return leave(pod, attempt, known);
-    }
     if pod.flags & HAS_EXCLUDES != 0 && excluded(pod.pod_id, attempt) {
         count(pod.pod_id, Counter::Excluded);
         return leave(pod, attempt, known);
+    }
+    // Means nothing to the proxy, whose socket would not know on which link.
+    if is_link_local6(&attempt.destination) {
+        forget(known);
+        if !is_strict() {
+            return Fate::Proceed;
+        }
+        // What it would send, the guard would drop.
+        count(pod.pod_id, Counter::GuardDropped);
+        return Fate::Refuse;
     }
     let Some(listener) = address_of(pod, is_mapped(&attempt.destination)) else {
         forget(known);

@@ -72,7 +72,8 @@ pub struct PodStats {
     pub bypassed: u64,
     /// Inbound connections refused because no proxy was there.
     pub inbound_refused: u64,
-    /// SYNs the guard let out, and dropped.
+    /// SYNs the guard let out, and dropped; dropped are also connects to link-local addresses,
+    /// refused before there is a SYN.
     pub guard_passed: u64,
     pub guard_dropped: u64,
     /// Entries of `PENDING`, and of `BYPASS` and `EGRESS_OK`, held now.
