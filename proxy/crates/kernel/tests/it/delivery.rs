@@ -2,7 +2,7 @@
 use crate::{
     held::{held, nothing_is_held},
     socket::{TIME_WAIT, in_state, listen, tcp},
-    traffic::{Proxy, eventually},
+    traffic::{App, Event, Proxy, eventually, talk},
     world::{Pod, World, options},
 };
 use culvert_kernel::{NodeOptions, PodSockets};
@@ -157,7 +157,35 @@ fn four_thousand_at_once() {
     assert!(far.iter().all(|(_, from)| from.ip() == client.ips[0]));
     assert!(near.iter().all(|socket| socket.take_error().unwrap().is_none()));
     assert_eq!(held(&world, &proxy.enrolled).bypass, THREADS * EACH);
-    assert_eq!(proxy.enrolled.stats().over_limit, 0);
+    let stats = proxy.enrolled.stats();
+    assert_eq!(stats.over_limit, 0);
+    // Each asked whether its port is free: where the programs cannot tell a question from a
+    // connection, it counts as one.
+    let counted = if World::capabilities().lookup_ingress { 0 } else { THREADS * EACH };
+    assert_eq!(stats.inbound, u64::try_from(counted).unwrap());
     drop((near, far));
     nothing_is_held(&world, &proxy.enrolled);
+}
+
+/// With SYN cookies, the last part of a handshake belongs to no connection either.
+#[test]
+fn handshakes_by_cookie_arrive_where_they_began() {
+    let mut world = World::new("cookies");
+    let (client, pod) = (world.pod("client"), world.pod("b"));
+    for each in [&client, &pod] {
+        each.set_sysctl("ipv4/tcp_syncookies", "2");
+    }
+    let node = world.load();
+    let (from, to) = (Proxy::start(&node, &client.spec()), Proxy::start(&node, &pod.spec()));
+    let app = App::start(&pod.netns, 8080);
+    for (ip, client_ip) in pod.ips.iter().zip(&client.ips) {
+        let destination = SocketAddr::new(*ip, app.address.port());
+        assert_eq!(talk(&client.netns, destination).unwrap().by_app, *client_ip);
+        assert_eq!(from.event(), Event::Outbound { original: Some(destination) });
+        assert_eq!(to.event(), Event::Inbound { client: *client_ip, destination });
+        talk(&world.netns, destination).unwrap();
+        assert_eq!(to.events(), []);
+    }
+    eventually(|| [&from, &to].iter().all(|proxy| proxy.enrolled.stats().tuples == 0));
+    assert_eq!(from.enrolled.stats().pending, 0);
 }

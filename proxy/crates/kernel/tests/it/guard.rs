@@ -10,10 +10,10 @@ use crate::{
     world::{Pod, World, options},
 };
 use Fate::{Drop, Pass};
-use culvert_kernel::{Node, NodeOptions, PodSpec, netlink::Netlink};
+use culvert_kernel::{Node, NodeOptions, PodSpec};
 use culvert_model::pod::{Exclusion, Fail};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,23 +189,6 @@ fn excluded_destinations_pass() {
     assert_eq!(scene.proxy.events(), []);
     assert_eq!(scene.counts(), (2, 0));
     assert_eq!(scene.proxy.enrolled.stats().excluded, 2);
-    nothing_is_held(&scene.world, &scene.proxy.enrolled);
-}
-
-#[test]
-fn a_neighbour_on_the_link_is_reached_as_without_the_guard() {
-    let scene = Scene::new("link");
-    let link: [Ipv6Addr; 2] = ["fe80::99:1", "fe80::99:2"].map(|text| text.parse().unwrap());
-    let mut pod = Netlink::open_in(&scene.pod.netns).unwrap();
-    let mut node = Netlink::open_in(&scene.world.netns).unwrap();
-    node.add_addr("v1", link[0].into(), 64).unwrap();
-    pod.add_addr("eth0", link[1].into(), 64).unwrap();
-    let server = App::start(&scene.world.netns, 7403);
-    let device = pod.link_index("eth0").unwrap();
-    let to = SocketAddrV6::new(link[0], server.address.port(), 0, device);
-    assert_eq!(talk(&scene.pod.netns, to.into()).unwrap().by_app, link[1]);
-    assert_eq!(scene.proxy.events(), []);
-    assert_eq!(scene.counts(), (1, 0));
     nothing_is_held(&scene.world, &scene.proxy.enrolled);
 }
 

@@ -1,15 +1,29 @@
 //! What is not captured: left alone, refused, or without a destination.
 use crate::{
+    held::nothing_is_held,
     socket::{LISTEN, in_state},
-    traffic::{App, Event, Proxy, connect, talk},
-    world::{World, options},
+    traffic::{App, Event, Proxy, Seen, connect, talk},
+    world::{Pod, World, options},
 };
-use culvert_kernel::netlink::Netlink;
-use culvert_model::addr::PodIps;
+use culvert_kernel::{NodeOptions, PodStats, netlink::Netlink};
+use culvert_model::{addr::PodIps, pod::Exclusion};
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
+
+/// Of the node and of the pod, on the link between them alone.
+const LINK: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x99, 1), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x99, 2)];
+
+/// A server of the node as the pod's neighbour, of whom the proxy could not tell the link.
+fn neighbour(world: &World, pod: &Pod, port: u16) -> SocketAddr {
+    let mut there = Netlink::open_in(&pod.netns).unwrap();
+    there.add_addr("eth0", LINK[1].into(), 64).unwrap();
+    let mut here = Netlink::open_in(&world.netns).unwrap();
+    here.add_addr("v1", LINK[0].into(), 64).unwrap();
+    SocketAddrV6::new(LINK[0], port, 0, there.link_index("eth0").unwrap()).into()
+}
 
 #[test]
 fn what_means_the_pod_itself_or_its_link_is_left_alone() {
@@ -18,11 +32,6 @@ fn what_means_the_pod_itself_or_its_link_is_left_alone() {
     let node = world.load();
     let proxy = Proxy::start(&node, &pod.spec());
     let server = App::start(&world.netns, 7310);
-    let (mut here, mut there) =
-        (Netlink::open_in(&world.netns).unwrap(), Netlink::open_in(&pod.netns).unwrap());
-    let link: [Ipv6Addr; 2] = ["fe80::99:1", "fe80::99:2"].map(|text| text.parse().unwrap());
-    here.add_addr("v1", link[0].into(), 64).unwrap();
-    there.add_addr("eth0", link[1].into(), 64).unwrap();
     let local = App::start(&pod.netns, 7311);
     let port = local.address.port();
     let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
@@ -38,11 +47,36 @@ fn what_means_the_pod_itself_or_its_link_is_left_alone() {
     for ip in inside {
         talk(&pod.netns, SocketAddr::new(ip, port)).unwrap();
     }
-    let neighbour = there.link_index("eth0").unwrap();
-    let beyond = SocketAddrV6::new(link[0], server.address.port(), 0, neighbour);
-    assert_eq!(talk(&pod.netns, beyond.into()).unwrap().by_app, link[1]);
+    let neighbour = neighbour(&world, &pod, server.address.port());
+    assert_eq!(talk(&pod.netns, neighbour).unwrap().by_app, LINK[1]);
     assert_eq!(proxy.events(), []);
     assert_eq!(proxy.enrolled.stats().captured, 0);
+}
+
+/// Connects out of a strict pod to its neighbour on the link.
+fn connect_strictly(test: &str, exclusions: Vec<Exclusion>) -> (io::Result<Seen>, PodStats) {
+    let mut world = World::new(test);
+    let pod = world.pod("a");
+    let strict = NodeOptions { strict: true, exclusions, ..options() };
+    let node = world.load_with(&World::capabilities(), strict);
+    let proxy = Proxy::start(&node, &pod.spec());
+    let server = App::start(&world.netns, 7313);
+    let seen = talk(&pod.netns, neighbour(&world, &pod, server.address.port()));
+    assert_eq!(proxy.events(), []);
+    nothing_is_held(&world, &proxy.enrolled);
+    (seen, proxy.enrolled.stats())
+}
+
+#[test]
+fn a_strict_pods_neighbour_is_refused_at_once_unless_it_is_excluded() {
+    let (refused, stats) = connect_strictly("link-strict", Vec::new());
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!((stats.guard_passed, stats.guard_dropped), (0, 1));
+
+    let link = Exclusion { network: "fe80::/10".parse().unwrap(), ports: Vec::new() };
+    let (reached, stats) = connect_strictly("link-excluded", vec![link]);
+    assert_eq!(reached.unwrap().by_app, LINK[1]);
+    assert_eq!((stats.excluded, stats.guard_passed, stats.guard_dropped), (1, 1, 0));
 }
 
 #[test]
