@@ -121,6 +121,7 @@ impl Keeper {
         let before = self.status.borrow().clone();
         let is_first = before.generation == 0;
         tell_notes(&compiled.notes, &before.notes);
+        tell_skipped(&skipped, &before.skipped);
         let mut status = Status {
             counts,
             skipped,
@@ -195,5 +196,17 @@ fn tell_notes(notes: &[Problem], before: &[Problem]) {
     let new = notes.iter().filter(|note| !before.contains(note));
     for Problem { file, line, column, message, .. } in new.take(MAX_LOGGED) {
         warn!("{file}:{line}:{column}: {message}");
+    }
+}
+
+/// Logs each kind that is not used once: who wrote it may wait for what it asks for.
+fn tell_skipped(skipped: &[SkippedKind], before: &[SkippedKind]) {
+    let is_new = |kind: &SkippedKind| {
+        before.iter().all(|b| (&b.api_version, &b.kind) != (&kind.api_version, &kind.kind))
+    };
+    for SkippedKind { api_version, kind, because, objects, first } in
+        skipped.iter().filter(|kind| is_new(kind)).take(MAX_LOGGED)
+    {
+        info!(objects, first, "skipped {api_version} {kind}: {because}");
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod yaml;
 
 mod fault;
 
-mod guess;
+pub(crate) mod guess;
 
 pub mod spanned;
 
@@ -74,6 +74,7 @@ impl Objects {
                 let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
                 let problem = Problem::of_file(name, "this is not UTF-8 text");
+                let problem = problem.with_fix("save it as UTF-8, or move it out of the folder");
                 let line = u32::try_from(line).unwrap_or(u32::MAX);
                 (Self::default(), vec![Problem { line, ..problem }])
             }

@@ -1,13 +1,34 @@
 //! Whether a pod is in the mesh, and what happens to it without a proxy.
+use super::local::NETNS;
 use crate::{
-    object::{meta::Meta, namespace::Namespace, pod::Pod, spanned::Spanned},
-    problem::Problem,
+    object::{guess, meta::Meta, namespace::Namespace, pod::Pod, spanned::Spanned},
+    problem::{Mark, Problem},
 };
 use culvert_model::{pod::Fail, workload::Enrolment};
 
 const MESH: &str = "culvert.dev/mesh";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
 const FAIL: &str = "culvert.dev/fail";
+const L7: &str = "culvert.dev/l7";
+
+/// What all our own labels and annotations begin with.
+const OURS: &str = "culvert.dev/";
+
+/// Our own keys, and what each is to be; one that is something else does nothing.
+const OWN: [(&str, Place); 4] = [
+    (MESH, Place::Label),
+    (L7, Place::Label),
+    (FAIL, Place::Annotation),
+    (NETNS, Place::Annotation),
+];
+
+/// Where a key belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Label,
+    Annotation,
+    Nowhere,
+}
 
 /// What a pod's labels and annotations ask for, with its namespace's.
 pub(super) struct Wish {
@@ -34,6 +55,7 @@ pub(super) fn notes(namespace: &Namespace) -> Vec<Problem> {
     let of = format!("Namespace/{}", namespace.meta.name.name);
     let contradiction = says(&namespace.meta).1;
     let notes = unknown_values(&namespace.meta).into_iter().chain(contradiction);
+    let notes = notes.chain(unknown_keys(&namespace.meta));
     let fail = fail(&namespace.meta).err().map(|problem| *problem);
     notes.chain(fail).map(|problem| problem.of(&of)).collect()
 }
@@ -44,6 +66,7 @@ pub(super) fn wish(pod: &Pod, namespace: Option<&Namespace>) -> Wish {
     let namespace_says = namespace.map_or(Say::Nothing, |namespace| says(&namespace.meta).0);
     let mut notes = unknown_values(&pod.meta);
     notes.extend(contradiction);
+    notes.extend(unknown_keys(&pod.meta));
     let asks = namespace_says == Say::In && pod_says != Say::Out;
     if pod_says == Say::In && namespace_says != Say::In {
         notes.extend(alone(pod));
@@ -88,6 +111,44 @@ fn unknown_values(meta: &Meta) -> Vec<Problem> {
         })
     };
     LABELS.into_iter().filter_map(label).collect()
+}
+
+/// Labels and annotations under our name that mean nothing where they stand.
+fn unknown_keys(meta: &Meta) -> Vec<Problem> {
+    let labels = meta.labels.iter().filter_map(|(key, value)| {
+        let at = ours(key)?;
+        (at != Place::Label).then(|| misplaced(meta, key, value.at, Place::Label, at))
+    });
+    let annotations = meta.annotations.iter().filter_map(|(key, value)| {
+        let at = ours(key)?;
+        (at != Place::Annotation).then(|| misplaced(meta, key, value.at, Place::Annotation, at))
+    });
+    labels.chain(annotations).collect()
+}
+
+/// Where a key of ours belongs; `None` when it is somebody else's.
+fn ours(key: &str) -> Option<Place> {
+    let own = OWN.iter().find(|(own, _)| *own == key);
+    key.starts_with(OURS).then(|| own.map_or(Place::Nowhere, |(_, place)| *place))
+}
+
+fn misplaced(meta: &Meta, key: &str, at: Mark, here: Place, belongs: Place) -> Problem {
+    let at = meta.at(at);
+    let (here_is, there) = match here {
+        Place::Annotation => ("annotation", "label"),
+        Place::Label | Place::Nowhere => ("label", "annotation"),
+    };
+    if belongs != Place::Nowhere {
+        let note = at.warning(format!("{key} means nothing as {here_is}: ignored"));
+        return note.with_fix(format!("move it to metadata.{there}s"));
+    }
+    let candidates: Vec<_> =
+        OWN.iter().filter(|(_, place)| *place == here).map(|(key, _)| *key).collect();
+    let note = at.warning(format!("unknown {here_is} {key}: ignored"));
+    match guess::closest(key, &candidates) {
+        Some(meant) => note.with_fix(format!("did you mean `{meant}`?")),
+        None => note,
+    }
 }
 
 /// A pod that asks for the mesh while its namespace does not.

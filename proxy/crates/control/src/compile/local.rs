@@ -5,7 +5,7 @@ use crate::{
 };
 use std::path::{Component, Path, PathBuf};
 
-const NETNS: &str = "culvert.dev/netns";
+pub(super) const NETNS: &str = "culvert.dev/netns";
 
 /// The path a pod's annotation names, in its plainest spelling.
 pub(super) fn netns(pod: &Pod) -> Result<Option<Spanned<PathBuf>>, Box<Problem>> {

@@ -391,12 +391,41 @@ fn a_namespace_enrols_and_a_pod_declines() {
 #[test]
 fn a_misspelt_kind_is_skipped_with_a_warning() {
     insta::assert_snapshot!(told("apiVersion: v1\nkind: Namespce\nmetadata: {name: shop}\n"), @r"
-    shop.yaml:1:1: warning: unknown kind `Namespce`: skipped
-     1 | apiVersion: v1
-       | ^
+    shop.yaml:2:7: warning: unknown kind `Namespce`: skipped
+     2 | kind: Namespce
+       |       ^
        = did you mean `Namespace`?
     ");
     assert_eq!(told("apiVersion: example.org/v1\nkind: Pods\nmetadata: {name: x}\n"), "");
+}
+
+#[test]
+fn labels_and_annotations_of_ours_that_mean_nothing_are_warned_of() {
+    let text = "
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels: {culvert.dev/msh: enabled, culvert.dev/fail: open, example.org/msh: x}
+  annotations: {culvert.dev/mesh: enabled, culvert.dev/fail: open, culvert.dev/color: red}
+";
+    insta::assert_snapshot!(told(text), @r"
+    shop.yaml:6:29: warning: unknown label culvert.dev/msh: ignored
+     6 |   labels: {culvert.dev/msh: enabled, culvert.dev/fail: open, example.org/msh: x}
+       |                             ^
+       = did you mean `culvert.dev/mesh`?
+    shop.yaml:6:56: warning: culvert.dev/fail means nothing as label: ignored
+     6 |   labels: {culvert.dev/msh: enabled, culvert.dev/fail: open, example.org/msh: x}
+       |                                                        ^
+       = move it to metadata.annotations
+    shop.yaml:7:35: warning: culvert.dev/mesh means nothing as annotation: ignored
+     7 |   annotations: {culvert.dev/mesh: enabled, culvert.dev/fail: open, culvert.dev/color: red}
+       |                                   ^
+       = move it to metadata.labels
+    shop.yaml:7:87: warning: unknown annotation culvert.dev/color: ignored
+     7 |   annotations: {culvert.dev/mesh: enabled, culvert.dev/fail: open, culvert.dev/color: red}
+       |                                                                                       ^
+    ");
 }
 
 #[test]

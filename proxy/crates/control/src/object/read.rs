@@ -142,7 +142,8 @@ impl Reader<'_> {
             api_version: header.api_version.to_owned(),
             kind: header.kind.to_owned(),
             name: name(node),
-            origin: self.origin(node),
+            // Where a slip of the keyboard would be.
+            origin: self.origin(node.get("kind").unwrap_or(node)),
             because,
         });
     }

@@ -117,13 +117,14 @@ impl Part<'_> {
         let mark = error.location().map_or(Mark::START, |at| self.mark(at));
         let mark = Mark { line: mark.line.max(1), column: mark.column.max(1) };
         let origin = Origin::new(source, mark);
+        let words = UserMessageFormatter.format_message(error);
         let problem = if let Error::DuplicateMappingKey { key, .. } = error {
             let key = key.as_deref().unwrap_or("?");
             origin.error(format!("`{key}` is set twice")).with_fix("keep one of the two")
-        } else if matches!(error, Error::AliasReplayLimitExceeded { .. }) {
+        } else if words.contains("total_replayed_events") {
             origin.error(format!("aliases multiply this document beyond {MAX_REPLAYED} parts"))
         } else {
-            origin.error(UserMessageFormatter.format_message(error))
+            origin.error(words)
         };
         // A line of a Secret that cannot be read may be the secret itself.
         if self.text.contains("Secret") { problem.without_snippet() } else { problem }
