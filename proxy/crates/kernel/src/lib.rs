@@ -23,7 +23,9 @@ pub mod uninstall;
 pub use crate::{
     instance::{Instance, InstanceError},
     node::{Node, NodeError, NodeOptions, owner::Generation},
-    pod::{EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan},
+    pod::{
+        EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan, record::RecordError,
+    },
     probe::{Capabilities, ProbeError, probe},
     sockets::{DeliverError, PodSockets, reset},
     uninstall::uninstall,

@@ -56,8 +56,8 @@ pub struct PodSpec {
 /// Why a pod cannot be enrolled now.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    #[error("cannot open its network namespace")]
-    Netns(#[source] NetnsError),
+    #[error(transparent)]
+    Netns(NetnsError),
     #[error("{} is the node's own network namespace", .0.display())]
     HostNetns(PathBuf),
     #[error("its network namespace is {other}'s already")]
