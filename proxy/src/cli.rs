@@ -23,7 +23,6 @@ use crate::{
     name = "culvert",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true,
     after_help = "\
 Examples:
   culvert demo                show what it does, here and now

@@ -106,7 +106,7 @@ impl Config {
         let instance = v.one(&s::INSTANCE, parse::instance);
         let node_name = v.one(&s::NODE_NAME, parse::name);
         let cluster = v.one(&s::CLUSTER, parse::name);
-        let trust_domain = v.one(&s::TRUST_DOMAIN, parse::name);
+        let trust_domain = v.one(&s::TRUST_DOMAIN, parse::trust_domain);
         let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
         let workers = v.one(&s::WORKERS, parse::workers);
         let capture = v.capture();
@@ -233,8 +233,43 @@ impl Values {
         let admin = self.one(&settings::ADMIN_ADDRESS, parse::loopback_or_off);
         let metrics = self.one(&settings::METRICS_ADDRESS, parse::address_or_off);
         let readiness = self.one(&settings::READINESS_ADDRESS, parse::address_or_off);
+        self.apart([
+            (&settings::ADMIN_ADDRESS, admin.flatten()),
+            (&settings::METRICS_ADDRESS, metrics.flatten()),
+            (&settings::READINESS_ADDRESS, readiness.flatten()),
+        ]);
         Some(Doors { admin: admin?, metrics: metrics?, readiness: readiness? })
     }
+
+    /// No two doors on one address: the start would blame it on a stranger.
+    fn apart(&mut self, doors: [(&'static Setting, Option<SocketAddr>); 3]) {
+        let [admin, metrics, readiness] = doors;
+        for (a, b) in [(admin, metrics), (admin, readiness), (metrics, readiness)] {
+            let ((one, Some(at)), (other, Some(theirs))) = (a, b) else { continue };
+            let any = at.ip().is_unspecified() || theirs.ip().is_unspecified();
+            if at.port() != theirs.port() || !any && at.ip() != theirs.ip() {
+                continue;
+            }
+            // Said of the one that somebody set.
+            let (one, at, other, theirs) = match self.origin(one) > self.origin(other) {
+                true => (one, at, other, theirs),
+                false => (other, theirs, one, at),
+            };
+            let wrong = format!("{at} is taken by {}, {theirs}", other.name);
+            self.problems.push(problem(one, &self.origin(one), &wrong));
+        }
+    }
+
+    /// Where a setting's value comes from.
+    fn origin(&self, setting: &Setting) -> Origin {
+        let piece = self.merged.get(setting.name).and_then(|pieces| pieces.last());
+        piece.map_or(Origin::Default, |piece| piece.origin.clone())
+    }
+}
+
+/// Whether `text` can name an instance; if not, why.
+pub(crate) fn instance_name(text: &str) -> Result<String, String> {
+    parse::instance(text)
 }
 
 /// A variable and a flag name the setting already.

@@ -76,8 +76,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exit: _, causes, next } = self;
         for (depth, cause) in causes.iter().enumerate() {
-            let lead = if depth == 0 { "culvert: " } else { "  " };
-            writeln!(f, "{lead}{}", cause.trim_end())?;
+            for (line_no, line) in cause.trim_end().lines().enumerate() {
+                let lead = if (depth, line_no) == (0, 0) { "culvert: " } else { "  " };
+                writeln!(f, "{lead}{line}")?;
+            }
         }
         write!(f, "next: {next}")
     }
@@ -96,6 +98,12 @@ mod tests {
             failure.to_string(),
             "culvert: cannot listen\n  Address already in use (os error 98)\nnext: stop the other process"
         );
+    }
+
+    #[test]
+    fn a_cause_of_several_lines_stays_in_its_shape() {
+        let failure = Failure::new(Exit::Found, "two", "mend").and("a:1:1: x\n 1 | y\n   | ^");
+        assert_eq!(failure.to_string(), "culvert: two\n  a:1:1: x\n   1 | y\n     | ^\nnext: mend");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must stand before the first socket is opened: privileges, instance, cgroup, descriptors.
 use crate::{
-    config::Config,
+    config::{Config, settings},
     failure::{Exit, Failure},
     takeover::lock::{Lock, LockError},
 };
@@ -9,8 +9,17 @@ use culvert_kernel::{
     probe::{self, Capabilities, ProbeError},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::sync::Arc;
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tracing::{info, warn};
+
+/// The file of the run folder that says where the process captures.
+const CGROUP_ROOT: &str = "cgroup_root";
 
 /// A process that may start: alone in starting, in its own cgroup, with all descriptors it can get.
 #[derive(Debug)]
@@ -27,20 +36,24 @@ impl Ground {
         let Capabilities { kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx } =
             &capabilities;
         info!(kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, "kernel probed");
+        check_prober(config)?;
         let instance = Instance::new(&config.instance, config.cgroup_root.clone())
             .map_err(|error| no_instance(&error))?;
         instance.make_run_dir().map_err(|error| no_instance(&error))?;
         let lock = Lock::start(&instance.run_dir()).map_err(|error| no_place(&error))?;
         // Before any socket: the programs judge a socket by where its maker was.
         instance.enter_cgroup().map_err(|error| no_instance(&error))?;
-        raise_descriptors();
+        record_cgroup_root(&instance);
+        enough_descriptors(raise_descriptors(), config)?;
         Ok(Self { capabilities, instance, lock: Arc::new(lock) })
     }
 }
 
 fn no_kernel(error: &ProbeError) -> Failure {
     let next = match error {
-        ProbeError::Capability { .. } => "start it as root, for instance with sudo",
+        ProbeError::Capability { .. } => {
+            "start it as root (sudo); root of a container needs the capability added to it"
+        }
         ProbeError::Feature { .. } => "boot a kernel that has it",
         ProbeError::Read(..) | ProbeError::Bpf(_) | ProbeError::Unknown { .. } => {
             "see `culvert version`, and what the container or the kernel's configuration forbids"
@@ -72,12 +85,64 @@ fn no_place(error: &LockError) -> Failure {
     Failure::of(Exit::Cannot, error, next)
 }
 
-/// Raises the limit of open files to what the process is allowed at most; each connection takes two.
-fn raise_descriptors() {
+/// A folder that is none would match nobody: kubelet's probes would be captured without a word.
+fn check_prober(config: &Config) -> Result<(), Failure> {
+    let is_cgroup = |path: &Path| path.join("cgroup.controllers").exists();
+    match &config.capture.prober_cgroup {
+        Some(path) if !is_cgroup(path) => Err(Failure::new(
+            Exit::Cannot,
+            format_args!(
+                "prober_cgroup {} is not a folder of a cgroup2 file system",
+                path.display()
+            ),
+            format!("name kubelet's cgroup with the setting {}", settings::PROBER_CGROUP),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// For `culvert uninstall`, which may be asked without the settings of the process.
+fn record_cgroup_root(instance: &Instance) {
+    let path = instance.run_dir().join(CGROUP_ROOT);
+    if let Err(error) = fs::write(&path, instance.cgroup_root().as_os_str().as_bytes()) {
+        warn!(path = %path.display(), %error, "cannot record the cgroup for uninstall");
+    }
+}
+
+/// Where the last process of an instance captured, if it said so.
+pub(crate) fn recorded_cgroup_root(instance: &str) -> Option<PathBuf> {
+    let recorded = fs::read(Path::new("/run/culvert").join(instance).join(CGROUP_ROOT)).ok()?;
+    let path = PathBuf::from(OsString::from_vec(recorded));
+    path.is_absolute().then_some(path)
+}
+
+/// Raises the limit of open files to what the process is allowed at most, and tells it; each
+/// connection takes two.
+fn raise_descriptors() -> Option<u64> {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
     match raised {
         Ok(descriptors) => info!(descriptors, "limit of open files"),
         Err(error) => warn!(%error, "cannot raise the limit of open files"),
+    }
+    raised.ok()
+}
+
+/// With none beyond the reserve every connection would be refused: better not to start, while an
+/// older process may be there.
+fn enough_descriptors(limit: Option<u64>, config: &Config) -> Result<(), Failure> {
+    let reserve = config.limits.descriptor_reserve;
+    match limit {
+        Some(limit) if limit < u64::from(reserve) + 2 => Err(Failure::new(
+            Exit::Cannot,
+            format_args!(
+                "the limit of open files, {limit}, leaves none for connections beside a descriptor_reserve of {reserve}"
+            ),
+            format!(
+                "raise the limit (ulimit -n, LimitNOFILE=), or lower the setting {}",
+                settings::DESCRIPTOR_RESERVE
+            ),
+        )),
+        Some(_) | None => Ok(()),
     }
 }

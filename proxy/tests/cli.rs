@@ -60,6 +60,52 @@ fn a_node_that_is_not_there_is_3_and_says_what_to_do() {
 }
 
 #[test]
+fn what_cannot_name_an_instance_or_a_pod_is_2() {
+    for command in ["status", "connections", "config", "log", "uninstall"] {
+        fails(
+            &[command, "--instance", "../node"],
+            2,
+            "culvert: --instance: \"../node\" is not 1 to 40 lower-case letters, digits and dashes",
+            "next: name an instance as it was started; /run/culvert has a folder for each",
+        );
+    }
+    fails(
+        &["connections", "--pod", "cart"],
+        2,
+        "error: invalid value 'cart' for '--pod <NAMESPACE/NAME>': want NAMESPACE/NAME",
+        "For more information, try '--help'.",
+    );
+}
+
+#[test]
+fn help_is_a_command_too_and_nothing_in_it_is_escaped() {
+    let help = culvert(&["help", "demo"]);
+    assert_eq!(help.status.code(), Some(0), "{}", stderr(&help));
+    assert_eq!(stdout(&help), stdout(&culvert(&["demo", "--help"])));
+    assert!(!stdout(&help).contains('\\'), "{}", stdout(&help));
+}
+
+#[test]
+fn a_settings_file_that_is_no_text_is_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("node.yaml");
+    fs::write(&file, b"workers: 1\n\xff\n").unwrap();
+    let file = file.to_str().unwrap();
+    fails(
+        &["up", "--print-config", "--config", file],
+        2,
+        "culvert: the settings have a problem",
+        "next: mend them and start again; `culvert up --help` lists the settings",
+    );
+    fails(
+        &["up", "--print-config", "--config", "/dev/zero"],
+        2,
+        "culvert: cannot read the settings file /dev/zero (named by --config)",
+        "next: name a file that exists and can be read",
+    );
+}
+
+#[test]
 fn bad_settings_are_2_and_said_all_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("node.yaml");

@@ -41,12 +41,16 @@ pub(super) fn metrics(answers: &Arc<Answers>) -> Router {
     Router::new()
         .route("/metrics", get(exposition))
         .route("/stats/prometheus", get(exposition))
+        .fallback(async || (StatusCode::NOT_FOUND, "no such path; there is /metrics\n"))
         .with_state(Arc::clone(answers))
 }
 
 /// For kubelet.
 pub(super) fn readiness(answers: &Arc<Answers>) -> Router {
-    Router::new().route("/healthz/ready", get(ready)).with_state(Arc::clone(answers))
+    Router::new()
+        .route("/healthz/ready", get(ready))
+        .fallback(async || (StatusCode::NOT_FOUND, "no such path; there is /healthz/ready\n"))
+        .with_state(Arc::clone(answers))
 }
 
 fn reading() -> Router<Arc<Answers>> {

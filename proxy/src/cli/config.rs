@@ -21,7 +21,7 @@ pub(crate) struct Config {
 
 impl Config {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables);
+        let door = self.door.door(variables)?;
         let document = door.get("/config")?;
         if self.output == output::Format::Json {
             output::print(document);

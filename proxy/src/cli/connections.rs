@@ -1,7 +1,10 @@
 //! `culvert connections`
-use super::{door::DoorArgs, output};
+use super::{
+    door::{Door, DoorArgs},
+    output,
+};
 use crate::{
-    admin::view::Connection,
+    admin::view::{Connection, Pod},
     config::sources::Variables,
     failure::{Exit, Failure},
 };
@@ -15,7 +18,7 @@ Examples:
   culvert connections -o json | jq 'map(.bytes_sent) | add'")]
 pub(crate) struct Connections {
     /// Only those of this pod.
-    #[arg(long, value_name = "NAMESPACE/NAME")]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = pod_name)]
     pod: Option<String>,
     #[command(flatten)]
     door: DoorArgs,
@@ -25,11 +28,14 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables);
+        let door = self.door.door(variables)?;
         let document = door.get("/connections")?;
         let mut connections: Vec<Connection> = door.read(&document)?;
         if let Some(pod) = &self.pod {
             connections.retain(|connection| connection.pod == *pod);
+            if connections.is_empty() {
+                known(&door, pod)?;
+            }
         }
         match self.output {
             output::Format::Json => output::json(&connections),
@@ -37,6 +43,23 @@ impl Connections {
             output::Format::Text => print(&connections),
         }
         Ok(Exit::Done)
+    }
+}
+
+/// No connections of a pod is an answer; no such pod is a mistake.
+fn known(door: &Door, name: &str) -> Result<(), Failure> {
+    let pods: Vec<Pod> = door.read(&door.get("/pods")?)?;
+    if pods.iter().any(|pod| pod.full_name() == name) {
+        return Ok(());
+    }
+    let what = format_args!("no pod {name} of this node is enrolled");
+    Err(Failure::new(Exit::Found, what, "`culvert status` lists those that are"))
+}
+
+fn pod_name(text: &str) -> Result<String, &'static str> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        Some(_) | None => Err("want NAMESPACE/NAME"),
     }
 }
 

@@ -18,7 +18,7 @@ Examples:
 
 Exit codes: 0 everything was shown, 1 a check failed, 3 it cannot run here.")]
 pub(crate) struct Demo {
-    /// Print {\"checks\":[{\"name\",\"ok\",\"detail\",\"how\"}…]} instead of a table.
+    /// Print a JSON document instead of a table: `checks`, each with `name`, `ok`, `detail`, `how`.
     #[arg(long)]
     json: bool,
     /// Leave it up until Ctrl-C.

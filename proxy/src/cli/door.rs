@@ -1,6 +1,6 @@
 //! The client's side of a node's admin socket.
 use crate::{
-    config::sources::Variables,
+    config::{instance_name, sources::Variables},
     failure::{Exit, Failure},
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -24,6 +24,9 @@ const LONGEST_ANSWER: usize = 64 << 20;
 /// Where the instances of this machine keep their sockets.
 const RUN: &str = "/run/culvert";
 
+/// Where their programs are pinned.
+const PINS: &str = "/sys/fs/bpf/culvert";
+
 /// Which node is asked.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DoorArgs {
@@ -39,15 +42,19 @@ pub(crate) struct DoorArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     socket: PathBuf,
+    /// Whose it is, when it was found by that.
+    instance: Option<String>,
 }
 
 impl DoorArgs {
-    pub(crate) fn door(&self, variables: &Variables) -> Door {
-        let socket = self.node.clone().unwrap_or_else(|| {
-            let instance = instance(self.instance.as_deref(), variables);
-            socket_of(&instance)
-        });
-        Door { socket }
+    /// # Errors
+    ///
+    /// When what is said cannot name an instance.
+    pub(crate) fn door(&self, variables: &Variables) -> Result<Door, Failure> {
+        match &self.node {
+            Some(socket) => Ok(Door { socket: socket.clone(), instance: None }),
+            None => Ok(Door::of_instance(&instance(self.instance.as_deref(), variables)?)),
+        }
     }
 }
 
@@ -57,15 +64,32 @@ fn socket_of(instance: &str) -> PathBuf {
 }
 
 /// The instance that a command means: the flag, else the variable, else `node`.
-pub(crate) fn instance(flag: Option<&str>, variables: &Variables) -> String {
-    let variable = || variables.get("CULVERT_INSTANCE").and_then(|name| name.to_str());
-    flag.or_else(variable).filter(|name| !name.is_empty()).unwrap_or("node").to_owned()
+///
+/// # Errors
+///
+/// When that cannot be a name: it would be a path elsewhere.
+pub(crate) fn instance(flag: Option<&str>, variables: &Variables) -> Result<String, Failure> {
+    let variable = variables.get("CULVERT_INSTANCE").filter(|name| !name.is_empty());
+    let (name, origin) = match (flag, variable) {
+        (Some(flag), _) => (flag.into(), "--instance"),
+        (None, Some(variable)) => (variable.to_string_lossy(), "CULVERT_INSTANCE"),
+        (None, None) => return Ok("node".to_owned()),
+    };
+    instance_name(&name).map_err(|wrong| {
+        let next = "name an instance as it was started; /run/culvert has a folder for each";
+        Failure::new(Exit::Usage, format_args!("{origin}: {wrong}"), next)
+    })
+}
+
+/// Whether programs of an instance are in the kernel; whoever may not look sees none.
+fn is_installed(instance: &str) -> bool {
+    Path::new(PINS).join(instance).exists()
 }
 
 impl Door {
     /// The door of an instance of this machine.
     pub(crate) fn of_instance(instance: &str) -> Self {
-        Self { socket: socket_of(instance) }
+        Self { socket: socket_of(instance), instance: Some(instance.to_owned()) }
     }
 
     /// Asks; the answer is the node's JSON, to be printed as it is.
@@ -96,7 +120,7 @@ impl Door {
             Err(Failure::new(
                 Exit::Cannot,
                 format_args!("{} did not answer within {PATIENCE:?}", self.socket.display()),
-                "look at the node's log; `kill -TERM` ends it with a drain",
+                "look at the node's log; a process that hangs is ended with SIGKILL, and its successor goes on where it was",
             ))
         })
     }
@@ -141,15 +165,15 @@ impl Door {
         use io::ErrorKind as Kind;
         let socket = self.socket.display();
         let kind = error.kind();
-        if kind == Kind::NotFound {
-            let what = format_args!("no node runs here: {socket} does not exist");
-            Failure::new(Exit::Cannot, what, others())
-        } else if kind == Kind::ConnectionRefused {
+        let stopped = self.instance.as_deref().filter(|instance| is_installed(instance));
+        if kind == Kind::ConnectionRefused || kind == Kind::NotFound && stopped.is_some() {
             let what = format_args!(
                 "no node answers on {socket}: its process is gone, and its pods' new connections are refused"
             );
-            let next = "start it again with `culvert up`, or take everything away with `culvert uninstall`";
-            Failure::new(Exit::Cannot, what, next)
+            Failure::new(Exit::Cannot, what, again(self.instance.as_deref()))
+        } else if kind == Kind::NotFound {
+            let what = format_args!("no node runs here: {socket} does not exist");
+            Failure::new(Exit::Cannot, what, others())
         } else if kind == Kind::PermissionDenied {
             let next = "run this as root, or as the user the node runs as";
             Failure::new(Exit::Cannot, format_args!("not allowed to open {socket}"), next)
@@ -173,11 +197,25 @@ impl Door {
 /// The node said no; its text is the cause.
 fn refused(status: StatusCode, body: &[u8]) -> Failure {
     let said = String::from_utf8_lossy(body);
+    if status == StatusCode::BAD_REQUEST {
+        return Failure::new(Exit::Usage, said.trim(), "mend what is named and try again");
+    }
     let next = match status {
         StatusCode::NOT_FOUND => "the running node is of another release: restart it with this one",
-        _ => "mend what the message names and try again",
+        _ => "look at the node's log",
     };
     Failure::new(Exit::Cannot, format_args!("the node answered {status}"), next).and(said.trim())
+}
+
+/// What to do when the process is gone and the programs are not.
+fn again(instance: Option<&str>) -> String {
+    let of = match instance {
+        None | Some("node") => String::new(),
+        Some(instance) => format!(" --instance {instance}"),
+    };
+    format!(
+        "start it again with `culvert up{of} -f MANIFESTS`, or take everything away with `culvert uninstall{of}`"
+    )
 }
 
 /// What to do when the instance is not there: the ones that are, or a start.
@@ -204,8 +242,21 @@ mod tests {
     #[test]
     fn the_flag_beats_the_variable_beats_the_default() {
         let variables = [("CULVERT_INSTANCE".to_owned(), "b".into())].into();
-        assert_eq!(instance(Some("a"), &variables), "a");
-        assert_eq!(instance(None, &variables), "b");
-        assert_eq!(instance(None, &Variables::new()), "node");
+        assert_eq!(instance(Some("a"), &variables).unwrap(), "a");
+        assert_eq!(instance(None, &variables).unwrap(), "b");
+        assert_eq!(instance(None, &Variables::new()).unwrap(), "node");
+        let empty = [("CULVERT_INSTANCE".to_owned(), "".into())].into();
+        assert_eq!(instance(None, &empty).unwrap(), "node");
+    }
+
+    #[test]
+    fn what_would_lead_elsewhere_is_no_instance() {
+        for name in ["..", "a/b", "", "Node"] {
+            let failure = instance(Some(name), &Variables::new()).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{failure}");
+        }
+        let variables = [("CULVERT_INSTANCE".to_owned(), "../x".into())].into();
+        let failure = instance(None, &variables).unwrap_err().to_string();
+        assert!(failure.starts_with("culvert: CULVERT_INSTANCE: \"../x\""), "{failure}");
     }
 }

@@ -2,7 +2,7 @@
 use super::{door::DoorArgs, output};
 use crate::{
     admin::view,
-    config::sources::Variables,
+    config::{raw::nearest, sources::Variables},
     failure::{Exit, Failure},
 };
 
@@ -25,9 +25,19 @@ pub(crate) struct Log {
     output: output::Format,
 }
 
+/// The parts that log.
+const TARGETS: [&str; 6] = [
+    "culvert",
+    "culvert_control",
+    "culvert_dataplane",
+    "culvert_kernel",
+    "culvert_runtime",
+    "culvert_telemetry",
+];
+
 impl Log {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables);
+        let door = self.door.door(variables)?;
         let document = match &self.directives {
             Some(directives) => door.put(&format!("/log?level={}", escape(directives))),
             None => door.get("/log"),
@@ -36,8 +46,38 @@ impl Log {
             output::Format::Json => output::print(document),
             output::Format::Text => output::print(door.read::<view::Log>(&document)?.log),
         }
+        if let Some(directives) = &self.directives {
+            for note in notes(directives) {
+                output::say(format_args!("note: {note}"));
+            }
+        }
         Ok(Exit::Done)
     }
+}
+
+/// What directives do that who wrote them may not have meant.
+fn notes(directives: &str) -> Vec<String> {
+    let parts: Vec<_> = directives.split(',').map(str::trim).collect();
+    let targets = parts.iter().filter_map(|part| {
+        let end = part.find(['=', '['])?;
+        part.get(..end).filter(|target| !target.is_empty())
+    });
+    let unknown = targets.filter(|target| {
+        let part = target.split("::").next().unwrap_or(target);
+        !TARGETS.contains(&part)
+    });
+    let mut notes: Vec<_> = unknown
+        .map(|target| match nearest(target, TARGETS.into_iter()) {
+            Some(meant) => format!("no part of culvert is called {target}; did you mean {meant}?"),
+            None => {
+                format!("no part of culvert is called {target}; there are {}", TARGETS.join(", "))
+            }
+        })
+        .collect();
+    if parts.iter().all(|part| part.contains(['=', '['])) {
+        notes.push(format!("nothing else is logged, not even errors; for that: info,{directives}"));
+    }
+    notes
 }
 
 /// As a query's value: all but the unreserved characters as `%XX` (RFC 3986 §2.3).
@@ -55,6 +95,19 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_what_was_hardly_meant() {
+        assert_eq!(notes("info,culvert_kernel::node=debug"), [""; 0]);
+        assert_eq!(notes("off"), [""; 0]);
+        assert_eq!(
+            notes("culvert_kernl=debug"),
+            [
+                "no part of culvert is called culvert_kernl; did you mean culvert_kernel?",
+                "nothing else is logged, not even errors; for that: info,culvert_kernl=debug",
+            ]
+        );
+    }
 
     #[test]
     fn escapes_what_a_query_cannot_hold() {

@@ -22,9 +22,14 @@ pub(crate) struct Status {
     output: output::Format,
 }
 
+/// The commonest reason is a label that is not there.
+const NO_POD: &str = "\
+no pod of this node is enrolled
+to enrol some, label their namespace culvert.dev/mesh: enabled";
+
 impl Status {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables);
+        let door = self.door.door(variables)?;
         let document = door.get("/status")?;
         let status: view::Status = door.read(&document)?;
         match self.output {
@@ -45,12 +50,17 @@ fn render(status: &view::Status) -> String {
     let mut lines = head(status);
     lines.push(String::new());
     if status.pods.is_empty() {
-        lines.push("no pod of this node is enrolled".to_owned());
+        lines.push(NO_POD.to_owned());
     } else {
         lines.push(output::render(
             ["POD", "IPS", "STATE", "CONNECTIONS", "REASON"],
             status.pods.iter().map(row),
         ));
+    }
+    if status.pods.iter().any(|pod| pod.state == "pending") {
+        lines.push(
+            "\npending pods are not captured yet; each is tried again every two seconds".to_owned(),
+        );
     }
     lines.extend(manifests(&status.configuration));
     lines.join("\n")
@@ -181,6 +191,8 @@ mod tests {
 
         POD        IPS       STATE    CONNECTIONS  REASON
         shop/cart  10.0.0.1  pending  0            cannot open its network namespace
+
+        pending pods are not captured yet; each is tried again every two seconds
 
         the last change was refused, generation 2 stays:
         a.yaml:2:3: unknown field `nme`

@@ -3,11 +3,12 @@ use super::{door, output};
 use crate::{
     config::sources::Variables,
     failure::{Exit, Failure},
-    ground::no_instance,
+    ground::{self, no_instance},
     takeover::lock::{Lock, LockError},
 };
 use culvert_kernel::{
     Instance,
+    instance::InstanceError,
     uninstall::{Report, uninstall},
 };
 use serde_json::json;
@@ -27,7 +28,7 @@ pub(crate) struct Uninstall {
     /// Whose things [default: `CULVERT_INSTANCE`, else node].
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// The cgroup it captured under, if not the cgroup v2 mount.
+    /// The cgroup it captured under [default: as its last process recorded it].
     #[arg(long, value_name = "PATH")]
     cgroup_root: Option<PathBuf>,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -36,10 +37,10 @@ pub(crate) struct Uninstall {
 
 impl Uninstall {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let name = door::instance(self.instance.as_deref(), variables);
-        let root =
-            self.cgroup_root.or_else(|| variables.get("CULVERT_CGROUP_ROOT").map(Into::into));
-        let instance = Instance::new(&name, root).map_err(|error| no_instance(&error))?;
+        let name = door::instance(self.instance.as_deref(), variables)?;
+        let variable = variables.get("CULVERT_CGROUP_ROOT").filter(|root| !root.is_empty());
+        let named = self.cgroup_root.or_else(|| variable.map(Into::into));
+        let instance = find(&name, named).map_err(|error| no_instance(&error))?;
         // Held until the end: nobody starts meanwhile.
         let _alone = match instance.run_dir().exists() {
             true => Some(Lock::alone(&instance.run_dir()).map_err(|error| in_use(&error))?),
@@ -58,6 +59,19 @@ impl Uninstall {
             output::Format::Text => output::print(report.to_string().trim_end()),
         }
         Ok(if left.is_empty() { Exit::Done } else { Exit::Found })
+    }
+}
+
+/// The instance at the cgroup that is named, else where its last process said that it was.
+fn find(name: &str, named: Option<PathBuf>) -> Result<Instance, InstanceError> {
+    if named.is_some() {
+        return Instance::new(name, named);
+    }
+    let found = ground::recorded_cgroup_root(name);
+    match Instance::new(name, found) {
+        // The cgroup is gone, and all that was below it.
+        Err(InstanceError::NotACgroup(_)) => Instance::new(name, None),
+        instance => instance,
     }
 }
 

@@ -18,18 +18,28 @@ use std::path::{self, PathBuf};
 /// until SIGTERM or Ctrl-C; a second signal ends it at once.
 /// A running process of the same instance is taken over without a lost connection.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
 Examples:
   culvert up -f manifests/
   culvert up -f pods.yaml -f policy/ --config node.yaml --strict
   culvert up --print-config
 
-More settings with --help; all of them are in docs/settings.md.")]
+More settings with --help; all of them are in docs/settings.md.",
+    after_long_help = "\
+Examples:
+  culvert up -f manifests/
+  culvert up -f pods.yaml -f policy/ --config node.yaml --strict
+  culvert up --print-config
+
+Each setting is also a field of the settings file and a CULVERT_* variable: docs/settings.md."
+)]
 pub(crate) struct Up {
-    /// A manifest or a folder of manifests; may be repeated. Changes apply within a second.
+    /// A manifest, a folder of manifests, or - for standard input; may be repeated. Changes apply
+    /// within a second.
     #[arg(short, long = "file", value_name = "PATH", num_args = 1.., required_unless_present = "print_config")]
     files: Vec<PathBuf>,
-    /// The settings file [default: `CULVERT_CONFIG`].
+    /// The settings file [default: the one that `CULVERT_CONFIG` names].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the settings that result and where each came from, and end.

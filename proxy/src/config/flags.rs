@@ -17,7 +17,9 @@ impl Args for SettingFlags {
                 .value_name(setting.takes)
                 .help(format!("{} [default: {}]", setting.doc, plain(setting.preset)))
                 .help_heading("Settings")
-                .hide_short_help(true);
+                .hide_short_help(true)
+                // Said by the setting itself, which knows what it takes.
+                .allow_negative_numbers(true);
             command.arg(match setting.kind {
                 Kind::Text | Kind::Count => arg.action(ArgAction::Set),
                 Kind::List => arg.action(ArgAction::Append),

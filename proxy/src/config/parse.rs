@@ -1,6 +1,9 @@
 //! From a setting's text to its value; an error is the part after the setting's name.
 use culvert_model::pod::Exclusion;
-use culvert_telemetry::{access::AccessFormat, log::LogFormat};
+use culvert_telemetry::{
+    access::AccessFormat,
+    log::{self, LogFormat},
+};
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -36,6 +39,18 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         return Err(format!("{text:?} contains {bad:?}"));
     }
     Ok(text.to_owned())
+}
+
+/// As SPIFFE has it (SPIFFE ID §2.1): what other meshes could not verify is refused here.
+pub(super) fn trust_domain(text: &str) -> Result<String, String> {
+    let name = name(text)?;
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+    match name.chars().find(|c| !good(*c)) {
+        Some(bad) => Err(format!(
+            "{text:?} contains {bad:?}; want lower-case letters, digits, dots, dashes and underscores"
+        )),
+        None => Ok(name),
+    }
 }
 
 pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
@@ -89,12 +104,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Some("h") => 60 * 60 * 1000,
         _ => 0,
     };
-    let number: u64 = digits.parse().unwrap_or(0);
-    let millis = number.saturating_mul(unit);
-    if millis == 0 {
+    let number: Option<u64> = digits.parse().ok().filter(|_| unit != 0);
+    let Some(number) = number else {
         return Err(format!(
             "{text:?} is not a whole number with a unit, such as 250ms, 10s or 5m"
         ));
+    };
+    let millis = number.saturating_mul(unit);
+    if millis == 0 {
+        return Err(format!("{text} is no time; the shortest is 1ms"));
     }
     if millis > 366 * 24 * 60 * 60 * 1000 {
         return Err(format!("{text} is longer than a year"));
@@ -120,9 +138,11 @@ pub(super) fn buffer(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Log directives; whether they can be followed is said when the log is set up.
 pub(super) fn directives(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+    match log::check(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 pub(super) fn access_log(text: &str) -> Result<AccessFormat, String> {
@@ -177,6 +197,14 @@ pub(super) fn exclusion(text: &str) -> Result<Exclusion, String> {
         .ok_or_else(|| {
             format!("{text:?} is not an address or network with ports, such as 10.0.0.0/8 or 10.1.2.3:5432,6379")
         })?;
+    if network.addr() != network.network() {
+        // Rounded down it would leave out far more than the one who wrote it may have meant.
+        return Err(format!(
+            "{text:?} has more address than its prefix; write {} or {}",
+            network.trunc(),
+            IpNet::from(network.addr())
+        ));
+    }
     let ports = ports.map_or(Ok(Vec::new()), |ports| {
         ports
             .split(',')
@@ -189,7 +217,7 @@ pub(super) fn exclusion(text: &str) -> Result<Exclusion, String> {
     if ports.len() > EXCLUDE_PORTS {
         return Err(format!("{text:?} names {} ports; at most {EXCLUDE_PORTS}", ports.len()));
     }
-    Ok(Exclusion { network: network.trunc(), ports })
+    Ok(Exclusion { network, ports })
 }
 
 /// Cuts the ports off: after the colon that follows the prefix length, the bracket, or, for IPv4,
@@ -221,7 +249,7 @@ mod tests {
 
     #[test]
     fn reads_exclusions_of_both_families_with_and_without_ports() {
-        excludes("10.1.0.0/8", "10.0.0.0/8", &[]);
+        excludes("10.0.0.0/8", "10.0.0.0/8", &[]);
         excludes("10.1.2.3", "10.1.2.3/32", &[]);
         excludes("10.1.2.3:5432,6379", "10.1.2.3/32", &[5432, 6379]);
         excludes("10.0.0.0/8:80", "10.0.0.0/8", &[80]);
@@ -235,6 +263,8 @@ mod tests {
         for text in [
             "",
             "10.0.0.0/33",
+            "10.1.0.0/8",
+            "fd00::1/64:443",
             "10.0.0.0/8:",
             "10.0.0.1:0",
             "10.0.0.1:80,",
@@ -253,6 +283,15 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration_or_off("off"), Ok(None));
+        assert_eq!(duration("0s"), Err("0s is no time; the shortest is 1ms".to_owned()));
+    }
+
+    #[test]
+    fn a_trust_domain_is_one_that_spiffe_knows() {
+        assert!(trust_domain("prod.example-1.org").is_ok());
+        for text in ["", "A", "a/b", "a b", "td:1", "ä"] {
+            assert!(trust_domain(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Settings as somebody wrote them: text, and where it stands.
 use super::settings::{self, Kind, Setting};
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
@@ -51,36 +51,72 @@ impl fmt::Display for Problem {
 
 /// Reads a settings file; what is wrong with it is added to `problems`.
 pub(crate) fn parse_file(path: &Arc<Path>, text: &str, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::new();
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return layer;
+        return Layer::new();
     }
-    let options = serde_saphyr::options! { with_snippet: false };
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| {
-        Fields { path, layer: &mut layer, problems }.deserialize(yaml)
-    });
-    if let Err(error) = read {
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        let origin = Origin::File { path: Arc::clone(path), line, column };
-        problems.push(Problem { origin, message: plain(&error) });
+    let mut unfit = Vec::new();
+    loop {
+        let mut fields = Fields::new(path, &unfit);
+        let options = serde_saphyr::options! { with_snippet: false };
+        let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| {
+            fields.deserialize_into(yaml)
+        });
+        let Fields { layer, problems: found, now, .. } = fields;
+        let wrong = read.err().map(|error| {
+            let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+            let origin = Origin::File { path: Arc::clone(path), line, column };
+            (origin, plain(&error))
+        });
+        match (wrong, now) {
+            // Read again without this field, for what else is wrong.
+            (Some((origin, Wrong::Value(message))), Some(name)) => {
+                problems.push(Problem { origin, message: format!("{name}: {message}") });
+                unfit.push(name);
+            }
+            (wrong, _) => {
+                problems.extend(found);
+                problems.extend(wrong.map(|(origin, wrong)| {
+                    let (Wrong::Value(message) | Wrong::Text(message)) = wrong;
+                    Problem { origin, message }
+                }));
+                return layer;
+            }
+        }
     }
-    layer
+}
+
+/// What the parser stumbled over.
+enum Wrong {
+    /// A value of another kind than its field takes.
+    Value(String),
+    /// Something that is no YAML, or not a settings file.
+    Text(String),
 }
 
 /// The parser's words without its own "at line, column", and said for a settings file.
-fn plain(error: &serde_saphyr::Error) -> String {
+fn plain(error: &serde_saphyr::Error) -> Wrong {
     let text = error.without_snippet().to_string();
     let text = text.lines().next().unwrap_or_default();
     let text = text.split(" at line ").next().unwrap_or(text).trim_start_matches("error: ");
-    match text {
-        "expected string scalar" => "want one value here".to_owned(),
-        "expected sequence start" => "want a list here: [a, b]".to_owned(),
-        "expected mapping start" => "want fields here, one per setting: `workers: 2`".to_owned(),
-        _ => match text.strip_prefix("duplicate mapping key: ").and_then(|t| t.split(',').next()) {
-            Some(field) => format!("{field} is set twice"),
-            None => text.to_owned(),
-        },
-    }
+    let duplicate =
+        text.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next());
+    let said = match (text, duplicate) {
+        ("expected string scalar", _) => return Wrong::Value("want one value here".to_owned()),
+        ("expected sequence start", _) => {
+            return Wrong::Value("want a list here: [a, b]".to_owned());
+        }
+        ("expected mapping start", _) => {
+            "want fields here, one per setting: `workers: 2`".to_owned()
+        }
+        (_, Some(field)) => format!("{field} is set twice"),
+        _ if text.starts_with("multiple YAML documents") => {
+            "a second document begins here; settings are one".to_owned()
+        }
+        _ if text.contains("recursive references") => "this alias contains itself".to_owned(),
+        _ if text.contains("found a tab") => format!("{text}; write blanks instead"),
+        _ => text.to_owned(),
+    };
+    Wrong::Text(said)
 }
 
 /// The name that `wrong` was probably meant to be.
@@ -113,19 +149,15 @@ fn distance(a: &str, b: &str) -> usize {
 /// The file's mapping: every field is looked up in the table, unknown ones are problems.
 struct Fields<'a> {
     path: &'a Arc<Path>,
-    layer: &'a mut Layer,
-    problems: &'a mut Vec<Problem>,
+    /// Fields that are not looked at, because what they hold does not fit.
+    unfit: &'a [&'static str],
+    layer: Layer,
+    problems: Vec<Problem>,
+    /// The field that is being read.
+    now: Option<&'static str>,
 }
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, yaml: D) -> Result<(), D::Error> {
-        yaml.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Fields<'_> {
+impl<'de> Visitor<'de> for &mut Fields<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,7 +174,13 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 map.next_value::<serde::de::IgnoredAny>()?;
                 continue;
             };
+            if self.unfit.contains(&setting.name) {
+                map.next_value::<serde::de::IgnoredAny>()?;
+                continue;
+            }
+            self.now = Some(setting.name);
             let pieces = self.value(setting, &mut map)?;
+            self.now = None;
             if !pieces.is_empty() {
                 self.layer.insert(setting.name, pieces);
             }
@@ -151,7 +189,15 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    fn new(path: &'a Arc<Path>, unfit: &'a [&'static str]) -> Self {
+        Self { path, unfit, layer: Layer::new(), problems: Vec::new(), now: None }
+    }
+
+    fn deserialize_into<'de, D: Deserializer<'de>>(&mut self, yaml: D) -> Result<(), D::Error> {
+        yaml.deserialize_map(self)
+    }
+
     fn value<'de, A: MapAccess<'de>>(
         &self,
         setting: &Setting,
@@ -236,10 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_wrong_kind_does_not_hide_the_others() {
+        refuses(
+            "workers: [2]\nexclude: a\nfoo: 1\nstrict: {a: b}\n",
+            &[
+                "node.yaml:1:10: workers: want one value here",
+                "node.yaml:2:10: exclude: want a list here: [a, b]",
+                "node.yaml:4:9: strict: want one value here",
+                "node.yaml:3:1: unknown field \"foo\"",
+            ],
+        );
+    }
+
+    #[test]
     fn names_the_place_of_a_syntax_error() {
         refuses("workers: \"2", &["node.yaml:1:10: unclosed quote"]);
-        refuses("workers: [2]\n", &["node.yaml:1:10: want one value here"]);
-        refuses("exclude: 10.0.0.0/8\n", &["node.yaml:1:10: want a list here: [a, b]"]);
+        refuses("workers: [2]\n", &["node.yaml:1:10: workers: want one value here"]);
+        refuses("exclude: 10.0.0.0/8\n", &["node.yaml:1:10: exclude: want a list here: [a, b]"]);
+        refuses(
+            "workers: 1\n---\n",
+            &["node.yaml:2:4: a second document begins here; settings are one"],
+        );
         refuses("workers: 1\nworkers: 2\n", &["node.yaml:2:1: workers is set twice"]);
         refuses("- workers\n", &["node.yaml:1:1: want fields here, one per setting: `workers: 2`"]);
     }

@@ -6,7 +6,8 @@ use super::{
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -14,6 +15,9 @@ use std::{
 
 /// The variable that names the settings file.
 const CONFIG: &str = "CULVERT_CONFIG";
+
+/// A settings file that is larger is something else.
+const LARGEST: u64 = 1 << 20;
 
 /// Variables with these endings and our prefix are Kubernetes' links to a Service that is called
 /// `culvert`; nobody wrote them for us.
@@ -58,12 +62,12 @@ impl Sources {
             Some((PathBuf::from(path), CONFIG))
         });
         if let Some((path, named_by)) = named {
-            let text = fs::read_to_string(&path).map_err(|source| Unreadable {
+            let bytes = read_file(&path).map_err(|source| Unreadable {
                 path: path.clone(),
                 named_by,
                 source,
             })?;
-            sources.file = parse_file(&Arc::from(path), &text, &mut sources.problems);
+            sources.file = from_file(path, &bytes, &mut sources.problems);
         }
         sources.variables = from_variables(variables, &mut sources.problems);
         Ok(sources)
@@ -86,6 +90,30 @@ pub(crate) fn machine() -> Machine {
             .and_then(|name| name.into_string().ok())
             .unwrap_or_default(),
         cores: thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(read).is_ok_and(|read| read <= LARGEST) {
+        return Ok(bytes);
+    }
+    Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)))
+}
+
+fn from_file(path: PathBuf, bytes: &[u8], problems: &mut Vec<Problem>) -> Layer {
+    let path = Arc::from(path);
+    match str::from_utf8(bytes) {
+        Ok(text) => parse_file(&path, text, problems),
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let lines = before.iter().filter(|&&byte| byte == b'\n').count();
+            let line = u64::try_from(lines).unwrap_or(u64::MAX).saturating_add(1);
+            let origin = Origin::File { path, line, column: 1 };
+            problems.push(Problem { origin, message: "this is not UTF-8 text".to_owned() });
+            Layer::new()
+        }
     }
 }
 
@@ -162,6 +190,13 @@ mod tests {
         ]);
         let problems: Vec<_> = sources.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, ["CULVERT_WORKER: unknown setting; did you mean CULVERT_WORKERS?"]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_a_problem_with_a_line() {
+        let mut problems = Vec::new();
+        from_file("node.yaml".into(), b"workers: 1\nx: \xff\n", &mut problems);
+        assert_eq!(problems[0].to_string(), "node.yaml:2:1: this is not UTF-8 text");
     }
 
     #[test]

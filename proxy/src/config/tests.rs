@@ -63,6 +63,20 @@ fn a_list_replaces_the_list_of_a_lower_source() {
 }
 
 #[test]
+fn two_doors_on_one_address_are_a_problem() {
+    let file = "metrics_address: 127.0.0.1:15000\nreadiness_address: '[::]:15000'\n";
+    insta::assert_snapshot!(problems(sources(file, &[], &[("admin_address", "off")])), @"node.yaml:2:20: readiness_address: [::]:15000 is taken by metrics_address, 127.0.0.1:15000");
+    let flags = [("metrics_address", "0.0.0.0:15021")];
+    insta::assert_snapshot!(problems(sources("", &[], &flags)), @"--metrics-address: 0.0.0.0:15021 is taken by readiness_address, 0.0.0.0:15021");
+    let apart = sources(
+        "",
+        &[],
+        &[("admin_address", "127.0.0.2:15000"), ("metrics_address", "127.0.0.1:15000")],
+    );
+    assert!(Config::check(apart, &machine()).is_ok());
+}
+
+#[test]
 fn all_problems_are_said_at_once_each_with_its_place() {
     let file = "\
 workers: 0

@@ -7,7 +7,7 @@ use crate::{
     takeover::new::TakeoverError,
 };
 use culvert_control::control::StartError;
-use culvert_kernel::NodeError;
+use culvert_kernel::{NodeError, RecordError};
 use std::io;
 
 pub(super) fn no_manifests(error: &StartError) -> Failure {
@@ -33,7 +33,7 @@ pub(super) fn no_takeover(error: &TakeoverError) -> Failure {
     let next = match error {
         TakeoverError::Refused { next, .. } => next.clone(),
         TakeoverError::Silent(_) | TakeoverError::Answer(_) => {
-            "see `culvert status` and its log; end it with SIGTERM and start this one again"
+            "see its log; end it with SIGTERM, or with SIGKILL when it hangs, and start this one again"
                 .to_owned()
         }
     };
@@ -78,7 +78,10 @@ pub(super) fn no_node(error: &NodeError) -> Failure {
             "see that nothing moves this process to another cgroup, such as a supervisor".to_owned()
         }
         NodeError::NotOwner => "look with `culvert status` who has it".to_owned(),
-        NodeError::Io { .. } | NodeError::Record(_) => {
+        NodeError::Record(RecordError::Malformed { .. }) => {
+            "run `culvert uninstall` for this instance, then start again".to_owned()
+        }
+        NodeError::Io { .. } | NodeError::Record(RecordError::Io { .. }) => {
             "see that the path is there and can be written, also inside a container".to_owned()
         }
         NodeError::Load { .. } => {

@@ -1,5 +1,8 @@
 //! From the start to the end: signals, a successor, the drain.
-use super::{Plan, parts::Parts};
+use super::{
+    Plan,
+    parts::{Kernel, Parts},
+};
 use crate::{
     admin::listeners::bind_unix,
     failure::{Exit, Failure},
@@ -145,15 +148,15 @@ fn settle(predecessor: Predecessor, generation: u64, parts: &Parts) -> Result<()
 }
 
 fn tell_ready(parts: &Parts, generation: u64) {
-    let pods = parts.kernel.dataplane.pods();
-    let captured = pods.iter().filter(|pod| pod.state == PodPhase::Captured).count();
-    info!(generation, pods = pods.len(), captured, "ready");
+    let pods = parts.kernel.dataplane.pods().len();
+    info!(generation, pods, captured = captured(&parts.kernel), "ready");
 }
 
 /// Drains: connections until the deadline, then the doors. A second signal ends it at once.
 async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
     let Parts { work, doors, listeners, answers, kernel, .. } = parts;
     let deadline = plan.config.drain_deadline;
+    let captured = captured(&kernel);
     let _not_ready = answers.readiness.block("draining");
     let mut doors = Some(doors);
     match end {
@@ -178,7 +181,18 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
         // They are ours to remove only while nobody else answers on them.
         remove_sockets(&plan.ground.instance.run_dir());
         doors.drain(LAST_ANSWERS).await;
+        if captured > 0 {
+            warn!(
+                pods = captured,
+                "new connections of these pods are refused until a process is back; `culvert uninstall` lets them go"
+            );
+        }
     }
+}
+
+fn captured(kernel: &Kernel) -> usize {
+    let pods = kernel.dataplane.pods();
+    pods.iter().filter(|pod| pod.state == PodPhase::Captured).count()
 }
 
 fn tell_drained(drained: Option<Drained>) {

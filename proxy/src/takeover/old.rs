@@ -81,7 +81,7 @@ async fn hand_over(
             hello.version, hello.pid, hello.abi
         )));
     }
-    info!(version = hello.version, pid = hello.pid, "a newcomer takes over");
+    info!(version = hello.version, pid = hello.pid, "a newcomer asks to take over");
     standing.stand_back().await;
     let set_up = async {
         send_listeners(io.get_ref(), listeners)?;

@@ -56,6 +56,15 @@ pub fn init(format: LogFormat, directives: &str) -> Result<LogHandle, LogError> 
     Ok(handle)
 }
 
+/// Whether `directives` can be understood.
+///
+/// # Errors
+///
+/// When they cannot; the error says which part.
+pub fn check(directives: &str) -> Result<(), LogError> {
+    parse(directives).map(drop)
+}
+
 impl LogHandle {
     /// Replaces what is logged.
     ///
