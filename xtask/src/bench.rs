@@ -30,8 +30,8 @@ impl Bench {
         peers::get(Wanted::Tests)?;
         let envoy = peers::envoy()?;
         process::run(workspace::cargo().args(["build", "--release", "--bin", "culvert"]))?;
-        process::run(workspace::cargo().args(["build", "--profile", "quick", "--bin", "bench"]))?;
-        let mut bench = isolated::command(workspace::target().join("quick/bench"))?;
+        process::run(workspace::cargo().args(["build", "--bin", "bench"]))?;
+        let mut bench = isolated::command(workspace::target().join("debug/bench"))?;
         bench.arg("measure").args(&self.goals);
         bench.arg("--culvert").arg(workspace::target().join("release/culvert"));
         bench.arg("--envoy").arg(envoy);
