@@ -15,9 +15,14 @@ mod stop;
 
 mod story;
 
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    ground::no_kernel,
+};
+use culvert_kernel::probe;
+use culvert_lab::LabError;
 use report::Report;
-use stage::Stage;
+use stage::{Stage, StageError};
 use stop::Stop;
 
 /// Runs the demonstration.
@@ -37,9 +42,10 @@ impl Demo {
     /// When the stage cannot be built or was interrupted; a check that fails is no error but
     /// [`Exit::Found`].
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        probe().map_err(|error| no_kernel(&error))?;
         let stop = Stop::on_signals().map_err(|error| cannot(&error))?;
         let mut report = Report::new(self.json);
-        let mut stage = Stage::build(&stop).map_err(|error| cannot(&error))?;
+        let mut stage = Stage::build(&stop).map_err(|error| no_stage(&error))?;
         let told = story::tell(&mut stage, &mut report);
         if let Err(error) = &told {
             report.aborted(error);
@@ -54,6 +60,14 @@ impl Demo {
         report.print();
         Ok(if report.all_ok() { Exit::Done } else { Exit::Found })
     }
+}
+
+fn no_stage(error: &StageError) -> Failure {
+    if let StageError::Lab(LabError::Busy { .. }) = error {
+        let what = "another demonstration runs on this machine";
+        return Failure::new(Exit::Cannot, what, "wait until it has ended, or end it with Ctrl-C");
+    }
+    cannot(error)
 }
 
 fn cannot(error: &(dyn std::error::Error + 'static)) -> Failure {

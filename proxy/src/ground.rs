@@ -10,16 +10,17 @@ use culvert_kernel::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
-    ffi::OsString,
-    fs,
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    ffi::OsStr,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tracing::{info, warn};
 
-/// The file of the run folder that says where the process captures.
-const CGROUP_ROOT: &str = "cgroup_root";
+/// The file of the run folder that says where its processes captured, one path a line.
+const CGROUP_ROOTS: &str = "cgroup-roots";
 
 /// A process that may start: alone in starting, in its own cgroup, with all descriptors it can get.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Ground {
     }
 }
 
-fn no_kernel(error: &ProbeError) -> Failure {
+pub(crate) fn no_kernel(error: &ProbeError) -> Failure {
     let next = match error {
         ProbeError::Capability { .. } => {
             "start it as root (sudo); root of a container needs the capability added to it"
@@ -101,19 +102,27 @@ fn check_prober(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// For `culvert uninstall`, which may be asked without the settings of the process.
+/// For `culvert uninstall`, which may be asked without the settings of the processes there were.
 fn record_cgroup_root(instance: &Instance) {
-    let path = instance.run_dir().join(CGROUP_ROOT);
-    if let Err(error) = fs::write(&path, instance.cgroup_root().as_os_str().as_bytes()) {
+    let root = instance.cgroup_root();
+    if recorded_cgroup_roots(instance.name()).iter().any(|recorded| recorded == root) {
+        return;
+    }
+    let path = instance.run_dir().join(CGROUP_ROOTS);
+    let line = [root.as_os_str().as_bytes(), b"\n"].concat();
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    if let Err(error) = opened.and_then(|mut file| file.write_all(&line)) {
         warn!(path = %path.display(), %error, "cannot record the cgroup for uninstall");
     }
 }
 
-/// Where the last process of an instance captured, if it said so.
-pub(crate) fn recorded_cgroup_root(instance: &str) -> Option<PathBuf> {
-    let recorded = fs::read(Path::new("/run/culvert").join(instance).join(CGROUP_ROOT)).ok()?;
-    let path = PathBuf::from(OsString::from_vec(recorded));
-    path.is_absolute().then_some(path)
+/// Where processes of an instance captured, or tried to, as they recorded it.
+pub(crate) fn recorded_cgroup_roots(instance: &str) -> Vec<PathBuf> {
+    let path = Path::new("/run/culvert").join(instance).join(CGROUP_ROOTS);
+    let recorded = fs::read(path).unwrap_or_default();
+    let lines = recorded.split(|&byte| byte == b'\n');
+    let paths = lines.map(|line| PathBuf::from(OsStr::from_bytes(line)));
+    paths.filter(|path| path.is_absolute()).collect()
 }
 
 /// Raises the limit of open files to what the process is allowed at most, and tells it; each

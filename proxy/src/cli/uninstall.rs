@@ -28,7 +28,7 @@ pub(crate) struct Uninstall {
     /// Whose things [default: `CULVERT_INSTANCE`, else node].
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// The cgroup it captured under [default: as its last process recorded it].
+    /// The cgroup it captured under [default: as its processes recorded it].
     #[arg(long, value_name = "PATH")]
     cgroup_root: Option<PathBuf>,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -40,19 +40,20 @@ impl Uninstall {
         let name = door::instance(self.instance.as_deref(), variables)?;
         let variable = variables.get("CULVERT_CGROUP_ROOT").filter(|root| !root.is_empty());
         let named = self.cgroup_root.or_else(|| variable.map(Into::into));
-        let instance = find(&name, named).map_err(|error| no_instance(&error))?;
+        let instances = find(&name, named).map_err(|error| no_instance(&error))?;
+        let run_dir = instances.first().map(Instance::run_dir).filter(|dir| dir.exists());
         // Held until the end: nobody starts meanwhile.
-        let _alone = match instance.run_dir().exists() {
-            true => Some(Lock::alone(&instance.run_dir()).map_err(|error| in_use(&error))?),
-            false => None,
-        };
-        let report = uninstall(&instance).map_err(|error| {
-            Failure::of(
-                Exit::Cannot,
-                &error,
-                "run it as root; run it again to go on where it ended",
-            )
-        })?;
+        let alone = run_dir.map(|dir| Lock::alone(&dir)).transpose();
+        let _alone = alone.map_err(|error| in_use(&error))?;
+        let mut report = Report::default();
+        for instance in &instances {
+            let Report { removed, left } = uninstall(instance).map_err(|error| {
+                let next = "run it as root; run it again to go on where it ended";
+                Failure::of(Exit::Cannot, &error, next)
+            })?;
+            report.removed.extend(removed);
+            report.left.extend(left);
+        }
         let Report { removed, left } = &report;
         match self.output {
             output::Format::Json => output::json(&json!({ "removed": removed, "left": left })),
@@ -62,17 +63,16 @@ impl Uninstall {
     }
 }
 
-/// The instance at the cgroup that is named, else where its last process said that it was.
-fn find(name: &str, named: Option<PathBuf>) -> Result<Instance, InstanceError> {
+/// The instance at every cgroup at which it may be: the one that is named, else those that its
+/// processes recorded, else where it is by default.
+fn find(name: &str, named: Option<PathBuf>) -> Result<Vec<Instance>, InstanceError> {
     if named.is_some() {
-        return Instance::new(name, named);
+        return Ok(vec![Instance::new(name, named)?]);
     }
-    let found = ground::recorded_cgroup_root(name);
-    match Instance::new(name, found) {
-        // The cgroup is gone, and all that was below it.
-        Err(InstanceError::NotACgroup(_)) => Instance::new(name, None),
-        instance => instance,
-    }
+    let recorded = ground::recorded_cgroup_roots(name).into_iter();
+    // One that is gone took all below it along.
+    let found: Vec<_> = recorded.filter_map(|root| Instance::new(name, Some(root)).ok()).collect();
+    if found.is_empty() { Ok(vec![Instance::new(name, None)?]) } else { Ok(found) }
 }
 
 fn in_use(error: &LockError) -> Failure {

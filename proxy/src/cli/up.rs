@@ -65,9 +65,14 @@ impl Up {
             return Ok(Exit::Done);
         }
         // As `culvert status` shows them, wherever that is asked.
-        let files = files.into_iter().map(|path| path::absolute(&path).unwrap_or(path)).collect();
+        let files = files.into_iter().map(whole).collect();
         up::run(config, report, files)
     }
+}
+
+/// The whole path of a manifest; standard input is no path.
+fn whole(path: PathBuf) -> PathBuf {
+    if path.as_os_str() == "-" { path } else { path::absolute(&path).unwrap_or(path) }
 }
 
 /// Every problem on its own line.

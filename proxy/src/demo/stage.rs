@@ -48,7 +48,7 @@ pub(super) struct Stage {
 /// Why the stage cannot be built or used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StageError {
-    #[error("no stage")]
+    #[error("cannot make its nodes and pods")]
     Lab(#[from] LabError),
     #[error("a process or file of the demonstration")]
     Io(#[from] io::Error),

@@ -138,7 +138,8 @@ impl Keeper {
             status.generation = generation.number();
             status.since_unix_ms = unix_ms(SystemTime::now());
             let Counts { namespaces, pods, local, skipped } = counts;
-            info!(%generation, namespaces, pods, local, skipped, "manifests in force");
+            let generation = generation.number();
+            info!(generation, namespaces, pods, local, skipped, "manifests in force");
         }
         self.published = compiled;
         self.status.send_replace(Arc::new(status));
