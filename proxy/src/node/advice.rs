@@ -63,9 +63,12 @@ fn taken(setting: &Setting, port: u16) -> String {
 
 pub(super) fn no_node(error: &NodeError) -> Failure {
     let next = match error {
-        NodeError::CorruptPin { instance, .. } | NodeError::AttachedElsewhere { instance, .. } => {
+        NodeError::CorruptPin { instance, .. } => {
             format!("run `culvert uninstall --instance {instance}`, then start again")
         }
+        NodeError::AttachedElsewhere { instance, .. } => format!(
+            "start it with the cgroup_root that it had, or run `culvert uninstall --instance {instance}` and start again"
+        ),
         NodeError::NewerLayout { instance, .. } => format!(
             "start the newer version, or run `culvert uninstall --instance {instance}` first"
         ),

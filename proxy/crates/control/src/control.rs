@@ -146,8 +146,8 @@ impl Keeper {
     }
 
     fn refuse(&self, problems: Vec<Problem>) {
-        for Problem { file, line, column, message, .. } in problems.iter().take(MAX_LOGGED) {
-            warn!("{file}:{line}:{column}: {message}");
+        for problem in problems.iter().take(MAX_LOGGED) {
+            warn!("{}", problem.in_one_line());
         }
         warn!(problems = problems.len(), "change of manifests refused, the state before it stays");
         let refused = Refused { at_unix_ms: unix_ms(SystemTime::now()), problems };
@@ -195,8 +195,8 @@ async fn load(files: Files, settings: Settings) -> Result<Loaded, Vec<Problem>> 
 /// Logs each warning once, not at every change of something else.
 fn tell_notes(notes: &[Problem], before: &[Problem]) {
     let new = notes.iter().filter(|note| !before.contains(note));
-    for Problem { file, line, column, message, .. } in new.take(MAX_LOGGED) {
-        warn!("{file}:{line}:{column}: {message}");
+    for note in new.take(MAX_LOGGED) {
+        warn!("{}", note.in_one_line());
     }
 }
 

@@ -158,6 +158,13 @@ impl Problem {
         Self { object: Some(object.to_string()), ..self }
     }
 
+    /// For a log: the place, what is wrong, and what to do about it.
+    pub(crate) fn in_one_line(&self) -> String {
+        let Self { file, line, column, message, .. } = self;
+        let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
+        format!("{file}:{line}:{column}: {message}{fix}")
+    }
+
     /// Without the source line, which may hold what must not be printed.
     #[must_use]
     pub(crate) fn without_snippet(self) -> Self {
@@ -255,6 +262,7 @@ mod tests {
            |   ^
            = did you mean `name`?
         ");
+        insta::assert_snapshot!(problem.in_one_line(), @"a.yaml:2:3: is wrong; did you mean `name`?");
     }
 
     #[test]
