@@ -1,10 +1,12 @@
 //! One installation of the proxy on a machine: its name, and every place it owns.
 //!
 //! Several can run on one kernel, each with its own pins, attach point and run folder.
-use crate::{bpffs, instance::mounts::cgroup2_root};
+use crate::{bpffs, instance::mounts::cgroup2_root, pod::record};
 use culvert_common::ABI_VERSION;
+use nix::fcntl::{Flock, FlockArg};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process,
 };
@@ -104,6 +106,19 @@ impl Instance {
         let named =
             entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
         named.filter(|(name, _)| *name != self.name).collect()
+    }
+
+    /// Has the other instances wait that are about to enrol a pod; the run folder must be there.
+    pub(crate) fn lock_out_others(&self) -> io::Result<Flock<File>> {
+        Flock::lock(File::open(RUN)?, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+    }
+
+    /// How many pods are captured, or are still to be let go: as many as are recorded.
+    ///
+    /// Without a process, their connections are refused, unless they fail open.
+    #[must_use]
+    pub fn recorded_pods(&self) -> usize {
+        record::paths(&self.run_dir()).map_or(0, |paths| paths.len())
     }
 
     /// Makes the run folder, entered by root only.

@@ -241,11 +241,6 @@ impl Shared {
         own != 0 && matches!(self.maps.node.get(&0), Ok(Some(node)) if node.owner == own)
     }
 
-    /// Only the owner writes maps.
-    pub(crate) fn check_owner(&self) -> Result<(), NodeError> {
-        self.is_owner().then_some(()).ok_or(NodeError::NotOwner)
-    }
-
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
         // Each change of the registry is one assignment: a panic elsewhere leaves it whole.
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)

@@ -5,7 +5,7 @@ use crate::{
     node::{NodeError, links, load},
     pod::{
         guard,
-        record::{self, Record},
+        record::{self, Record, RecordError},
         undo,
     },
 };
@@ -30,7 +30,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// When the pins cannot be listed.
+/// When pins or records cannot be listed.
 pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     let mut report = Report::default();
     let layouts: Vec<PathBuf> = load::layouts(instance)?.into_iter().map(|(_, dir)| dir).collect();
@@ -38,20 +38,9 @@ pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     for dir in &layouts {
         report.note(detach_all(dir));
     }
-    let records = match record::read_all(&instance.run_dir()) {
-        Ok(records) => records,
-        Err(error) => {
-            report.left.push(chain(&error));
-            Default::default()
-        }
-    };
     let node = Netns::current()?;
-    for record in records.values() {
-        let step = undo_pod(record, &node, &layouts).and_then(|done| {
-            record::forget(&instance.run_dir(), record.pod_id).map_err(|e| chain(&e))?;
-            Ok(done)
-        });
-        report.note(step);
+    for path in record::paths(&instance.run_dir())? {
+        report.note(undo_recorded(&path, &node, &layouts));
     }
     for dir in &layouts {
         report.note(remove_pins(dir));
@@ -60,7 +49,7 @@ pub fn uninstall(instance: &Instance) -> Result<Report, NodeError> {
     drop(instance.all_pins().parent().map(fs::remove_dir));
     report.note(remove_empty(&instance.cgroup(), "cgroup"));
     let run = instance.run_dir();
-    if children(&run.join("pods")).is_ok_and(|records| records.is_empty()) {
+    if record::paths(&run)?.is_empty() {
         report.note(remove_tree(&run, "run folder"));
         drop(run.parent().map(fs::remove_dir));
     } else {
@@ -101,6 +90,21 @@ fn detach_all(dir: &Path) -> Step {
         }
     }
     Ok((detached > 0).then(|| format!("{detached} programs attached to the cgroup")))
+}
+
+/// Undoes what a record tells of, and removes the record.
+fn undo_recorded(path: &Path, node: &Netns, layouts: &[PathBuf]) -> Step {
+    let done = match record::read(path) {
+        Ok(record) => undo_pod(&record, node, layouts)?,
+        // Its pins are found without it. What the pod was like before nobody knows any more.
+        Err(RecordError::Malformed { path, source }) => {
+            let path = path.display();
+            Some(format!("damaged record {path} ({source}); its pod keeps sysctls and routing"))
+        }
+        Err(error) => return Err(chain(&error)),
+    };
+    record::forget(path).map_err(|e| chain(&e))?;
+    Ok(done)
 }
 
 fn undo_pod(record: &Record, node: &Netns, layouts: &[PathBuf]) -> Step {

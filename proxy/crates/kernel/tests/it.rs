@@ -15,14 +15,20 @@ mod frame;
 mod guard;
 #[path = "it/held.rs"]
 mod held;
+#[path = "it/hostile.rs"]
+mod hostile;
 #[path = "it/kinds.rs"]
 mod kinds;
 #[path = "it/leaks.rs"]
 mod leaks;
+#[path = "it/leftovers.rs"]
+mod leftovers;
 #[path = "it/life.rs"]
 mod life;
 #[path = "it/probes.rs"]
 mod probes;
+#[path = "it/races.rs"]
+mod races;
 #[path = "it/shares.rs"]
 mod shares;
 #[path = "it/socket.rs"]

@@ -13,6 +13,10 @@ use std::net::IpAddr;
 /// Given, because rules without a priority get one each and are never the same.
 const RULE_PRIORITY: u32 = 90;
 
+/// Who made it (`rtnetlink(7)`: above those that the kernel and `ip` use): what is removed is ours
+/// only, also when somebody else made the same.
+const PROTOCOL: RouteProtocol = RouteProtocol::Other(0xc7);
+
 /// A removal's "not there": no such rule, no such route or table, no such device, no such family.
 const ABSENT: &[i32] =
     &[libc::ENOENT, libc::ESRCH, libc::ENODEV, libc::EAFNOSUPPORT, libc::EOPNOTSUPP];
@@ -108,7 +112,7 @@ impl Netlink {
     fn local_default(&mut self, family: Family, table: u32) -> Result<RouteMessage, NetlinkError> {
         let mut route = RouteMessage::default();
         route.header.address_family = family.into();
-        route.header.protocol = RouteProtocol::Static;
+        route.header.protocol = PROTOCOL;
         route.header.kind = RouteType::Local;
         // IPv6 has no scopes of routes.
         route.header.scope = match family {
@@ -129,6 +133,7 @@ fn fwmark_rule(family: Family, mark: u32, table: u32) -> RuleMessage {
         RuleAttribute::Priority(RULE_PRIORITY),
         RuleAttribute::FwMark(mark),
         RuleAttribute::Table(table),
+        RuleAttribute::Protocol(PROTOCOL),
     ]);
     rule
 }

@@ -1,7 +1,7 @@
 //! Which generation of the proxy owns the maps.
 use crate::{
     instance::Instance,
-    node::{NodeError, Shared},
+    node::{NodeError, Shared, load},
 };
 use culvert_common::node::{NodeCfg, STRICT};
 use nix::fcntl::{Flock, FlockArg};
@@ -22,13 +22,24 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Lets one process at a time load or claim; the kernel frees it when the process ends.
+/// While it is held, this generation stays the owner.
+#[derive(Debug)]
+pub(crate) struct Owning {
+    _lock: Flock<File>,
+}
+
+impl Shared {
+    /// Whoever changes maps or pods holds this meanwhile; the next owner waits until it is done.
+    pub(crate) fn own(&self) -> Result<Owning, NodeError> {
+        let lock = lock_for(&self.instance, FlockArg::LockShared)?;
+        self.is_owner().then_some(Owning { _lock: lock }).ok_or(NodeError::NotOwner)
+    }
+}
+
+/// Lets one process at a time load or claim, while none changes anything; the kernel frees it when
+/// the process ends.
 pub(crate) fn lock(instance: &Instance) -> Result<Flock<File>, NodeError> {
-    let path = instance.run_dir().join("lock");
-    let lock = File::create(&path).and_then(|file| {
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
-    });
-    lock.map_err(|source| NodeError::Io { what: "lock", path, source })
+    lock_for(instance, FlockArg::LockExclusive)
 }
 
 /// Writes what holds for every pod if nobody has: the first process on fresh maps.
@@ -38,14 +49,24 @@ pub(crate) fn configure_first(shared: &Shared) -> Result<(), NodeError> {
 }
 
 /// Makes this generation the owner, and its options those of the node.
+///
+/// Not once a newer layout's programs are in place: what is written here nobody would read.
 pub(crate) fn claim(shared: &Shared) -> Result<Generation, NodeError> {
     let _only_one = lock(&shared.instance)?;
+    load::other_layouts(&shared.instance)?;
     let own = read(shared)?.owner.saturating_add(1);
     write(shared, own)?;
     shared.generation.store(own, Ordering::Relaxed);
     // The one before may have enrolled pods since we loaded.
     shared.registry().reload()?;
     Ok(Generation(own))
+}
+
+fn lock_for(instance: &Instance, how: FlockArg) -> Result<Flock<File>, NodeError> {
+    let path = instance.run_dir().join("lock");
+    let lock = File::create(&path)
+        .and_then(|file| Flock::lock(file, how).map_err(|(_, error)| error.into()));
+    lock.map_err(|source| NodeError::Io { what: "lock", path, source })
 }
 
 fn read(shared: &Shared) -> Result<NodeCfg, NodeError> {

@@ -7,7 +7,9 @@ use crate::{
         links::{self, Place},
         load,
     },
-    pod::{EnrolError, Enrolled, PodSpec, Prepared, guard, hold::Hold, prepare, record::Record},
+    pod::{
+        EnrolError, Enrolled, PodSpec, Prepared, guard, hold::Hold, prepare, record::Record, undo,
+    },
     sys::{Attached, Hook, Table, Target},
 };
 use culvert_common::{addr, pod::PodStats};
@@ -15,6 +17,7 @@ use culvert_model::pod::Fail;
 use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// How many slots `LISTENERS` has.
@@ -34,7 +37,7 @@ impl Prepared {
             self;
         let Some(hold) = tentative.hold() else { return Err(NodeError::NotOwner.into()) };
         let shared = &hold.shared;
-        shared.check_owner()?;
+        let _owning = shared.own()?;
         let dir = load::pod_dir(&shared.instance, hold.pod_id);
         take_over(shared, hold.pod_id, &dir)?;
         count(shared, hold.pod_id)?;
@@ -54,13 +57,14 @@ impl Enrolled {
     ///
     /// When this generation does not own the node, or a program or map refuses.
     pub fn update(&mut self, spec: &PodSpec) -> Result<(), EnrolError> {
-        self.hold.shared.check_owner()?;
+        let shared = Arc::clone(&self.hold.shared);
+        let _owning = shared.own()?;
         if *spec == self.spec {
             return Ok(());
         }
         if spec.fail != self.spec.fail {
-            let dir = load::pod_dir(&self.hold.shared.instance, self.hold.pod_id);
-            let inbound = prepare::inbound_program(&self.hold.shared, self.hold.pod_id, spec.fail)?;
+            let dir = load::pod_dir(&shared.instance, self.hold.pod_id);
+            let inbound = prepare::inbound_program(&shared, self.hold.pod_id, spec.fail)?;
             attach_inbound(&self.hold, &dir, &inbound)?;
         }
         write_entries(&self.hold, spec, self.out_port)?;
@@ -77,7 +81,7 @@ fn take_over(shared: &Shared, pod_id: u32, dir: &Path) -> Result<(), NodeError> 
         for link in ["link", "guard"] {
             load::take_over(std::slice::from_ref(&old), Path::new(link), &dir.join(link))?;
         }
-        crate::pod::undo::remove_dir(&old)?;
+        undo::remove_dir(&old)?;
     }
     Ok(())
 }
@@ -147,9 +151,7 @@ fn write_entries(hold: &Hold, spec: &PodSpec, out_port: u16) -> Result<(), Enrol
 
 fn remove_stale(shared: &Shared, old: &Record, new: &Record) -> Result<(), NodeError> {
     for ip in old.ips.iter().filter(|ip| !new.ips.contains(ip)) {
-        let key = addr::from_ip(*ip);
-        let removed = shared.maps.pod_ips.remove(&key);
-        removed.map_err(|source| NodeError::Map { map: "POD_IPS", source })?;
+        undo::forget_ip(shared, old.pod_id, *ip)?;
     }
     let still: Vec<_> = new.networks().collect();
     for network in old.networks().filter(|network| !still.contains(network)) {

@@ -1,10 +1,12 @@
 //! The proxy's listeners in the pod's namespace.
 //!
 //! They take ports the kernel gives nobody by itself: an application that binds port 0 may get any
-//! of the others, and one that binds all addresses conflicts with a listener on loopback.
+//! of the others, and one that binds all addresses conflicts with a listener on loopback. Where it
+//! draws from all of them, those that are reserved for deliveries are as good.
 use crate::{
     netns::Netns,
     pod::{EnrolError, PodListeners, sysctl},
+    sockets::ports::UPPER,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -17,8 +19,8 @@ use std::{
 /// How many connections wait while the proxy accepts; `net.core.somaxconn` bounds it further.
 const BACKLOG: i32 = 4_096;
 
-/// How many ports are tried for one listener.
-const TRIES: usize = 512;
+/// How many ports are tried for one listener: a pod that wants none to be left must hold as many.
+const TRIES: usize = 16_384;
 
 /// Ports below belong to well-known services.
 const LOWEST: u16 = 1_024;
@@ -53,12 +55,14 @@ fn drawn_ports() -> io::Result<RangeInclusive<u16>> {
     }
 }
 
-/// Ports outside of what is drawn, each once: first those above, from a random one on.
+/// Ports that are not drawn, each once: first those above, from a random one on, then those below,
+/// then those that would be if they were not reserved.
 fn candidates(drawn: RangeInclusive<u16>, seed: u64) -> impl Iterator<Item = u16> {
     let above = drawn.end().checked_add(1).map(|first| first..=u16::MAX);
     let below = drawn.start().checked_sub(1).map(|last| LOWEST..=last);
+    let reserved = *UPPER.start().max(drawn.start())..=*UPPER.end().min(drawn.end());
     let seed = u32::try_from(seed % u64::from(u32::MAX / 2)).unwrap_or_default();
-    let zones = above.into_iter().chain(below).filter(|zone| !zone.is_empty());
+    let zones = above.into_iter().chain(below).chain([reserved]).filter(|zone| !zone.is_empty());
     zones.flat_map(move |zone| {
         let count = u32::try_from(zone.len()).unwrap_or_default();
         let start = seed % count;
@@ -69,16 +73,6 @@ fn candidates(drawn: RangeInclusive<u16>, seed: u64) -> impl Iterator<Item = u16
 
 /// Listens at `address` on the first port that is free.
 fn listen(address: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> io::Result<TcpListener> {
-    for port in ports.take(TRIES) {
-        match try_listen(SocketAddr::new(address.ip(), port)) {
-            Err(e) if e.raw_os_error() == Some(libc::EADDRINUSE) => {}
-            done => return done,
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no port outside ip_local_port_range is free"))
-}
-
-fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -87,9 +81,21 @@ fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    for port in ports.take(TRIES) {
+        // A socket that could not be bound is as it was.
+        match socket.bind(&SocketAddr::new(address.ip(), port).into()) {
+            Err(e) if e.raw_os_error() == Some(libc::EADDRINUSE) => {}
+            bound => {
+                bound?;
+                socket.listen(BACKLOG)?;
+                return Ok(socket.into());
+            }
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        "no port is free that the kernel gives nobody (net.ipv4.ip_local_port_range)",
+    ))
 }
 
 #[cfg(test)]
@@ -99,21 +105,23 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_range_of_everything_leaves_no_port() {
-        assert_eq!(candidates(1..=65_535, 7).count(), 0);
+    fn a_range_of_everything_leaves_what_is_reserved() {
+        let all: BTreeSet<u16> = candidates(1..=65_535, 7).collect();
+        assert_eq!(all, UPPER.collect());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn every_port_outside_the_range_is_tried_once(
+        fn every_port_that_is_not_drawn_is_tried_once(
             first in 1_025..60_000_u16, count in 0..5_000_u16, seed: u64,
         ) {
             let drawn = first..=first.saturating_add(count);
             let all: Vec<u16> = candidates(drawn.clone(), seed).collect();
             let set: BTreeSet<u16> = all.iter().copied().collect();
             prop_assert_eq!(all.len(), set.len());
-            let want: BTreeSet<u16> = (LOWEST..=u16::MAX).filter(|p| !drawn.contains(p)).collect();
+            let given = |port: &u16| drawn.contains(port) && !UPPER.contains(port);
+            let want: BTreeSet<u16> = (LOWEST..=u16::MAX).filter(|port| !given(port)).collect();
             prop_assert_eq!(set, want);
         }
     }

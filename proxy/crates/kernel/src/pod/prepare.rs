@@ -9,7 +9,7 @@ use crate::{
         EnrolError, PodListeners, PodSpec, Prepared, guard,
         hold::{Hold, Tentative},
         listeners,
-        record::{self, Record},
+        record::{self, Record, Registry},
         routing, sysctl, undo,
     },
     sockets::PodSockets,
@@ -19,31 +19,20 @@ use std::{collections::BTreeMap, net::TcpListener, os::fd::OwnedFd, sync::Arc};
 
 /// See [`Node::prepare`](crate::Node::prepare).
 pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, EnrolError> {
-    shared.check_owner()?;
+    let _owning = shared.own()?;
     let netns = Netns::open(&spec.netns).map_err(EnrolError::Netns)?;
     if netns.inode() == shared.netns.inode() {
         return Err(EnrolError::HostNetns(spec.netns.clone()));
     }
     let cookie = shared.cookie_of(&netns)?;
-    if let Some(instance) = record::taken_by(&shared.instance, cookie) {
-        return Err(EnrolError::OtherInstance { instance });
+    let former_lives = shared.registry().former_lives(&spec.uid, cookie);
+    for former in former_lives {
+        undo::finish(shared, &former, undo::netns_of(&former).as_ref())?;
     }
-    let known = known(shared, spec, cookie)?;
     let v6 = routing::has_v6(&netns)?;
     let listeners = listeners::open(&netns, v6, &spec.container_ports)?;
-
-    let fresh = known.is_none();
-    let mut record = match known {
-        Some(known) => known,
-        None => new_record(shared, spec, &netns, cookie)?,
-    };
-    let pod_id = record.pod_id;
-    record.v6 |= v6;
-    for (name, old) in sysctl::current(&netns, v6)? {
-        // What an earlier generation found there, not what it left.
-        record.sysctls.entry(name).or_insert(old);
-    }
-    shared.registry().put(record).map_err(NodeError::from)?;
+    let before = Before { v6, sysctls: sysctl::current(&netns, v6)? };
+    let (pod_id, fresh) = record(shared, spec, (&netns, cookie), before)?;
     let hold = Hold::take(shared, pod_id, netns.clone(), spec.netns.clone());
     let tentative = Tentative::new(hold, fresh);
     routing::add(&netns, v6)?;
@@ -85,38 +74,57 @@ pub(crate) fn inbound_program(
     Ok(load::pod(&shared.instance, &dir, Inbound { pod_id, fail, ingress })?)
 }
 
-/// The record of this life of the pod, if an earlier generation enrolled it; its former lives are
-/// taken out of the kernel.
-fn known(shared: &Shared, spec: &PodSpec, cookie: u64) -> Result<Option<Record>, EnrolError> {
-    let mut ended = Vec::new();
-    let mut known = None;
-    {
-        let registry = shared.registry();
-        for record in registry.all() {
-            match (record.uid == spec.uid.as_str(), record.cookie == cookie) {
-                (true, true) => known = Some(record.clone()),
-                // One that this process holds is let go by whoever has it.
-                (true, false) if !registry.is_held(record.pod_id) => ended.push(record.clone()),
-                (false, true) => return Err(EnrolError::SameNetns { other: record.uid() }),
-                (true | false, false) => {}
-            }
-        }
+/// What a namespace is like before it is changed.
+struct Before {
+    v6: bool,
+    sysctls: BTreeMap<String, String>,
+}
+
+/// Records that the pod is about to be changed, unless its namespace is somebody else's; the pod's
+/// id, and whether this is the beginning of its life.
+fn record(
+    shared: &Shared,
+    spec: &PodSpec,
+    (netns, cookie): (&Netns, u64),
+    Before { v6, sysctls }: Before,
+) -> Result<(u32, bool), EnrolError> {
+    // From the look to the record nobody else may look: neither another instance nor, as long as
+    // the registry is locked, another pod of this one.
+    let _others_wait = shared.instance.lock_out_others().map_err(|source| NodeError::Io {
+        what: "lock the folder of",
+        path: shared.instance.run_dir(),
+        source,
+    })?;
+    if let Some(instance) = record::taken_by(&shared.instance, cookie) {
+        return Err(EnrolError::OtherInstance { instance });
     }
-    for record in ended {
-        undo::finish(shared, &record, undo::netns_of(&record).as_ref())?;
+    let mut registry = shared.registry();
+    let known = registry.life(&spec.uid, cookie);
+    let known = known.map_err(|other| EnrolError::SameNetns { other })?.cloned();
+    let fresh = known.is_none();
+    let mut record = match known {
+        Some(known) => known,
+        None => new_record(&registry, spec, netns, cookie)?,
+    };
+    record.v6 |= v6;
+    for (name, old) in sysctls {
+        // What an earlier generation found there, not what it left.
+        record.sysctls.entry(name).or_insert(old);
     }
-    Ok(known)
+    let pod_id = record.pod_id;
+    registry.put(record).map_err(NodeError::from)?;
+    Ok((pod_id, fresh))
 }
 
 fn new_record(
-    shared: &Shared,
+    registry: &Registry,
     spec: &PodSpec,
     netns: &Netns,
     cookie: u64,
 ) -> Result<Record, NodeError> {
     Ok(Record {
         uid: spec.uid.as_str().to_owned(),
-        pod_id: shared.registry().new_id()?,
+        pod_id: registry.new_id()?,
         netns: spec.netns.clone(),
         inode: netns.inode(),
         cookie,

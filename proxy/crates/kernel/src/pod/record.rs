@@ -119,18 +119,39 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Reads what other generations recorded; what this process holds stays as it is.
+    /// Reads what is recorded: other generations may have changed also what this one holds.
     pub(crate) fn reload(&mut self) -> Result<(), RecordError> {
-        let read = read_all(&self.run_dir)?;
-        self.records.retain(|id, _| self.holders.contains_key(id));
-        for (id, record) in read {
-            self.records.entry(id).or_insert(record);
-        }
+        self.records = read_all(&self.run_dir)?;
         Ok(())
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// The record of this life of a pod.
+    ///
+    /// # Errors
+    ///
+    /// Whose the namespace is, when it is another pod's.
+    pub(crate) fn life(
+        &self,
+        uid: &WorkloadUid,
+        cookie: u64,
+    ) -> Result<Option<&Record>, WorkloadUid> {
+        match self.all().find(|record| record.cookie == cookie) {
+            Some(other) if other.uid != uid.as_str() => Err(other.uid()),
+            found => Ok(found),
+        }
+    }
+
+    /// What is recorded of a pod's former lives that this process does not hold: those that it
+    /// holds are let go by whoever has them.
+    pub(crate) fn former_lives(&self, uid: &WorkloadUid, cookie: u64) -> Vec<Record> {
+        let former = self.all().filter(|record| {
+            record.uid == uid.as_str() && record.cookie != cookie && !self.is_held(record.pod_id)
+        });
+        former.cloned().collect()
     }
 
     pub(crate) fn get(&self, pod_id: u32) -> Option<&Record> {
@@ -149,7 +170,7 @@ impl Registry {
 
     /// Forgets a pod; one that is not there is forgotten already.
     pub(crate) fn remove(&mut self, pod_id: u32) -> Result<(), RecordError> {
-        forget(&self.run_dir, pod_id)?;
+        forget(&path(&self.run_dir, pod_id))?;
         self.records.remove(&pod_id);
         self.holders.remove(&pod_id);
         Ok(())
@@ -211,23 +232,33 @@ impl Registry {
 }
 
 /// Every record of an instance, whose run folder need not exist.
-pub(crate) fn read_all(run_dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError> {
+fn read_all(run_dir: &Path) -> Result<BTreeMap<u32, Record>, RecordError> {
+    let read = paths(run_dir)?.into_iter().map(|path| read(&path));
+    read.map(|record| record.map(|record| (record.pod_id, record))).collect()
+}
+
+/// Where the records of an instance are.
+pub(crate) fn paths(run_dir: &Path) -> Result<Vec<PathBuf>, RecordError> {
     let dir = folder(run_dir);
     let entries = match fs::read_dir(&dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_error("read", &dir))?,
     };
-    let mut records = BTreeMap::new();
+    let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(io_error("read", &dir))?.path();
+        // Beside them may be one that was being written when its process ended.
         if path.extension().is_some_and(|extension| extension == "json") {
-            let text = fs::read(&path).map_err(io_error("read", &path))?;
-            let record: Record = serde_json::from_slice(&text)
-                .map_err(|source| RecordError::Malformed { path, source })?;
-            records.insert(record.pod_id, record);
+            paths.push(path);
         }
     }
-    Ok(records)
+    Ok(paths)
+}
+
+pub(crate) fn read(path: &Path) -> Result<Record, RecordError> {
+    let text = fs::read(path).map_err(io_error("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|source| RecordError::Malformed { path: path.to_owned(), source })
 }
 
 /// Which other instance has enrolled the namespace of this cookie.
@@ -246,12 +277,9 @@ pub(crate) fn taken_by(instance: &Instance, cookie: u64) -> Option<String> {
 }
 
 /// Removes a pod's record; one that is not there is removed already.
-pub(crate) fn forget(run_dir: &Path, pod_id: u32) -> Result<(), RecordError> {
-    let path = path(run_dir, pod_id);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(RecordError::Io { what: "remove", path, source: e })
-        }
+pub(crate) fn forget(path: &Path) -> Result<(), RecordError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
         _ => Ok(()),
     }
 }

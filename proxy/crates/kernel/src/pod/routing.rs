@@ -7,8 +7,9 @@ use crate::{
 };
 use std::fs;
 
-/// The table in which every address is local.
-const TABLE: u32 = 100;
+/// The table in which every address is local; the mark again, a number that nobody else begins to
+/// count from, as plugins do from 100.
+const TABLE: u32 = MARK;
 
 /// Whether the namespace has IPv6; a kernel without it, or told to do without, has not.
 pub(crate) fn has_v6(netns: &Netns) -> Result<bool, EnrolError> {

@@ -5,11 +5,11 @@ use crate::{
     pod::{EnrolError, guard, record::Record, routing, sysctl},
 };
 use culvert_common::addr;
-use std::{fs, io, path::Path};
+use std::{fs, io, net::IpAddr, path::Path};
 
 /// New connections go direct: first they may leave, then nothing captures them any more.
 pub(crate) fn release(shared: &Shared, record: &Record) -> Result<(), EnrolError> {
-    shared.check_owner()?;
+    let _owning = shared.own()?;
     let dir = load::pod_dir(&shared.instance, record.pod_id);
     if let Some(guarded) = &record.guard {
         guard::remove(&shared.netns, &dir, guarded)?;
@@ -32,15 +32,12 @@ pub(crate) fn finish(
     record: &Record,
     netns: Option<&Netns>,
 ) -> Result<(), EnrolError> {
+    let _owning = shared.own()?;
     release(shared, record)?;
     let maps = &shared.maps;
     let map = |map| move |source| NodeError::Map { map, source };
     for ip in &record.ips {
-        let key = addr::from_ip(*ip);
-        // The address may be another pod's by now.
-        if maps.pod_ips.get(&key).map_err(map("POD_IPS"))? == Some(record.pod_id) {
-            maps.pod_ips.remove(&key).map_err(map("POD_IPS"))?;
-        }
+        forget_ip(shared, record.pod_id, *ip)?;
     }
     for network in record.networks() {
         let key = crate::exclusions::key(record.pod_id, &network);
@@ -53,6 +50,16 @@ pub(crate) fn finish(
     remove_dir(&load::pod_dir(&shared.instance, record.pod_id))?;
     shared.registry().remove(record.pod_id).map_err(NodeError::from)?;
     Ok(())
+}
+
+/// Takes an address from a pod; it may be another pod's by now.
+pub(crate) fn forget_ip(shared: &Shared, pod_id: u32, ip: IpAddr) -> Result<(), NodeError> {
+    let (ips, key) = (&shared.maps.pod_ips, addr::from_ip(ip));
+    let forget = || match ips.get(&key)? == Some(pod_id) {
+        true => ips.remove(&key),
+        false => Ok(()),
+    };
+    forget().map_err(|source| NodeError::Map { map: "POD_IPS", source })
 }
 
 /// Gives the pod's namespace its routing and sysctls back.

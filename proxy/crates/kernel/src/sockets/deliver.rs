@@ -67,6 +67,7 @@ pub(crate) fn deliver(pod: &Pod, pair: Pair) -> Result<TcpStream, DeliverError> 
                 Err(e) => return Err(failed(e)),
             }
         }
+        pod.ports.exhausted();
         Err(DeliverError::NoPort { client, destination })
     };
     pod.netns.run(try_all).map_err(failed)?

@@ -26,6 +26,14 @@ const STRIDE: u32 = 1_597;
 /// How many deliveries start with the round that worked last before all are tried again.
 const REMEMBERED: u32 = 1_024;
 
+/// How many deliveries look less far after one that found no port. Each port tried is a socket: a
+/// pod that holds them all, which needs no privilege, would have every connection to it cost the
+/// node a hundred times as much.
+const SPARING: u32 = 64;
+
+/// By how much less.
+const LESS: usize = 32;
+
 /// Where a pod's deliveries are in each zone.
 #[derive(Debug)]
 pub(crate) struct Ports {
@@ -34,6 +42,8 @@ pub(crate) struct Ports {
     /// The round that worked last; so a pod full of `TIME_WAIT` does not try in vain every time.
     first_round: AtomicU32,
     deliveries: AtomicU32,
+    /// How many deliveries are still to look less far.
+    sparing: AtomicU32,
     avoided: ArcSwap<Vec<u16>>,
 }
 
@@ -80,9 +90,14 @@ impl Ports {
         }
         let avoided = self.avoided.load_full();
         let first = self.first_round.load(Ordering::Relaxed);
+        // Two at once may count as one, which does no harm.
+        let sparing = self.sparing.load(Ordering::Relaxed);
+        self.sparing.store(sparing.saturating_sub(1), Ordering::Relaxed);
+        let by = if 0 < sparing { LESS } else { 1 };
         let rounds = (0..).zip(ROUNDS).skip_while(move |(number, _)| *number < first);
-        let tries =
-            rounds.flat_map(|(number, round)| std::iter::repeat_n((number, round), round.tries));
+        let tries = rounds.flat_map(move |(number, round)| {
+            std::iter::repeat_n((number, round), round.tries / by)
+        });
         tries.filter_map(move |(round, Round { zone, time_wait, .. })| {
             let port = self.next(zone);
             let free = avoided.binary_search(&port).is_err();
@@ -93,6 +108,13 @@ impl Ports {
     /// Remembers what worked.
     pub(crate) fn took(&self, candidate: &Candidate) {
         self.first_round.store(candidate.round, Ordering::Relaxed);
+    }
+
+    /// Remembers that nothing worked.
+    pub(crate) fn exhausted(&self) {
+        // The round that worked once is no better than the others.
+        self.first_round.store(0, Ordering::Relaxed);
+        self.sparing.store(SPARING, Ordering::Relaxed);
     }
 
     fn next(&self, zone: Zone) -> u16 {
@@ -111,6 +133,7 @@ impl Default for Ports {
             lower: AtomicU32::new(0),
             first_round: AtomicU32::new(0),
             deliveries: AtomicU32::new(0),
+            sparing: AtomicU32::new(0),
             avoided: ArcSwap::default(),
         }
     }
@@ -167,6 +190,19 @@ mod tests {
             assert!(ports.candidates().next().unwrap().time_wait_ok());
         }
         assert!(!ports.candidates().next().unwrap().time_wait_ok());
+    }
+
+    #[test]
+    fn after_one_in_vain_deliveries_look_less_far_for_a_while_but_in_every_round() {
+        let ports = Ports::default();
+        let all = ports.candidates().count();
+        ports.exhausted();
+        for _ in 0..SPARING {
+            let tried: Vec<_> = ports.candidates().collect();
+            assert_eq!(tried.len(), all / LESS);
+            assert!((0..4).all(|round| tried.iter().any(|candidate| candidate.round == round)));
+        }
+        assert_eq!(ports.candidates().count(), all);
     }
 
     #[test]

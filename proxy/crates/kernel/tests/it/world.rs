@@ -140,8 +140,10 @@ impl Pod {
             "-6 rule show",
             "route show",
             "route show table 100",
+            "route show table 1337",
             // The kernel goes on adding to the others after an address is there.
             "-6 route show table 100",
+            "-6 route show table 1337",
         ]
         .map(|args| ip(&self.netns, args))
         .into();
