@@ -115,7 +115,7 @@ fn admin_shows_pods_settings_and_log() {
     assert_eq!(json_of(&mesh, &["log", "-o", "json"])["log"], "info");
     assert!(mesh.node("a").cli(&["log", "debug"]).status.success());
     assert_eq!(json_of(&mesh, &["log", "-o", "json"])["log"], "debug");
-    assert_eq!(mesh.node("a").cli(&["log", "no=such=level"]).status.code(), Some(3));
+    assert_eq!(mesh.node("a").cli(&["log", "no=such=level"]).status.code(), Some(2));
 }
 
 #[test]
@@ -142,6 +142,31 @@ fn a_command_without_a_node_says_what_to_do() {
         let words = String::from_utf8(said.stderr).unwrap();
         assert!(words.lines().last().unwrap().starts_with("next: "), "{command}: {words}");
     }
+}
+
+#[test]
+fn a_node_that_was_stopped_is_told_from_one_that_never_was() {
+    let mesh = Mesh::start("obsstopped", |m| {
+        m.node("a").pod("client");
+    });
+    assert!(mesh.node("a").terminate().success());
+    let said = mesh.node("a").cli(&["status"]);
+    assert_eq!(said.status.code(), Some(3));
+    let words = String::from_utf8(said.stderr).unwrap();
+    assert!(words.contains("its pods' new connections are refused"), "{words}");
+    let uninstall = format!("culvert uninstall --instance {}", mesh.node("a").ns.instance());
+    assert!(words.lines().last().unwrap().contains(&uninstall), "{words}");
+}
+
+#[test]
+fn connections_of_a_pod_that_is_not_here_are_a_mistake() {
+    let mesh = Mesh::start("obsnopod", |m| {
+        m.node("a").pod("client");
+    });
+    let pod = mesh.node("a").pod("client").unwrap();
+    let name = format!("{}/{}", pod["namespace"].as_str().unwrap(), pod["name"].as_str().unwrap());
+    assert!(mesh.node("a").cli(&["connections", "--pod", &name]).status.success());
+    assert_eq!(mesh.node("a").cli(&["connections", "--pod", "shop/nobody"]).status.code(), Some(1));
 }
 
 #[test]

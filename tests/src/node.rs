@@ -96,7 +96,6 @@ impl Node {
     pub fn cli(&self, args: &[&str]) -> Output {
         let mut command = wrapped(&[]);
         command.args(args).env("CULVERT_INSTANCE", self.ns.instance());
-        command.env("CULVERT_CGROUP_ROOT", self.ns.cgroup());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         child.output().expect("a child can be waited for")
