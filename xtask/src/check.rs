@@ -36,6 +36,7 @@ const READING: &[Step] = &[
 
 /// Those that compile.
 const COMPILING: &[Step] = &[
+    ("kernel objects are fresh", objects),
     ("clippy, host", compile::clippy_host),
     ("clippy, kernel programs", compile::clippy_ebpf),
     ("documentation", compile::docs),
@@ -71,6 +72,11 @@ fn passes(name: &str, check: fn() -> Result<()>) -> bool {
         Err(ref error) => println!("{name:<26} FAIL {took:>6.1} s: {error:#}"),
     }
     outcome.is_ok()
+}
+
+/// The committed objects are those of these sources; the test compares hashes and builds nothing.
+fn objects() -> Result<()> {
+    process::quietly(workspace::cargo().args(["test", "-q", "-p", "xtask", "ebpf::inputs"]))
 }
 
 fn format() -> Result<()> {

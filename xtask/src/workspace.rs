@@ -15,7 +15,8 @@ pub(crate) fn root() -> &'static Path {
 
 /// The folder cargo builds into.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    // As cargo, which runs at the root, understands it.
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// `cargo`, to be run at the root.
