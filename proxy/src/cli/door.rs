@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use std::{
     convert::Infallible,
     fs, io,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -165,6 +166,11 @@ impl Door {
         use io::ErrorKind as Kind;
         let socket = self.socket.display();
         let kind = error.kind();
+        let is_other = fs::metadata(&self.socket).is_ok_and(|found| !found.file_type().is_socket());
+        if is_other {
+            let next = "name a node's socket: /run/culvert/INSTANCE/admin.sock";
+            return Failure::new(Exit::Usage, format_args!("{socket} is not a socket"), next);
+        }
         let stopped = self.instance.as_deref().filter(|instance| is_installed(instance));
         if kind == Kind::ConnectionRefused || kind == Kind::NotFound && stopped.is_some() {
             let what = format_args!(

@@ -1,7 +1,7 @@
 //! `culvert status`
 use super::{door::DoorArgs, output};
 use crate::{
-    admin::view::{self, Configuration, Pod, Skipped},
+    admin::view::{self, Configuration, Pod, Problem, Skipped},
     config::sources::Variables,
     failure::{Exit, Failure},
 };
@@ -21,6 +21,9 @@ pub(crate) struct Status {
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: output::Format,
 }
+
+/// More problems of one kind than this are not read from a terminal.
+const MAX_TOLD: usize = 50;
 
 /// The commonest reason is a label that is not there.
 const NO_POD: &str = "\
@@ -71,11 +74,11 @@ fn manifests(configuration: &Configuration) -> Vec<String> {
     let mut lines = Vec::new();
     if !refused.is_empty() {
         lines.push(format!("\nthe last change was refused, generation {generation} stays:"));
-        lines.extend(refused.iter().map(|problem| problem.text.clone()));
+        lines.extend(some(refused));
     }
     if !notes.is_empty() {
         lines.push("\nwarnings:".to_owned());
-        lines.extend(notes.iter().map(|note| note.text.clone()));
+        lines.extend(some(notes));
     }
     if !skipped.is_empty() {
         lines.push("\nskipped:".to_owned());
@@ -85,6 +88,13 @@ fn manifests(configuration: &Configuration) -> Vec<String> {
         }));
     }
     lines
+}
+
+/// The first problems as people read them, and how many more there are.
+fn some(problems: &[Problem]) -> impl Iterator<Item = String> {
+    let more = problems.len().saturating_sub(MAX_TOLD);
+    let rest = (more > 0).then(|| format!("… and {more} more; -o json has them all"));
+    problems.iter().take(MAX_TOLD).map(|problem| problem.text.clone()).chain(rest)
 }
 
 fn head(status: &view::Status) -> Vec<String> {
@@ -200,6 +210,19 @@ mod tests {
         skipped:
         2 x v1 Secret, not used yet; the first at b.yaml:1
         ");
+    }
+
+    #[test]
+    fn of_many_problems_the_first_are_told() {
+        let problem = json!({
+            "file": "a.yaml", "line": 1, "column": 1, "message": "x", "text": "a.yaml:1:1: x",
+        });
+        let configuration = json!({
+            "paths": [], "generation": 2, "since_unix_ms": 0, "refused": vec![problem; 60],
+        });
+        let text = render(&status(&json!({"configuration": configuration})));
+        assert_eq!(text.matches("a.yaml").count(), 50);
+        assert!(text.ends_with("… and 10 more; -o json has them all"), "{text}");
     }
 
     #[test]

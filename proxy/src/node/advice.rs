@@ -10,17 +10,24 @@ use culvert_control::control::StartError;
 use culvert_kernel::{NodeError, RecordError};
 use std::io;
 
+/// Whoever mends these has seen what the rest is like.
+const MAX_TOLD: usize = 50;
+
 pub(super) fn no_manifests(error: &StartError) -> Failure {
     match error {
         // Each problem has its own lines.
-        StartError::Manifests(problems) => problems.0.iter().fold(
-            Failure::new(
+        StartError::Manifests(problems) => {
+            let failure = Failure::new(
                 Exit::Found,
                 "the manifests have problems; nothing was changed",
                 "mend them and start again",
-            ),
-            Failure::and,
-        ),
+            );
+            let failure = problems.0.iter().take(MAX_TOLD).fold(failure, Failure::and);
+            match problems.0.len().saturating_sub(MAX_TOLD) {
+                0 => failure,
+                more => failure.and(format_args!("… and {more} more")),
+            }
+        }
         StartError::Watch(_) => Failure::of(
             Exit::Cannot,
             error,

@@ -37,11 +37,13 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often series are looked through for those whose time has come.
 const EXPIRY: Duration = Duration::from_secs(60);
 
-/// SIGTERM and Ctrl-C, which mean the same.
+/// SIGTERM and Ctrl-C, which mean the same, and SIGHUP, which means nothing.
 #[derive(Debug)]
 struct Signals {
     term: Signal,
     int: Signal,
+    /// By which other programs are told to read their files again; ours are followed anyway.
+    hup: Signal,
 }
 
 /// Why the node's life ends.
@@ -234,14 +236,23 @@ fn no_signals(error: &io::Error) -> Failure {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Cancel safe.
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return,
+                _ = self.int.recv() => return,
+                _ = self.hup.recv() => info!(
+                    "SIGHUP changes nothing: manifests are followed, other settings need a new process"
+                ),
+            }
         }
     }
 }
