@@ -113,7 +113,7 @@ pub(crate) fn check_pins(pins: &Path, maps: &[(&str, Shape)]) -> Result<(), Corr
             if exists {
                 let found = sys::map_shape(sys::obj_get(&path)?.as_fd())?;
                 if found != *expected {
-                    let message = format!("{found:?} instead of {expected:?}");
+                    let message = format!("{found} instead of {expected}");
                     return Err(io::Error::new(io::ErrorKind::InvalidData, message));
                 }
             }

@@ -124,6 +124,13 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 }
 
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, value } = self;
+        write!(f, "a map of type {kind} with keys of {key} and values of {value} bytes")
+    }
+}
+
 impl<K, V> fmt::Debug for Table<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Table").field(&self.fd).finish()
