@@ -14,4 +14,5 @@ mod handover;
 mod limits;
 mod observe;
 mod peers;
+mod start;
 mod uninstall;

@@ -91,20 +91,58 @@ impl Listeners {
     }
 }
 
-/// A socket of this process alone in place of whatever lies at `path`, entered by its owner only.
+/// Where a socket will be found; dropped before it is taken, nothing is there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl Place {
+    /// Has the socket found in place of whatever lies there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be moved there.
+    pub(crate) fn take(self) -> Result<(), ListenError> {
+        let moved = fs::rename(&self.beside, &self.path);
+        moved.map_err(|source| ListenError::Socket { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Moved already, as a rule.
+        drop(fs::remove_file(&self.beside));
+    }
+}
+
+/// A socket of this process alone, entered by its owner only, and the place it is for.
+///
+/// Made beside and moved there later, so that nobody finds a socket that does not answer.
+///
+/// # Errors
+///
+/// When it cannot be made there.
+pub(crate) fn prepare_unix(path: &Path) -> Result<(UnixListener, Place), ListenError> {
+    let error = |source| ListenError::Socket { path: path.to_owned(), source };
+    let beside = path.with_extension(format!("{}", process::id()));
+    drop(fs::remove_file(&beside));
+    let listener = UnixListener::bind(&beside).map_err(error)?;
+    let place = Place { path: path.to_owned(), beside };
+    fs::set_permissions(&place.beside, Permissions::from_mode(0o600)).map_err(error)?;
+    Ok((nonblocking(listener), place))
+}
+
+/// As [`prepare_unix`], in its place at once.
 ///
 /// # Errors
 ///
 /// When it cannot be made there.
 pub(crate) fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
-    let error = |source| ListenError::Socket { path: path.to_owned(), source };
-    // Made beside and moved into place, so that nobody finds a socket that does not answer.
-    let beside = path.with_extension(format!("{}", process::id()));
-    drop(fs::remove_file(&beside));
-    let listener = UnixListener::bind(&beside).map_err(error)?;
-    fs::set_permissions(&beside, Permissions::from_mode(0o600)).map_err(error)?;
-    fs::rename(&beside, path).map_err(error)?;
-    Ok(nonblocking(listener))
+    let (listener, place) = prepare_unix(path)?;
+    place.take()?;
+    Ok(listener)
 }
 
 fn take(handed: &mut Handed, wanted: Role) -> Option<OwnedFd> {

@@ -3,7 +3,7 @@ use crate::{
     admin::listeners::ListenError,
     config::settings::Setting,
     failure::{Exit, Failure},
-    ground::no_instance,
+    ground::{Ground, no_instance},
     takeover::new::TakeoverError,
 };
 use culvert_control::control::StartError;
@@ -112,4 +112,24 @@ pub(super) fn no_node(error: &NodeError) -> Failure {
 pub(super) fn no_descriptor(error: &io::Error) -> Failure {
     Failure::new(Exit::Cannot, "cannot open the doors", "raise the limit of open files (ulimit -n)")
         .because(error)
+}
+
+/// Says what a start that failed means for pods of an earlier process, if none serves them.
+pub(super) fn tell_refused(failure: Failure, ground: &Ground) -> Failure {
+    let Ground { instance, lock, .. } = ground;
+    match instance.recorded_pods() {
+        0 => failure,
+        _ if !lock.is_only() => failure,
+        pods => failure.and(format_args!(
+            "pods captured by an earlier process: {pods}; they are refused new connections (or go direct, with fail: open) until a process is ready, or `culvert uninstall` lets them go"
+        )),
+    }
+}
+
+pub(super) fn no_return() -> Failure {
+    Failure::new(
+        Exit::Cannot,
+        "a newer version took the kernel programs over and ended before it was ready",
+        "start that version again; or run `culvert uninstall` to let its pods go",
+    )
 }

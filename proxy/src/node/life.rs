@@ -1,19 +1,21 @@
 //! From the start to the end: signals, a successor, the drain.
 use super::{
     Plan,
+    advice::{no_return, tell_refused},
     parts::{Kernel, Parts},
 };
 use crate::{
-    admin::listeners::bind_unix,
+    admin::listeners::{Place, prepare_unix},
     failure::{Exit, Failure},
     takeover::{
         self,
         new::{Predecessor, Settled},
-        old::{Successor, succeeded},
+        old::{Outcome, Successor, succeeded},
     },
 };
 use culvert_dataplane::PodPhase;
 use culvert_runtime::drain::{Drain, Drained};
+use culvert_telemetry::chain::Chain;
 use std::{
     fs, io,
     path::Path,
@@ -51,6 +53,17 @@ struct Signals {
 enum End {
     Signal,
     Successor(Successor),
+    /// Connections that are open go on; new ones are captured by somebody who is no more.
+    Displaced,
+}
+
+impl From<Outcome> for End {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Succeeded(successor) => Self::Successor(successor),
+            Outcome::Displaced => Self::Displaced,
+        }
+    }
 }
 
 /// Starts the node, lets it live, and ends it.
@@ -63,18 +76,20 @@ pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
             info!("told to end before it was ready");
             return Ok(Exit::Done);
         }
-        started = start(&plan) => started?,
+        started = start(&plan) => started.map_err(|failure| tell_refused(failure, &plan.ground))?,
     };
     let end = tokio::select! {
         biased;
         () = signals.next() => End::Signal,
-        successor = succeeded(&socket, &parts.listeners, &*parts.kernel) => {
-            End::Successor(successor)
-        }
+        outcome = succeeded(&socket, &parts.listeners, &*parts.kernel) => outcome.into(),
     };
     let run_dir = plan.ground.instance.run_dir();
+    let displaced = matches!(end, End::Displaced);
     finish(parts, end, &socket, &mut signals, &plan).await;
     drop(socket);
+    if displaced {
+        return Err(no_return());
+    }
     info!(run_dir = %run_dir.display(), "culvert ends");
     Ok(Exit::Done)
 }
@@ -84,10 +99,14 @@ async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     parts.kernel.dataplane.captured().await;
     parts.first_pods = None;
     let generation = parts.kernel.generation.load(Ordering::Relaxed);
+    // Before the older process is told to go: from then on nothing may fail.
+    let (socket, place) = takeover_socket(&plan.ground.instance.run_dir())?;
     if let Some(predecessor) = parts.predecessor.take() {
         settle(predecessor, generation, &parts)?;
     }
-    let socket = takeover_socket(&plan.ground.instance.run_dir())?;
+    if let Err(error) = place.take() {
+        warn!(error = %Chain(&error), "nobody can take over from this process");
+    }
     plan.ground.lock.started();
     clean_up(plan, &parts);
     expire(plan, &parts);
@@ -162,7 +181,9 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
     let _not_ready = answers.readiness.block("draining");
     let mut doors = Some(doors);
     match end {
-        End::Signal => info!(?deadline, "draining; a second signal ends it at once"),
+        End::Signal | End::Displaced => {
+            info!(?deadline, "draining; a second signal ends it at once");
+        }
         End::Successor(successor) => hand_doors(&mut doors, &successor).await,
     }
     let draining = work.drain(deadline);
@@ -173,8 +194,10 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
             drained = &mut draining => break Some(drained),
             () = signals.next() => break None,
             // Also while it drains for a signal, a newcomer may take over.
-            successor = succeeded(socket, &listeners, &*kernel), if doors.is_some() => {
-                hand_doors(&mut doors, &successor).await;
+            outcome = succeeded(socket, &listeners, &*kernel), if doors.is_some() => {
+                if let Outcome::Succeeded(successor) = outcome {
+                    hand_doors(&mut doors, &successor).await;
+                }
             }
         }
     };
@@ -214,11 +237,12 @@ async fn hand_doors(doors: &mut Option<Drain>, successor: &Successor) {
     }
 }
 
-fn takeover_socket(run_dir: &Path) -> Result<UnixListener, Failure> {
-    let bound = bind_unix(&run_dir.join(takeover::SOCKET)).map_err(|error| {
+fn takeover_socket(run_dir: &Path) -> Result<(UnixListener, Place), Failure> {
+    let (bound, place) = prepare_unix(&run_dir.join(takeover::SOCKET)).map_err(|error| {
         Failure::of(Exit::Cannot, &error, "see that /run/culvert can be written")
     })?;
-    UnixListener::from_std(bound).map_err(|error| no_signals(&error))
+    let socket = UnixListener::from_std(bound).map_err(|error| no_signals(&error))?;
+    Ok((socket, place))
 }
 
 fn remove_sockets(run_dir: &Path) {

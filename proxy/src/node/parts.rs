@@ -24,7 +24,7 @@ use culvert_runtime::{
     publish::{self, View},
     ready::{Blocker, Readiness},
 };
-use culvert_telemetry::Telemetry;
+use culvert_telemetry::{Telemetry, chain::Chain};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -119,12 +119,18 @@ impl Standing for Kernel {
         self.dataplane.freeze().await;
     }
 
-    async fn step_forward(&self) {
+    async fn step_forward(&self) -> bool {
         match self.node.claim() {
-            Ok(generation) => self.generation.store(generation.0, Ordering::Relaxed),
-            Err(error) => error!(%error, "cannot claim the kernel maps again"),
+            Ok(generation) => {
+                self.generation.store(generation.0, Ordering::Relaxed);
+                self.dataplane.thaw();
+                true
+            }
+            Err(error) => {
+                error!(error = %Chain(&error), "the newcomer ended, and its programs stay: start it again");
+                false
+            }
         }
-        self.dataplane.thaw();
     }
 }
 

@@ -4,9 +4,9 @@
 //! holder's pid. Never open the file twice in one process: closing either would end both.
 use nix::fcntl::{FcntlArg, fcntl};
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 use tracing::warn;
@@ -55,6 +55,7 @@ impl Lock {
         let lock = Self::open(run_dir)?;
         lock.take(STARTING, Kind::Alone).map_err(|pid| lock.error(pid, LockError::Starting))?;
         lock.take(LIVING, Kind::Shared).map_err(|pid| lock.error(pid, LockError::Living))?;
+        lock.check_in_place()?;
         Ok(lock)
     }
 
@@ -97,6 +98,15 @@ impl Lock {
             Ok(file) => Ok(Self { file, path }),
             Err(source) => Err(LockError::Io { path, source }),
         }
+    }
+
+    /// Somebody may have removed the folder before we locked the file: then nobody sees our locks.
+    fn check_in_place(&self) -> Result<(), LockError> {
+        let same = || Ok(self.file.metadata()?.ino() == fs::metadata(&self.path)?.ino());
+        let checked = same().and_then(|same: bool| {
+            same.then_some(()).ok_or_else(|| io::Error::other("it was removed meanwhile"))
+        });
+        checked.map_err(|source| LockError::Io { path: self.path.clone(), source })
     }
 
     /// Locks one byte; the error is the holder's pid, or none when the system refused.
@@ -145,6 +155,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = Lock::start(dir.path()).unwrap();
         lock.started();
+    }
+
+    #[test]
+    fn a_file_that_was_removed_is_no_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::start(dir.path()).unwrap();
+        lock.check_in_place().unwrap();
+        fs::remove_file(&lock.path).unwrap();
+        lock.check_in_place().unwrap_err();
+        fs::write(&lock.path, "").unwrap();
+        lock.check_in_place().unwrap_err();
     }
 
     #[test]

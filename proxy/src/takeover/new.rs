@@ -42,6 +42,14 @@ pub(crate) enum TakeoverError {
 ///
 /// When it refuses or does not answer.
 pub(crate) fn ask(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
+    match ask_once(run_dir) {
+        // It was about to end: then nobody listens any more.
+        Err(TakeoverError::Silent(error)) if is_end(&error) => ask_once(run_dir),
+        answered => answered,
+    }
+}
+
+fn ask_once(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
     let io = match UnixStream::connect(run_dir.join(SOCKET)) {
         Ok(io) => io,
         // Nobody ever listened, or whoever did is gone.
@@ -61,6 +69,12 @@ pub(crate) fn ask(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, Takeo
         }
         Answer::Refused { reason, next } => Err(TakeoverError::Refused { reason, next }),
     }
+}
+
+/// Whether the other end closed.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// What became of an older process that was told to go.

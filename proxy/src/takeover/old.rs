@@ -30,8 +30,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) trait Standing {
     /// Stops enrolling and writing kernel maps.
     async fn stand_back(&self);
-    /// Takes everything back.
-    async fn step_forward(&self);
+    /// Takes everything back; false when that is not possible any more.
+    async fn step_forward(&self) -> bool;
+}
+
+/// How the wait for a newcomer ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// One holds everything.
+    Succeeded(Successor),
+    /// One took what cannot be taken back, and ended.
+    Displaced,
 }
 
 /// The process that took over.
@@ -42,18 +51,18 @@ pub(crate) struct Successor {
     pub(crate) generation: u64,
 }
 
-/// Resolves once a newcomer holds everything.
+/// Resolves once a newcomer holds everything, or was the end of both.
 ///
 /// Not cancel safe while a newcomer sets up: dropped then, it leaves `standing` stood back.
 pub(crate) async fn succeeded(
     socket: &UnixListener,
     listeners: &Listeners,
     standing: &impl Standing,
-) -> Successor {
+) -> Outcome {
     loop {
         match socket.accept().await {
             Ok((io, _)) => match hand_over(io, listeners, standing).await {
-                Ok(successor) => return successor,
+                Ok(outcome) => return outcome,
                 Err(error) => warn!(%error, "a newcomer did not take over; this process goes on"),
             },
             Err(error) => {
@@ -68,7 +77,7 @@ async fn hand_over(
     io: UnixStream,
     listeners: &Listeners,
     standing: &impl Standing,
-) -> io::Result<Successor> {
+) -> io::Result<Outcome> {
     if io.peer_cred()?.uid() != nix::unistd::geteuid().as_raw() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
@@ -91,12 +100,11 @@ async fn hand_over(
         Ok(Ready { generation }) => {
             // If the newcomer does not hear it, it looks who owns the kernel maps, and finds itself.
             drop(io.get_mut().write_all(&line(&Gone { gone: true })).await);
-            Ok(Successor { version: hello.version, pid: hello.pid, generation })
+            let Hello { version, pid, .. } = hello;
+            Ok(Outcome::Succeeded(Successor { version, pid, generation }))
         }
-        Err(error) => {
-            standing.step_forward().await;
-            Err(error)
-        }
+        Err(error) if standing.step_forward().await => Err(error),
+        Err(_) => Ok(Outcome::Displaced),
     }
 }
 

@@ -2,7 +2,7 @@
 use super::{
     SOCKET,
     new::{Settled, ask},
-    old::{Standing, Successor, succeeded},
+    old::{Outcome, Standing, Successor, succeeded},
 };
 use crate::{
     admin::listeners::{Listeners, bind_unix},
@@ -20,8 +20,9 @@ impl Standing for Notes {
         self.0.borrow_mut().push("back");
     }
 
-    async fn step_forward(&self) {
+    async fn step_forward(&self) -> bool {
         self.0.borrow_mut().push("forward");
+        true
     }
 }
 
@@ -41,7 +42,9 @@ async fn older(
     let socket = UnixListener::from_std(bind_unix(&run_dir.join(SOCKET)).unwrap()).unwrap();
     let newcomer = thread::spawn(newcomer);
     let notes = Notes::default();
-    let successor = succeeded(&socket, &listeners, &notes).await;
+    let Outcome::Succeeded(successor) = succeeded(&socket, &listeners, &notes).await else {
+        panic!("displaced")
+    };
     newcomer.join().unwrap();
     (successor, notes.0.into_inner())
 }
@@ -73,6 +76,20 @@ async fn one_that_ends_before_it_is_ready_leaves_the_older_as_it_was() {
     };
     let (_, notes) = older(dir.path(), free(), newcomer).await;
     assert_eq!(notes, ["back", "forward", "back"]);
+}
+
+#[test]
+fn one_that_ends_without_an_answer_is_nobody_to_take_over_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(dir.path().join(SOCKET)).unwrap();
+    let older = thread::spawn(move || {
+        let (io, _) = socket.accept().unwrap();
+        // Nobody can connect before the newcomer learns of the end.
+        drop(socket);
+        drop(io);
+    });
+    assert!(ask(dir.path()).unwrap().is_none());
+    older.join().unwrap();
 }
 
 #[test]
