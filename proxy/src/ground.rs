@@ -10,9 +10,11 @@ use culvert_kernel::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
+    error::Error,
     ffi::OsStr,
     fs::{self, OpenOptions},
-    io::Write as _,
+    io::{self, Write as _},
+    iter::successors,
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -52,6 +54,9 @@ impl Ground {
 
 pub(crate) fn no_kernel(error: &ProbeError) -> Failure {
     let next = match error {
+        ProbeError::Bpf(_) | ProbeError::Unknown { .. } if is_forbidden(error) => {
+            "run it as root of the machine: a user namespace (a rootless container), seccomp or lockdown forbids bpf(2)"
+        }
         ProbeError::Capability { .. } => {
             "start it as root (sudo); root of a container needs the capability added to it"
         }
@@ -61,6 +66,14 @@ pub(crate) fn no_kernel(error: &ProbeError) -> Failure {
         }
     };
     Failure::of(Exit::Cannot, error, next)
+}
+
+/// Whether the kernel said no though every capability is there.
+fn is_forbidden(error: &ProbeError) -> bool {
+    let chain = successors(Some(error as &(dyn Error + 'static)), |&error| error.source());
+    chain
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 pub(crate) fn no_instance(error: &InstanceError) -> Failure {

@@ -72,7 +72,7 @@ pub enum EnrolError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot {what} net.{name}; is /proc/sys read-only?")]
+    #[error("cannot {what} /proc/sys/net/{name}; is it read-only?")]
     Sysctl {
         what: &'static str,
         name: &'static str,
