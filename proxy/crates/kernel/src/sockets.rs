@@ -1,6 +1,6 @@
 //! What is done per connection: whose it was, and sockets in the pod's own namespace.
 use crate::{netns::Netns, node::Shared, sockets::ports::Ports};
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -89,6 +89,16 @@ impl PodSockets {
     pub(crate) fn avoid(&self, ports: impl IntoIterator<Item = u16>) {
         self.pod.ports.avoid(ports);
     }
+}
+
+/// Bounds what a socket of the proxy queues beyond what its peer takes: as much as the kernel does
+/// by default.
+///
+/// A pod may set its namespace's `tcp_wmem` to anything, but what its connections queue is the
+/// proxy's memory. A listener passes the bound on to the sockets it accepts.
+pub(crate) fn bound_queue(socket: &Socket) -> io::Result<()> {
+    const UNSENT: u32 = 4 << 20;
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 impl Pod {

@@ -6,7 +6,7 @@
 use crate::{
     netns::Netns,
     pod::{EnrolError, PodListeners, sysctl},
-    sockets::ports::UPPER,
+    sockets::{bound_queue, ports::UPPER},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -79,8 +79,9 @@ fn listen(address: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> io::Res
         // The outbound listener serves IPv4 too, whatever net.ipv6.bindv6only says.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit both.
     socket.set_tcp_nodelay(true)?;
+    bound_queue(&socket)?;
     for port in ports.take(TRIES) {
         // A socket that could not be bound is as it was.
         match socket.bind(&SocketAddr::new(address.ip(), port).into()) {

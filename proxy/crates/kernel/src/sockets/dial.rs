@@ -1,5 +1,5 @@
 //! Connections that leave the pod on the application's behalf.
-use crate::sockets::Pod;
+use crate::sockets::{Pod, bound_queue};
 use culvert_common::conn;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -22,6 +22,7 @@ pub(crate) fn stream(destination: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking();
     let socket = Socket::new(Domain::for_address(destination), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    bound_queue(&socket)?;
     Ok(socket)
 }
 

@@ -1,11 +1,14 @@
 //! Pods that are in the way, by mistake or on purpose.
 use crate::{
     socket::listen,
-    traffic::{App, Event, Proxy, talk},
+    traffic::{App, Event, Proxy, connect, eventually, talk},
     world::{World, tool},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+};
 
 #[test]
 fn a_pod_whose_clients_draw_from_all_ports_is_captured() {
@@ -69,4 +72,46 @@ fn rules_and_routes_of_others_stay() {
     }
     proxy.enrolled.finish().unwrap();
     assert_eq!(pod.state(), before);
+}
+
+#[test]
+fn what_a_connection_queues_is_not_the_pods_to_say() {
+    const HUGE: &str = "4096 268435456 268435456";
+    /// What the default `tcp_wmem` allows, and what is on its way.
+    const BOUND: usize = 16 << 20;
+    let mut world = World::new("queue");
+    let (client, pod) = (world.pod("client"), world.pod("a"));
+    pod.set_sysctl("ipv4/tcp_wmem", HUGE);
+    let node = world.load();
+    let mut prepared = node.prepare(&pod.spec()).unwrap();
+    let listeners = prepared.listeners.take().unwrap();
+    let enrolled = prepared.activate().unwrap();
+    // Nobody reads at the other end of any of these.
+    let silent = listen(&world.netns, SocketAddr::new(pod.node[0], 7822), 8);
+    let app = listen(&pod.netns, SocketAddr::new(pod.ips[0], 8080), 8);
+    let dialled = enrolled.socks().dial(silent.local_addr().unwrap()).unwrap();
+    let delivered = enrolled.socks().deliver(client.ips[0], app.local_addr().unwrap()).unwrap();
+    let outer = connect(&pod.netns, SocketAddr::new(pod.node[0], 80)).unwrap();
+    listeners.outbound.set_nonblocking(false).unwrap();
+    let (accepted, _) = listeners.outbound.accept().unwrap();
+    accepted.set_nonblocking(true).unwrap();
+    for socket in [&dialled, &delivered, &accepted] {
+        eventually(|| socket.peer_addr().is_ok());
+        let queued = fill(socket);
+        assert!(queued < BOUND, "{queued} bytes queued on {socket:?}");
+    }
+    drop(outer);
+}
+
+/// Writes as much as goes without waiting.
+fn fill(mut socket: &TcpStream) -> usize {
+    let bytes = vec![0; 1 << 20];
+    let mut written = 0;
+    while let Ok(more) = socket.write(&bytes) {
+        written += more;
+        if written > 1 << 28 {
+            break;
+        }
+    }
+    written
 }
