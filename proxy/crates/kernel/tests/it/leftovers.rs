@@ -5,7 +5,7 @@ use crate::{
 };
 use culvert_kernel::{Node, NodeError, NodeOptions};
 use culvert_model::pod::Exclusion;
-use std::{fs, net::SocketAddr};
+use std::{collections::BTreeSet, fs, mem, net::SocketAddr};
 
 fn records(world: &World) -> std::path::PathBuf {
     world.instance.run_dir().join("pods")
@@ -43,6 +43,41 @@ fn a_damaged_record_is_named_and_uninstalling_removes_it_and_undoes_the_others()
     let named = damaged.display().to_string();
     assert!(report.removed.iter().any(|line| line.contains(&named)), "{report}");
     assert_eq!(pod.state(), before);
+    assert!(!world.instance.run_dir().exists());
+}
+
+#[test]
+fn a_pod_that_was_being_enrolled_in_a_crash_is_undone_by_whoever_comes() {
+    let mut world = World::new("midway");
+    let pod = world.pod("a");
+    let before = pod.state();
+    let first = world.load();
+    mem::forget(first.prepare(&pod.spec()).unwrap());
+    let second = world.load();
+    assert_eq!(second.retain(&BTreeSet::new()).unwrap(), [pod.spec().uid]);
+    assert_eq!(pod.state(), before);
+    mem::forget(second.prepare(&pod.spec()).unwrap());
+    assert_eq!(world.uninstall().left, Vec::<String>::new());
+    assert_eq!(pod.state(), before);
+}
+
+#[test]
+fn an_uninstalling_that_was_cut_short_is_brought_to_its_end() {
+    let mut world = World::new("cutshort");
+    let (a, b) = (world.pod("a"), world.pod("b"));
+    let before = [a.state(), b.state()];
+    enrolled_and_crashed(&world, &a);
+    enrolled_and_crashed(&world, &b);
+    // The node's programs are detached, and one pod is undone but for its record.
+    for pin in fs::read_dir(world.instance.pins()).unwrap() {
+        let pin = pin.unwrap().path();
+        if pin.file_name().unwrap().to_str().unwrap().starts_with("link_") {
+            fs::remove_file(pin).unwrap();
+        }
+    }
+    fs::remove_dir_all(world.instance.pins().join("pods/1")).unwrap();
+    assert_eq!(world.uninstall().left, Vec::<String>::new());
+    assert_eq!([a.state(), b.state()], before);
     assert!(!world.instance.run_dir().exists());
 }
 
