@@ -38,6 +38,8 @@ pub(crate) enum InboundError {
 pub(crate) enum OpenError {
     #[error("{destination} refused the connection")]
     Refused { destination: SocketAddr },
+    #[error("{destination} accepted the connection and reset it at once")]
+    Reset { destination: SocketAddr },
     #[error("no answer from {destination} within {waited:?}; is something dropping the packets?")]
     Timeout { destination: SocketAddr, waited: Duration },
     #[error("cannot reach {destination}")]
@@ -107,6 +109,8 @@ impl OpenError {
     pub(crate) fn new(destination: SocketAddr, error: io::Error, waited: Duration) -> Self {
         match error.raw_os_error() {
             Some(libc::ECONNREFUSED) => Self::Refused { destination },
+            // It was established: the answer to a SYN is a refusal.
+            Some(libc::ECONNRESET) => Self::Reset { destination },
             // The kernel gave up before our own limit.
             Some(libc::ETIMEDOUT) => Self::Timeout { destination, waited },
             Some(libc::EMFILE | libc::ENFILE) => Self::NoDescriptors { destination },
@@ -117,6 +121,7 @@ impl OpenError {
     pub(crate) const fn reason(&self) -> CloseReason {
         match self {
             Self::Refused { .. } => CloseReason::UpstreamRefused,
+            Self::Reset { .. } => CloseReason::DestinationReset,
             Self::Timeout { .. } => CloseReason::UpstreamTimeout,
             Self::Unreachable { .. } => CloseReason::UpstreamUnreachable,
             Self::NoDescriptors { .. } => CloseReason::NoDescriptors,
@@ -128,8 +133,9 @@ impl OpenError {
 impl CopyError {
     /// A socket of `side` failed with `error`.
     pub(crate) fn broken(side: Side, error: io::Error) -> Self {
-        // EPIPE is the reset of a side that had finished before.
-        let reset = matches!(error.raw_os_error(), Some(libc::ECONNRESET | libc::EPIPE))
+        // EPIPE is the reset of a side that had finished before, ENOTCONN one noticed at its end.
+        const RESETS: [i32; 3] = [libc::ECONNRESET, libc::EPIPE, libc::ENOTCONN];
+        let reset = error.raw_os_error().is_some_and(|errno| RESETS.contains(&errno))
             || error.kind() == io::ErrorKind::ConnectionReset;
         match (side, reset) {
             (Side::Source, true) => Self::SourceReset,
@@ -179,6 +185,11 @@ mod tests {
             "10.0.0.2:8080 refused the connection",
         );
         check(
+            libc::ECONNRESET,
+            CloseReason::DestinationReset,
+            "10.0.0.2:8080 accepted the connection and reset it at once",
+        );
+        check(
             libc::ETIMEDOUT,
             CloseReason::UpstreamTimeout,
             "no answer from 10.0.0.2:8080 within 10s; is something dropping the packets?",
@@ -200,6 +211,7 @@ mod tests {
         let of = |side, errno| CopyError::broken(side, io::Error::from_raw_os_error(errno));
         assert!(of(Side::Source, libc::ECONNRESET).detail().is_none());
         assert!(of(Side::Destination, libc::EPIPE).detail().is_none());
+        assert!(of(Side::Source, libc::ENOTCONN).detail().is_none());
         let lost = of(Side::Destination, libc::ETIMEDOUT);
         assert_eq!(lost.reason(), CloseReason::DestinationReset);
         assert_eq!(
