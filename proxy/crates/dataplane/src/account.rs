@@ -12,7 +12,7 @@ use tracing::warn;
 
 /// A connection that was admitted: counted against its pod's limits, listed, and recorded.
 ///
-/// Ends in exactly one access line: that of [`close`](Self::close), or when its task is cut, that
+/// Ends in one access line: that of [`close`](Self::close), or when its task is cut, that
 /// the pod is gone or the drain over.
 #[derive(Debug)]
 #[must_use = "dropping it says that the connection was cut"]
@@ -42,7 +42,7 @@ impl Account {
                 Ok(Self { record: Some(record), live, slot, pod, _ticket: ticket })
             }
             Err(refusal) => {
-                record.finish(refusal.reason(), Some(&refusal));
+                finish(pod, record, refusal.reason(), &refusal);
                 say(pod, &refusal);
                 Err(refusal)
             }
@@ -102,7 +102,14 @@ pub(crate) fn refused(
     reason: CloseReason,
     error: &(dyn Error + 'static),
 ) {
-    pod.shared.telemetry.open(facts).finish(reason, Some(error));
+    finish(pod, pod.shared.telemetry.open(facts), reason, error);
+}
+
+/// Ends the record of a connection that came about no further than to be refused.
+fn finish(pod: &Pod, record: ConnRecord, reason: CloseReason, error: &(dyn Error + 'static)) {
+    if let Some(line) = record.finish_unwritten(reason, Some(error)) {
+        pod.write_refusal(line);
+    }
 }
 
 /// Logs refusals, not every one of them.

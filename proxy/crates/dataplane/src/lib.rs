@@ -5,7 +5,8 @@
 //! snapshot, never where it came from.
 //!
 //! Reading order: `pods` (which there are), the stages of `conn` in the order of `outbound` and
-//! `inbound`, [`copy`](mod@copy), and what keeps account: `limits`, `account`, `connections`.
+//! `inbound`, [`copy`](mod@copy), and what keeps account: `limits`, `account`, `refusals`,
+//! `connections`.
 mod config;
 
 mod dataplane;
@@ -25,6 +26,8 @@ pub mod copy;
 mod limits;
 
 mod account;
+
+mod refusals;
 
 mod connections;
 

@@ -96,7 +96,10 @@ impl Pods {
         // The sender is ours.
         drop(planned.wait_for(|planned| planned.is_some_and(|planned| wanted <= planned)).await);
         let mut changed = self.shared.changed.subscribe();
-        drop(changed.wait_for(|()| self.table.pods().iter().all(|pod| pod.was_tried())).await);
+        // One after the other: each change is looked at for one pod, however many there are.
+        for pod in self.table.pods() {
+            drop(changed.wait_for(|()| pod.is_settled()).await);
+        }
     }
 
     pub(crate) async fn freeze(&self) {

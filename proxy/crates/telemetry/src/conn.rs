@@ -12,7 +12,7 @@ use std::{
 
 /// An accepted connection that has not ended.
 ///
-/// Ends in exactly one access line and one close reason: that of [`finish`](Self::finish), or
+/// Ends in one close reason and one access line: those of [`finish`](Self::finish), or
 /// [`CloseReason::Internal`] when dropped without, as a panic or a task that was cut does.
 #[derive(Debug)]
 #[must_use = "dropping it says that the connection ended in an internal error"]
@@ -58,9 +58,23 @@ impl ConnRecord {
     }
 
     /// Ends the account; `error` is printed with its causes.
-    pub fn finish(mut self, reason: CloseReason, error: Option<&(dyn Error + 'static)>) {
+    pub fn finish(self, reason: CloseReason, error: Option<&(dyn Error + 'static)>) {
+        let access = self.telemetry.access.clone();
+        if let Some(line) = self.finish_unwritten(reason, error) {
+            access.write(line);
+        }
+    }
+
+    /// The same, but leaves the line, if lines are wanted, to the caller: for ends of which there
+    /// can be too many to write each.
+    #[must_use = "the connection has no other line"]
+    pub fn finish_unwritten(
+        mut self,
+        reason: CloseReason,
+        error: Option<&(dyn Error + 'static)>,
+    ) -> Option<AccessLine> {
         self.finished = true;
-        self.close(reason, error);
+        self.close(reason, error)
     }
 
     /// What others may see of it; clones of the `Arc` outlive the record.
@@ -84,28 +98,34 @@ impl ConnRecord {
         self.live.lasted()
     }
 
-    fn close(&self, reason: CloseReason, error: Option<&(dyn Error + 'static)>) {
+    fn close(
+        &self,
+        reason: CloseReason,
+        error: Option<&(dyn Error + 'static)>,
+    ) -> Option<AccessLine> {
         let Self { live, series, telemetry, finished: _ } = self;
         telemetry.metrics.closed(series, live.path, reason);
-        if telemetry.access.is_on() {
-            telemetry.access.write(AccessLine {
-                time: SystemTime::now(),
-                facts: live.facts.clone(),
-                path: live.path,
-                bytes_sent: live.bytes_sent(),
-                bytes_recv: live.bytes_received(),
-                lasted: live.lasted(),
-                close: reason,
-                error: error.map(|error| Chain(error).to_string().into()),
-            });
-        }
+        telemetry.access.is_on().then(|| AccessLine {
+            time: SystemTime::now(),
+            facts: live.facts.clone(),
+            path: live.path,
+            bytes_sent: live.bytes_sent(),
+            bytes_recv: live.bytes_received(),
+            lasted: live.lasted(),
+            close: reason,
+            error: error.map(|error| Chain(error).to_string().into()),
+            unwritten: 0,
+        })
     }
 }
 
 impl Drop for ConnRecord {
     fn drop(&mut self) {
-        if !self.finished {
-            self.close(CloseReason::Internal, None);
+        if self.finished {
+            return;
+        }
+        if let Some(line) = self.close(CloseReason::Internal, None) {
+            self.telemetry.access.write(line);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The life of one pod on this node: pending, captured, leaving.
 //!
 //! One task per pod, so that a pod whose namespace cannot be entered holds up nobody else.
-use super::{door::Door, gate::Gate, plan::Change, pod::Pod, status::PodPhase, table::Table};
-use culvert_kernel::{EnrolError, Enrolled, PodListeners, PodSpec};
+use super::{door::Door, gate::Gate, pod::Pod, status::PodPhase, table::Table};
+use culvert_kernel::{EnrolError, PodListeners, PodSpec};
 use culvert_model::{facts::Direction, pod::LocalPod};
 use culvert_runtime::{
     backoff::Backoff,
@@ -15,12 +15,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::watch,
-    time::{self, Interval, MissedTickBehavior},
+    sync::{Notify, watch},
+    time::{self, Instant, Interval, MissedTickBehavior},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 mod depart;
+mod hold;
 
 /// How often it is looked whether a pod's namespace is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +44,24 @@ pub(super) struct Actor {
     worker: Worker,
     /// Everything that serves the pod in the namespace it has now.
     life: Scope,
+    /// Serves the pod until it is enrolled anew.
+    former: Option<Service>,
+}
+
+/// What serves one enrolment.
+struct Service {
+    conns: Scope,
+    /// Told when a listener does not accept any more.
+    lost: Arc<Notify>,
+}
+
+/// How the pod was held last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// It left, or is to be enrolled anew at once.
+    Over,
+    /// Something went wrong that enrolling anew may repair.
+    Troubled,
 }
 
 impl Actor {
@@ -54,7 +73,7 @@ impl Actor {
         worker: Worker,
     ) -> Self {
         let life = worker.scope();
-        Self { pod, want, gate, table, worker, life }
+        Self { pod, want, gate, table, worker, life, former: None }
     }
 
     /// Runs until the pod is let go, or the process has finished with its connections.
@@ -62,7 +81,9 @@ impl Actor {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         while !self.worker.is_finishing() {
             let Some(wanted) = self.want.borrow_and_update().clone() else {
-                if self.end().await {
+                if let Some(Service { conns, .. }) = self.former.take() {
+                    self.leave(conns).await;
+                } else if self.end().await {
                     return;
                 }
                 continue;
@@ -70,36 +91,45 @@ impl Actor {
             self.pod.describe(&wanted);
             match self.enrol(&wanted).await {
                 Ok(None) => break,
-                Ok(Some(conns)) => {
-                    backoff.reset();
-                    self.hold(wanted, conns).await;
+                Ok(Some(service)) => {
+                    self.retire_former();
+                    let begun = Instant::now();
+                    let held = self.hold(wanted, service).await;
+                    if held == Held::Over || RETRY_MAX <= begun.elapsed() {
+                        backoff.reset();
+                    }
+                    if held == Held::Troubled {
+                        self.pause(backoff.next(dice())).await;
+                    }
                 }
                 Err(error) => {
+                    self.bury_former_if_gone().await;
                     self.report(&error);
                     self.pause(backoff.next(dice())).await;
                 }
             }
         }
+        self.retire_former();
         self.run_out().await;
     }
 
-    /// Puts the pod into the kernel's hands and ours; the scope serves it. `None` when the process
+    /// Puts the pod into the kernel's hands and ours, in the place of an earlier enrolment. `None` when the process
     /// finishes before.
-    async fn enrol(&self, wanted: &LocalPod) -> Result<Option<Scope>, EnrolError> {
+    async fn enrol(&self, wanted: &LocalPod) -> Result<Option<Service>, EnrolError> {
         let spec = PodSpec::from(wanted);
         let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec));
         let Some(mut prepared) = prepare.await.transpose()? else { return Ok(None) };
-        let conns = self.life.worker().scope();
+        let service = Service { conns: self.life.worker().scope(), lost: Arc::default() };
         // Who is captured must find somebody who accepts.
         if let Some(listeners) = prepared.listeners.take() {
-            let pod = Arc::clone(&self.pod);
-            let door = Arc::new(Door { pod, sockets: prepared.socks() });
-            self.serve(&door, listeners, &conns);
+            let (pod, lost) = (Arc::clone(&self.pod), Arc::clone(&service.lost));
+            let door = Arc::new(Door { pod, sockets: prepared.socks(), lost });
+            self.serve(&door, listeners, &service.conns);
         }
         let activate = self.gate.pass(move |_| prepared.activate());
         Ok(activate.await.transpose()?.map(|enrolled| {
             self.pod.put(enrolled);
-            conns
+            service
         }))
     }
 
@@ -114,76 +144,29 @@ impl Actor {
         }
     }
 
-    /// Watches over an enrolled pod until it is no more, or the process has finished.
-    async fn hold(&mut self, mut held: Arc<LocalPod>, conns: Scope) {
-        if self.pod.set_phase(PodPhase::Captured) {
-            let metrics = &self.pod.shared.telemetry.metrics;
-            metrics.remember(&self.pod.uid);
-            metrics.pod_started();
-            info!(pod = %self.pod.uid, "captured");
-        }
-        let mut reopened = self.gate.reopened();
-        let mut looks = looks();
-        loop {
-            tokio::select! {
-                biased;
-                () = self.worker.finishing() => return drop(self.retire(conns, Duration::MAX)),
-                _ = reopened.changed() => {
-                    // Somebody may have put other listeners in the place of ours, and be gone.
-                    drop(self.retire(conns, Duration::MAX));
-                    return drop(self.pod.take());
-                }
-                _ = self.want.changed() => {}
-                _ = looks.tick() => {
-                    if self.pod.netns_is_gone() {
-                        return self.bury(conns).await;
-                    }
-                    continue;
-                }
-            }
-            let Some(wanted) = self.want.borrow_and_update().clone() else {
-                return self.leave(conns).await;
-            };
-            match Change::between(&held, &wanted) {
-                Change::None => {}
-                Change::Update => self.update(&wanted).await,
-                Change::Replace => return self.bury(conns).await,
-            }
-            self.pod.describe(&wanted);
-            held = wanted;
-        }
-    }
-
-    /// Tells the kernel of a change that concerns no connection.
-    async fn update(&self, wanted: &LocalPod) {
-        let spec = PodSpec::from(wanted);
-        let updated = self.change(move |enrolled| enrolled.update(&spec)).await;
-        if let Some(Err(error)) = updated {
-            warn!(pod = %self.pod.uid, error = %Chain(&error), "pod not updated");
-        }
-    }
-
-    /// Changes the kernel's side, when there is one and the process does not finish before.
-    async fn change<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Enrolled) -> T + Send + 'static,
-    ) -> Option<T> {
-        let mut enrolled = self.pod.take()?;
-        let pass = self.gate.pass(move |_| {
-            let done = change(&mut enrolled);
-            (enrolled, done)
-        });
-        let (enrolled, done) = pass.await?;
-        self.pod.put(enrolled);
-        Some(done)
-    }
-
     /// Says why the pod is not captured yet; the same reason only once.
     fn report(&self, error: &EnrolError) {
-        let reason = Chain(error).to_string();
-        if self.pod.set_phase(PodPhase::Pending { reason: reason.clone() }) {
+        self.pending(&Chain(error).to_string());
+    }
+
+    fn pending(&self, reason: &str) {
+        if self.enter(PodPhase::Pending { reason: reason.to_owned() }) {
             warn!(pod = %self.pod.uid, reason, "pod pending");
         }
+    }
+
+    /// Notes how far enrolment is; says whether that is news.
+    fn enter(&self, phase: PodPhase) -> bool {
+        let captured = phase == PodPhase::Captured;
+        let Some(before) = self.pod.set_phase(phase) else { return false };
+        let metrics = &self.pod.shared.telemetry.metrics;
+        if captured {
+            metrics.remember(&self.pod.uid);
+            metrics.pod_started();
+        } else if before == PodPhase::Captured {
+            metrics.pod_stopped();
+        }
+        true
     }
 
     /// Waits for the next try, or for a reason to try before.

@@ -16,22 +16,28 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time::{Instant, timeout_at},
 };
 use tracing::{debug, error};
 
-/// For how long nobody must have come before a listener that is no longer wanted is closed: a
-/// handshake under way when a newer process took its place ends here.
-const QUIET: Duration = Duration::from_millis(200);
-
-/// The longest a listener that is no longer wanted accepts.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a listener that is no longer wanted accepts.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// For how long nobody must have come before it is closed: a handshake under way when a newer
+    /// process took its place ends here.
+    quiet: Duration,
+    /// The longest.
+    grace: Duration,
+}
 
 /// One enrolment of a pod, as connections see it.
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) pod: Arc<Pod>,
     pub(crate) sockets: PodSockets,
+    /// Told when a listener does not accept any more.
+    pub(super) lost: Arc<Notify>,
 }
 
 /// One connection's whole way. In a box of its own, for what starts and guards a task copies the
@@ -60,6 +66,7 @@ impl Door {
         };
         if let Err(error) = ended {
             error!(pod = %self.pod.uid, direction = direction.as_str(), %error, "listener lost");
+            self.lost.notify_one();
         }
     }
 
@@ -73,7 +80,7 @@ impl Door {
         let refused = |io: &TcpStream, source| self.refuse(direction, io, source);
         let reserve = &self.pod.shared.reserve;
         accept_loop(listener, worker, reserve, serve, refused).await?;
-        empty(listener, worker, serve).await;
+        empty(listener, Patience::of(direction), worker, serve).await;
         Ok(())
     }
 
@@ -113,20 +120,36 @@ impl Door {
     }
 }
 
+impl Patience {
+    const fn of(direction: Direction) -> Self {
+        match direction {
+            // Who comes is in the pod.
+            Direction::Outbound => {
+                Self { quiet: Duration::from_millis(200), grace: Duration::from_secs(2) }
+            }
+            // Who comes may be a long way off, and what it has to say last be lost once.
+            Direction::Inbound => {
+                Self { quiet: Duration::from_secs(1), grace: Duration::from_secs(4) }
+            }
+        }
+    }
+}
+
 /// Serves who is in the queue of a listener that is no longer wanted, and who is about to be.
 async fn empty(
     listener: &TcpListener,
+    Patience { quiet, grace }: Patience,
     worker: &Worker,
     serve: impl Fn(TcpStream, SocketAddr) -> Way,
 ) {
-    let (end, mut served) = (Instant::now() + GRACE, 0_u32);
+    let (end, mut served) = (Instant::now() + grace, 0_u32);
     loop {
         let now = Instant::now();
         if end <= now {
             break;
         }
         // Looks at the queue once even when the time is over, hence the bound above.
-        match timeout_at(end.min(now + QUIET), listener.accept()).await {
+        match timeout_at(end.min(now + quiet), listener.accept()).await {
             Ok(Ok((io, source))) => {
                 worker.spawn(serve(io, source));
                 served += 1;
@@ -147,6 +170,8 @@ mod tests {
     use culvert_runtime::drain::{Drain, Drained};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    const ABROAD: Patience = Patience::of(Direction::Inbound);
+
     #[tokio::test(start_paused = true)]
     async fn a_listener_that_is_no_longer_wanted_serves_who_waits_and_who_comes_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -164,12 +189,12 @@ mod tests {
         };
         let worker = drain.worker();
         let late = async {
-            tokio::time::sleep(QUIET / 2).await;
+            tokio::time::sleep(ABROAD.quiet / 2).await;
             TcpStream::connect(addr).await
         };
-        let (late, ()) = tokio::join!(late, empty(&listener, &worker, serve));
+        let (late, ()) = tokio::join!(late, empty(&listener, ABROAD, &worker, serve));
         assert!(late.is_ok());
-        assert_eq!(drain.drain(GRACE).await, Drained::Clean);
+        assert_eq!(drain.drain(ABROAD.grace).await, Drained::Clean);
         assert_eq!(served.load(Ordering::Relaxed), 4);
     }
 
@@ -182,15 +207,24 @@ mod tests {
         let begun = Instant::now();
         let crowd = async {
             loop {
-                tokio::time::sleep(QUIET / 2).await;
+                tokio::time::sleep(ABROAD.quiet / 2).await;
                 drop(TcpStream::connect(addr).await);
             }
         };
         tokio::select! {
-            () = empty(&listener, &worker, |_, _| Box::pin(ready(()))) => {}
+            () = empty(&listener, ABROAD, &worker, |_, _| Box::pin(ready(()))) => {}
             () = crowd => {}
         }
         // The clock is the test's own.
-        assert!(begun.elapsed() <= GRACE + QUIET);
+        assert!(begun.elapsed() <= ABROAD.grace + ABROAD.quiet);
+    }
+
+    /// An acknowledgement that got lost is sent again after a second; one that was not took half a
+    /// round.
+    #[test]
+    fn who_comes_from_far_has_longer() {
+        let local = Patience::of(Direction::Outbound);
+        assert!(local.quiet < ABROAD.quiet && local.grace < ABROAD.grace);
+        assert!(Duration::from_secs(1) <= ABROAD.quiet);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Change {
     None,
     /// The kernel is told.
     Update,
+    /// It has other addresses: it is enrolled anew while the old enrolment still holds.
+    Readdress,
     /// It is another pod by the same name: the old one is let go, the new one enrolled.
     Replace,
 }
@@ -48,8 +50,10 @@ pub(crate) fn plan(desired: &LocalPods, held: &Held) -> Vec<Action> {
 
 impl Change {
     pub(crate) fn between(old: &LocalPod, new: &LocalPod) -> Self {
-        if old.netns != new.netns || old.workload.ips != new.workload.ips {
+        if old.netns != new.netns {
             Self::Replace
+        } else if old.workload.ips != new.workload.ips {
+            Self::Readdress
         } else if old.fail != new.fail || old.container_ports != new.container_ports {
             Self::Update
         } else {
@@ -100,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_or_address_is_another_pod() {
+    fn another_namespace_is_another_pod_and_another_address_is_not() {
         let cart = pod("cart", 1);
         assert_eq!(Change::between(&cart, &cart), Change::None);
-        assert_eq!(Change::between(&cart, &pod("cart", 2)), Change::Replace);
+        assert_eq!(Change::between(&cart, &pod("cart", 2)), Change::Readdress);
         let netns = LocalPod { netns: "/run/netns/other".into(), ..LocalPod::clone(&cart) };
         assert_eq!(Change::between(&cart, &netns), Change::Replace);
         let fail = LocalPod { fail: Fail::Open, ..LocalPod::clone(&cart) };

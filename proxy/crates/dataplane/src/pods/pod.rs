@@ -4,6 +4,7 @@ use crate::{
     dataplane::Shared,
     limits::{PodLoad, Refusal, Ticket},
     pods::status::{PodPhase, PodStatus},
+    refusals::Refusals,
 };
 use culvert_common::pod::PodStats;
 use culvert_kernel::Enrolled;
@@ -14,14 +15,16 @@ use culvert_model::{
     snapshot::Snapshot,
     workload::Workload,
 };
-use culvert_telemetry::metrics::PodSample;
+use culvert_telemetry::{access::line::AccessLine, metrics::PodSample};
 use parking_lot::Mutex;
 use std::{
+    mem,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// What all connections of one pod share.
@@ -36,6 +39,9 @@ pub(crate) struct Pod {
     /// As the manifest described it last.
     workload: Mutex<Arc<Workload>>,
     phase: Mutex<PodPhase>,
+    /// Whether enrolment has succeeded or failed at least once, or is not wanted any more.
+    settled: AtomicBool,
+    refusals: Mutex<Refusals>,
     /// Its namespace vanished: connections that are cut are cut for that.
     gone: AtomicBool,
     /// The kernel's side while there is one; taken out for what consumes or changes it.
@@ -51,6 +57,8 @@ impl Pod {
             connections: Connections::default(),
             workload: Mutex::new(Arc::clone(&pod.workload)),
             phase: Mutex::new(PodPhase::starting()),
+            settled: AtomicBool::new(false),
+            refusals: Mutex::default(),
             gone: AtomicBool::new(false),
             enrolled: Mutex::new(None),
         }
@@ -93,19 +101,47 @@ impl Pod {
         self.gone.store(gone, Ordering::Relaxed);
     }
 
-    /// Notes how far enrolment is; says whether that is news.
-    pub(super) fn set_phase(&self, phase: PodPhase) -> bool {
+    /// Notes how far enrolment is; what it was before, if that is news.
+    pub(super) fn set_phase(&self, phase: PodPhase) -> Option<PodPhase> {
         let mut now = self.phase.lock();
-        let news = *now != phase;
-        *now = phase;
+        let before = (*now != phase).then(|| mem::replace(&mut *now, phase));
         drop(now);
-        self.shared.changed.send_replace(());
-        news
+        self.settle();
+        before
     }
 
-    /// Whether enrolment has succeeded or failed at least once.
-    pub(super) fn was_tried(&self) -> bool {
-        *self.phase.lock() != PodPhase::starting()
+    /// Notes that nobody need wait for its enrolment.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+        self.shared.changed.send_replace(());
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    /// Writes the line of a connection that was refused, unless the pod has too many of them.
+    pub(crate) fn write_refusal(&self, line: AccessLine) {
+        let line = self.refusals.lock().write(Instant::now(), line);
+        self.write(line);
+    }
+
+    /// Writes what stands for the refusals without a line, when it is time.
+    pub(super) fn write_rest(&self) {
+        let line = self.refusals.lock().rest(Instant::now());
+        self.write(line);
+    }
+
+    /// The same when there will be no other time.
+    pub(super) fn write_last(&self) {
+        let line = self.refusals.lock().last();
+        self.write(line);
+    }
+
+    fn write(&self, line: Option<AccessLine>) {
+        if let Some(line) = line {
+            self.shared.telemetry.access.write(line);
+        }
     }
 
     /// Keeps the kernel's side.
@@ -139,5 +175,11 @@ impl Pod {
 
     fn kernel(&self) -> PodStats {
         self.enrolled.lock().as_ref().map(Enrolled::stats).unwrap_or_default()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.write_last();
     }
 }

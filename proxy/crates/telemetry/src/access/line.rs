@@ -23,6 +23,8 @@ pub struct AccessLine {
     pub close: CloseReason,
     /// The error and its causes, when there was one.
     pub error: Option<Box<str>>,
+    /// How many connections of the same pod were refused before this one and have no line.
+    pub unwritten: u64,
 }
 
 /// A field's value: text is quoted, the rest is not.
@@ -68,7 +70,8 @@ pub(super) fn text(out: &mut Vec<u8>, line: &AccessLine) {
 
 /// Every field in its order; one that is not known is left out.
 fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
-    let AccessLine { time: _, facts, path, bytes_sent, bytes_recv, lasted, close, error } = line;
+    let AccessLine { time: _, facts, path, lasted, close, error, .. } = line;
+    let AccessLine { bytes_sent, bytes_recv, unwritten, .. } = line;
     let ConnFacts { direction, source, destination, source_workload, destination_workload } = facts;
     let mut end = |addr: &dyn Display, workload: Option<&Workload>, keys: [&str; 3]| {
         let [addr_key, workload_key, namespace_key] = keys;
@@ -95,6 +98,9 @@ fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
     field("path", Value::Text(path.as_str()));
     if let Some(error) = error {
         field("error", Value::Text(error));
+    }
+    if *unwritten != 0 {
+        field("unwritten", Value::Number(*unwritten));
     }
 }
 
@@ -160,6 +166,7 @@ pub(super) mod tests {
             lasted: Duration::from_micros(4999),
             close: CloseReason::Done,
             error: None,
+            unwritten: 0,
         }
     }
 
@@ -186,6 +193,13 @@ pub(super) mod tests {
         line.error = Some("cannot reach [fd00::2]:443: Connection refused (os error 111)".into());
         assert_snapshot!(written(json, &line), @r#"{"level":"error","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:40000","dst.addr":"[fd00::2]:443","direction":"inbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":4,"close":"upstream_refused","path":"plain","error":"cannot reach [fd00::2]:443: Connection refused (os error 111)"}"#);
         assert_snapshot!(written(text, &line).replace('\t', " | "), @r#"2025-12-31T23:59:59.042Z | error | access | connection complete | src.addr=10.0.0.1:40000 dst.addr=[fd00::2]:443 direction="inbound" bytes_sent=84 bytes_recv=1617 duration_ms=4 close="upstream_refused" path="plain" error="cannot reach [fd00::2]:443: Connection refused (os error 111)""#);
+    }
+
+    #[test]
+    fn says_how_many_had_no_line() {
+        let line = AccessLine { close: CloseReason::PodLimit, unwritten: 979, ..line() };
+        assert!(written(json, &line).ends_with("\"path\":\"plain\",\"unwritten\":979}\n"));
+        assert!(written(text, &line).ends_with(" path=\"plain\" unwritten=979\n"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How a pod leaves: let go, gone, or left to the next process.
-use super::{Actor, looks};
+use super::{Actor, Service, looks};
 use crate::pods::{orphans, status::PodPhase};
 use culvert_kernel::Enrolled;
 use culvert_runtime::drain::{Drained, Scope};
@@ -30,8 +30,7 @@ impl Actor {
     /// Lets new connections go direct and the old ones run on, and cleans up after the last of
     /// them; unless the pod is wanted again before.
     pub(super) async fn leave(&mut self, conns: Scope) {
-        self.pod.set_phase(PodPhase::Leaving);
-        self.pod.shared.telemetry.metrics.pod_stopped();
+        self.enter(PodPhase::Leaving);
         info!(pod = %self.pod.uid, connections = self.pod.load.open(), "leaving");
         if let Some(Err(error)) = self.change(Enrolled::release).await {
             warn!(pod = %self.pod.uid, error = %Chain(&error), "pod still captured");
@@ -61,6 +60,23 @@ impl Actor {
         ended
     }
 
+    /// Has finish what served before the pod was enrolled anew.
+    pub(super) fn retire_former(&mut self) {
+        if let Some(Service { conns, .. }) = self.former.take() {
+            drop(self.retire(conns, Duration::MAX));
+        }
+    }
+
+    /// Ends what serves a pod that is to be enrolled anew, when its namespace vanished instead.
+    pub(super) async fn bury_former_if_gone(&mut self) {
+        if !self.pod.netns_is_gone() {
+            return;
+        }
+        if let Some(Service { conns, .. }) = self.former.take() {
+            self.bury(conns).await;
+        }
+    }
+
     /// Waits for the end of a leaving pod's connections, or for what makes waiting pointless.
     async fn run_on(&mut self, ended: oneshot::Receiver<Drained>) -> After {
         let load = Arc::clone(&self.pod.load);
@@ -81,15 +97,19 @@ impl Actor {
                     Ok(()) if self.want.borrow().is_some() => return After::Wanted,
                     Ok(()) => {}
                 },
-                _ = looks.tick() => if self.pod.netns_is_gone() { return After::Gone },
+                _ = looks.tick() => {
+                    self.pod.write_rest();
+                    if self.pod.netns_is_gone() {
+                        return After::Gone;
+                    }
+                }
             }
         }
     }
 
     /// Ends everything of a pod whose namespace vanished, or that became another one.
     pub(super) async fn bury(&mut self, conns: Scope) {
-        self.pod.set_phase(PodPhase::Leaving);
-        self.pod.shared.telemetry.metrics.pod_stopped();
+        self.enter(PodPhase::Leaving);
         info!(pod = %self.pod.uid, connections = self.pod.load.open(), "gone");
         self.cut().await;
         drop(conns);
@@ -108,7 +128,7 @@ impl Actor {
     /// forgets the pod; false when it is wanted again.
     pub(super) async fn end(&mut self) -> bool {
         if self.pod.load.open() != 0 {
-            self.pod.set_phase(PodPhase::Leaving);
+            self.enter(PodPhase::Leaving);
             tokio::select! {
                 () = self.worker.finishing() => return false,
                 _ = self.want.changed() => return false,
@@ -121,6 +141,7 @@ impl Actor {
             self.gate.pass(move |kernel| orphans::finish(kernel, |left| *left == uid)).await;
         let ended = self.table.remove_unwanted(&self.pod.uid);
         if ended {
+            self.pod.settle();
             self.pod.shared.telemetry.metrics.forget(&self.pod.uid, Instant::now());
         }
         ended
@@ -147,11 +168,14 @@ impl Actor {
         let mut looks = looks();
         loop {
             tokio::select! {
-                _ = &mut ended => return,
-                _ = looks.tick() => if pod.netns_is_gone() {
-                    // Dropping `ended` cuts them.
-                    return pod.set_gone(true);
-                },
+                _ = &mut ended => return pod.write_last(),
+                _ = looks.tick() => {
+                    pod.write_rest();
+                    if pod.netns_is_gone() {
+                        // Dropping `ended` cuts them.
+                        return pod.set_gone(true);
+                    }
+                }
             }
         }
     }
