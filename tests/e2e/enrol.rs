@@ -1,5 +1,5 @@
 //! Pods come and go while the node runs and their connections go on.
-use e2e::{Mesh, Node, Running, Setup, eventually};
+use e2e::{Mesh, Running, Setup};
 use std::fs;
 
 const RATE: u64 = 200;
@@ -24,15 +24,6 @@ fn nothing_lost(load: Running) {
     assert!(said["done"].as_u64() > Some(0), "{said}");
 }
 
-/// Waits until this many more connections were captured or steered by the kernel.
-#[track_caller]
-fn await_more(node: &Node, pod: &str, counter: &str, more: u64) {
-    let before = node.counter(pod, counter);
-    eventually(&format!("{more} more {counter} of {pod}"), || {
-        (node.counter(pod, counter) >= before + more).then_some(())
-    });
-}
-
 #[test]
 fn a_client_joins_and_leaves_under_load_without_a_lost_request() {
     let mesh = Mesh::start("enrclient", |m| {
@@ -45,7 +36,7 @@ fn a_client_joins_and_leaves_under_load_without_a_lost_request() {
         for _ in 0..3 {
             mesh.move_to("client", "mesh");
             mesh.node("a").await_pod("client", "captured");
-            await_more(mesh.node("a"), "client", "captured", 30);
+            mesh.node("a").await_more("client", "captured", 30);
             mesh.move_to("client", "outside");
             mesh.node("a").await_no_pod("client");
         }
@@ -65,7 +56,7 @@ fn a_server_joins_and_leaves_under_load_without_a_lost_request() {
         for _ in 0..3 {
             mesh.move_to("server", "mesh");
             mesh.node("b").await_pod("server", "captured");
-            await_more(mesh.node("b"), "server", "inbound", 30);
+            mesh.node("b").await_more("server", "inbound", 30);
             mesh.move_to("server", "outside");
             mesh.node("b").await_no_pod("server");
         }

@@ -1,6 +1,12 @@
 //! A newer process takes over: no request fails, none goes past the proxy.
 use e2e::{Mesh, eventually};
+use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 fn mesh_under_load(test: &str) -> Mesh {
     Mesh::start(test, |m| {
@@ -92,7 +98,7 @@ fn sigterm_drains_and_a_second_one_ends_it() {
     assert_eq!(held.said(0)["ok"], true);
     let node = mesh.node("a");
     let process = node.process();
-    process.signal(nix::sys::signal::Signal::SIGTERM);
+    process.signal(Signal::SIGTERM);
     eventually("a node that says it drains", || (node.status()["ready"] == false).then_some(()));
     assert_eq!(held.ask()["ok"], true, "connections run on");
     eventually("a refused connection", || {
@@ -100,7 +106,7 @@ fn sigterm_drains_and_a_second_one_ends_it() {
         (said["stage"] == "connect" && said["error"] == "ConnectionRefused").then_some(())
     });
     assert_eq!(held.ask()["ok"], true, "connections still run on");
-    process.signal(nix::sys::signal::Signal::SIGTERM);
+    process.signal(Signal::SIGTERM);
     process.await_end();
 }
 
@@ -118,4 +124,89 @@ fn a_newcomer_with_wrong_manifests_changes_nothing() {
     assert_eq!(node.status()["generation"], generation);
     assert_eq!(mesh.pod("client").dial("plain", server.v4())["ok"], true);
     node.await_line("outbound", server.v4());
+}
+
+/// Pods that only a newcomer knows and that have no namespaces: they keep it busy after those that
+/// there are.
+fn many_more(mesh: &Mesh, node: &str, folder: &Path) -> PathBuf {
+    const MANY: usize = 3000;
+    let like = mesh.pod(if node == "a" { "client" } else { "server" });
+    let manifest = |n: usize| {
+        let manifest = like.ns.manifest("mesh", "late").name(&format!("z{n}"));
+        let ip = IpAddr::from([10, 99, n.to_be_bytes()[6], n.to_be_bytes()[7]]);
+        manifest.netns(format!("/run/netns/none-{n}")).ips(&[ip]).to_string()
+    };
+    let file = folder.join(format!("{node}.yaml"));
+    fs::write(&file, (0..MANY).map(manifest).collect::<Vec<_>>().join("---\n")).unwrap();
+    file
+}
+
+/// Ports on which the proxy listens in a pod.
+fn proxys_ports(mesh: &Mesh, pod: &str) -> Vec<u16> {
+    let ports = mesh.pod(pod).listening();
+    ports.into_iter().filter(|port| ![8080, 8081].contains(port)).collect()
+}
+
+/// A newcomer has every pod of the node, and tries more, when it dies; returns when the process
+/// before has enrolled them all again.
+#[track_caller]
+fn newcomer_dies_halfway(mesh: &Mesh, node: &str, pods: &[&str], more: &Path) {
+    let before: Vec<_> = pods.iter().map(|pod| proxys_ports(mesh, pod)).collect();
+    let newcomer = mesh.node(node).begin_with(&[more]);
+    for pod in pods {
+        newcomer.log.await_from(0, "that a pod is captured", |line| {
+            (line.contains("captured") && line.contains(&format!("/{pod}"))).then_some(())
+        });
+    }
+    newcomer.signal(Signal::SIGKILL);
+    newcomer.await_end();
+    for (pod, before) in pods.iter().zip(&before) {
+        eventually("listeners of a new enrolment, and only those", || {
+            let now = proxys_ports(mesh, pod);
+            let new = now.iter().all(|port| !before.contains(port));
+            (new && now.len() == before.len()).then_some(())
+        });
+        mesh.node(node).await_pod(pod, "captured");
+    }
+}
+
+#[test]
+fn when_a_newcomer_dies_halfway_the_old_one_enrols_every_pod_again() {
+    let mesh = Mesh::start("hoverhalf", |m| {
+        m.node("a").pod("client").pod("other").setting("drain_deadline: 60s");
+        m.node("b").pod("server").setting("drain_deadline: 60s");
+    });
+    let http = mesh.pod("server").serve("http", 8080);
+    let greeter = mesh.pod("server").serve("greet", 8081);
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = mesh.pod("client").start_peer("load", http.v4(), &[&200]);
+    assert_eq!(loaded.said(0)["ok"], true);
+    for (name, pods) in [("a", ["client", "other"].as_slice()), ("b", &["server"])] {
+        let more = many_more(&mesh, name, folder.path());
+        let old = mesh.node(name).process();
+        for _ in 0..2 {
+            newcomer_dies_halfway(&mesh, name, pods, &more);
+        }
+        assert!(old.ended().is_none(), "the old one goes on");
+        assert_eq!(mesh.node(name).status()["pid"], old.pid);
+    }
+    let said = loaded.finish();
+    // Those that the newcomers had accepted, or were asked for.
+    let errors: Vec<&String> = said["errors"].as_object().unwrap().keys().collect();
+    let expected = ["ConnectionRefused", "ConnectionReset", "UnexpectedEof"];
+    assert!(errors.iter().all(|e| expected.contains(&e.as_str())), "{said}");
+
+    let through = |name: &str, pod: &str, counter| mesh.node(name).counter(pod, counter);
+    let before = (through("a", "client", "captured"), through("b", "server", "inbound"));
+    let load = mesh.pod("client").start_peer("load", http.v4(), &[&200]);
+    let many = mesh.pod("client").ask_peer("many", greeter.v6(), &[&500]);
+    assert_eq!((&many["done"], &many["failed"]), (&500.into(), &0.into()), "{many}");
+    let said = load.finish();
+    assert_eq!(said["failed"], 0, "{said}");
+    let done = said["done"].as_u64().unwrap() + 500;
+    assert!(done > 500, "{said}");
+    assert_eq!(through("a", "client", "captured") - before.0, done, "none went past the proxy");
+    assert_eq!(through("b", "server", "inbound") - before.1, done, "none came past the proxy");
+    assert_eq!(direct(&greeter), 0);
+    assert_eq!(mesh.pod("other").dial("plain", greeter.v4())["ok"], true);
 }

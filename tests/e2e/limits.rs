@@ -102,12 +102,33 @@ fn an_answer_that_does_not_come_ends_at_the_connect_timeout() {
     assert_eq!(to.ip(), mesh.pod("client").v4());
     let node = &mesh.node("a").ns;
     let mut blackhole = std::process::Command::new("ip");
-    blackhole.args(["route", "add", "10.99.0.0/16", "dev", "lo"]);
+    blackhole.args(["route", "add", "blackhole", "10.99.0.0/16"]);
     assert!(node.spawn(blackhole).unwrap().wait().unwrap().success());
     node.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).unwrap().unwrap();
     let to = "10.99.0.1:80".parse().unwrap();
     let said = mesh.pod("client").dial("plain", to);
     assert_eq!(said["error"], "ConnectionReset", "{said}");
-    let close = mesh.node("a").await_line("outbound", to)["close"].clone();
-    assert!(["upstream_timeout", "upstream_unreachable"].contains(&close.as_str().unwrap()));
+    let line = mesh.node("a").await_line("outbound", to);
+    assert_eq!(line["close"], "upstream_timeout", "{line}");
+}
+
+#[test]
+fn a_flood_of_refusals_has_few_lines_that_stand_for_all_of_it() {
+    let mesh = Mesh::start("limflood", |m| {
+        m.node("a").pod("client");
+    });
+    let node = mesh.node("a");
+    let port = *mesh.pod("client").listening().first().unwrap();
+    let to = std::net::SocketAddr::new([127, 0, 0, 1].into(), port);
+    let said = mesh.pod("client").ask_peer("many", to, &[&500]);
+    assert_eq!(said["done"], 0, "{said}");
+    let refused = || node.metric("culvert_refused_total", &["reason=\"not_captured\""]);
+    eventually("count of all of them", || (refused() >= 500.0).then_some(()));
+    let stood_for = || {
+        let lines = node.access.json();
+        let stands_for = |line: &serde_json::Value| 1 + line["unwritten"].as_u64().unwrap_or(0);
+        (lines.len(), lines.iter().map(stands_for).sum::<u64>())
+    };
+    eventually("lines that stand for all of them", || (stood_for().1 == 500).then_some(()));
+    assert!(stood_for().0 < 500, "{:?}", stood_for());
 }

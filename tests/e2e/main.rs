@@ -2,6 +2,7 @@
 //!
 //! Needs root; run by `cargo xtask test e2e`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends the test")]
+mod anew;
 mod bad_input;
 mod bypass;
 mod capture;

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -41,10 +41,16 @@ impl Node {
 
     /// Starts a process of the proxy; it need not have begun when this returns.
     pub fn begin(&self) -> Arc<Culvert> {
-        let (config, manifests) = (self.config.as_os_str(), self.manifests.as_os_str());
-        let args = ["up".as_ref(), "-f".as_ref(), manifests, "--config".as_ref(), config];
+        self.begin_with(&[])
+    }
+
+    /// The same with manifests that no other process sees.
+    pub fn begin_with(&self, more: &[&Path]) -> Arc<Culvert> {
         let mut command = wrapped(&self.wrapper);
-        command.args(args);
+        command.arg("up").arg("--config").arg(&self.config);
+        for manifests in [&*self.manifests].iter().chain(more) {
+            command.arg("-f").arg(manifests);
+        }
         let process = Arc::new(Culvert::start(&self.ns, command, &self.access));
         self.processes().push(Arc::clone(&process));
         process
@@ -164,6 +170,15 @@ impl Node {
     pub fn counter(&self, pod: &str, counter: &str) -> u64 {
         let status = self.pod(pod).unwrap_or_else(|| panic!("no pod {pod}: {}", self.status()));
         status["kernel"][counter].as_u64().unwrap_or_else(|| panic!("no {counter} in {status}"))
+    }
+
+    /// Waits until one of the kernel's counters of a pod is this much higher.
+    #[track_caller]
+    pub fn await_more(&self, pod: &str, counter: &str, more: u64) {
+        let before = self.counter(pod, counter);
+        eventually(&format!("{more} more {counter} of {pod}"), || {
+            (self.counter(pod, counter) >= before + more).then_some(())
+        });
     }
 
     /// The sum of the metrics of this name whose labels contain all of `labels`, as in
