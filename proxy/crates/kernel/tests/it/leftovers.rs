@@ -5,7 +5,12 @@ use crate::{
 };
 use culvert_kernel::{Node, NodeError, NodeOptions};
 use culvert_model::pod::Exclusion;
-use std::{collections::BTreeSet, fs, mem, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    fs,
+    mem::{self, ManuallyDrop},
+    net::SocketAddr,
+};
 
 fn records(world: &World) -> std::path::PathBuf {
     world.instance.run_dir().join("pods")
@@ -52,11 +57,11 @@ fn a_pod_that_was_being_enrolled_in_a_crash_is_undone_by_whoever_comes() {
     let pod = world.pod("a");
     let before = pod.state();
     let first = world.load();
-    mem::forget(first.prepare(&pod.spec()).unwrap());
+    let _crashed = ManuallyDrop::new(first.prepare(&pod.spec()).unwrap());
     let second = world.load();
     assert_eq!(second.retain(&BTreeSet::new()).unwrap(), [pod.spec().uid]);
     assert_eq!(pod.state(), before);
-    mem::forget(second.prepare(&pod.spec()).unwrap());
+    let _crashed_too = ManuallyDrop::new(second.prepare(&pod.spec()).unwrap());
     assert_eq!(world.uninstall().left, Vec::<String>::new());
     assert_eq!(pod.state(), before);
 }
@@ -119,7 +124,7 @@ fn an_address_that_went_to_another_pod_stays_the_other_pods() {
     let first = world.load();
     // Enrolled with each other's addresses.
     let (mut wrong_a, mut wrong_b) = (a.spec(), b.spec());
-    std::mem::swap(&mut wrong_a.ips, &mut wrong_b.ips);
+    mem::swap(&mut wrong_a.ips, &mut wrong_b.ips);
     drop((Proxy::start(&first, &wrong_a), Proxy::start(&first, &wrong_b)));
     let proxies = [Proxy::start(&first, &b.spec()), Proxy::start(&first, &a.spec())];
     // The host's own connection is a probe of that pod, left alone.
