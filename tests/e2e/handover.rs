@@ -196,17 +196,15 @@ fn when_a_newcomer_dies_halfway_the_old_one_enrols_every_pod_again() {
     let expected = ["ConnectionRefused", "ConnectionReset", "UnexpectedEof"];
     assert!(errors.iter().all(|e| expected.contains(&e.as_str())), "{said}");
 
-    let through = |name: &str, pod: &str, counter| mesh.node(name).counter(pod, counter);
-    let before = (through("a", "client", "captured"), through("b", "server", "inbound"));
+    let http = mesh.pod("server").serve("http", 8082);
     let load = mesh.pod("client").start_peer("load", http.v4(), &[&200]);
-    let many = mesh.pod("client").ask_peer("many", greeter.v6(), &[&500]);
-    assert_eq!((&many["done"], &many["failed"]), (&500.into(), &0.into()), "{many}");
+    let said = mesh.pod("client").ask_peer("many", greeter.v6(), &[&500]);
+    assert_eq!((&said["done"], &said["failed"]), (&500.into(), &0.into()), "{said}");
     let said = load.finish();
     assert_eq!(said["failed"], 0, "{said}");
-    let done = said["done"].as_u64().unwrap() + 500;
-    assert!(done > 500, "{said}");
-    assert_eq!(through("a", "client", "captured") - before.0, done, "none went past the proxy");
-    assert_eq!(through("b", "server", "inbound") - before.1, done, "none came past the proxy");
+    let done = said["done"].as_u64().filter(|&done| done > 0).unwrap();
+    mesh.node("a").await_lines("outbound", http.v4(), done);
+    mesh.node("b").await_lines("inbound", http.v4(), done);
     assert_eq!(direct(&greeter), 0);
     assert_eq!(mesh.pod("other").dial("plain", greeter.v4())["ok"], true);
 }

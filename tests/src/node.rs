@@ -226,6 +226,19 @@ impl Node {
         })
     }
 
+    /// Waits until as many connections to `to` in this direction ended well; fails if more did.
+    #[track_caller]
+    pub fn await_lines(&self, direction: &str, to: SocketAddr, count: u64) {
+        let to = to.to_string();
+        let fits = |line: &&Value| {
+            line["direction"] == direction && line["dst.addr"] == *to && line["close"] == "done"
+        };
+        let ended = || u64::try_from(self.access.json().iter().filter(fits).count());
+        eventually(&format!("{count} {direction} connections to {to}"), || {
+            (ended().expect("a count") == count).then_some(())
+        });
+    }
+
     fn try_status(&self) -> Option<Value> {
         let (status, body) = self.get(ADMIN, "/status")?;
         (status == 200).then(|| serde_json::from_str(&body).ok())?
