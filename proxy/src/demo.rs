@@ -5,6 +5,8 @@
 //! order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
 pub(crate) mod peer;
 
+mod error;
+
 mod node;
 
 mod report;
@@ -21,8 +23,9 @@ use crate::{
 };
 use culvert_kernel::probe;
 use culvert_lab::LabError;
+use error::StageError;
 use report::Report;
-use stage::{Stage, StageError};
+use stage::Stage;
 use stop::Stop;
 
 /// Runs the demonstration.

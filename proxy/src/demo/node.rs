@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use super::stage::StageError;
+use super::error::StageError;
 
 /// How many of the proxy's last words are kept for a failure.
 const LAST_WORDS: usize = 20;

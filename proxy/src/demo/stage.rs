@@ -1,9 +1,9 @@
 //! The stage: two nodes, two pods on each, their applications and proxies.
-use super::{node::Node, peer::Seen, report::Report, stop::Stop};
+use super::{error::StageError, node::Node, peer::Seen, report::Report, stop::Stop};
 use culvert_kernel::netns::Netns;
-use culvert_lab::{Lab, LabChild, LabError, PodNs};
+use culvert_lab::{Lab, LabChild, PodNs};
 use std::{
-    env, fs, io,
+    env, fs,
     io::{BufRead as _, BufReader},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -43,19 +43,6 @@ pub(super) struct Stage {
     /// Dropped before the lab, which would kill them as well.
     servers: Vec<LabChild>,
     lab: Lab,
-}
-
-/// Why the stage cannot be built or used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StageError {
-    #[error("cannot make its nodes and pods")]
-    Lab(#[from] LabError),
-    #[error("a process or file of the demonstration")]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Unexpected(String),
-    #[error("interrupted")]
-    Interrupted,
 }
 
 impl Stage {

@@ -1,10 +1,5 @@
 //! The checks, in the order in which they are told.
-use super::{
-    node::Counted,
-    peer::Seen,
-    report::Report,
-    stage::{Stage, StageError},
-};
+use super::{error::StageError, node::Counted, peer::Seen, report::Report, stage::Stage};
 use culvert_lab::PodNs;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,5 @@
 //! Cgroups of version 2: made, emptied, removed.
-use crate::lab::LabError;
+use crate::error::LabError;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,5 +1,5 @@
 //! A process of a lab.
-use crate::lab::LabError;
+use crate::error::LabError;
 use culvert_kernel::netns::Netns;
 use nix::{
     sys::signal::{Signal, kill},

@@ -1,17 +1,17 @@
 //! One lab: its name, its nodes, and its end.
-use crate::{cgroup, node::NodeNs};
-use culvert_kernel::{
-    instance::{Instance, InstanceError},
-    netlink::NetlinkError,
-    netns::{Netns, NetnsError},
+use crate::{
+    cgroup,
+    error::LabError,
+    name::{check_name, instance_name},
+    node::NodeNs,
 };
+use culvert_kernel::{instance::Instance, netns::Netns};
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
 use std::{
     fs::{self, File},
-    io,
     path::{Path, PathBuf},
 };
 
@@ -26,48 +26,6 @@ pub struct Lab {
     cgroup: PathBuf,
     nodes: Vec<NodeNs>,
     lock: Option<Flock<File>>,
-}
-
-/// Why a lab, or something of it, could not be made, used or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    #[error("{name:?} cannot be a name in a lab: 1 to {max} of a-z and 0-9")]
-    Name { name: String, max: usize },
-    #[error("a lab named {name} is in use by another process")]
-    Busy { name: String },
-    #[error("{name} exists already in this lab")]
-    Exists { name: String },
-    #[error("this kernel has no IPv6, which a lab needs; was it started with ipv6.disable=1?")]
-    NoIpv6,
-    #[error("no room for one more in this lab")]
-    Full,
-    #[error("no cgroup for the lab")]
-    Instance(#[from] InstanceError),
-    #[error("no network namespace")]
-    Netns(#[from] NetnsError),
-    #[error("no network")]
-    Netlink(#[from] NetlinkError),
-    #[error("cannot {what} {}", path.display())]
-    File {
-        what: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("processes of the lab do not end: {pids:?}")]
-    Undead { pids: Vec<i32> },
-    #[error("cannot start {program}")]
-    Start {
-        program: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot enter the network namespace of {name}")]
-    Enter {
-        name: String,
-        #[source]
-        source: io::Error,
-    },
 }
 
 impl Lab {
@@ -189,18 +147,4 @@ impl Drop for Lab {
             tracing::warn!(%error, lab = self.name, "something of the lab stays behind");
         }
     }
-}
-
-/// What the proxy of a node is called; unique on the machine.
-pub(crate) fn instance_name(lab: &str, node: &str) -> String {
-    format!("lab-{lab}-{node}")
-}
-
-/// Checks a part of a name: without a dash, parts joined by dashes are never mistaken.
-pub(crate) fn check_name(name: &str, max: usize) -> Result<(), LabError> {
-    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if (1..=max).contains(&name.len()) && name.bytes().all(fits) {
-        return Ok(());
-    }
-    Err(LabError::Name { name: name.to_owned(), max })
 }

@@ -16,13 +16,16 @@
 //! that name.
 mod cgroup;
 mod child;
+mod error;
 mod lab;
 mod manifest;
+mod name;
 mod node;
 mod pod;
 
 pub use child::LabChild;
-pub use lab::{Lab, LabError};
+pub use error::LabError;
+pub use lab::Lab;
 pub use manifest::PodManifest;
 pub use node::NodeNs;
 pub use pod::PodNs;

@@ -2,7 +2,8 @@
 use crate::{
     cgroup,
     child::LabChild,
-    lab::{LabError, check_name, instance_name},
+    error::LabError,
+    name::{check_name, instance_name},
     pod::PodNs,
 };
 use culvert_kernel::{netlink::Netlink, netns::Netns};

@@ -1,5 +1,5 @@
 //! A pod of a lab: a namespace with an address, and a cgroup for its processes.
-use crate::{child::LabChild, lab::LabError, manifest::PodManifest, node::sysctl};
+use crate::{child::LabChild, error::LabError, manifest::PodManifest, node::sysctl};
 use culvert_kernel::netns::Netns;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
