@@ -18,6 +18,27 @@ const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "inet_diag", "tcp_d
 /// Programs of this machine that tests start.
 const TOOLS: &[&str] = &["ip"];
 
+/// Runs a suite; one that does not end says where it is stuck, and is ended.
+const RUN: &str = r#"
+run() {
+    "$@" &
+    suite=$!
+    (
+        sleep 600
+        echo "STUCK $1"
+        for task in /proc/$suite/task/*; do
+            echo "$task $(cat $task/comm) $(cat $task/syscall)"
+            cat $task/stack
+        done
+        kill -9 $suite
+    ) &
+    watchdog=$!
+    wait $suite
+    echo "ENDED $1 $?"
+    kill $watchdog
+}
+"#;
+
 /// Builds the initial file system of `kernel`; returns the archive.
 pub(super) fn image(kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
     let home = workspace::target().join("kernels");
@@ -105,10 +126,11 @@ ip link set lo up
     for module in MODULES {
         script.push_str(&format!("[ -e /lib/{module}.ko ] && insmod /lib/{module}.ko\n"));
     }
+    script.push_str(RUN);
     script.push_str("echo \"GUEST $(uname -r)\"\n");
     for TestProgram { name, filter, .. } in &programs.tests {
         let filter = filter.join(" ");
-        script.push_str(&format!("{name} --test-threads=1 {filter}\necho \"ENDED {name} $?\"\n"));
+        script.push_str(&format!("run {name} --test-threads=1 {filter}\n"));
     }
     script
         .push_str("dmesg | grep -E 'WARNING|BUG:|Oops|Call Trace'\necho GUEST-DONE\npoweroff -f\n");

@@ -12,7 +12,7 @@ use super::packages::Kernel;
 use crate::peers;
 
 /// Longer than the suites take without hardware virtualisation, shorter than patience.
-const SECONDS: &str = "900";
+const SECONDS: &str = "1500";
 
 /// How often a kernel is booted: one panic at boot was seen in some forty boots under emulation.
 const BOOTS: usize = 2;
@@ -98,7 +98,7 @@ impl Console {
             line.strip_prefix("ENDED ").and_then(|rest| rest.split_once(' '))
         {
             self.ended.push((name.to_owned(), code.to_owned()));
-        } else if line.starts_with("test result:") {
+        } else if line.starts_with("test result:") || line.starts_with("STUCK") {
             println!("  {line}");
         } else if (line.starts_with("test ") && line.ends_with("FAILED"))
             || line.contains("panicked at")
