@@ -4,7 +4,7 @@ use super::{
     wire::{Answer, Gone, Hello, LONGEST, Ready, line},
 };
 use crate::admin::listeners::Handed;
-use culvert_kernel::fdpass;
+use culvert_kernel::{fdpass, netns::Netns};
 use std::{
     io::{self, Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -108,6 +108,7 @@ fn exchange(io: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         abi: culvert_common::ABI_VERSION,
         pid: process::id(),
+        netns: Netns::current().map_or(0, |netns| netns.inode()),
     };
     let mut writer = io;
     writer.write_all(&line(&hello))?;

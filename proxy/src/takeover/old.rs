@@ -2,7 +2,7 @@
 use super::wire::{Answer, Gone, Hello, LONGEST, Ready, Role, line};
 use crate::admin::listeners::Listeners;
 use culvert_common::ABI_VERSION;
-use culvert_kernel::fdpass;
+use culvert_kernel::{fdpass, netns::Netns};
 use serde::de::DeserializeOwned;
 use std::{
     io,
@@ -83,12 +83,11 @@ async fn hand_over(
     }
     let mut io = BufReader::new(io);
     let hello: Hello = time::timeout(HELLO_TIME, read(&mut io)).await??;
-    if let Some(refusal) = refusal(&hello) {
-        io.get_mut().write_all(&line(&refusal)).await?;
-        return Err(io::Error::other(format!(
-            "version {} (pid {}) has an older ABI, {}",
-            hello.version, hello.pid, hello.abi
-        )));
+    let here = Netns::current().map_or(0, |netns| netns.inode());
+    if let Some((reason, next)) = refusal(&hello, here) {
+        let why = format!("version {} (pid {}) is refused: {reason}", hello.version, hello.pid);
+        io.get_mut().write_all(&line(&Answer::Refused { reason, next })).await?;
+        return Err(io::Error::other(why));
     }
     info!(version = hello.version, pid = hello.pid, "a newcomer asks to take over");
     standing.stand_back().await;
@@ -108,17 +107,31 @@ async fn hand_over(
     }
 }
 
-/// Why this newcomer must not take over, if so.
-fn refusal(hello: &Hello) -> Option<Answer> {
-    (hello.abi < ABI_VERSION).then(|| Answer::Refused {
-        reason: format!(
-            "it has kernel ABI {ABI_VERSION}, newer than the {} of version {}",
-            hello.abi, hello.version
-        ),
-        next: format!(
-            "start a version with ABI {ABI_VERSION} or newer, or go back for good: end pid {} with SIGTERM, run `culvert uninstall`, and start the older version (its pods are outside the mesh until then)",
-            process::id()
-        ),
+/// Why this newcomer must not take over, if so, and what to do about it.
+///
+/// `here` is the inode of this process's network namespace: the node's. From another one the
+/// newcomer could not hold the node's pods, and would take its own for the host's.
+fn refusal(hello: &Hello, here: u64) -> Option<(String, String)> {
+    let pid = process::id();
+    if hello.abi < ABI_VERSION {
+        return Some((
+            format!(
+                "it has kernel ABI {ABI_VERSION}, newer than the {} of version {}",
+                hello.abi, hello.version
+            ),
+            format!(
+                "start a version with ABI {ABI_VERSION} or newer, or go back for good: end pid {pid} with SIGTERM, run `culvert uninstall`, and start the older version (its pods are outside the mesh until then)",
+            ),
+        ));
+    }
+    let strange = ![hello.netns, here].contains(&0) && hello.netns != here;
+    strange.then(|| {
+        (
+            format!("pid {pid} runs in another network namespace, the node's"),
+            format!(
+                "start this one there: `nsenter --net=/proc/{pid}/ns/net culvert up …`; or give it an --instance of its own"
+            ),
+        )
     })
 }
 
@@ -154,18 +167,28 @@ async fn read<T: DeserializeOwned>(io: &mut BufReader<UnixStream>) -> io::Result
 mod tests {
     use super::*;
 
-    fn hello(abi: u32) -> Hello {
-        Hello { version: "0.0.1".to_owned(), abi, pid: 7 }
+    /// The namespace of the process that is asked.
+    const HERE: u64 = 4_026_531_840;
+
+    fn hello(abi: u32, netns: u64) -> Hello {
+        Hello { version: "0.0.1".to_owned(), abi, pid: 7, netns }
     }
 
     #[test]
     fn an_older_abi_is_refused_with_the_way_out() {
-        let Some(Answer::Refused { reason, next }) = refusal(&hello(ABI_VERSION - 1)) else {
-            panic!("not refused")
-        };
+        let (reason, next) = refusal(&hello(ABI_VERSION - 1, HERE), HERE).unwrap();
         assert!(reason.contains("0.0.1"), "{reason}");
         assert!(next.contains("culvert uninstall"), "{next}");
-        assert!(refusal(&hello(ABI_VERSION)).is_none());
-        assert!(refusal(&hello(ABI_VERSION + 1)).is_none());
+        assert!(refusal(&hello(ABI_VERSION, HERE), HERE).is_none());
+        assert!(refusal(&hello(ABI_VERSION + 1, HERE), HERE).is_none());
+    }
+
+    #[test]
+    fn a_newcomer_from_another_network_namespace_is_refused_with_the_way_in() {
+        let (reason, next) = refusal(&hello(ABI_VERSION, HERE + 1), HERE).unwrap();
+        assert!(reason.contains("another network namespace"), "{reason}");
+        assert!(next.contains("nsenter"), "{next}");
+        // One that does not say is of a release that was not asked.
+        assert!(refusal(&hello(ABI_VERSION, 0), HERE).is_none());
     }
 }

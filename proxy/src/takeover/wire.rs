@@ -14,6 +14,9 @@ pub(super) struct Hello {
     /// Layout of the kernel maps it writes.
     pub(super) abi: u32,
     pub(super) pid: u32,
+    /// Inode of the network namespace it runs in; zero when it does not say.
+    #[serde(default)]
+    pub(super) netns: u64,
 }
 
 /// The older process's answer.
