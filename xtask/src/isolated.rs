@@ -9,9 +9,8 @@ use crate::{peers, process, workspace};
 /// files and pins. Thousands of connections need more descriptors than a login usually has.
 const SCRIPT: &str = r#"
 set -e
-mkdir -p /run/netns /run/culvert
-mount -t tmpfs netns /run/netns
-mount -t tmpfs culvert /run/culvert
+mount -t tmpfs run /run
+mkdir /run/netns /run/culvert
 mount -t bpf bpf /sys/fs/bpf
 ulimit -n "$(ulimit -H -n)"
 exec "$@"
