@@ -6,6 +6,7 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 fn mesh_under_load(test: &str) -> Mesh {
@@ -123,6 +124,27 @@ fn a_newcomer_with_wrong_manifests_changes_nothing() {
     assert!(old.ended().is_none());
     assert_eq!(node.status()["generation"], generation);
     assert_eq!(mesh.pod("client").dial("plain", server.v4())["ok"], true);
+    node.await_line("outbound", server.v4());
+}
+
+#[test]
+fn a_newcomer_in_another_network_namespace_changes_nothing() {
+    let mesh = mesh_under_load("hoverstray");
+    let server = mesh.pod("server").serve("greet", 8080);
+    let (node, client) = (mesh.node("a"), mesh.pod("client"));
+    let (old, before) = (node.process(), node.status());
+    let mut stray = Command::new(e2e::programs::culvert());
+    stray.env_remove("CULVERT_BIN");
+    stray.arg("up").arg("-f").arg(mesh.manifests()).args(["--node-name", "a"]);
+    stray.args(["--instance", before["instance"].as_str().expect("a name")]);
+    stray.arg("--cgroup-root").arg(client.ns.cgroup().parent().expect("the node's"));
+    let ended = client.output(stray);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("another network namespace") && said.contains("nsenter"), "{said}");
+    assert!(old.ended().is_none());
+    assert_eq!(node.status()["generation"], before["generation"]);
+    assert_eq!(client.dial("plain", server.v4())["ok"], true);
     node.await_line("outbound", server.v4());
 }
 
