@@ -10,7 +10,7 @@ use crate::workspace;
 const LAYERS: &[&[&str]] = &[
     &["culvert-common", "culvert-model"],
     &["culvert-runtime"],
-    &["culvert-telemetry", "culvert-kernel"],
+    &["culvert-policy", "culvert-telemetry", "culvert-kernel", "culvert-identity"],
     &["culvert-dataplane", "culvert-control", "culvert-lab"],
     &["culvert"],
 ];
@@ -23,6 +23,8 @@ const NEVER: &[(&str, &str)] = &[
     // The words are pure: they neither wait nor know a format.
     ("culvert-model", "tokio"),
     ("culvert-model", "serde"),
+    // Decisions are pure.
+    ("culvert-policy", "tokio"),
     // Callers decide on which thread a system call blocks.
     ("culvert-kernel", "tokio"),
     // The control plane runs anywhere, on machines without a data plane too.
@@ -37,6 +39,9 @@ const NEVER: &[(&str, &str)] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("aya", &["culvert-kernel", "culvert-common"]),
     ("aya-ebpf", &["culvert-ebpf"]),
+    // Private keys and the stack that holds them.
+    ("rustls", &["culvert-identity"]),
+    ("rcgen", &["culvert-identity"]),
     ("prometheus-client", &["culvert-telemetry"]),
     ("serde-saphyr", &["culvert-control", "culvert"]),
 ];

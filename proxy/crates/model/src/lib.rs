@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no tokio, no serde, no protocol types. A value that exists is valid.
 //!
 //! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`pod`] (what this node must
-//! hold), [`snapshot`] (what a worker reads), [`facts`] (what is known of one connection),
+//! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`facts`] (what is known of one connection),
 //! [`close`] (how it ended).
 
 pub mod name;
@@ -15,6 +15,8 @@ pub mod addr;
 pub mod workload;
 
 pub mod pod;
+
+pub mod authz;
 
 pub mod snapshot;
 
