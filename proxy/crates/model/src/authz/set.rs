@@ -35,7 +35,7 @@ pub enum StringMatch {
 /// Strings, each compared in its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strings {
-    /// Sorted.
+    /// Sorted by length, then letters: principals begin alike, and lengths tell them apart fast.
     exact: Box<[Arc<str>]>,
     prefixes: Box<[Arc<str>]>,
     suffixes: Box<[Arc<str>]>,
@@ -96,14 +96,14 @@ impl FromIterator<StringMatch> for Strings {
         let mut presence = false;
         for one in matches {
             match one {
-                StringMatch::Exact(s) => _ = exact.insert(s),
+                StringMatch::Exact(s) => _ = exact.insert((s.len(), s)),
                 StringMatch::Prefix(s) => _ = prefixes.insert(s),
                 StringMatch::Suffix(s) => _ = suffixes.insert(s),
                 StringMatch::Presence => presence = true,
             }
         }
         Self {
-            exact: exact.into_iter().collect(),
+            exact: exact.into_iter().map(|(_, s)| s).collect(),
             prefixes: prefixes.into_iter().collect(),
             suffixes: suffixes.into_iter().collect(),
             presence,
@@ -123,7 +123,9 @@ impl Set for Strings {
         let Self { exact, prefixes, suffixes, presence } = self;
         value.is_some_and(|value| {
             *presence
-                || exact.binary_search_by(|one| (**one).cmp(value)).is_ok()
+                || exact
+                    .binary_search_by(|one| (one.len(), &**one).cmp(&(value.len(), value)))
+                    .is_ok()
                 || prefixes.iter().any(|prefix| value.starts_with(&**prefix))
                 || suffixes.iter().any(|suffix| value.ends_with(&**suffix))
         })
