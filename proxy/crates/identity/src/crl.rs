@@ -33,7 +33,7 @@ pub enum CrlError {
 /// Reads the lists in `path` (PEM, or one in DER) into `trust`, and again when they change.
 ///
 /// Lists that cannot be read leave those in force that were read before: what is revoked stays so.
-/// Signatures are checked when a list is used, by the certificate it speaks of.
+/// What a list says of which certificate is decided at the handshake: see [`verify`](crate::verify).
 ///
 /// # Errors
 ///

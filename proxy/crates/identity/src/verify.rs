@@ -5,18 +5,14 @@
 //! Names are SPIFFE URIs; what else a certificate says is not looked at.
 use crate::{tls, trust::Trust};
 use culvert_model::identity::Identity;
-use culvert_runtime::publish::View;
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    server::danger::{ClientCertVerified, ClientCertVerifier},
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, Error, OtherError};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
-use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy,
-};
+use webpki::{Cert, EndEntityCert, KeyUsage};
+
+mod ends;
+
+pub(crate) use ends::{ClientVerifier, ServerVerifier};
 
 /// What a certificate is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,20 +55,6 @@ pub enum VerifyError {
     NoCertificate,
 }
 
-/// Checks servers.
-#[derive(Debug)]
-pub(crate) struct ServerVerifier {
-    trust: View<Trust>,
-    expected: Arc<[Identity]>,
-}
-
-/// Checks clients.
-#[derive(Debug)]
-pub(crate) struct ClientVerifier {
-    trust: View<Trust>,
-    trust_domain: Arc<str>,
-}
-
 impl Peer {
     /// The peer that showed `chain`, which was verified `at` that time.
     pub(crate) fn try_new(
@@ -99,124 +81,6 @@ impl Peer {
     pub fn recheck(&self, trust: &Trust) -> Result<(), VerifyError> {
         let (leaf, intermediates) = self.chain.split_first().ok_or(VerifyError::NoCertificate)?;
         chain(trust, leaf, intermediates, self.side, self.at)
-    }
-}
-
-impl ServerVerifier {
-    pub(crate) fn new(trust: View<Trust>, expected: Arc<[Identity]>) -> Self {
-        Self { trust, expected }
-    }
-
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), VerifyError> {
-        chain(&self.trust.pin().value, leaf, intermediates, Side::Server, now)?;
-        let got = identities(leaf)?;
-        match got.iter().any(|one| self.expected.contains(one)) {
-            true => Ok(()),
-            false if got.is_empty() => Err(VerifyError::NoIdentity),
-            false => Err(VerifyError::Unexpected { got, expected: self.expected.to_vec() }),
-        }
-    }
-}
-
-impl ClientVerifier {
-    /// Wants clients of the trust domain of `own`.
-    pub(crate) fn new(trust: View<Trust>, own: &Identity) -> Self {
-        Self { trust, trust_domain: own.trust_domain().into() }
-    }
-
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), VerifyError> {
-        chain(&self.trust.pin().value, leaf, intermediates, Side::Client, now)?;
-        let got = identities(leaf)?;
-        match got.iter().any(|one| one.trust_domain() == &*self.trust_domain) {
-            true => Ok(()),
-            false if got.is_empty() => Err(VerifyError::NoIdentity),
-            false => Err(VerifyError::OtherTrustDomain { got, own: self.trust_domain.to_string() }),
-        }
-    }
-}
-
-impl ServerCertVerifier for ServerVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.verify(leaf, intermediates, now)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signed, tls::algorithms())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::algorithms().supported_schemes()
-    }
-}
-
-impl ClientCertVerifier for ClientVerifier {
-    /// None: a client of the mesh has one certificate to show.
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.verify(leaf, intermediates, now)?;
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signed, tls::algorithms())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::algorithms().supported_schemes()
     }
 }
 
@@ -302,25 +166,25 @@ pub fn chain(
         Side::Client => KeyUsage::client_auth(),
         Side::Server => KeyUsage::server_auth(),
     };
-    let crls: Vec<&CertRevocationList<'_>> = trust.crls().iter().collect();
-    let revocation = RevocationOptionsBuilder::new(&crls).ok().map(|options| {
-        options
-            .with_depth(RevocationCheckDepth::Chain)
-            .with_status_policy(UnknownStatusPolicy::Allow)
-            .with_expiration_policy(ExpirationPolicy::Ignore)
-            .build()
-    });
     let leaf = EndEntityCert::try_from(leaf)?;
-    let algorithms = tls::algorithms().all;
-    leaf.verify_for_usage(
-        algorithms,
-        trust.anchors(),
-        intermediates,
-        now,
-        usage,
-        revocation,
-        None,
-    )?;
+    let (algorithms, anchors) = (tls::algorithms().all, trust.anchors());
+    let path = leaf.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
+    not_revoked(trust, &leaf)?;
+    path.intermediate_certificates().try_for_each(|issuer| not_revoked(trust, issuer))
+}
+
+/// Whether no list of the issuer of `certificate` has its number.
+///
+/// The lists are the operator's own files: they need no signature to be believed, only to tell
+/// which of several keys of one name made them, and then the number is enough. So a list that was
+/// signed with a key we do not know revokes what it names, and keeps out nobody else.
+fn not_revoked(trust: &Trust, certificate: &Cert<'_>) -> Result<(), VerifyError> {
+    let own = trust.crls().iter().filter(|list| list.issuer() == certificate.issuer());
+    for list in own {
+        if list.find_serial(certificate.serial())?.is_some() {
+            return Err(VerifyError::Revoked);
+        }
+    }
     Ok(())
 }
 
@@ -336,8 +200,4 @@ pub(crate) fn list(identities: &[Identity]) -> String {
         return "nobody".to_owned();
     }
     identities.iter().map(Identity::to_string).collect::<Vec<_>>().join(" or ")
-}
-
-fn tls12() -> Error {
-    Error::General("TLS 1.2 is not spoken".to_owned())
 }

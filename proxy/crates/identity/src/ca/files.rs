@@ -100,8 +100,8 @@ fn parse(trust_domain: &str, contents: &Contents) -> Result<Authority, Authority
 
 /// Reads the authority kept at `path`; makes one first where there is none.
 ///
-/// The file holds the key, the certificate that signs, and all roots; who replaces it gives the
-/// mesh another root.
+/// The file holds the key, the certificate that signs, and all roots; whoever replaces it gives
+/// the mesh another root at the next start.
 ///
 /// # Errors
 ///

@@ -97,3 +97,22 @@ async fn a_list_of_another_authority_says_nothing() {
     crl::watch(&path, &node.trust, &node.drain.worker()).unwrap();
     assert!(meet(&cart, &[id("bank")], &bank).await.server.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_signed_with_another_key_of_that_name_revokes_what_it_names_and_keeps_out_nobody() {
+    let (mesh, signing) = mesh_with_key();
+    let node = mesh.node();
+    let (cart, bank) = (node.certificate("cart").await, node.certificate("bank").await);
+    // What is left of the name when a root is replaced by one that is called the same.
+    let namesake =
+        Issuer::from_ca_cert_der(&mesh.view.pin().value.roots()[0], KeyPair::generate().unwrap())
+            .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crl.pem");
+    let both = list(&namesake, &[&cart]) + &list(&signing, &[]);
+    fs::write(&path, both).unwrap();
+    crl::watch(&path, &node.trust, &node.drain.worker()).unwrap();
+    let met = meet(&cart, &[id("bank")], &bank).await;
+    assert!(met.text().1.contains("was revoked"), "{:?}", met.text());
+    assert!(meet(&bank, &[id("bank")], &bank).await.server.is_ok());
+}
