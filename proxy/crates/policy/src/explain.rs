@@ -81,7 +81,7 @@ pub struct Nearest {
     pub policy: ObjectName,
     pub rule: usize,
     pub origin: Option<String>,
-    /// The conditions that would have had to hold; empty when the policy has no rule at all.
+    /// The conditions that would have had to hold.
     pub lacking: Vec<ConditionStep>,
 }
 
@@ -109,7 +109,8 @@ enum Inside {
 }
 
 impl Explanation {
-    /// For a denial for want of an ALLOW: the rule that lacked the fewest conditions.
+    /// For a denial for want of an ALLOW: the rule that lacked the fewest conditions; `None` when
+    /// none of the ALLOW policies has a rule.
     pub fn nearest(&self) -> Option<Nearest> {
         let allows = self.policies.iter().filter_map(|policy| match &policy.what {
             PolicyKind::Known { action: Action::Allow, dry_run: false, origin } => {
