@@ -2,6 +2,8 @@
 use ipnet::IpNet;
 use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc};
 
+mod parts;
+
 /// Values of one kind: any of `is` (none: every value), and none of `is_not`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition<S> {
