@@ -24,12 +24,22 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, LazyLock},
+    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// The application protocol of tunnels.
 pub const ALPN: &[u8] = b"h2";
+
+/// How long a refused client may take to read our alert.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// What a refused client may still send; more is not read.
+const LAST_WORDS: u64 = 64 * 1024;
 
 /// The cryptography of the mesh; post-quantum where the peer can, else classical.
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
@@ -93,6 +103,8 @@ pub async fn connect<IO: AsyncRead + AsyncWrite + Unpin>(
 
 /// Accepts TLS as the workload of `own`.
 ///
+/// A client that is refused is waited for up to [`LINGER`], so that it hears why.
+///
 /// # Errors
 ///
 /// When the client has no certificate of our trust domain, or TLS fails.
@@ -101,7 +113,13 @@ pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     io: IO,
 ) -> Result<Secured<server::TlsStream<IO>>, HandshakeError> {
     let acceptor = TlsAcceptor::from(Arc::clone(own.server_config()));
-    let io = acceptor.accept(io).await.map_err(HandshakeError::of)?;
+    let io = match acceptor.accept(io).into_fallible().await {
+        Ok(io) => io,
+        Err((error, io)) => {
+            hear_out(io).await;
+            return Err(HandshakeError::of(error));
+        }
+    };
     let (_, tls) = io.get_ref();
     let peer =
         peer(tls.peer_certificates(), Side::Client, now(&own.server_config().time_provider))?;
@@ -175,6 +193,19 @@ pub(crate) fn client_config(
     Ok(config)
 }
 
+/// Closes without losing the alert that was sent last.
+///
+/// A client may still be sending when it is refused, and a socket that is closed with something
+/// unread is reset: the reset would overtake the alert.
+async fn hear_out(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let last = async {
+        io.shutdown().await?;
+        tokio::io::copy(&mut (&mut io).take(LAST_WORDS), &mut tokio::io::sink()).await
+    };
+    // The handshake has failed already; how this ends changes nothing.
+    drop(time::timeout(LINGER, last).await);
+}
+
 fn peer(
     chain: Option<&[rustls_pki_types::CertificateDer<'_>]>,
     side: Side,
@@ -185,7 +216,7 @@ fn peer(
 
 /// Our clock never fails to tell.
 fn now(time: &Arc<dyn rustls::time_provider::TimeProvider>) -> UnixTime {
-    time.current_time().unwrap_or_else(|| UnixTime::since_unix_epoch(std::time::Duration::ZERO))
+    time.current_time().unwrap_or_else(|| UnixTime::since_unix_epoch(Duration::ZERO))
 }
 
 /// The name of an alert as the standard writes it.
