@@ -1,0 +1,15 @@
+//! Discovery: how what the control plane knows comes to every node, and what the node says back.
+//!
+//! Reading order: [`resource`] (what travels), [`decode`] and [`encode`].
+
+pub mod resource;
+
+pub mod decode;
+
+pub mod encode;
+
+mod origin;
+
+pub mod client;
+
+pub mod server;
