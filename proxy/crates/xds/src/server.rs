@@ -229,12 +229,8 @@ impl Subscriber {
         match (entry, self.told.get(name)) {
             (Some(entry), told) => {
                 if anyway || !told.is_some_and(|told| told.is(entry)) {
-                    for key in entry.aliases.iter().chain([name]) {
-                        if let Some(said) = self.names.get_mut(key) {
-                            *said = false;
-                        }
-                    }
                     draft.set.insert(Name::clone(name), Arc::clone(entry));
+                    self.exists(entry);
                 }
                 self.told.insert(Name::clone(name), Told::Entry(Arc::clone(entry)));
             }
@@ -243,6 +239,15 @@ impl Subscriber {
                 self.told.remove(name);
             }
             (None, None) => {}
+        }
+    }
+
+    /// The node is told of `entry`: should its names lead nowhere one day, it must be told again.
+    fn exists(&mut self, entry: &Entry) {
+        for key in entry.aliases.iter().chain([&entry.name]) {
+            if let Some(said) = self.names.get_mut(key) {
+                *said = false;
+            }
         }
     }
 

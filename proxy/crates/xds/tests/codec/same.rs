@@ -1,0 +1,123 @@
+//! There and back again.
+use crate::any;
+use culvert_model::{authz::Authorization, member::Member, service::Service};
+use culvert_proto::{
+    envoy::service::discovery::v3::DeltaDiscoveryResponse as Response, istio::workload,
+};
+use culvert_xds::{
+    client::{Client, Mode},
+    decode, encode,
+    resource::{Address, Resource},
+    server::{Subscriber, World},
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// What a node holds that was told of `resource`, and what else it said.
+fn travelled<R: Resource>(resource: &R) -> (Option<R>, Option<String>) {
+    let mut world = World::empty::<R>();
+    world.change([resource], []);
+    let (mut client, mut server) = (Client::<R>::new(Mode::Everything), Subscriber::default());
+    let response: Response = server.request(&client.connect(), &world).unwrap();
+    let refusal = client.receive(response).reply.error_detail;
+    (client.held().next().cloned(), refusal.map(|status| status.message))
+}
+
+proptest! {
+    #[test]
+    fn a_workload(member in any::member()) {
+        prop_assert_eq!(decode::workload::decode(encode::workload::encode(&member)), Ok(member.clone()));
+        let address = Address::Member(Arc::new(member));
+        prop_assert_eq!(travelled(&address), (Some(address), None));
+    }
+
+    #[test]
+    fn a_service(service in any::service()) {
+        prop_assert_eq!(decode::service::decode(encode::service::encode(&service)), Ok(service.clone()));
+        let address = Address::Service(Arc::new(service));
+        prop_assert_eq!(travelled(&address), (Some(address), None));
+    }
+
+    #[test]
+    fn a_policy_and_where_it_was_written(policy in any::authorization()) {
+        let policy = Arc::new(policy);
+        prop_assert_eq!(travelled(&policy), (Some(Arc::clone(&policy)), None));
+    }
+
+    #[test]
+    fn where_it_was_written_is_no_part_of_the_version(policy in any::authorization()) {
+        let moved = Authorization { origin: Some("elsewhere:1".into()), ..policy.clone() };
+        let version = |policy: Authorization| {
+            let policy = Arc::new(policy);
+            let mut world = World::empty::<Arc<Authorization>>();
+            world.change([&policy], []);
+            world.version(&policy.name()).map(str::to_owned)
+        };
+        prop_assert_eq!(version(policy), version(moved));
+    }
+
+    #[test]
+    fn nothing_on_the_wire_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        use culvert_proto::{Message as _, istio::security};
+        if let Ok(message) = workload::Address::decode(&*bytes) {
+            drop(<Address as Resource>::decode(message, None));
+        }
+        if let Ok(message) = security::Authorization::decode(&*bytes) {
+            drop(<Arc<Authorization> as Resource>::decode(message, None));
+        }
+    }
+}
+
+#[test]
+fn a_service_and_a_workload_are_asked_for_by_address() {
+    let message = workload::Workload {
+        uid: "c//Pod/ns/a".into(),
+        namespace: "ns".into(),
+        addresses: vec![vec![10, 0, 0, 1].into(), vec![0xfd; 16].into()],
+        network: "net".into(),
+        ..workload::Workload::default()
+    };
+    let member: Member = decode::workload::decode(message.clone()).unwrap();
+    let names = |address: &Address| {
+        address.aliases().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let v6 = "net/fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd";
+    assert_eq!(names(&Address::Member(member.into())), format!("net/10.0.0.1 {v6}"));
+    let host_network = workload::Workload { network_mode: 1, ..message };
+    let member: Member = decode::workload::decode(host_network).unwrap();
+    assert_eq!(names(&Address::Member(member.into())), "", "its node's address is not its own");
+    let service = workload::Service {
+        namespace: "ns".into(),
+        hostname: "a.ns.svc.cluster.local".into(),
+        addresses: vec![workload::NetworkAddress {
+            address: vec![10, 1, 0, 1].into(),
+            ..workload::NetworkAddress::default()
+        }],
+        ..workload::Service::default()
+    };
+    let service: Service = decode::service::decode(service).unwrap();
+    let service = Address::Service(service.into());
+    assert_eq!((&*service.name(), &*names(&service)), ("ns/a.ns.svc.cluster.local", "/10.1.0.1"));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let message = workload::Workload {
+        uid: "u".into(),
+        namespace: "ns".into(),
+        waypoint: Some(workload::GatewayAddress {
+            destination: Some(workload::gateway_address::Destination::Address(
+                workload::NetworkAddress {
+                    address: vec![10, 0, 0, 1].into(),
+                    ..Default::default()
+                },
+            )),
+            hbone_mtls_port: 0,
+        }),
+        ..workload::Workload::default()
+    };
+    let member = decode::workload::decode(message).unwrap();
+    assert_eq!(member.identity.to_string(), "spiffe://cluster.local/ns/ns/sa/default");
+    assert_eq!((&*member.cluster, member.capacity), ("Kubernetes", 1));
+    assert_eq!(member.waypoint.unwrap().to_string(), "/10.0.0.1:15008");
+}
