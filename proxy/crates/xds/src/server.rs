@@ -12,8 +12,10 @@ use std::{
     sync::Arc,
 };
 
+mod connection;
 mod world;
 
+pub use connection::{Connection, UnknownType, Worlds};
 use world::Entry;
 pub use world::World;
 
@@ -30,12 +32,23 @@ pub struct Subscriber {
     told: BTreeMap<Name, Told>,
     unanswered: VecDeque<Unanswered>,
     nonces: u64,
-    /// The sequence of the world that `told` was last compared with.
-    seen: u64,
+    /// The sequence of the world that the node was told all of.
+    seen: Option<u64>,
     acked: u64,
     refused: BTreeSet<Name>,
     refusal: Option<Arc<str>>,
     started: bool,
+    removals: Removals,
+}
+
+/// When a node is told what is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Removals {
+    /// With everything else.
+    #[default]
+    AtOnce,
+    /// In a push of their own, when nothing that the node holds speaks of it any more.
+    Late,
 }
 
 /// What a node was told of one resource.
@@ -65,39 +78,65 @@ pub struct Lag {
 }
 
 /// What goes into a response.
-#[derive(Default)]
 struct Draft {
+    removals: Removals,
     set: BTreeMap<Name, Arc<Entry>>,
     removed: BTreeSet<Name>,
 }
 
 impl Subscriber {
+    #[must_use]
+    pub fn new(removals: Removals) -> Self {
+        Self { removals, ..Self::default() }
+    }
+
     /// Takes a request in: an answer to a response, a change of what is wanted, or both.
+    ///
+    /// What comes out answers what is wanted; a [`push`](Self::push) may follow.
     pub fn request(&mut self, request: &Request, world: &World) -> Option<Response> {
         self.answered(request);
-        let first = !self.started;
-        let mut draft = Draft::default();
-        if first {
+        if !self.started {
+            let mut draft = Draft::new(self.removals);
             self.start(request);
             self.compare_all(world, &mut draft);
-        } else {
-            self.subscribe(request, world, &mut draft);
-            self.unsubscribe(request, world, &mut draft);
-        }
-        if first {
             // Also when there is nothing to say: the node waits for it.
-            return Some(self.respond(draft, world, true));
+            let seen = (self.removals == Removals::AtOnce).then(|| world.sequence());
+            return Some(self.respond(draft, seen, world));
         }
-        if draft.is_empty() { self.push(world) } else { Some(self.respond(draft, world, false)) }
+        // Of what it asks for, a node is told at once that it does not exist.
+        let mut draft = Draft::new(Removals::AtOnce);
+        self.subscribe(request, world, &mut draft);
+        self.unsubscribe(request, world, &mut draft);
+        let seen = self.seen;
+        (!draft.is_empty()).then(|| self.respond(draft, seen, world))
     }
 
     /// What changed since the last push; `None` when nothing did, or when it waits for an answer.
     pub fn push(&mut self, world: &World) -> Option<Response> {
-        if !self.started || !self.unanswered.is_empty() || self.seen == world.sequence() {
+        self.push_with(Removals::AtOnce, world)
+    }
+
+    /// Like [`push`](Self::push), without what is gone.
+    pub fn push_sets(&mut self, world: &World) -> Option<Response> {
+        self.push_with(Removals::Late, world)
+    }
+
+    /// Whether there is something to push, or may be.
+    pub fn is_behind(&self, world: &World) -> bool {
+        self.started && self.seen != Some(world.sequence())
+    }
+
+    /// Whether the next push waits for an answer.
+    pub fn is_waiting(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    fn push_with(&mut self, removals: Removals, world: &World) -> Option<Response> {
+        if !self.is_behind(world) || self.is_waiting() {
             return None;
         }
-        let mut draft = Draft::default();
-        match world.since(self.seen) {
+        let mut draft = Draft::new(removals);
+        match self.seen.and_then(|seen| world.since(seen)) {
             Some(changed) => {
                 for name in changed {
                     self.compare(name, world, false, &mut draft);
@@ -106,12 +145,16 @@ impl Subscriber {
             }
             None => self.compare_all(world, &mut draft),
         }
+        let seen = match removals {
+            Removals::AtOnce => Some(world.sequence()),
+            Removals::Late => self.seen,
+        };
         if draft.is_empty() {
-            self.seen = world.sequence();
-            self.acked = self.seen;
+            self.seen = seen;
+            self.acked = seen.unwrap_or(self.acked);
             return None;
         }
-        Some(self.respond(draft, world, true))
+        Some(self.respond(draft, seen, world))
     }
 
     pub fn lag(&self, world: &World) -> Lag {
@@ -234,11 +277,11 @@ impl Subscriber {
                 }
                 self.told.insert(Name::clone(name), Told::Entry(Arc::clone(entry)));
             }
-            (None, Some(_)) => {
+            (None, Some(_)) if draft.removals == Removals::AtOnce => {
                 draft.removed.insert(Name::clone(name));
                 self.told.remove(name);
             }
-            (None, None) => {}
+            (None, _) => {}
         }
     }
 
@@ -253,6 +296,9 @@ impl Subscriber {
 
     /// Drafts which of the names asked for lead nowhere.
     fn compare_names(&mut self, world: &World, draft: &mut Draft) {
+        if draft.removals == Removals::Late {
+            return;
+        }
         let mut absent = BTreeSet::new();
         for (name, said) in &mut self.names {
             if world.find(name).next().is_some() {
@@ -274,16 +320,15 @@ impl Subscriber {
         draft.removed.extend(absent);
     }
 
-    fn respond(&mut self, draft: Draft, world: &World, complete: bool) -> Response {
-        let Draft { set, removed } = draft;
-        if complete {
-            self.seen = world.sequence();
-        }
+    /// `seen`: what of the world the node has been told of in full thereafter.
+    fn respond(&mut self, draft: Draft, seen: Option<u64>, world: &World) -> Response {
+        let Draft { removals: _, set, removed } = draft;
+        self.seen = seen;
         self.nonces += 1;
         let nonce = self.nonces.to_string();
         self.unanswered.push_back(Unanswered {
             nonce: nonce.clone(),
-            sequence: self.seen,
+            sequence: seen.unwrap_or(0),
             names: set.keys().chain(&removed).cloned().collect(),
         });
         Response {
@@ -297,6 +342,10 @@ impl Subscriber {
 }
 
 impl Draft {
+    fn new(removals: Removals) -> Self {
+        Self { removals, set: BTreeMap::new(), removed: BTreeSet::new() }
+    }
+
     fn is_empty(&self) -> bool {
         self.set.is_empty() && self.removed.is_empty()
     }

@@ -6,7 +6,7 @@ use culvert_proto::envoy::service::discovery::v3::{
 use culvert_xds::{
     client::{Change, Client, Known, Mode},
     resource::{Name, Resource as _},
-    server::{Lag, Subscriber, World},
+    server::{Lag, Removals, Subscriber, World},
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,6 +40,7 @@ enum Key {
 /// Both ends and what is between them.
 struct Pair {
     mode: Mode,
+    removals: Removals,
     client: Client<Thing>,
     server: Option<Subscriber>,
     world: World,
@@ -68,9 +69,10 @@ impl Key {
 }
 
 impl Pair {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, removals: Removals) -> Self {
         Self {
             mode,
+            removals,
             client: Client::new(mode),
             server: None,
             world: World::empty::<Thing>(),
@@ -122,7 +124,7 @@ impl Pair {
 
     fn connect(&mut self) {
         if self.server.is_none() {
-            self.server = Some(Subscriber::default());
+            self.server = Some(Subscriber::new(self.removals));
             self.requests.push_back(self.client.connect());
         }
     }
@@ -144,6 +146,9 @@ impl Pair {
 
     fn push(&mut self) {
         if let Some(server) = &mut self.server {
+            if self.removals == Removals::Late {
+                self.responses.extend(server.push_sets(&self.world));
+            }
             self.responses.extend(server.push(&self.world));
         }
     }
@@ -267,9 +272,10 @@ proptest! {
     #[test]
     fn the_node_comes_to_hold_what_there_is(
         mode in mode(),
+        removals in prop_oneof![Just(Removals::AtOnce), Just(Removals::Late)],
         events in prop::collection::vec(event(), 0..60),
     ) {
-        let mut pair = Pair::new(mode);
+        let mut pair = Pair::new(mode, removals);
         for event in events {
             pair.happen(event);
             // What was refused is never said to be held.

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod converge;
+mod order;
 mod steps;
 mod thing;
