@@ -1,6 +1,7 @@
 //! Discovery: how what the control plane knows comes to every node, and what the node says back.
 //!
-//! Reading order: [`resource`] (what travels), [`decode`] and [`encode`].
+//! Reading order: [`resource`] (what travels), [`decode`] and [`encode`], [`client`] and [`server`]
+//! (who knows what: pure), [`transport`] (what carries it).
 
 pub mod resource;
 
@@ -13,3 +14,5 @@ mod origin;
 pub mod client;
 
 pub mod server;
+
+pub mod transport;
