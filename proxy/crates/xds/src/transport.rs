@@ -13,6 +13,8 @@ pub mod discovery;
 pub mod door;
 pub mod follow;
 pub mod nodes;
+pub mod reporter;
+pub mod reports;
 pub mod upstream;
 
 /// What bytes go over.

@@ -191,7 +191,7 @@ fn node_name(node: &Node) -> &str {
     }
 }
 
-fn bearer<T>(request: &Request<T>) -> Option<String> {
+pub(super) fn bearer<T>(request: &Request<T>) -> Option<String> {
     let value = request.metadata().get("authorization")?.to_str().ok()?;
     value.strip_prefix("Bearer ").map(str::to_owned)
 }
