@@ -31,6 +31,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The largest message that is taken, as Istio's node proxy has it.
 pub(crate) const LARGEST: usize = 200 << 20;
 
+/// The largest message that a node may send: the versions of some hundred thousand resources.
+pub(crate) const LARGEST_REQUEST: usize = 32 << 20;
+
 /// 64 random bits, for waits.
 pub(crate) fn dice() -> u64 {
     // Its keys are the system's randomness, and differ for each.

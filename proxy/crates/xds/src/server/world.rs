@@ -193,10 +193,10 @@ impl Entry {
     }
 }
 
-/// 64 bits of the content's hash: enough to tell the versions of one name apart.
+/// 128 bits of the content's hash: nobody finds two contents with one version.
 fn version(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
-    digest.iter().take(8).fold(String::new(), |mut hex, byte| {
+    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         _ = write!(hex, "{byte:02x}");
         hex

@@ -1,6 +1,6 @@
 //! The control plane serves discovery: one task for each node's stream.
 use super::{
-    LARGEST,
+    LARGEST_REQUEST,
     door::Peer,
     nodes::{Listed, Nodes},
 };
@@ -77,7 +77,7 @@ impl Discovery {
     /// As a route of a [`Door`](super::door::Door).
     #[must_use]
     pub fn into_route(self) -> Stub<Self> {
-        Stub::new(self).max_decoding_message_size(LARGEST)
+        Stub::new(self).max_decoding_message_size(LARGEST_REQUEST)
     }
 }
 

@@ -2,7 +2,9 @@
 use crate::any;
 use culvert_model::{authz::Authorization, member::Member, service::Service};
 use culvert_proto::{
-    envoy::service::discovery::v3::DeltaDiscoveryResponse as Response, istio::workload,
+    Any, Message as _,
+    envoy::service::discovery::v3::{DeltaDiscoveryResponse as Response, Resource as Wire},
+    istio::workload,
 };
 use culvert_xds::{
     client::{Client, Mode},
@@ -57,15 +59,38 @@ proptest! {
     }
 
     #[test]
-    fn nothing_on_the_wire_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        use culvert_proto::{Message as _, istio::security};
-        if let Ok(message) = workload::Address::decode(&*bytes) {
-            drop(<Address as Resource>::decode(message, None));
-        }
-        if let Ok(message) = security::Authorization::decode(&*bytes) {
-            drop(<Arc<Authorization> as Resource>::decode(message, None));
-        }
+    fn nothing_on_the_wire_makes_it_panic(
+        member in any::member(),
+        policy in any::authorization(),
+        aliases in prop::collection::vec("[a-z/0-9.:]{0,12}", 0..3),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        garbled(&Address::Member(Arc::new(member)), &aliases, &flips);
+        garbled(&Arc::new(policy), &aliases, &flips);
     }
+}
+
+/// A node takes in `resource` with some of its bytes changed.
+fn garbled<R: Resource>(resource: &R, aliases: &[String], flips: &[(prop::sample::Index, u8)]) {
+    let mut value = resource.encode().encode_to_vec();
+    for (at, byte) in flips {
+        let at = at.index(value.len());
+        value[at] = *byte;
+    }
+    let wire = Wire {
+        name: (*resource.name()).to_owned(),
+        aliases: aliases.to_owned(),
+        resource: Some(Any { type_url: R::TYPE_URL.to_owned(), value }),
+        ..Wire::default()
+    };
+    let mut client = Client::<R>::new(Mode::Everything);
+    drop(client.connect());
+    let received = client.receive(Response { resources: vec![wire], ..Response::default() });
+    let refused = received.reply.error_detail.is_some();
+    assert_eq!(
+        (client.held().count(), client.refused().count()),
+        if refused { (0, 1) } else { (1, 0) }
+    );
 }
 
 #[test]
