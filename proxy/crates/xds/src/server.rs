@@ -233,12 +233,12 @@ impl Subscriber {
     }
 
     fn unsubscribe(&mut self, request: &Request, world: &World, draft: &mut Draft) {
-        for name in &request.resource_names_unsubscribe {
-            if name == WILDCARD {
-                self.everything = false;
-            } else {
-                self.names.remove(&**name);
-            }
+        let names = &request.resource_names_unsubscribe;
+        if names.iter().any(|name| name == WILDCARD) {
+            self.everything = false;
+        }
+        for name in names {
+            self.names.remove(&**name);
             if self.everything {
                 // Still covered: the node may have dropped it.
                 let mut found = world.find(name).peekable();
@@ -272,12 +272,14 @@ impl Subscriber {
         match (entry, self.told.get(name)) {
             (Some(entry), told) => {
                 if anyway || !told.is_some_and(|told| told.is(entry)) {
+                    draft.removed.remove(name);
                     draft.set.insert(Name::clone(name), Arc::clone(entry));
                     self.exists(entry);
                 }
                 self.told.insert(Name::clone(name), Told::Entry(Arc::clone(entry)));
             }
             (None, Some(_)) if draft.removals == Removals::AtOnce => {
+                draft.set.remove(name);
                 draft.removed.insert(Name::clone(name));
                 self.told.remove(name);
             }

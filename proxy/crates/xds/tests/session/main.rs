@@ -2,6 +2,7 @@
 //! node comes to hold what the control plane has.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod anything;
 mod converge;
 mod order;
 mod steps;
