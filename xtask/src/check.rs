@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{layers, lines, links, process, sources, workspace};
+use crate::{codegen, layers, lines, links, process, sources, workspace};
 
 /// Which checks to run beside the usual ones.
 #[derive(Debug, Args)]
@@ -32,6 +32,7 @@ const READING: &[Step] = &[
     ("links of documents", links::run),
     ("bare marks", sources::bare_marks),
     ("machine paths", sources::machine_paths),
+    ("generated code", || codegen::run(true)),
 ];
 
 /// Those that compile.

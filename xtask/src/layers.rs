@@ -8,9 +8,9 @@ use crate::workspace;
 
 /// Bottom first: a crate may depend on crates of lower layers, never on its own layer or above.
 const LAYERS: &[&[&str]] = &[
-    &["culvert-common", "culvert-model"],
+    &["culvert-common", "culvert-model", "culvert-proto"],
     &["culvert-runtime"],
-    &["culvert-telemetry", "culvert-kernel"],
+    &["culvert-policy", "culvert-telemetry", "culvert-kernel", "culvert-identity", "culvert-xds"],
     &["culvert-dataplane", "culvert-control", "culvert-lab"],
     &["culvert"],
 ];
@@ -23,11 +23,16 @@ const NEVER: &[(&str, &str)] = &[
     // The words are pure: they neither wait nor know a format.
     ("culvert-model", "tokio"),
     ("culvert-model", "serde"),
+    // Decisions are pure.
+    ("culvert-policy", "tokio"),
     // Callers decide on which thread a system call blocks.
     ("culvert-kernel", "tokio"),
     // The control plane runs anywhere, on machines without a data plane too.
     ("culvert-control", "culvert-kernel"),
     ("culvert-control", "culvert-telemetry"),
+    // They see snapshots, so that they are tested without a server.
+    ("culvert-dataplane", "culvert-xds"),
+    ("culvert-dataplane", "culvert-proto"),
     // It must build and check a tree in which these are broken.
     ("xtask", "culvert-kernel"),
     ("xtask", "culvert-lab"),
@@ -37,6 +42,9 @@ const NEVER: &[(&str, &str)] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("aya", &["culvert-kernel", "culvert-common"]),
     ("aya-ebpf", &["culvert-ebpf"]),
+    // Private keys and the stack that holds them.
+    ("rustls", &["culvert-identity"]),
+    ("rcgen", &["culvert-identity"]),
     ("prometheus-client", &["culvert-telemetry"]),
     ("serde-saphyr", &["culvert-control", "culvert"]),
 ];

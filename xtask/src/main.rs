@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod codegen;
 mod ebpf;
 mod isolated;
 mod kernel;
@@ -42,6 +43,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Generates the protocol types of proxy/crates/proto from its .proto files.
+    Codegen {
+        /// Compare with the committed files, and change nothing.
+        #[arg(long)]
+        check: bool,
+    },
     /// Lists imports that break the layers of ARCHITECTURE.md.
     Layers,
     /// Lists source files that have grown too long.
@@ -72,6 +79,7 @@ fn run() -> Result<()> {
         Command::Check(check) => check.run(),
         Command::Test(test) => test.run(),
         Command::Ebpf { check } => ebpf::run(check),
+        Command::Codegen { check } => codegen::run(check),
         Command::Layers => layers::run(),
         Command::Lines => lines::run(),
         Command::Bench(bench) => bench.run(),

@@ -2,9 +2,10 @@
 //!
 //! Pure: no I/O, no clock, no tokio, no serde, no protocol types. A value that exists is valid.
 //!
-//! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`pod`] (what this node must
-//! hold), [`snapshot`] (what a worker reads), [`facts`] (what is known of one connection),
-//! [`close`] (how it ended).
+//! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`network`], [`locality`],
+//! [`service`] and [`member`] (what every node knows of the mesh), [`pod`] (what this node must
+//! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`facts`] (what is
+//! known of one connection), [`close`] (how it ended).
 
 pub mod name;
 
@@ -14,7 +15,17 @@ pub mod addr;
 
 pub mod workload;
 
+pub mod network;
+
+pub mod locality;
+
+pub mod service;
+
+pub mod member;
+
 pub mod pod;
+
+pub mod authz;
 
 pub mod snapshot;
 

@@ -20,6 +20,25 @@ impl fmt::Display for ObjectName {
     }
 }
 
+/// Names a service: `namespace/hostname`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName {
+    pub namespace: Arc<str>,
+    pub hostname: Arc<str>,
+}
+
+impl ServiceName {
+    pub fn new(namespace: impl Into<Arc<str>>, hostname: impl Into<Arc<str>>) -> Self {
+        Self { namespace: namespace.into(), hostname: hostname.into() }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.hostname)
+    }
+}
+
 /// Names one life of one workload: `<cluster>//Pod/<namespace>/<name>`, as Istio writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadUid(Arc<str>);

@@ -1,0 +1,40 @@
+//! Who a workload is, proven: keys, certificates, and the TLS that shows and checks them.
+//!
+//! Private keys of workloads are made here, stay in memory, and leave in no form; what others get
+//! are TLS configurations and [`Signer`](signer::Signer)s. The crate does not decide who may have
+//! a certificate: whoever asks [`Authority`](ca::Authority) for one has authorised it before.
+//!
+//! Reading order: [`clock`], [`csr`] (what is asked for), [`issue`] (who is asked), [`ca`] (who
+//! signs), [`certificate`] (what comes back, checked), [`trust`] and [`crl`] (whom we believe),
+//! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`renew`]
+//! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it).
+
+pub mod clock;
+
+pub mod armor;
+
+pub mod csr;
+
+pub mod issue;
+
+pub mod ca;
+
+pub mod certificate;
+
+pub mod trust;
+
+pub mod crl;
+
+pub mod verify;
+
+pub mod signer;
+
+pub mod tls;
+
+pub mod renew;
+
+pub mod keeper;
+
+pub mod store;
+
+mod follow;

@@ -1,0 +1,148 @@
+//! The checks as rustls asks for them.
+use super::{Side, VerifyError, chain, identities};
+use crate::{tls, trust::Trust};
+use culvert_model::identity::Identity;
+use culvert_runtime::publish::View;
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::sync::Arc;
+
+/// Checks servers.
+#[derive(Debug)]
+pub(crate) struct ServerVerifier {
+    trust: View<Trust>,
+    expected: Arc<[Identity]>,
+}
+
+/// Checks clients.
+#[derive(Debug)]
+pub(crate) struct ClientVerifier {
+    trust: View<Trust>,
+    trust_domain: Arc<str>,
+}
+
+impl ServerVerifier {
+    pub(crate) fn new(trust: View<Trust>, expected: Arc<[Identity]>) -> Self {
+        Self { trust, expected }
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), VerifyError> {
+        chain(&self.trust.pin().value, leaf, intermediates, Side::Server, now)?;
+        let got = identities(leaf)?;
+        match got.iter().any(|one| self.expected.contains(one)) {
+            true => Ok(()),
+            false if got.is_empty() => Err(VerifyError::NoIdentity),
+            false => Err(VerifyError::Unexpected { got, expected: self.expected.to_vec() }),
+        }
+    }
+}
+
+impl ClientVerifier {
+    /// Wants clients of the trust domain of `own`.
+    pub(crate) fn new(trust: View<Trust>, own: &Identity) -> Self {
+        Self { trust, trust_domain: own.trust_domain().into() }
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), VerifyError> {
+        chain(&self.trust.pin().value, leaf, intermediates, Side::Client, now)?;
+        let got = identities(leaf)?;
+        match got.iter().any(|one| one.trust_domain() == &*self.trust_domain) {
+            true => Ok(()),
+            false if got.is_empty() => Err(VerifyError::NoIdentity),
+            false => Err(VerifyError::OtherTrustDomain { got, own: self.trust_domain.to_string() }),
+        }
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(leaf, intermediates, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, signed, tls::algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::algorithms().supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    /// None: a client of the mesh has one certificate to show.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(leaf, intermediates, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, signed, tls::algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::algorithms().supported_schemes()
+    }
+}
+
+fn tls12() -> Error {
+    Error::General("TLS 1.2 is not spoken".to_owned())
+}

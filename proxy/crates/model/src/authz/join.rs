@@ -1,0 +1,173 @@
+//! Which policies speak of which workload, found out once per snapshot and not per connection.
+use super::{Action, Authorization, Scope};
+use crate::name::ObjectName;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// The policies that speak of one workload.
+///
+/// Workloads of which the same policies speak share one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authz {
+    /// In the order of their names.
+    pub deny: Box<[Arc<Authorization>]>,
+    /// Empty: whoever is not denied may pass. A policy without rules is in here too, so that one
+    /// that allows nobody is not taken for none.
+    pub allow: Box<[Arc<Authorization>]>,
+    /// Policies of both actions that are only asked what they would say.
+    pub dry_run: Box<[Arc<Authorization>]>,
+    /// Policies the workload names and nobody knows: nothing passes while there is one.
+    pub missing: Box<[ObjectName]>,
+}
+
+/// Every policy, and the joins made so far.
+#[derive(Debug, Default)]
+pub struct Policies {
+    by_name: BTreeMap<ObjectName, Arc<Authorization>>,
+    global: BTreeSet<ObjectName>,
+    of_namespace: HashMap<Arc<str>, BTreeSet<ObjectName>>,
+    joined: HashMap<Kind, Arc<Authz>>,
+}
+
+/// What tells workloads apart of which different policies speak.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    namespace: Arc<str>,
+    /// Sorted.
+    named: Box<[ObjectName]>,
+}
+
+impl Policies {
+    /// Indexes `policies`; of two with one name the last counts.
+    pub fn new(policies: impl IntoIterator<Item = Arc<Authorization>>) -> Self {
+        let by_name: BTreeMap<_, _> =
+            policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
+        let mut built = Self::default();
+        for (name, policy) in &by_name {
+            match policy.scope {
+                Scope::Global => _ = built.global.insert(name.clone()),
+                Scope::Namespace => {
+                    let of = built.of_namespace.entry(Arc::clone(&name.namespace)).or_default();
+                    of.insert(name.clone());
+                }
+                Scope::Selector => {}
+            }
+        }
+        Self { by_name, ..built }
+    }
+
+    /// The policies that speak of a workload in `namespace` that names `named`.
+    ///
+    /// A named policy counts whatever its scope says.
+    pub fn join(&mut self, namespace: &Arc<str>, named: &[ObjectName]) -> Arc<Authz> {
+        let mut named: Box<[ObjectName]> = named.into();
+        named.sort_unstable();
+        let kind = Kind { namespace: Arc::clone(namespace), named };
+        if let Some(joined) = self.joined.get(&kind) {
+            return Arc::clone(joined);
+        }
+        let joined = Arc::new(self.joined_anew(namespace, &kind.named));
+        self.joined.insert(kind, Arc::clone(&joined));
+        joined
+    }
+
+    fn joined_anew(&self, namespace: &str, named: &[ObjectName]) -> Authz {
+        let here = self.of_namespace.get(namespace).into_iter().flatten();
+        let names: BTreeSet<&ObjectName> = self.global.iter().chain(here).chain(named).collect();
+        let (mut deny, mut allow, mut dry_run, mut missing) = (vec![], vec![], vec![], vec![]);
+        for name in names {
+            let Some(policy) = self.by_name.get(name) else {
+                missing.push(name.clone());
+                continue;
+            };
+            let list = match (policy.dry_run, policy.action) {
+                (true, Action::Allow | Action::Deny) => &mut dry_run,
+                (false, Action::Deny) => &mut deny,
+                (false, Action::Allow) => &mut allow,
+            };
+            list.push(Arc::clone(policy));
+        }
+        Authz {
+            deny: deny.into(),
+            allow: allow.into(),
+            dry_run: dry_run.into(),
+            missing: missing.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str, scope: Scope, action: Action) -> Arc<Authorization> {
+        Arc::new(Authorization {
+            name: named(name),
+            scope,
+            action,
+            dry_run: name.ends_with("dry"),
+            rules: Box::default(),
+            origin: None,
+        })
+    }
+
+    fn named(name: &str) -> ObjectName {
+        let (namespace, name) = name.split_once('/').unwrap();
+        ObjectName::new(namespace, name)
+    }
+
+    fn world() -> Policies {
+        Policies::new([
+            policy("root/everywhere", Scope::Global, Action::Deny),
+            policy("shop/all", Scope::Namespace, Action::Allow),
+            policy("shop/dry", Scope::Namespace, Action::Deny),
+            policy("shop/cart", Scope::Selector, Action::Deny),
+            policy("bank/all", Scope::Namespace, Action::Allow),
+        ])
+    }
+
+    #[track_caller]
+    fn check(namespace: &str, names: &[&str], expect: &str) {
+        let names: Vec<_> = names.iter().copied().map(named).collect();
+        let authz = world().join(&namespace.into(), &names);
+        let list = |policies: &[Arc<Authorization>]| {
+            policies.iter().map(|p| p.name.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let missing: Vec<_> = authz.missing.iter().map(ToString::to_string).collect();
+        let got = [list(&authz.deny), list(&authz.allow), list(&authz.dry_run), missing.join(" ")];
+        assert_eq!(got.join(" | "), expect);
+    }
+
+    #[test]
+    fn joins_global_namespace_and_named_policies() {
+        check("shop", &["shop/cart"], "root/everywhere shop/cart | shop/all | shop/dry | ");
+        check("bank", &[], "root/everywhere | bank/all |  | ");
+        check("other", &[], "root/everywhere |  |  | ");
+    }
+
+    #[test]
+    fn a_policy_named_twice_or_by_another_road_counts_once() {
+        check(
+            "shop",
+            &["shop/cart", "shop/cart", "shop/all"],
+            "root/everywhere shop/cart | shop/all | shop/dry | ",
+        );
+    }
+
+    #[test]
+    fn says_which_named_policies_nobody_knows() {
+        check("bank", &["shop/nothing"], "root/everywhere | bank/all |  | shop/nothing");
+    }
+
+    #[test]
+    fn workloads_of_one_kind_share_one_join() {
+        let (mut world, shop) = (world(), Arc::<str>::from("shop"));
+        let names = [named("shop/cart"), named("shop/all")];
+        let first = world.join(&shop, &names);
+        let swapped = [named("shop/all"), named("shop/cart")];
+        assert!(Arc::ptr_eq(&first, &world.join(&shop, &swapped)));
+        assert!(!Arc::ptr_eq(&first, &world.join(&shop, &[])));
+    }
+}

@@ -1,0 +1,135 @@
+//! One workload of the mesh as the control plane announces it: who it is and how it is reached.
+use crate::{
+    addr::PodIps,
+    identity::Identity,
+    locality::Locality,
+    name::{ObjectName, ServiceName, WorkloadUid},
+    network::{Gateway, NetworkIp},
+    service::Port,
+    workload::{Enrolment, Workload},
+};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
+
+/// One workload, as every node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub uid: WorkloadUid,
+    pub name: ObjectName,
+    pub identity: Identity,
+    /// Never v4-mapped; none: [`hostname`](Self::hostname) is resolved when it is dialled.
+    pub addresses: Box<[IpAddr]>,
+    pub hostname: Arc<str>,
+    /// Empty: the default network.
+    pub network: Arc<str>,
+    pub network_mode: NetworkMode,
+    pub tunnel: Tunnel,
+    /// It speaks HBONE by itself.
+    pub native_tunnel: bool,
+    pub waypoint: Option<Gateway>,
+    /// The way to it from other networks.
+    pub network_gateway: Option<Gateway>,
+    pub app_tunnel: Option<AppTunnel>,
+    /// The node it runs on; empty when that is not known.
+    pub node: Arc<str>,
+    pub cluster: Arc<str>,
+    pub locality: Locality,
+    pub canonical_name: Arc<str>,
+    pub canonical_revision: Arc<str>,
+    /// The controller that made it; empty: it stands for itself.
+    pub owner: Arc<str>,
+    pub owner_kind: OwnerKind,
+    /// The services it is an endpoint of, and where it has their ports.
+    pub services: BTreeMap<ServiceName, Box<[Port]>>,
+    /// The policies that select it.
+    pub policies: Box<[ObjectName]>,
+    pub health: Health,
+    /// Weight among a service's endpoints.
+    pub capacity: u32,
+}
+
+/// Whether its address is its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NetworkMode {
+    #[default]
+    Own,
+    /// It has its node's: the address does not tell which workload is meant.
+    Host,
+}
+
+/// How it is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tunnel {
+    /// In plain text.
+    #[default]
+    None,
+    Hbone,
+}
+
+/// What it wants of the node that delivers to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AppTunnel {
+    pub protocol: AppTunnelProtocol,
+    /// `None`: the port that was asked for.
+    pub port: Option<NonZeroU16>,
+}
+
+/// What connections to it begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AppTunnelProtocol {
+    #[default]
+    None,
+    /// A PROXY header.
+    Proxy,
+}
+
+/// What made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerKind {
+    #[default]
+    Deployment,
+    CronJob,
+    Pod,
+    Job,
+}
+
+/// Whether it can do its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    #[default]
+    Healthy,
+    Unhealthy,
+}
+
+impl Member {
+    /// Its addresses as names it can be asked for by; none when they are its node's.
+    pub fn network_ips(&self) -> impl Iterator<Item = NetworkIp> {
+        let own = matches!(self.network_mode, NetworkMode::Own);
+        let ips = self.addresses.iter().filter(move |_| own);
+        ips.map(|ip| NetworkIp { network: Arc::clone(&self.network), ip: *ip })
+    }
+
+    /// What decisions and telemetry call it; `None` when it has no address that is its own, or
+    /// more than a pod has.
+    pub fn workload(&self) -> Option<Workload> {
+        let own = matches!(self.network_mode, NetworkMode::Own).then_some(&self.addresses)?;
+        let ips = PodIps::try_from_ips(own.iter().copied()).ok()?;
+        let owner = if self.owner.is_empty() { &self.name.name } else { &self.owner };
+        Some(Workload {
+            uid: self.uid.clone(),
+            name: self.name.clone(),
+            identity: self.identity.clone(),
+            ips,
+            node: Arc::clone(&self.node),
+            cluster: Arc::clone(&self.cluster),
+            owner: Arc::clone(owner),
+            canonical_name: Arc::clone(&self.canonical_name),
+            canonical_revision: Arc::clone(&self.canonical_revision),
+            app: Arc::clone(&self.canonical_name),
+            version: Arc::clone(&self.canonical_revision),
+            enrolment: match self.tunnel {
+                Tunnel::Hbone => Enrolment::Enrolled,
+                Tunnel::None => Enrolment::Outside,
+            },
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! What there is of one type, for all who are connected.
+use crate::{
+    origin,
+    resource::{Name, Resource},
+};
+use culvert_proto::{Any, Message as _, envoy::service::discovery::v3 as ads};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+/// So many changes back a subscriber is told only what changed; further back everything is
+/// compared.
+const REMEMBERED: usize = 256;
+
+/// Every resource of one type, ready to be sent; a change makes a new one.
+///
+/// Cheap to clone for what it holds: one pointer for each resource.
+#[derive(Clone, Debug)]
+pub struct World {
+    type_url: &'static str,
+    entries: BTreeMap<Name, Arc<Entry>>,
+    by_alias: HashMap<Name, BTreeSet<Name>>,
+    sequence: u64,
+    /// What the last changes changed, the newest at the back.
+    changes: VecDeque<Arc<[Name]>>,
+}
+
+/// One resource, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: Name,
+    /// Of the content, so that the same is the same after a restart and on another replica.
+    pub(super) version: String,
+    pub(super) aliases: Vec<Name>,
+    pub(super) origin: Option<Arc<str>>,
+    body: Any,
+}
+
+impl World {
+    /// One in which there is nothing.
+    #[must_use]
+    pub fn empty<R: Resource>() -> Self {
+        Self {
+            type_url: R::TYPE_URL,
+            entries: BTreeMap::new(),
+            by_alias: HashMap::new(),
+            sequence: 0,
+            changes: VecDeque::new(),
+        }
+    }
+
+    pub fn type_url(&self) -> &'static str {
+        self.type_url
+    }
+
+    /// Grows with each change.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The version of what goes by this name.
+    pub fn version(&self, name: &str) -> Option<&str> {
+        self.entries.get(name).map(|entry| &*entry.version)
+    }
+
+    /// Sets and removes some; returns whether that changed anything.
+    ///
+    /// Of two with one name the last counts.
+    pub fn change<'a, R: Resource>(
+        &mut self,
+        set: impl IntoIterator<Item = &'a R>,
+        removed: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let mut changed = BTreeSet::new();
+        for name in removed {
+            changed.extend(self.remove(name));
+        }
+        for resource in set {
+            changed.extend(self.set(Entry::new(resource)));
+        }
+        self.log(changed)
+    }
+
+    /// Makes `all` of it what there is; returns whether that changed anything.
+    pub fn replace<'a, R: Resource>(&mut self, all: impl IntoIterator<Item = &'a R>) -> bool {
+        let mut gone: BTreeSet<Name> = self.entries.keys().cloned().collect();
+        let mut changed = BTreeSet::new();
+        for resource in all {
+            let entry = Entry::new(resource);
+            gone.remove(&entry.name);
+            changed.extend(self.set(entry));
+        }
+        for name in gone {
+            changed.extend(self.remove(&name));
+        }
+        self.log(changed)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(name)
+    }
+
+    /// Names of all that go by this name or alias.
+    pub(super) fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Name> {
+        let own = self.entries.get_key_value(name).map(|(name, _)| name).into_iter();
+        own.chain(self.by_alias.get(name).into_iter().flatten())
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.entries.keys()
+    }
+
+    /// Names of what changed since; `None` when that is too long ago to be remembered.
+    pub(super) fn since(&self, sequence: u64) -> Option<impl Iterator<Item = &Name>> {
+        let behind = usize::try_from(self.sequence.checked_sub(sequence)?).ok()?;
+        let from = self.changes.len().checked_sub(behind)?;
+        Some(self.changes.range(from..).flat_map(|names| names.iter()))
+    }
+
+    fn set(&mut self, entry: Entry) -> Option<Name> {
+        let before = self.entries.get(&entry.name);
+        if before.is_some_and(|old| old.version == entry.version && old.origin == entry.origin) {
+            return None;
+        }
+        self.remove(&Name::clone(&entry.name));
+        let name = Name::clone(&entry.name);
+        for alias in &entry.aliases {
+            self.by_alias.entry(Name::clone(alias)).or_default().insert(Name::clone(&name));
+        }
+        self.entries.insert(Name::clone(&name), Arc::new(entry));
+        Some(name)
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Name> {
+        let entry = self.entries.remove(name)?;
+        for alias in &entry.aliases {
+            if let Some(names) = self.by_alias.get_mut(alias) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.by_alias.remove(alias);
+                }
+            }
+        }
+        Some(Name::clone(&entry.name))
+    }
+
+    fn log(&mut self, changed: BTreeSet<Name>) -> bool {
+        if changed.is_empty() {
+            return false;
+        }
+        self.sequence += 1;
+        self.changes.push_back(changed.into_iter().collect());
+        if self.changes.len() > REMEMBERED {
+            self.changes.pop_front();
+        }
+        true
+    }
+}
+
+impl Entry {
+    fn new<R: Resource>(resource: &R) -> Self {
+        let value = resource.encode().encode_to_vec();
+        Self {
+            name: resource.name(),
+            version: version(&value),
+            aliases: resource.aliases(),
+            origin: resource.origin().cloned(),
+            body: Any { type_url: R::TYPE_URL.to_owned(), value },
+        }
+    }
+
+    pub(super) fn to_message(&self) -> ads::Resource {
+        ads::Resource {
+            version: self.version.clone(),
+            resource: Some(self.body.clone()),
+            name: (*self.name).to_owned(),
+            aliases: self.aliases.iter().map(|alias| (**alias).to_owned()).collect(),
+            ttl: None,
+            cache_control: None,
+            metadata: self.origin.as_deref().map(origin::write),
+        }
+    }
+}
+
+/// 128 bits of the content's hash: nobody finds two contents with one version.
+fn version(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

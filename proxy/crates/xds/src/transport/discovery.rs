@@ -1,0 +1,197 @@
+//! The control plane serves discovery: one task for each node's stream.
+use super::{
+    LARGEST_REQUEST,
+    door::Peer,
+    nodes::{Listed, Nodes},
+};
+use crate::server::{Connection, Worlds};
+use culvert_proto::{
+    envoy::{
+        config::core::v3::Node,
+        service::discovery::v3::{
+            DeltaDiscoveryRequest as Incoming, DeltaDiscoveryResponse as Response,
+            DiscoveryRequest, DiscoveryResponse,
+            aggregated_discovery_service_server::{
+                AggregatedDiscoveryService, AggregatedDiscoveryServiceServer as Stub,
+            },
+        },
+    },
+    value::Kind,
+};
+use culvert_runtime::{drain::Worker, publish::View};
+use parking_lot::Mutex;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming, async_trait};
+
+/// Responses on their way out of one stream.
+const OUTGOING: usize = 4;
+
+/// Within which a stream must say what it wants.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// Decides who may know what there is.
+pub trait Gate: fmt::Debug + Send + Sync + 'static {
+    /// # Errors
+    ///
+    /// When the caller may not; the status says why.
+    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status>;
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    pub peer: &'a Peer,
+    /// Of the call's metadata.
+    pub bearer: Option<&'a str>,
+    /// What it calls itself.
+    pub node: &'a str,
+}
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    worlds: View<Worlds>,
+    nodes: Nodes,
+    gate: Arc<dyn Gate>,
+    worker: Worker,
+}
+
+/// One node's stream.
+struct Stream {
+    service: Discovery,
+    peer: Peer,
+    bearer: Option<String>,
+    incoming: Streaming<Incoming>,
+    outgoing: mpsc::Sender<Result<Response, Status>>,
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Discovery {
+    /// Serves what `worlds` shows.
+    pub fn new(worlds: View<Worlds>, nodes: Nodes, gate: Arc<dyn Gate>, worker: Worker) -> Self {
+        Self { worlds, nodes, gate, worker }
+    }
+
+    /// As a route of a [`Door`](super::door::Door).
+    #[must_use]
+    pub fn into_route(self) -> Stub<Self> {
+        Stub::new(self).max_decoding_message_size(LARGEST_REQUEST)
+    }
+}
+
+#[async_trait]
+impl AggregatedDiscoveryService for Discovery {
+    type StreamAggregatedResourcesStream = ReceiverStream<Result<DiscoveryResponse, Status>>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        _: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<tonic::Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("only delta discovery is served here"))
+    }
+
+    type DeltaAggregatedResourcesStream = ReceiverStream<Result<Response, Status>>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<Incoming>>,
+    ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let (outgoing, responses) = mpsc::channel(OUTGOING);
+        let stream = Stream {
+            service: self.clone(),
+            peer: request.extensions().get::<Peer>().cloned().unwrap_or_default(),
+            bearer: bearer(&request),
+            incoming: request.into_inner(),
+            outgoing,
+            connection: Arc::default(),
+        };
+        self.worker.spawn(stream.run());
+        Ok(tonic::Response::new(ReceiverStream::new(responses)))
+    }
+}
+
+impl Stream {
+    async fn run(mut self) {
+        if let Err(status) = self.serve().await {
+            // Nobody listens any more: it does not matter.
+            drop(self.outgoing.send(Err(status)).await);
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Status> {
+        let worker = self.service.worker.clone();
+        let mut worlds = self.service.worlds.clone();
+        let first = time::timeout(FIRST_REQUEST, self.incoming.message()).await;
+        let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
+        let Some(first) = first else { return Ok(()) };
+        let _listed = self.admit(first.node.as_ref())?;
+        let mut now = worlds.pin();
+        self.take(&first, &now.value).await?;
+        loop {
+            tokio::select! {
+                () = worker.finishing() => {
+                    return Err(Status::unavailable("the control plane is being stopped"));
+                }
+                request = self.incoming.message() => match request? {
+                    Some(request) => self.take(&request, &now.value).await?,
+                    None => return Ok(()),
+                },
+                Some(newer) = worlds.newer_than(now.generation) => {
+                    now = newer;
+                    self.push(&now.value).await?;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, node: Option<&Node>) -> Result<Listed, Status> {
+        let node = node.filter(|node| !node.id.is_empty());
+        let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
+        let name = node_name(node);
+        let caller = Caller { peer: &self.peer, bearer: self.bearer.as_deref(), node: name };
+        self.service.gate.admit(&caller)?;
+        let connection = Arc::clone(&self.connection);
+        let (name, id) = (name.into(), (*node.id).into());
+        Ok(self.service.nodes.enter(name, id, self.peer.clone(), connection))
+    }
+
+    async fn take(&self, request: &Incoming, worlds: &Worlds) -> Result<(), Status> {
+        let answer = self.connection.lock().request(request, worlds);
+        let answer = answer.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if let Some(refusal) = &request.error_detail {
+            tracing::warn!("discovery: a node refused: {}", refusal.message);
+        }
+        self.send(answer).await?;
+        self.push(worlds).await
+    }
+
+    async fn push(&self, worlds: &Worlds) -> Result<(), Status> {
+        let responses = self.connection.lock().push(worlds);
+        self.service.nodes.changed();
+        self.send(responses).await
+    }
+
+    async fn send(&self, responses: impl IntoIterator<Item = Response>) -> Result<(), Status> {
+        for response in responses {
+            let sent = self.outgoing.send(Ok(response)).await;
+            sent.map_err(|_gone| Status::cancelled("the node is gone"))?;
+        }
+        Ok(())
+    }
+}
+
+/// `NODE_NAME` of the metadata, else the id.
+fn node_name(node: &Node) -> &str {
+    let name = node.metadata.as_ref().and_then(|metadata| metadata.fields.get("NODE_NAME"));
+    match name.and_then(|value| value.kind.as_ref()) {
+        Some(Kind::StringValue(name)) if !name.is_empty() => name,
+        Some(_) | None => &node.id,
+    }
+}
+
+pub(super) fn bearer<T>(request: &Request<T>) -> Option<String> {
+    let value = request.metadata().get("authorization")?.to_str().ok()?;
+    value.strip_prefix("Bearer ").map(str::to_owned)
+}

@@ -1,0 +1,179 @@
+//! The control plane's end of the report: what every node says comes out in one order.
+use super::{
+    discovery::{Caller, Gate, bearer},
+    door::Peer,
+};
+use crate::report::Order;
+use culvert_proto::culvert::node::v1 as pb;
+use culvert_runtime::drain::Worker;
+use pb::{
+    node_report::Report,
+    node_service_server::{NodeService, NodeServiceServer as Stub},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::mpsc, time};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming, async_trait};
+
+/// Events that were not yet looked at.
+const EVENTS: usize = 256;
+
+/// Orders on their way to one node.
+const ORDERS: usize = 16;
+
+/// Within which a node must say who it is.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Something a node did; a stream's events come in order, the first is [`What::Came`], the last
+/// [`What::Left`].
+#[derive(Debug)]
+pub struct Event {
+    /// Tells the streams of one node apart: a new one may come before the old one has left.
+    pub stream: u64,
+    pub node: Arc<str>,
+    pub what: What,
+}
+
+/// What a node did.
+#[derive(Debug)]
+pub enum What {
+    Came {
+        hello: pb::Hello,
+        peer: Peer,
+        orders: Orders,
+    },
+    /// For the node's [`Sheet`](crate::report::Sheet).
+    Said(pb::NodeReport),
+    Left,
+}
+
+/// The way to one node; of no use when it has left.
+#[derive(Clone, Debug)]
+pub struct Orders(mpsc::Sender<Result<pb::NodeOrder, Status>>);
+
+/// The service.
+#[derive(Clone)]
+pub struct Reports {
+    gate: Arc<dyn Gate>,
+    events: mpsc::Sender<Event>,
+    streams: Arc<AtomicU64>,
+    worker: Worker,
+}
+
+/// One node's stream.
+struct Stream {
+    service: Reports,
+    peer: Peer,
+    bearer: Option<String>,
+    incoming: Streaming<pb::NodeReport>,
+    orders: Orders,
+}
+
+impl Orders {
+    /// `false` when the node has left, or does not listen.
+    pub fn send(&self, order: Order) -> bool {
+        self.0.try_send(Ok(order.encode())).is_ok()
+    }
+
+    /// Ends the stream, for what makes no sense.
+    pub fn end(&self, why: impl fmt::Display) {
+        drop(self.0.try_send(Err(Status::invalid_argument(why.to_string()))));
+    }
+}
+
+impl Reports {
+    /// The service, and what the nodes do.
+    ///
+    /// Nodes wait when nobody takes the events.
+    pub fn new(gate: Arc<dyn Gate>, worker: Worker) -> (Self, mpsc::Receiver<Event>) {
+        let (events, taken) = mpsc::channel(EVENTS);
+        (Self { gate, events, streams: Arc::default(), worker }, taken)
+    }
+
+    /// As a route of a [`Door`](super::door::Door).
+    #[must_use]
+    pub fn into_route(self) -> Stub<Self> {
+        Stub::new(self)
+    }
+}
+
+impl fmt::Debug for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reports").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl NodeService for Reports {
+    type ReportStream = ReceiverStream<Result<pb::NodeOrder, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<pb::NodeReport>>,
+    ) -> Result<tonic::Response<Self::ReportStream>, Status> {
+        let (outgoing, orders) = mpsc::channel(ORDERS);
+        let stream = Stream {
+            service: self.clone(),
+            peer: request.extensions().get::<Peer>().cloned().unwrap_or_default(),
+            bearer: bearer(&request),
+            incoming: request.into_inner(),
+            orders: Orders(outgoing),
+        };
+        self.worker.spawn(stream.run());
+        Ok(tonic::Response::new(ReceiverStream::new(orders)))
+    }
+}
+
+impl Stream {
+    async fn run(mut self) {
+        if let Err(status) = self.serve().await {
+            // Nobody listens any more: it does not matter.
+            drop(self.orders.0.send(Err(status)).await);
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Status> {
+        let first = time::timeout(HELLO, self.incoming.message()).await;
+        let first = first.map_err(|_late| Status::deadline_exceeded("no hello came"))??;
+        let Some(Report::Hello(hello)) = first.and_then(|first| first.report) else {
+            return Err(Status::invalid_argument("the first report is no hello"));
+        };
+        let (bearer, node) = (self.bearer.as_deref(), Arc::<str>::from(&*hello.node));
+        self.service.gate.admit(&Caller { peer: &self.peer, bearer, node: &node })?;
+        let stream = self.service.streams.fetch_add(1, Ordering::Relaxed);
+        let (peer, orders) = (self.peer.clone(), self.orders.clone());
+        let event = |what| Event { stream, node: Arc::clone(&node), what };
+        self.tell(event(What::Came { hello, peer, orders })).await?;
+        let served = self.hear(&event).await;
+        self.tell(event(What::Left)).await?;
+        served
+    }
+
+    async fn hear(&mut self, event: &impl Fn(What) -> Event) -> Result<(), Status> {
+        let (worker, orders) = (self.service.worker.clone(), self.orders.0.clone());
+        loop {
+            tokio::select! {
+                () = worker.finishing() => {
+                    return Err(Status::unavailable("the control plane is being stopped"));
+                }
+                () = orders.closed() => return Ok(()),
+                said = self.incoming.message() => match said? {
+                    Some(said) => self.tell(event(What::Said(said))).await?,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Status> {
+        let told = self.service.events.send(event).await;
+        told.map_err(|_gone| Status::unavailable("nobody listens to reports"))
+    }
+}
