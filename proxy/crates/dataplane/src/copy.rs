@@ -19,8 +19,10 @@
 //! descriptors, and the bytes could not be encrypted on the way.
 mod buffer;
 mod half;
+mod pool;
 
 pub use buffer::Grade;
+pub(crate) use pool::rest;
 
 use half::{Broken, End, Half, Spent};
 use std::{

@@ -12,7 +12,10 @@ use culvert_runtime::{accept::Reserve, drain::Worker, publish::View};
 use culvert_telemetry::{Telemetry, metrics::PodSample};
 use nix::sys::resource::{Resource, getrlimit};
 use std::{io, sync::Arc, time::Duration};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{runtime::Handle, sync::watch, time};
+
+/// How often copy buffers are looked at: one that nobody used for a turn rests.
+const REST_EVERY: Duration = Duration::from_secs(2);
 
 /// Every pod of the node and their connections; cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,6 +87,7 @@ impl Dataplane {
         };
         let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods, worker));
         worker.spawn(Arc::clone(&pods).run(worker.clone()));
+        worker.spawn(rest_buffers(worker.clone()));
         Ok(Self { pods })
     }
 
@@ -127,6 +131,17 @@ impl Dataplane {
     /// one when the older process has ended.
     pub async fn predecessor_ended(&self) {
         self.pods.predecessor_ended().await;
+    }
+}
+
+/// Gives back the memory of copy buffers that nobody needs, until the drain begins.
+async fn rest_buffers(worker: Worker) {
+    let mut turns = time::interval(REST_EVERY);
+    loop {
+        tokio::select! {
+            () = worker.finishing() => return,
+            _ = turns.tick() => copy::rest(),
+        }
     }
 }
 

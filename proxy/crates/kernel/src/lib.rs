@@ -4,13 +4,15 @@
 //!
 //! Reading order: [`instance`] (what one installation owns), [`mod@probe`] (what the kernel can),
 //! [`node`] (programs and maps of the node), [`pod`] (enrolling one pod), [`sockets`] (what is done
-//! per connection), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them.
+//! per connection), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them;
+//! [`memory`] gives pages back.
 
 mod bpffs;
 mod exclusions;
 pub mod fdpass;
 pub mod instance;
 mod maps;
+pub mod memory;
 pub mod netlink;
 pub mod netns;
 pub mod node;

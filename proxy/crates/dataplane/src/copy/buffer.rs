@@ -1,10 +1,10 @@
-//! Copy buffers, lent by a pool per thread.
+//! Copy buffers, lent by the thread's pool.
 //!
 //! A direction borrows a buffer when there is something to read and gives it back when nothing of
 //! it is left to write, so that an idle connection holds none. How large a buffer it borrows
 //! follows its traffic ([`Appetite`]).
+use super::pool;
 use std::{
-    cell::RefCell,
     mem,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -16,16 +16,8 @@ const LARGE_LENT_MAX: usize = 64 << 20;
 /// How many reads in a row must have fitted into the next smaller size before it is taken.
 const SMALL_READS: u8 = 16;
 
-/// How many free buffers of each grade a thread keeps; 1.9 MiB together. A direction that is not
-/// blocked gives its buffer back before the next one borrows, so a few serve all.
-const KEPT: [usize; Grade::ALL.len()] = [16, 4, 2, 1];
-
 /// Bytes of lent buffers above [`Grade::Medium`].
 static LARGE_LENT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static POOL: RefCell<[Vec<Box<[u8]>>; Grade::ALL.len()]> = RefCell::default();
-}
 
 /// The sizes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +80,7 @@ impl Grade {
         }
     }
 
-    const fn index(self) -> usize {
+    pub(super) const fn index(self) -> usize {
         self as usize
     }
 
@@ -132,8 +124,8 @@ impl Buffer {
     /// Borrows a buffer of `wanted`, or a medium one when too much is lent already.
     pub(crate) fn borrow(wanted: Grade) -> Self {
         let grade = if reserve(wanted) { wanted } else { Grade::Medium };
-        let kept = POOL.try_with(|pool| pool.borrow_mut()[grade.index()].pop()).ok().flatten();
-        let bytes = kept.unwrap_or_else(|| vec![0; grade.size()].into_boxed_slice());
+        let fresh = || vec![0; grade.size()].into_boxed_slice();
+        let bytes = pool::take(grade).unwrap_or_else(fresh);
         Self { bytes, grade }
     }
 
@@ -153,15 +145,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         LARGE_LENT.fetch_sub(self.grade.large_bytes(), Ordering::Relaxed);
-        let (bytes, index) = (mem::take(&mut self.bytes), self.grade.index());
-        // When the thread ends its pool may be gone: then the memory is simply freed.
-        let kept = POOL.try_with(|pool| {
-            let free = &mut pool.borrow_mut()[index];
-            if free.len() < KEPT[index] {
-                free.push(bytes);
-            }
-        });
-        debug_assert!(kept.is_ok() || std::thread::panicking() || index < KEPT.len());
+        pool::keep(self.grade, mem::take(&mut self.bytes));
     }
 }
 
