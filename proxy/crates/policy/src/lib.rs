@@ -3,7 +3,7 @@
 //! What decides can also explain itself: both are the same walk, with another listener.
 //!
 //! Reading order: [`facts`] (what a decision may depend on), [`authz`] (the decision),
-//! [`explain`] (the same for people).
+//! [`mod@explain`] (the same for people).
 
 pub mod facts;
 
