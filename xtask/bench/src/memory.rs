@@ -32,15 +32,6 @@ const MEBIBYTES: usize = 12;
 const SERVER_PORT: u16 = 7001;
 const ENVOY_PORT: u16 = 7101;
 
-/// What the memory of one proxy is spent on.
-#[derive(Debug, Clone, Copy)]
-struct Spent {
-    idle: f64,
-    per_connection: f64,
-    /// What each connection holds beyond that after it has carried something.
-    left: f64,
-}
-
 /// A proxy under test: its process, and how its clients reach the server.
 #[derive(Debug, Clone, Copy)]
 struct Proxy<'a> {
@@ -49,45 +40,64 @@ struct Proxy<'a> {
     to: SocketAddr,
 }
 
+/// What is measured on one process, which keeps some of what it once needed: a fresh one for each.
+type Measure<T> = fn(&Proxy<'_>) -> Result<T>;
+
 /// Measures an idle node, then what workloads and connections add to it.
 pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
+    let ((idle, each), (envoy_idle, envoy_each)) = both(programs, |proxy| proxy.idle_and_slope())?;
+    let (busy, envoy_busy) = both(programs, |proxy| proxy.after_traffic())?;
     let stage = Stage::set("benchp15", programs)?;
-    let server = SocketAddr::from((stage.plain_server.ip4(), SERVER_PORT));
-    let _server = serve(&stage.plain_server, Seen::Yes, server)?;
-    let ours = Proxy { pid: stage.culvert(), client: &stage.client, to: server }.spend()?;
-    let before = SocketAddr::from((Ipv4Addr::LOCALHOST, ENVOY_PORT));
-    let envoy = stage.envoy(programs, &envoy::bootstrap(&[(before, server)]))?;
-    await_listener(&stage.plain_client, ENVOY_PORT)?;
-    let theirs = Proxy { pid: envoy.pid(), client: &stage.plain_client, to: before }.spend()?;
-    drop(envoy);
-    let per_workload = workloads(&stage)?;
+    let workload = per_workload(&stage)?;
     let after = format!("per connection, after {MEBIBYTES} MiB through each of {BUSY_CONNECTIONS}");
     Ok(vec![
-        Finding::new(GOAL, "node, idle", ours.idle / MB, "MB")
-            .beside("envoy", theirs.idle / MB)
+        Finding::new(GOAL, "node, idle", idle / MB, "MB")
+            .beside("envoy", envoy_idle / MB)
             .held_to(Limit::AtMost(18.0)),
-        Finding::new(GOAL, "per workload known", per_workload / KB, "KB")
-            .held_to(Limit::AtMost(1.0)),
-        Finding::new(GOAL, "per idle connection", ours.per_connection / KB, "KB")
-            .beside("envoy", theirs.per_connection / KB)
+        Finding::new(GOAL, "per workload known", workload / KB, "KB").held_to(Limit::AtMost(1.0)),
+        Finding::new(GOAL, "per idle connection", each / KB, "KB")
+            .beside("envoy", envoy_each / KB)
             .held_to(Limit::AtMost(3.0)),
         // Back to what an idle one may take.
-        Finding::new(GOAL, after, (ours.per_connection + ours.left) / KB, "KB")
-            .beside("envoy", (theirs.per_connection + theirs.left) / KB)
+        Finding::new(GOAL, after, busy / KB, "KB")
+            .beside("envoy", envoy_busy / KB)
             .held_to(Limit::AtMost(3.0)),
     ])
 }
 
+/// The same of Culvert and of Envoy, each started for it.
+fn both<T>(programs: &Programs, measure: Measure<T>) -> Result<(T, T)> {
+    let stage = Stage::set("benchp15", programs)?;
+    let server = SocketAddr::from((stage.plain_server.ip4(), SERVER_PORT));
+    let _server = serve(&stage.plain_server, Seen::Yes, server)?;
+    let ours = measure(&Proxy { pid: stage.culvert(), client: &stage.client, to: server })?;
+    let before = SocketAddr::from((Ipv4Addr::LOCALHOST, ENVOY_PORT));
+    let envoy = stage.envoy(programs, &envoy::bootstrap(&[(before, server)]))?;
+    await_listener(&stage.plain_client, ENVOY_PORT)?;
+    let theirs = measure(&Proxy { pid: envoy.pid(), client: &stage.plain_client, to: before })?;
+    Ok((ours, theirs))
+}
+
 impl Proxy<'_> {
-    fn spend(&self) -> Result<Spent> {
-        let idle = self.memory()?;
+    /// What the process takes, and each idle connection.
+    fn idle_and_slope(&self) -> Result<(f64, f64)> {
+        let idle = bytes(self.pid)?;
         let few = self.with_idle(FEW_CONNECTIONS)?;
         let many = self.with_idle(MANY_CONNECTIONS)?;
-        let slope = (many - few) / count(MANY_CONNECTIONS - FEW_CONNECTIONS);
-        Ok(Spent { idle, per_connection: slope, left: self.left()? })
+        Ok((idle, (many - few) / count(MANY_CONNECTIONS - FEW_CONNECTIONS)))
     }
 
-    fn memory(&self) -> Result<f64> {
+    /// What each connection takes once it has carried something and is idle again.
+    fn after_traffic(&self) -> Result<f64> {
+        let before = bytes(self.pid)?;
+        let mut held = self.hold(BUSY_CONNECTIONS, MEBIBYTES)?;
+        held.go_on()?;
+        held.says("sent")?;
+        Ok((bytes(self.pid)? - before) / count(BUSY_CONNECTIONS))
+    }
+
+    fn with_idle(&self, count: usize) -> Result<f64> {
+        let _held = self.hold(count, 0)?;
         bytes(self.pid)
     }
 
@@ -99,23 +109,10 @@ impl Proxy<'_> {
         player.says("ready")?;
         Ok(player)
     }
-
-    fn with_idle(&self, count: usize) -> Result<f64> {
-        let _held = self.hold(count, 0)?;
-        self.memory()
-    }
-
-    /// Compared with as many that have carried nothing, made right before.
-    fn left(&self) -> Result<f64> {
-        let before = self.with_idle(BUSY_CONNECTIONS)?;
-        let mut held = self.hold(BUSY_CONNECTIONS, MEBIBYTES)?;
-        held.says("sent")?;
-        Ok((self.memory()? - before) / count(BUSY_CONNECTIONS))
-    }
 }
 
 /// What one more workload of another node takes.
-fn workloads(stage: &Stage) -> Result<f64> {
+fn per_workload(stage: &Stage) -> Result<f64> {
     stage.add_strangers("few.yaml", 0, FEW_PODS)?;
     let few = bytes(stage.culvert())?;
     stage.add_strangers("many.yaml", FEW_PODS, MANY_PODS - FEW_PODS)?;

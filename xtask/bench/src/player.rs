@@ -1,7 +1,7 @@
 //! A process inside a pod, spoken to by lines.
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -57,6 +57,12 @@ impl Player {
         let mut line = String::new();
         ensure!(self.output.read_line(&mut line)? > 0, "process {} ended early", self.child.id());
         Ok(line.trim_end().to_owned())
+    }
+
+    /// Lets it go on where it waits for that.
+    pub(crate) fn go_on(&mut self) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("a child without input")?;
+        Ok(input.write_all(b"\n")?)
     }
 
     /// Waits for a line that says exactly this.

@@ -38,7 +38,7 @@ pub(crate) enum Role {
         #[arg(long)]
         at: SocketAddr,
     },
-    /// Opens connections, sends this much through each, and keeps them open.
+    /// Opens connections, when told so sends this much through each, and keeps them open.
     Hold {
         #[arg(long)]
         to: SocketAddr,
@@ -108,6 +108,7 @@ fn hold(to: SocketAddr, count: usize, mebibytes: usize) -> Result<()> {
         held.push(stream);
     }
     say("ready")?;
+    io::stdin().read_line(&mut String::new())?;
     for stream in &mut held {
         for _ in 0..mebibytes * (1024 * 1024 / CHUNK) {
             stream.write_all(&chunk)?;

@@ -21,9 +21,11 @@ use crate::{
 
 const GOAL: &str = "P13";
 
-/// Where iperf3 listens, and where Envoy does before it.
-const SERVER_PORT: u16 = 5201;
-const ENVOY_PORT: u16 = 5301;
+/// Where iperf3 listens, and where Envoy does before it; in each round one port higher, for
+/// connections of the run before may still be on their way out.
+const SERVER_PORT: u16 = 5200;
+const BOTH_PORT: u16 = 5300;
+const ENVOY_PORT: u16 = 5400;
 
 /// Long enough for CPU time in hundredths of a second to be exact to a percent.
 const SECONDS: &str = "3";
@@ -34,7 +36,8 @@ struct Way<'a> {
     what: &'static str,
     from: &'a PodNs,
     to: SocketAddr,
-    server: &'a PodNs,
+    /// Where iperf3 listens, which is elsewhere if a proxy of the client's stands before it.
+    server: (&'a PodNs, u16),
     /// Whose CPU time is counted.
     proxy: Option<u32>,
     rates: Vec<f64>,
@@ -47,22 +50,26 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let stage = Stage::set("benchp13", programs)?;
     let direct = SocketAddr::from((stage.plain_server.ip4(), SERVER_PORT));
     let enrolled = SocketAddr::from((stage.server.ip4(), SERVER_PORT));
+    let both = SocketAddr::from((stage.server.ip4(), BOTH_PORT));
     let before = SocketAddr::from((Ipv4Addr::LOCALHOST, ENVOY_PORT));
-    let envoy = stage.envoy(programs, &envoy::bootstrap(&[(before, direct)]))?;
+    let rounds = 0..u16::try_from(ROUNDS)?;
+    let forwards: Vec<_> =
+        rounds.clone().map(|round| (plus(before, round), plus(direct, round))).collect();
+    let envoy = stage.envoy(programs, &envoy::bootstrap(&forwards))?;
     await_listener(&stage.plain_client, ENVOY_PORT)?;
     let (client, plain) = (&stage.client, &stage.plain_client);
-    let (server, plain_server) = (&stage.server, &stage.plain_server);
-    let (culvert, envoy) = (Some(stage.culvert()), Some(envoy.pid()));
+    let culvert = Some(stage.culvert());
+    let plain_server = (&stage.plain_server, SERVER_PORT);
     let mut ways = [
-        Way::new("direct", (plain, direct, plain_server), None),
-        Way::new("envoy tcp_proxy", (plain, before, plain_server), envoy),
-        Way::new("outbound", (client, direct, plain_server), culvert),
-        Way::new("inbound", (plain, enrolled, server), culvert),
-        Way::new("outbound and inbound", (client, enrolled, server), culvert),
+        Way::new("direct", (plain, direct), plain_server, None),
+        Way::new("envoy tcp_proxy", (plain, before), plain_server, Some(envoy.pid())),
+        Way::new("outbound", (client, direct), plain_server, culvert),
+        Way::new("inbound", (plain, enrolled), (&stage.server, SERVER_PORT), culvert),
+        Way::new("outbound and inbound", (client, both), (&stage.server, BOTH_PORT), culvert),
     ];
-    for _ in 0..ROUNDS {
+    for round in rounds {
         for way in &mut ways {
-            way.go()?;
+            way.go(round)?;
         }
     }
     let [direct, envoy, ours @ ..] = &ways;
@@ -72,16 +79,18 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
 impl<'a> Way<'a> {
     const fn new(
         what: &'static str,
-        (from, to, server): (&'a PodNs, SocketAddr, &'a PodNs),
+        (from, to): (&'a PodNs, SocketAddr),
+        server: (&'a PodNs, u16),
         proxy: Option<u32>,
     ) -> Self {
         Self { what, from, to, server, proxy, rates: Vec::new(), per_core: Vec::new() }
     }
 
-    fn go(&mut self) -> Result<()> {
-        let _server = serve(self.server)?;
+    fn go(&mut self, round: u16) -> Result<()> {
+        let (pod, port) = self.server;
+        let _server = serve(pod, port + round)?;
         let before = self.proxy.map(cpu_seconds).transpose()?;
-        let carried = run(self.from, self.to).context(self.what)?;
+        let carried = run(self.from, plus(self.to, round)).context(self.what)?;
         self.rates.push(carried.gigabits_per_second());
         if let (Some(pid), Some(before)) = (self.proxy, before) {
             self.per_core.push(carried.gigabits / (cpu_seconds(pid)? - before));
@@ -116,12 +125,12 @@ fn findings(direct: &Way<'_>, envoy: &Way<'_>, ours: &[Way<'_>]) -> Vec<Finding>
 }
 
 /// Starts a server for one run: one that stays may still be busy with the run before.
-fn serve(pod: &PodNs) -> Result<Player> {
+fn serve(pod: &PodNs, port: u16) -> Result<Player> {
     let mut command = iperf3();
-    let (ip, port) = (pod.ip4().to_string(), SERVER_PORT.to_string());
-    command.args(["--server", "--one-off", "--bind", &ip, "--port", &port]);
+    command.args(["--server", "--one-off", "--bind", &pod.ip4().to_string()]);
+    command.args(["--port", &port.to_string()]);
     let server = Player::start(pod, Seen::Yes, command)?;
-    await_listener(pod, SERVER_PORT)?;
+    await_listener(pod, port)?;
     Ok(server)
 }
 
@@ -138,4 +147,8 @@ fn run(from: &PodNs, to: SocketAddr) -> Result<Carried> {
 
 fn iperf3() -> Command {
     pinned(LOAD_CORE, Path::new("iperf3"))
+}
+
+fn plus(address: SocketAddr, round: u16) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port() + round)
 }
