@@ -31,6 +31,7 @@ impl Bench {
         let envoy = peers::envoy()?;
         process::run(workspace::cargo().args(["build", "--release", "--bin", "culvert"]))?;
         process::run(workspace::cargo().args(["build", "--bin", "bench"]))?;
+        let _alone = isolated::alone()?;
         let mut bench = isolated::command(workspace::target().join("debug/bench"))?;
         bench.arg("measure").args(&self.goals);
         bench.arg("--culvert").arg(workspace::target().join("release/culvert"));

@@ -1,7 +1,11 @@
 //! Mounts of its own for whatever makes namespaces and loads kernel programs.
-use std::{ffi::OsStr, process::Command};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    process::Command,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{peers, process, workspace};
 
@@ -25,6 +29,20 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {
         .current_dir(workspace::root())
         .env("PATH", peers::path()?);
     Ok(command)
+}
+
+/// Waits until no other run of this clone makes namespaces; the lock is held until it is dropped.
+///
+/// Two at once would take each other's cgroups and processor time.
+pub(crate) fn alone() -> Result<File> {
+    let path = workspace::target().join("isolated.lock");
+    fs::create_dir_all(workspace::target())?;
+    let lock = File::create(&path).with_context(|| path.display().to_string())?;
+    if lock.try_lock().is_err() {
+        println!("waiting for another run to end");
+        lock.lock().with_context(|| path.display().to_string())?;
+    }
+    Ok(lock)
 }
 
 /// Refuses to go on without root; `instead` says what goes without.

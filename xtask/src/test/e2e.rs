@@ -13,6 +13,7 @@ pub(super) fn run(filter: &[String]) -> Result<()> {
     isolated::needs_root("`cargo xtask test unit` goes without")?;
     peers::get(Wanted::Tests)?;
     process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
+    let _alone = isolated::alone()?;
     process::run(
         isolated::command(nextest::program()?)?
             .args(nextest::needing_root(filter))
