@@ -163,17 +163,17 @@ fn many_more(mesh: &Mesh, node: &str, folder: &Path) -> PathBuf {
     file
 }
 
-/// Ports on which the proxy listens in a pod.
-fn proxys_ports(mesh: &Mesh, pod: &str) -> Vec<u16> {
-    let ports = mesh.pod(pod).listening();
-    ports.into_iter().filter(|port| ![8080, 8081].contains(port)).collect()
+/// The proxy's listeners in a pod.
+fn proxys_listeners(mesh: &Mesh, pod: &str) -> Vec<(u16, u64)> {
+    let listeners = mesh.pod(pod).listeners();
+    listeners.into_iter().filter(|(port, _)| ![8080, 8081].contains(port)).collect()
 }
 
 /// A newcomer has every pod of the node, and tries more, when it dies; returns when the process
 /// before has enrolled them all again.
 #[track_caller]
 fn newcomer_dies_halfway(mesh: &Mesh, node: &str, pods: &[&str], more: &Path) {
-    let before: Vec<_> = pods.iter().map(|pod| proxys_ports(mesh, pod)).collect();
+    let before: Vec<_> = pods.iter().map(|pod| proxys_listeners(mesh, pod)).collect();
     let newcomer = mesh.node(node).begin_with(&[more]);
     for pod in pods {
         newcomer.log.await_from(0, "that a pod is captured", |line| {
@@ -184,8 +184,8 @@ fn newcomer_dies_halfway(mesh: &Mesh, node: &str, pods: &[&str], more: &Path) {
     newcomer.await_end();
     for (pod, before) in pods.iter().zip(&before) {
         eventually("listeners of a new enrolment, and only those", || {
-            let now = proxys_ports(mesh, pod);
-            let new = now.iter().all(|port| !before.contains(port));
+            let now = proxys_listeners(mesh, pod);
+            let new = now.iter().all(|listener| !before.contains(listener));
             (new && now.len() == before.len()).then_some(())
         });
         mesh.node(node).await_pod(pod, "captured");

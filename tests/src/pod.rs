@@ -121,22 +121,30 @@ impl Pod {
     /// The ports on which somebody listens in the pod's namespace, as the kernel shows them.
     #[must_use]
     pub fn listening(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.listeners().into_iter().map(|(port, _)| port).collect();
+        ports.dedup();
+        ports
+    }
+
+    /// The same, each with the inode of its socket: a port may be taken again.
+    #[track_caller]
+    pub fn listeners(&self) -> Vec<(u16, u64)> {
         const LISTEN: &str = "0A";
         let read = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}"));
         let tables = self.ns.run(|| [read("tcp"), read("tcp6")]).expect("a namespace to enter");
         let tables = tables.map(|table| table.expect("a table of sockets"));
-        let mut ports: Vec<u16> = tables
+        let mut listeners: Vec<(u16, u64)> = tables
             .iter()
             .flat_map(|table| table.lines().skip(1))
             .filter_map(|line| {
                 let mut words = line.split_whitespace();
                 let (local, state) = (words.nth(1)?, words.nth(1)?);
                 let port = local.rsplit_once(':')?.1;
-                (state == LISTEN).then(|| u16::from_str_radix(port, 16).ok())?
+                let inode = words.nth(5)?.parse().ok()?;
+                (state == LISTEN).then_some((u16::from_str_radix(port, 16).ok()?, inode))
             })
             .collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports
+        listeners.sort_unstable();
+        listeners
     }
 }
