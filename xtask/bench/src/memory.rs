@@ -1,5 +1,9 @@
 //! P15: what a node keeps in memory.
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 use culvert_lab::PodNs;
@@ -28,6 +32,9 @@ const MANY_CONNECTIONS: usize = 4000;
 /// Connections that carry something, and how much.
 const BUSY_CONNECTIONS: usize = 200;
 const MEBIBYTES: usize = 12;
+
+/// Longer than proxies wait until they take a buffer for unused.
+const QUIET: Duration = Duration::from_secs(20);
 
 const SERVER_PORT: u16 = 7001;
 const ENVOY_PORT: u16 = 7101;
@@ -93,6 +100,7 @@ impl Proxy<'_> {
         let mut held = self.hold(BUSY_CONNECTIONS, MEBIBYTES)?;
         held.go_on()?;
         held.says("sent")?;
+        thread::sleep(QUIET);
         Ok((bytes(self.pid)? - before) / count(BUSY_CONNECTIONS))
     }
 
