@@ -1,6 +1,6 @@
 //! Every number the proxy exposes.
 //!
-//! Names and labels are public: `features.md` §5 for Istio's, `culvert_*` for our own.
+//! Names and labels are public: Istio's standard ones, `culvert_*` for our own.
 pub mod exposition;
 
 pub mod pods;

@@ -88,6 +88,9 @@ fn listen(address: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> io::Res
             Err(e) if e.raw_os_error() == Some(libc::EADDRINUSE) => {}
             bound => {
                 bound?;
+                // After the bind, which is to fail where somebody is. Accepted sockets inherit it:
+                // they are on the application's port, which a restarted server must get again.
+                socket.set_reuse_address(true)?;
                 socket.listen(BACKLOG)?;
                 return Ok(socket.into());
             }
