@@ -58,3 +58,26 @@ fn an_application_can_listen_while_deliveries_are_open() {
     let said = held.ask();
     assert_eq!(said["failed"], 0, "{said}");
 }
+
+#[test]
+fn a_restarted_server_gets_its_port_again_while_clients_are_still_there() {
+    let mesh = Mesh::start("delrestart", two_pods);
+    let server = mesh.pod("server").serve("greet", 8080);
+    let to = server.both();
+    let clients: Vec<_> = to
+        .iter()
+        .map(|to| {
+            let idle = mesh.pod("client").start_peer("idle", *to, &[&20]);
+            let said = idle.lines().await_json("that all are open", |_| true);
+            assert_eq!(said["open"], 20, "{said}");
+            idle
+        })
+        .collect();
+    // Its connections end, and the proxy's side of each stays on the port for a while.
+    drop(server);
+    let server = mesh.pod("server").serve("greet", 8080);
+    for to in server.both() {
+        assert_eq!(mesh.pod("client").dial("plain", to)["ok"], true);
+    }
+    drop(clients);
+}
