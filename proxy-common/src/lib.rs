@@ -19,4 +19,4 @@ mod user;
 ///
 /// Raised by every change of a key, a value or the meaning of one, so that two generations of the
 /// proxy never read each other's maps wrongly.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

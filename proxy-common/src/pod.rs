@@ -1,6 +1,9 @@
 //! One enrolled pod.
 use crate::addr::Addr;
 
+/// Where tunnels arrive: connections to this port of a pod, and to no other, are tunnels.
+pub const HBONE_PORT: u16 = 15_008;
+
 /// Value of `PODS`, by namespace cookie: how to capture.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,4 +32,4 @@ pub use crate::{
     sockets::{DeliverError, PodSockets, reset},
     uninstall::uninstall,
 };
-pub use culvert_common::pod::PodStats;
+pub use culvert_common::pod::{HBONE_PORT, PodStats};

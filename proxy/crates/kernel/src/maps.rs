@@ -45,6 +45,8 @@ pub(crate) const LISTENERS: (&str, Shape) = ("LISTENERS", shape::<u32, u32>(15))
 /// Slots of `LISTENERS`.
 pub(crate) const PLAINTEXT_V4: u32 = 0;
 pub(crate) const PLAINTEXT_V6: u32 = 1;
+pub(crate) const TUNNEL_V4: u32 = 2;
+pub(crate) const TUNNEL_V6: u32 = 3;
 
 /// The maps that user space reads and writes.
 #[derive(Debug)]

@@ -103,6 +103,10 @@ pub struct PodListeners {
     /// Connections to the pod's application, one listener for each family; the accepted socket's
     /// local address is the original destination.
     pub inbound: Vec<TcpListener>,
+    /// Tunnels to the pod: connections to its [`HBONE_PORT`](crate::HBONE_PORT), one listener for
+    /// each family. The accepted socket's local address is the pod's with that port; any other is
+    /// of somebody in the pod who connected to the listener itself.
+    pub hbone: Vec<TcpListener>,
 }
 
 /// A pod of which nothing is captured yet that was not before.

@@ -39,6 +39,8 @@ mod spared;
 mod strict;
 #[path = "it/traffic.rs"]
 mod traffic;
+#[path = "it/tunnel.rs"]
+mod tunnel;
 #[path = "it/twoinstances.rs"]
 mod twoinstances;
 #[path = "it/world.rs"]

@@ -134,7 +134,7 @@ impl Actor {
     }
 
     fn serve(&self, door: &Arc<Door>, listeners: PodListeners, conns: &Scope) {
-        let PodListeners { outbound, inbound } = listeners;
+        let PodListeners { outbound, inbound, .. } = listeners;
         let outbound = (outbound, Direction::Outbound);
         let inbound = inbound.into_iter().map(|listener| (listener, Direction::Inbound));
         for (listener, direction) in inbound.chain([outbound]) {

@@ -12,7 +12,7 @@ use crate::{
     probe::Capabilities,
     sys::{Attached, Hook, Target},
 };
-use culvert_common::ABI_VERSION;
+use culvert_common::{ABI_VERSION, pod::HBONE_PORT};
 use culvert_model::pod::Fail;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::{
@@ -103,6 +103,7 @@ pub(crate) fn pod(
             ("POD_ID", &pod_id.to_ne_bytes()),
             ("FAIL_OPEN", &fail_open),
             ("HAS_INGRESS", &has_ingress),
+            ("HBONE_PORT", &HBONE_PORT.to_ne_bytes()),
         ],
         pins: &[
             ("BYPASS", pins.join("BYPASS")),

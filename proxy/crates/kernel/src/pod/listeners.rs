@@ -11,7 +11,7 @@ use crate::{
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    io,
+    io, iter,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     ops::RangeInclusive,
 };
@@ -36,11 +36,13 @@ pub(crate) fn open(netns: &Netns, v6: bool, taken: &[u16]) -> Result<PodListener
         };
         let any = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let outbound = listen("outbound", SocketAddr::new(any, 0))?;
-        let mut inbound = vec![listen("inbound", (Ipv4Addr::LOCALHOST, 0).into())?];
-        if v6 {
-            inbound.push(listen("inbound IPv6", (Ipv6Addr::LOCALHOST, 0).into())?);
-        }
-        Ok(PodListeners { outbound, inbound })
+        let mut on_loopback = |what| {
+            let v4 = listen(what, (Ipv4Addr::LOCALHOST, 0).into())?;
+            let v6 = v6.then(|| listen(what, (Ipv6Addr::LOCALHOST, 0).into())).transpose()?;
+            Ok::<_, EnrolError>(iter::once(v4).chain(v6).collect())
+        };
+        let (inbound, hbone) = (on_loopback("inbound")?, on_loopback("tunnel")?);
+        Ok(PodListeners { outbound, inbound, hbone })
     };
     netns.run(make).map_err(EnrolError::Enter)?
 }

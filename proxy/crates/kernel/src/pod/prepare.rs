@@ -1,5 +1,6 @@
 //! The part of enrolling that captures nothing yet.
 use crate::{
+    maps::{PLAINTEXT_V4, PLAINTEXT_V6, TUNNEL_V4, TUNNEL_V6},
     netns::Netns,
     node::{
         NodeError, Shared,
@@ -141,17 +142,19 @@ fn new_record(
 /// The inbound listeners and their slots of the map.
 fn steered(listeners: &PodListeners) -> Result<Vec<(u32, OwnedFd)>, EnrolError> {
     let failed = |source| EnrolError::Listen { what: "inbound", source };
-    let slot = |listener: &TcpListener| {
+    let slot = |listener: &TcpListener, (v4, v6)| {
         let address = listener.local_addr().map_err(failed)?;
-        let slot =
-            if address.is_ipv4() { crate::maps::PLAINTEXT_V4 } else { crate::maps::PLAINTEXT_V6 };
+        let slot = if address.is_ipv4() { v4 } else { v6 };
         Ok((slot, listener.try_clone().map_err(failed)?.into()))
     };
-    listeners.inbound.iter().map(slot).collect()
+    let plaintext = listeners.inbound.iter().map(|it| slot(it, (PLAINTEXT_V4, PLAINTEXT_V6)));
+    let tunnels = listeners.hbone.iter().map(|it| slot(it, (TUNNEL_V4, TUNNEL_V6)));
+    plaintext.chain(tunnels).collect()
 }
 
 fn listening(listeners: &PodListeners) -> Result<Vec<u16>, EnrolError> {
-    listeners.inbound.iter().chain([&listeners.outbound]).map(port).collect()
+    let PodListeners { outbound, inbound, hbone } = listeners;
+    inbound.iter().chain(hbone).chain([outbound]).map(port).collect()
 }
 
 fn port(listener: &TcpListener) -> Result<u16, EnrolError> {

@@ -106,7 +106,7 @@ fn whoever_connects_to_a_listeners_port_reaches_nothing() {
     let node = world.load();
     let proxy = Proxy::start(&node, &pod.spec());
     let ports = in_state(&pod.netns, LISTEN);
-    assert_eq!(ports.len(), 3);
+    assert_eq!(ports.len(), 5);
     // Connections to the pod like any other.
     let mut expected = Vec::new();
     for (port, _) in ports {

@@ -16,8 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What the proxy accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    Outbound { original: Option<SocketAddr> },
-    Inbound { client: IpAddr, destination: SocketAddr },
+    Outbound {
+        original: Option<SocketAddr>,
+    },
+    Inbound {
+        client: IpAddr,
+        destination: SocketAddr,
+    },
+    /// A tunnel, of which only the arrival is of interest here.
+    Tunnel {
+        client: IpAddr,
+        destination: SocketAddr,
+    },
 }
 
 /// The proxy of one pod.
@@ -158,7 +168,15 @@ fn serve(listeners: PodListeners, sockets: &PodSockets, tell: &Sender<Event>) ->
             }
         })
     });
-    inbound.chain([outbound]).collect()
+    let tunnels = listeners.hbone.into_iter().map(|listener| {
+        let tell = tell.clone();
+        Accepting::start(listener, move |stream| {
+            let client = canonical(stream.peer_addr().unwrap()).ip();
+            let destination = canonical(stream.local_addr().unwrap());
+            let _nobody_may_listen = tell.send(Event::Tunnel { client, destination });
+        })
+    });
+    inbound.chain(tunnels).chain([outbound]).collect()
 }
 
 /// Copies both ways until both end.
