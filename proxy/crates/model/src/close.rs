@@ -23,6 +23,27 @@ pub enum CloseReason {
     NoDescriptors,
     /// Came to the proxy's listener without having been captured.
     NotCaptured,
+    /// Policy did not let it pass.
+    PolicyDenied,
+    /// Policy let it pass once and does so no longer.
+    PolicyRevoked,
+    /// The service has no endpoint that may be chosen.
+    NoEndpoint,
+    /// There is no way there that may be taken: an unknown destination, another network, a waypoint
+    /// that is not known, or a port of the proxy's own.
+    NoRoute,
+    /// There is no certificate to prove with who we are.
+    IdentityMissing,
+    /// The other side of a tunnel did not prove who it is, or did not believe us.
+    TlsFailed,
+    /// A certificate of the other side was revoked.
+    CertRevoked,
+    /// The tunnel broke, or the other side's answer is none that means anything else here.
+    TunnelFailed,
+    /// The other side's policy did not let it pass.
+    PeerDenied,
+    /// The other side could not reach the application.
+    PeerUnavailable,
     /// Neither side sent anything for the idle timeout.
     IdleTimeout,
     /// The pod left the mesh or vanished.
@@ -35,7 +56,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 23] = [
         Self::Done,
         Self::SourceReset,
         Self::DestinationReset,
@@ -45,6 +66,16 @@ impl CloseReason {
         Self::PodLimit,
         Self::NoDescriptors,
         Self::NotCaptured,
+        Self::PolicyDenied,
+        Self::PolicyRevoked,
+        Self::NoEndpoint,
+        Self::NoRoute,
+        Self::IdentityMissing,
+        Self::TlsFailed,
+        Self::CertRevoked,
+        Self::TunnelFailed,
+        Self::PeerDenied,
+        Self::PeerUnavailable,
         Self::IdleTimeout,
         Self::PodGone,
         Self::Drained,
@@ -64,6 +95,16 @@ impl CloseReason {
             Self::PodLimit => "pod_limit",
             Self::NoDescriptors => "no_descriptors",
             Self::NotCaptured => "not_captured",
+            Self::PolicyDenied => "policy_denied",
+            Self::PolicyRevoked => "policy_revoked",
+            Self::NoEndpoint => "no_endpoint",
+            Self::NoRoute => "no_route",
+            Self::IdentityMissing => "identity_missing",
+            Self::TlsFailed => "tls_failed",
+            Self::CertRevoked => "cert_revoked",
+            Self::TunnelFailed => "tunnel_failed",
+            Self::PeerDenied => "peer_denied",
+            Self::PeerUnavailable => "peer_unavailable",
             Self::IdleTimeout => "idle_timeout",
             Self::PodGone => "pod_gone",
             Self::Drained => "drained",
@@ -79,9 +120,21 @@ impl CloseReason {
                 "-"
             }
             Self::DestinationReset => "UC",
-            Self::UpstreamRefused | Self::UpstreamTimeout | Self::UpstreamUnreachable => "CONNECT",
+            Self::UpstreamRefused
+            | Self::UpstreamTimeout
+            | Self::UpstreamUnreachable
+            | Self::NoEndpoint
+            | Self::PeerUnavailable => "CONNECT",
             Self::PodLimit | Self::NoDescriptors => "UO",
-            Self::NotCaptured => "DENY",
+            Self::NotCaptured
+            | Self::PolicyDenied
+            | Self::PolicyRevoked
+            | Self::NoRoute
+            | Self::PeerDenied => "DENY",
+            Self::IdentityMissing => "IDENTITY_ERROR",
+            Self::TlsFailed => "TLS_FAILURE",
+            Self::CertRevoked => "CERT_REVOKED",
+            Self::TunnelFailed => "H2_HANDSHAKE_FAILURE",
             Self::Internal => "-",
         }
     }
@@ -95,13 +148,23 @@ impl CloseReason {
             | Self::UpstreamUnreachable
             | Self::PodLimit
             | Self::NoDescriptors
-            | Self::NotCaptured => true,
+            | Self::NotCaptured
+            | Self::PolicyDenied
+            | Self::NoEndpoint
+            | Self::NoRoute
+            | Self::IdentityMissing
+            | Self::TlsFailed
+            | Self::TunnelFailed
+            | Self::PeerDenied
+            | Self::PeerUnavailable => true,
             Self::Done
             | Self::SourceReset
             | Self::DestinationReset
             | Self::IdleTimeout
             | Self::PodGone
             | Self::Drained
+            | Self::PolicyRevoked
+            | Self::CertRevoked
             | Self::Internal => false,
         }
     }

@@ -4,8 +4,8 @@
 //!
 //! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`network`], [`locality`],
 //! [`service`] and [`member`] (what every node knows of the mesh), [`pod`] (what this node must
-//! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`facts`] (what is
-//! known of one connection), [`close`] (how it ended).
+//! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`path`],
+//! [`tunnel`] and [`facts`] (what is known of one connection), [`close`] (how it ended).
 
 pub mod name;
 
@@ -28,6 +28,10 @@ pub mod pod;
 pub mod authz;
 
 pub mod snapshot;
+
+pub mod path;
+
+pub mod tunnel;
 
 pub mod facts;
 

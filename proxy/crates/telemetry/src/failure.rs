@@ -14,6 +14,16 @@ pub(crate) const fn is_failure(reason: CloseReason) -> bool {
         | CloseReason::PodLimit
         | CloseReason::NoDescriptors
         | CloseReason::NotCaptured
+        | CloseReason::PolicyDenied
+        | CloseReason::PolicyRevoked
+        | CloseReason::NoEndpoint
+        | CloseReason::NoRoute
+        | CloseReason::IdentityMissing
+        | CloseReason::TlsFailed
+        | CloseReason::CertRevoked
+        | CloseReason::TunnelFailed
+        | CloseReason::PeerDenied
+        | CloseReason::PeerUnavailable
         | CloseReason::Internal => true,
         CloseReason::Done
         | CloseReason::SourceReset

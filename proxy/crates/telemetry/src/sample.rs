@@ -29,11 +29,10 @@ pub(crate) fn workload(app: &str, ip: &str) -> Workload {
 
 /// A connection from `cart` to `stock`.
 pub(crate) fn facts(direction: Direction) -> ConnFacts {
+    let (source, destination) = ("10.0.0.1:40000", "10.0.1.2:80");
     ConnFacts {
-        direction,
-        source: "10.0.0.1:40000".parse().unwrap(),
-        destination: "10.0.1.2:80".parse().unwrap(),
         source_workload: Some(Arc::new(workload("cart", "10.0.0.1"))),
         destination_workload: Some(Arc::new(workload("stock", "10.0.1.2"))),
+        ..ConnFacts::new(direction, source.parse().unwrap(), destination.parse().unwrap())
     }
 }

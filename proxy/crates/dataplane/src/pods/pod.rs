@@ -86,7 +86,11 @@ impl Pod {
             Direction::Outbound => (Some(own), snapshot.at(destination.ip()).cloned()),
             Direction::Inbound => (snapshot.at(source.ip()).cloned(), Some(own)),
         };
-        ConnFacts { direction, source, destination, source_workload, destination_workload }
+        ConnFacts {
+            source_workload,
+            destination_workload,
+            ..ConnFacts::new(direction, source, destination)
+        }
     }
 
     pub(super) fn describe(&self, pod: &LocalPod) {

@@ -72,7 +72,8 @@ pub(super) fn text(out: &mut Vec<u8>, line: &AccessLine) {
 fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
     let AccessLine { time: _, facts, path, lasted, close, error, .. } = line;
     let AccessLine { bytes_sent, bytes_recv, unwritten, .. } = line;
-    let ConnFacts { direction, source, destination, source_workload, destination_workload } = facts;
+    let ConnFacts { direction, source, destination, .. } = facts;
+    let ConnFacts { source_workload, destination_workload, .. } = facts;
     let mut end = |addr: &dyn Display, workload: Option<&Workload>, keys: [&str; 3]| {
         let [addr_key, workload_key, namespace_key] = keys;
         field(addr_key, Value::Plain(addr));
