@@ -1,7 +1,7 @@
 //! Addresses of a pod.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A pod's addresses: at most one of each family, and at least one.
+/// A workload's addresses: at most one of each family. A pod of this node has at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PodIps {
     v4: Option<Ipv4Addr>,
@@ -44,6 +44,18 @@ impl PodIps {
             return Err(NotPodIps::None);
         }
         Ok(Self { v4, v6 })
+    }
+
+    /// The first of each family, of a workload that may be no pod and may have none.
+    pub fn first_of(ips: impl IntoIterator<Item = IpAddr>) -> Self {
+        let (mut v4, mut v6) = (None, None);
+        for ip in ips {
+            match ip.to_canonical() {
+                IpAddr::V4(ip) => _ = v4.get_or_insert(ip),
+                IpAddr::V6(ip) => _ = v6.get_or_insert(ip),
+            }
+        }
+        Self { v4, v6 }
     }
 
     pub fn v4(&self) -> Option<Ipv4Addr> {

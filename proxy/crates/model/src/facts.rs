@@ -1,7 +1,5 @@
 //! What is known of one connection.
-use crate::{
-    identity::Identity, path::Path, service::Service, tunnel::Trace, workload::Workload,
-};
+use crate::{identity::Identity, path::Path, service::Service, tunnel::Trace, workload::Workload};
 use std::{net::SocketAddr, sync::Arc};
 
 /// Seen from the workload whose proxy handles the connection.

@@ -56,6 +56,11 @@ impl Identity {
     pub fn service_account(&self) -> &str {
         &self.service_account
     }
+
+    /// For sharing them with others.
+    pub(crate) fn parts_mut(&mut self) -> [&mut Arc<str>; 3] {
+        [&mut self.trust_domain, &mut self.namespace, &mut self.service_account]
+    }
 }
 
 impl FromStr for Identity {

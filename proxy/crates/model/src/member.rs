@@ -3,12 +3,15 @@ use crate::{
     addr::PodIps,
     identity::Identity,
     locality::Locality,
-    name::{ObjectName, ServiceName, WorkloadUid},
+    name::{ObjectName, WorkloadUid},
     network::{Gateway, NetworkIp},
-    service::Port,
     workload::{Enrolment, Workload},
 };
-use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU16, sync::Arc};
+
+mod services;
+
+pub use services::Services;
 
 /// One workload, as every node knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Member {
     pub owner: Arc<str>,
     pub owner_kind: OwnerKind,
     /// The services it is an endpoint of, and where it has their ports.
-    pub services: BTreeMap<ServiceName, Box<[Port]>>,
+    pub services: Services,
     /// The policies that select it.
     pub policies: Box<[ObjectName]>,
     pub health: Health,
@@ -108,17 +111,14 @@ impl Member {
         ips.map(|ip| NetworkIp { network: Arc::clone(&self.network), ip: *ip })
     }
 
-    /// What decisions and telemetry call it; `None` when it has no address that is its own, or
-    /// more than a pod has.
-    pub fn workload(&self) -> Option<Workload> {
-        let own = matches!(self.network_mode, NetworkMode::Own).then_some(&self.addresses)?;
-        let ips = PodIps::try_from_ips(own.iter().copied()).ok()?;
+    /// What decisions and telemetry call it; of its addresses the first of each family.
+    pub fn workload(&self) -> Workload {
         let owner = if self.owner.is_empty() { &self.name.name } else { &self.owner };
-        Some(Workload {
+        Workload {
             uid: self.uid.clone(),
             name: self.name.clone(),
             identity: self.identity.clone(),
-            ips,
+            ips: PodIps::first_of(self.addresses.iter().copied()),
             node: Arc::clone(&self.node),
             cluster: Arc::clone(&self.cluster),
             owner: Arc::clone(owner),
@@ -130,6 +130,6 @@ impl Member {
                 Tunnel::Hbone => Enrolment::Enrolled,
                 Tunnel::None => Enrolment::Outside,
             },
-        })
+        }
     }
 }

@@ -1,17 +1,87 @@
 //! What a worker reads: whole, immutable, indexed.
 use crate::{
-    authz::join::{Authz, Policies},
-    name::{ObjectName, WorkloadUid},
-    workload::Workload,
+    authz::join::Authz,
+    member::{Member, NetworkMode, Services, Tunnel},
+    name::{ServiceName, WorkloadUid},
+    network::NetworkIp,
+    service::{Port, Service, Visibility},
+    workload::{Enrolment, Workload},
 };
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
-/// Every workload known to the node, and who may talk to it.
+pub mod build;
+
+mod intern;
+
+mod shards;
+
+mod vips;
+
+use shards::Shards;
+use vips::Vips;
+
+/// The mesh as one node knows it; a clone shares all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    by_uid: HashMap<WorkloadUid, Arc<Workload>>,
-    by_ip: HashMap<IpAddr, Arc<Workload>>,
-    authz: HashMap<WorkloadUid, Arc<Authz>>,
+    mesh: Arc<Mesh>,
+    known: Shards<WorkloadUid, Arc<Known>>,
+    /// By network.
+    ips: Arc<HashMap<Arc<str>, Shards<IpAddr, Arc<Known>>>>,
+    /// Those of them in our network.
+    own_ips: Shards<IpAddr, Arc<Known>>,
+    services: Shards<ServiceName, Arc<Bound>>,
+    /// In lower case; the names in their order.
+    hosts: Shards<Arc<str>, Arc<[ServiceName]>>,
+    /// Those in our network.
+    vips: Vips,
+}
+
+/// What holds for the whole mesh, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mesh {
+    /// The network this node is in; empty: the default one.
+    pub network: Arc<str>,
+    pub outbound: OutboundPolicy,
+    /// The name of this node.
+    pub node: Arc<str>,
+}
+
+/// What becomes of connections to what the mesh does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutboundPolicy {
+    /// They go there in plain text.
+    #[default]
+    AllowAny,
+    /// They are refused.
+    RegistryOnly,
+}
+
+/// One workload, and what is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub member: Arc<Member>,
+    pub workload: Arc<Workload>,
+    pub authz: Arc<Authz>,
+}
+
+/// One service, and what is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub service: Arc<Service>,
+    /// In the order of their uids.
+    pub endpoints: Arc<[Endpoint]>,
+}
+
+/// A workload behind a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub known: Arc<Known>,
+    /// Where it has the service's ports, as far as it says so itself.
+    pub ports: Arc<[Port]>,
 }
 
 /// Two workloads that claim one address.
@@ -24,7 +94,7 @@ pub struct SameIp {
 }
 
 impl Snapshot {
-    /// Indexes `workloads`.
+    /// Indexes `workloads`, of which no policy speaks and which are behind no service.
     ///
     /// # Errors
     ///
@@ -32,106 +102,139 @@ impl Snapshot {
     pub fn build(workloads: impl IntoIterator<Item = Arc<Workload>>) -> Result<Self, SameIp> {
         let mut built = Self::default();
         for workload in workloads {
+            let known = Arc::new(Known {
+                member: Arc::new(stand_in(&workload)),
+                workload: Arc::clone(&workload),
+                authz: Arc::default(),
+            });
             for ip in workload.ips.iter() {
-                if let Some(first) = built.by_ip.insert(ip, Arc::clone(&workload)) {
-                    let (first, second) = (first.uid.clone(), workload.uid.clone());
+                if let Some(first) = built.own_ips.insert(ip, Arc::clone(&known)) {
+                    let (first, second) = (first.workload.uid.clone(), workload.uid.clone());
                     return Err(SameIp { ip, first, second });
                 }
             }
-            built.by_uid.insert(workload.uid.clone(), workload);
+            built.known.insert(workload.uid.clone(), known);
         }
+        built.ips = Arc::new([(Arc::default(), built.own_ips.clone())].into());
         Ok(built)
     }
 
-    /// Joins `policies` to the workloads; `named` says which ones a workload names itself.
-    #[must_use]
-    pub fn with_policies<'a>(
-        mut self,
-        mut policies: Policies,
-        named: impl Fn(&Workload) -> &'a [ObjectName],
-    ) -> Self {
-        self.authz = (self.by_uid.iter())
-            .map(|(uid, workload)| {
-                let authz = policies.join(&workload.name.namespace, named(workload));
-                (uid.clone(), authz)
-            })
-            .collect();
-        self
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
     }
 
-    /// Who may talk to a workload.
-    ///
-    /// `None`: nobody has said so far, be it that the workload is unknown or that no policies were
-    /// joined; whoever asks on behalf of an enrolled workload must refuse.
-    pub fn authz(&self, uid: &WorkloadUid) -> Option<&Arc<Authz>> {
-        self.authz.get(uid)
+    pub fn known(&self, uid: &WorkloadUid) -> Option<&Arc<Known>> {
+        self.known.get(uid)
     }
 
-    /// The workload at `ip`; a v4-mapped address is looked up as IPv4.
+    /// The workload at `ip` of our network; a v4-mapped address is looked up as IPv4.
+    pub fn known_at(&self, ip: IpAddr) -> Option<&Arc<Known>> {
+        self.own_ips.get(&ip.to_canonical())
+    }
+
+    pub fn known_in(&self, at: &NetworkIp) -> Option<&Arc<Known>> {
+        self.ips.get(&at.network)?.get(&at.ip)
+    }
+
+    /// Every workload, in no order.
+    pub fn all_known(&self) -> impl Iterator<Item = &Arc<Known>> {
+        self.known.values()
+    }
+
+    /// The workload at `ip` of our network; a v4-mapped address is looked up as IPv4.
     pub fn at(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
-        self.by_ip.get(&ip.to_canonical())
+        self.known_at(ip).map(|known| &known.workload)
     }
 
     pub fn workload(&self, uid: &WorkloadUid) -> Option<&Arc<Workload>> {
-        self.by_uid.get(uid)
+        self.known(uid).map(|known| &known.workload)
     }
 
     /// In no order.
     pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
-        self.by_uid.values()
+        self.known.values().map(|known| &known.workload)
+    }
+
+    /// Who may talk to a workload; `None` when it is not known: whoever asks on behalf of an
+    /// enrolled workload must refuse.
+    pub fn authz(&self, uid: &WorkloadUid) -> Option<&Arc<Authz>> {
+        self.known(uid).map(|known| &known.authz)
+    }
+
+    pub fn service(&self, name: &ServiceName) -> Option<&Arc<Bound>> {
+        self.services.get(name)
+    }
+
+    /// In no order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        self.services.values()
+    }
+
+    /// The service at `ip` of our network, for a client in `namespace`.
+    ///
+    /// The smallest range counts that has a service the client may see. Of several with that range,
+    /// the client's own namespace goes first, then the canonical one, then the order of names.
+    pub fn service_at(&self, ip: IpAddr, namespace: &str) -> Option<&Arc<Bound>> {
+        self.vips.claims(ip).find_map(|names| {
+            let bound = names.iter().filter_map(|name| self.services.get(name));
+            let visible = bound.filter(|bound| bound.service.is_visible_from(namespace));
+            visible.min_by_key(|bound| {
+                let service = &bound.service;
+                (*service.host.namespace != *namespace, !service.canonical)
+            })
+        })
+    }
+
+    /// The services of every namespace that claim the host name, which is in lower case.
+    pub fn services_named(&self, host: &str) -> impl Iterator<Item = &Arc<Bound>> {
+        let names = self.hosts.get(host).map_or(&[][..], |names| names);
+        names.iter().filter_map(|name| self.services.get(name))
+    }
+}
+
+impl Service {
+    /// Whether workloads of `namespace` may reach it by its host and addresses.
+    pub fn is_visible_from(&self, namespace: &str) -> bool {
+        match self.visibility {
+            Visibility::Public => true,
+            Visibility::Namespace => *self.host.namespace == *namespace,
+        }
+    }
+}
+
+/// What would have announced `workload`.
+fn stand_in(workload: &Workload) -> Member {
+    static EMPTY: LazyLock<Arc<str>> = LazyLock::new(Arc::default);
+    let empty = || Arc::clone(&EMPTY);
+    Member {
+        uid: workload.uid.clone(),
+        name: workload.name.clone(),
+        identity: workload.identity.clone(),
+        addresses: workload.ips.iter().collect(),
+        hostname: empty(),
+        network: empty(),
+        network_mode: NetworkMode::Own,
+        tunnel: match workload.enrolment {
+            Enrolment::Enrolled => Tunnel::Hbone,
+            Enrolment::Outside => Tunnel::None,
+        },
+        native_tunnel: false,
+        waypoint: None,
+        network_gateway: None,
+        app_tunnel: None,
+        node: Arc::clone(&workload.node),
+        cluster: Arc::clone(&workload.cluster),
+        locality: crate::locality::Locality::default(),
+        canonical_name: Arc::clone(&workload.canonical_name),
+        canonical_revision: Arc::clone(&workload.canonical_revision),
+        owner: Arc::clone(&workload.owner),
+        owner_kind: crate::member::OwnerKind::default(),
+        services: Services::default(),
+        policies: Box::default(),
+        health: crate::member::Health::Healthy,
+        capacity: 1,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        addr::PodIps,
-        authz::{Action, Authorization, Scope},
-        identity::Identity,
-        workload::Enrolment,
-    };
-
-    fn workload(namespace: &str, name: &str, ip: [u8; 4]) -> Arc<Workload> {
-        let object = ObjectName::new(namespace, name);
-        Arc::new(Workload {
-            uid: WorkloadUid::pod("c", &object),
-            name: object,
-            identity: Identity::try_new("td", namespace, "sa").unwrap(),
-            ips: PodIps::try_from_ips([ip.into()]).unwrap(),
-            node: "n".into(),
-            cluster: "c".into(),
-            owner: name.into(),
-            canonical_name: name.into(),
-            canonical_revision: "latest".into(),
-            app: name.into(),
-            version: "latest".into(),
-            enrolment: Enrolment::Enrolled,
-        })
-    }
-
-    #[test]
-    fn joins_policies_to_the_workloads_they_speak_of() {
-        let cart = ObjectName::new("shop", "cart-only");
-        let policy = Authorization {
-            name: cart.clone(),
-            scope: Scope::Selector,
-            action: Action::Deny,
-            dry_run: false,
-            rules: Box::default(),
-            origin: None,
-        };
-        let all = [workload("shop", "cart", [10, 0, 0, 1]), workload("shop", "web", [10, 0, 0, 2])];
-        let named = [cart];
-        let snapshot = Snapshot::build(all.clone()).unwrap().with_policies(
-            Policies::new([Arc::new(policy)]),
-            |workload| {
-                if &*workload.name.name == "cart" { &named } else { &[] }
-            },
-        );
-        let denies = |at: usize| snapshot.authz(&all[at].uid).map(|authz| authz.deny.len());
-        assert_eq!((denies(0), denies(1)), (Some(1), Some(0)));
-        assert_eq!(snapshot.authz(&WorkloadUid::new("unknown")), None);
-        assert_eq!(Snapshot::build(all.clone()).unwrap().authz(&all[0].uid), None);
-    }
-}
+mod tests;

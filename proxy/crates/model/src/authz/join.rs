@@ -29,6 +29,15 @@ pub struct Policies {
     global: BTreeSet<ObjectName>,
     of_namespace: HashMap<Arc<str>, BTreeSet<ObjectName>>,
     joined: HashMap<Kind, Arc<Authz>>,
+    /// How many joins there may be before those are looked for that nobody uses.
+    enough: usize,
+}
+
+/// Of which workloads a policy speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    scope: Scope,
+    name: ObjectName,
 }
 
 /// What tells workloads apart of which different policies speak.
@@ -39,23 +48,84 @@ struct Kind {
     named: Box<[ObjectName]>,
 }
 
+impl Spoken {
+    /// Whether it speaks of a workload in `namespace` that names `named`.
+    pub(crate) fn concerns(&self, namespace: &str, named: &[ObjectName]) -> bool {
+        let by_scope = match self.scope {
+            Scope::Global => true,
+            Scope::Namespace => *self.name.namespace == *namespace,
+            Scope::Selector => false,
+        };
+        by_scope || named.contains(&self.name)
+    }
+}
+
 impl Policies {
     /// Indexes `policies`; of two with one name the last counts.
     pub fn new(policies: impl IntoIterator<Item = Arc<Authorization>>) -> Self {
-        let by_name: BTreeMap<_, _> =
-            policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect();
         let mut built = Self::default();
-        for (name, policy) in &by_name {
-            match policy.scope {
-                Scope::Global => _ = built.global.insert(name.clone()),
+        for policy in policies {
+            let name = policy.name.clone();
+            drop(built.apply(&name, Some(policy)));
+        }
+        built
+    }
+
+    /// Sets, replaces or takes away (`None`) the policy of a name.
+    ///
+    /// Gives back of which workloads it speaks or spoke: those are to be joined again. Nothing, when
+    /// it is what it was.
+    pub(crate) fn apply(
+        &mut self,
+        name: &ObjectName,
+        policy: Option<Arc<Authorization>>,
+    ) -> Vec<Spoken> {
+        let before = match &policy {
+            Some(policy) => self.by_name.insert(name.clone(), Arc::clone(policy)),
+            None => self.by_name.remove(name),
+        };
+        if before == policy {
+            return Vec::new();
+        }
+        if let Some(before) = &before {
+            match before.scope {
+                Scope::Global => _ = self.global.remove(name),
                 Scope::Namespace => {
-                    let of = built.of_namespace.entry(Arc::clone(&name.namespace)).or_default();
+                    if let Some(of) = self.of_namespace.get_mut(&name.namespace) {
+                        of.remove(name);
+                        if of.is_empty() {
+                            self.of_namespace.remove(&name.namespace);
+                        }
+                    }
+                }
+                Scope::Selector => {}
+            }
+        }
+        if let Some(after) = &policy {
+            match after.scope {
+                Scope::Global => _ = self.global.insert(name.clone()),
+                Scope::Namespace => {
+                    let of = self.of_namespace.entry(Arc::clone(&name.namespace)).or_default();
                     of.insert(name.clone());
                 }
                 Scope::Selector => {}
             }
         }
-        Self { by_name, ..built }
+        let spoken: Vec<Spoken> = (before.iter().chain(&policy))
+            .map(|policy| Spoken { scope: policy.scope, name: name.clone() })
+            .collect();
+        self.joined.retain(|kind, _| {
+            !spoken.iter().any(|spoken| spoken.concerns(&kind.namespace, &kind.named))
+        });
+        spoken
+    }
+
+    /// Forgets the joins nobody uses, now and then.
+    pub(crate) fn sweep(&mut self) {
+        if self.joined.len() > self.enough.max(64) {
+            self.joined.retain(|_, authz| Arc::strong_count(authz) > 1);
+            self.enough = 2 * self.joined.len();
+        }
     }
 
     /// The policies that speak of a workload in `namespace` that names `named`.

@@ -6,12 +6,13 @@ use super::{
 use culvert_model::{
     identity::{Identity, NotAnIdentity},
     locality::Locality,
-    member::{AppTunnel, AppTunnelProtocol, Health, Member, NetworkMode, OwnerKind, Tunnel},
+    member::{
+        AppTunnel, AppTunnelProtocol, Health, Member, NetworkMode, OwnerKind, Services, Tunnel,
+    },
     name::{ObjectName, ServiceName, WorkloadUid},
-    service::Port,
 };
 use culvert_proto::istio::workload as pb;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// What an empty trust domain stands for.
 const TRUST_DOMAIN: &str = "cluster.local";
@@ -160,15 +161,14 @@ fn decode_owner_kind(kind: i32) -> OwnerKind {
     }
 }
 
-fn decode_services(
-    services: BTreeMap<String, pb::PortList>,
-) -> Result<BTreeMap<ServiceName, Box<[Port]>>, DecodeError> {
+fn decode_services(services: BTreeMap<String, pb::PortList>) -> Result<Services, DecodeError> {
     (services.into_iter())
         .map(|(name, pb::PortList { ports })| {
             let field = format!("services[{name}]");
             let (namespace, hostname) =
                 pair(&name, "namespace/hostname").map_err(|problem| at(&*field, problem))?;
-            let ports = each("ports", ports, decode_port).map_err(|error| error.within(&field))?;
+            let ports: Arc<[_]> =
+                each("ports", ports, decode_port).map_err(|error| error.within(&field))?;
             Ok((ServiceName::new(namespace, hostname), ports))
         })
         .collect()

@@ -192,7 +192,7 @@ pub(crate) fn member() -> impl Strategy<Value = Member> {
                 canonical_revision,
                 owner,
                 owner_kind,
-                services,
+                services: services.into_iter().collect(),
                 policies,
                 health,
                 capacity,

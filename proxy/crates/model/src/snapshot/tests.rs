@@ -1,0 +1,1 @@
+//! Snapshots, built at once and step by step.
