@@ -110,7 +110,8 @@ impl<'a> Compiler<'a> {
         let Some(mount) = mount else { return self.problems.push(tell(local::no_netns(pod))) };
         netns.claim(mount.value.display(), pod, mount.at);
         let container_ports = pod.tcp_ports.clone();
-        let local = LocalPod { workload, netns: mount.value, fail, container_ports };
+        let resolvers = Vec::new();
+        let local = LocalPod { workload, netns: mount.value, fail, container_ports, resolvers };
         self.local.pods.insert(local.workload.uid.clone(), Arc::new(local));
     }
 

@@ -56,6 +56,7 @@ pub(crate) fn pod(name: &str, last: u8) -> Arc<LocalPod> {
         netns: format!("/run/netns/{name}").into(),
         fail: Fail::Closed,
         container_ports: Vec::new(),
+        resolvers: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The pods this node must hold.
 use crate::{name::WorkloadUid, workload::Workload};
 use ipnet::IpNet;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 /// Every enrolled pod of this node, by uid; whole, so that what is absent is to be let go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct LocalPod {
     /// Ports the application listens on as far as its manifest says, which deliveries must not
     /// occupy as source ports.
     pub container_ports: Vec<u16>,
+    /// The name servers of its `resolv.conf`, whose DNS is captured; empty: none is.
+    pub resolvers: Vec<IpAddr>,
 }
 
 /// What happens to a pod's new connections while no proxy is there.
