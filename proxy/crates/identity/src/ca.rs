@@ -6,7 +6,7 @@
 use crate::{
     armor,
     certificate::Validity,
-    csr::Csr,
+    csr::{Csr, Key},
     issue::Issued,
     tls,
     trust::{NotTrust, Trust},
@@ -28,6 +28,9 @@ pub mod issuer;
 
 /// How long a root that is made here is good for.
 const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How long a control plane's own certificate is good for.
+const SERVER_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A certificate is valid from a little before it was issued, for peers whose clocks are behind.
 const BACKDATED: Duration = Duration::from_secs(2 * 60);
@@ -174,7 +177,40 @@ impl Authority {
         let leaf = params.signed_by(&request.public_key, &self.signing).map_err(signing_error)?;
         let chain = [leaf.der().clone()].into_iter().chain(self.chain.iter().cloned()).collect();
         let issued = Issued { chain, roots: self.roots.clone() };
-        self.check_issued(&issued, now)?;
+        self.check_issued(&issued, Side::Client, now)?;
+        Ok(issued)
+    }
+
+    /// Certifies `key` as that of a server which goes by `identity` and by `names`.
+    pub(crate) fn sign_server(
+        &self,
+        key: &Key,
+        identity: &Identity,
+        names: &[String],
+        now: UnixTime,
+    ) -> Result<Issued, AuthorityError> {
+        let left = crate::certificate::until(now, self.validity.not_after);
+        if now.as_secs() < self.validity.not_before.as_secs() || left.is_zero() {
+            return Err(AuthorityError::NotValidNow);
+        }
+        let mut params = params(now, SERVER_LIFE.min(left))?;
+        params.not_before = params.not_before.max(date(self.validity.not_before)?);
+        let uri = identity.to_string().try_into().map_err(signing_error)?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        for name in names {
+            params.subject_alt_names.push(match name.parse() {
+                Ok(ip) => SanType::IpAddress(ip),
+                Err(_no_ip) => SanType::DnsName(name.as_str().try_into().map_err(signing_error)?),
+            });
+        }
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(key.pair(), &self.signing).map_err(signing_error)?;
+        let chain = [leaf.der().clone()].into_iter().chain(self.chain.iter().cloned()).collect();
+        let issued = Issued { chain, roots: self.roots.clone() };
+        self.check_issued(&issued, Side::Server, now)?;
         Ok(issued)
     }
 
@@ -185,12 +221,17 @@ impl Authority {
     }
 
     /// A chain that leads nowhere is our own fault: better no certificate than a useless one.
-    fn check_issued(&self, issued: &Issued, now: UnixTime) -> Result<(), AuthorityError> {
+    fn check_issued(
+        &self,
+        issued: &Issued,
+        side: Side,
+        now: UnixTime,
+    ) -> Result<(), AuthorityError> {
         let trust = Trust::new(&self.roots)?;
         let [leaf, intermediates @ ..] = &*issued.chain else {
             return Err(AuthorityError::Encoding("none".to_owned()));
         };
-        verify::chain(&trust, leaf, intermediates, Side::Client, now).map_err(AuthorityError::Chain)
+        verify::chain(&trust, leaf, intermediates, side, now).map_err(AuthorityError::Chain)
     }
 }
 

@@ -176,7 +176,7 @@ pub(crate) fn until(from: UnixTime, to: UnixTime) -> Duration {
 }
 
 /// Validity and serial number of a certificate.
-fn read(der: &CertificateDer<'_>) -> Result<(Validity, String), Unusable> {
+pub(crate) fn read(der: &CertificateDer<'_>) -> Result<(Validity, String), Unusable> {
     let (_, read) =
         X509Certificate::from_der(der).map_err(|error| Unusable::Encoding(error.to_string()))?;
     Ok((Validity::of(&read), read.raw_serial_as_string()))

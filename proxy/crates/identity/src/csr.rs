@@ -1,7 +1,10 @@
 //! A key of one's own, and the request to certify it.
 use crate::armor;
 use culvert_model::identity::Identity;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, KeyPair,
+    PKCS_ECDSA_P256_SHA256, SanType,
+};
 use rustls::sign::SigningKey;
 use rustls_pki_types::{CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use std::{fmt, sync::Arc};
@@ -26,6 +29,11 @@ impl Key {
     /// When there is no randomness.
     pub(crate) fn generate() -> Result<Self, KeyError> {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self).map_err(KeyError::of)
+    }
+
+    /// What an authority of this process certifies.
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.0
     }
 
     /// Asks to certify it for `identity`: empty subject, one critical URI, signed with SHA-256.
@@ -78,6 +86,17 @@ impl Csr {
 
     pub fn der(&self) -> &CertificateSigningRequestDer<'static> {
         &self.0
+    }
+
+    /// The one identity it asks for; `None` when it names another number of anything.
+    ///
+    /// Not a proof of anything: whoever signs checks the request.
+    pub fn identity(&self) -> Option<Identity> {
+        let asked = CertificateSigningRequestParams::from_der(&self.0).ok()?;
+        match &*asked.params.subject_alt_names {
+            [SanType::URI(uri)] => uri.as_str().parse().ok(),
+            _ => None,
+        }
     }
 
     /// As the Istio CA protocol sends it.

@@ -1,7 +1,7 @@
 //! Who is asked for certificates: an open set.
 use crate::{
     ca::AuthorityError,
-    certificate::Unusable,
+    certificate::{self, Unusable, Validity},
     csr::{Csr, KeyError},
 };
 use culvert_model::identity::Identity;
@@ -46,6 +46,17 @@ pub struct Issued {
     pub roots: Vec<CertificateDer<'static>>,
 }
 
+impl Issued {
+    /// Validity and serial number of the leaf, as tools print it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no leaf, or it cannot be read.
+    pub fn facts(&self) -> Result<(Validity, String), Unusable> {
+        certificate::read(self.chain.first().ok_or(Unusable::Empty)?)
+    }
+}
+
 /// Why there is no certificate.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IssueError {
@@ -55,6 +66,8 @@ pub enum IssueError {
     Refused(String),
     #[error("the issuer did not answer within {0:?}")]
     Slow(Duration),
+    #[error("the issuer's answer cannot be read: {0}")]
+    Answer(String),
     #[error("the issuer's answer cannot be used")]
     Unusable(#[from] Unusable),
     #[error("the embedded CA cannot sign")]

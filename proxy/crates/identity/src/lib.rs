@@ -7,7 +7,9 @@
 //! Reading order: [`clock`], [`csr`] (what is asked for), [`issue`] (who is asked), [`ca`] (who
 //! signs), [`certificate`] (what comes back, checked), [`trust`] and [`crl`] (whom we believe),
 //! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`renew`]
-//! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it).
+//! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it). Then how nodes
+//! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`upstream`]
+//! (the way to the control plane), [`istio`] (certificates from there), [`serving`] (its own end).
 
 pub mod clock;
 
@@ -36,5 +38,17 @@ pub mod renew;
 pub mod keeper;
 
 pub mod store;
+
+pub mod node;
+
+pub mod join;
+
+pub mod secret;
+
+pub mod upstream;
+
+pub mod istio;
+
+pub mod serving;
 
 mod follow;

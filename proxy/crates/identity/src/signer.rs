@@ -17,6 +17,10 @@ impl Signer {
         Self(Arc::new(certified))
     }
 
+    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0)
+    }
+
     /// The leaf, then what leads from it to a root.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.0.cert

@@ -14,9 +14,9 @@ use culvert_model::identity::Identity;
 use culvert_runtime::publish::View;
 use rustls::{
     AlertDescription, ClientConfig, Error, ServerConfig,
-    client::Resumption,
+    client::{Resumption, danger::ServerCertVerifier},
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs},
-    server::NoServerSessionStorage,
+    server::{NoServerSessionStorage, ResolvesServerCert},
     version::TLS13,
 };
 use rustls_pki_types::{ServerName, UnixTime};
@@ -174,6 +174,45 @@ pub(crate) fn server_config(
     Ok(config)
 }
 
+/// For a control plane's own certificate: clients may show one, and need not.
+pub(crate) fn control_server_config(
+    certificate: Arc<dyn ResolvesServerCert>,
+    trust_domain: &str,
+    trust: View<Trust>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, Error> {
+    let time = Arc::new(TlsTime(Arc::clone(clock)));
+    let clients = ClientVerifier::optional(trust, trust_domain);
+    let mut config = ServerConfig::builder_with_details(Arc::clone(&PROVIDER), time)
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(clients))
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// Towards a control plane: it proves who it is, we may.
+pub(crate) fn control_client_config(
+    control_plane: Arc<dyn ServerCertVerifier>,
+    own: Option<&Signer>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, Error> {
+    let time = Arc::new(TlsTime(Arc::clone(clock)));
+    let config = ClientConfig::builder_with_details(Arc::clone(&PROVIDER), time)
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(control_plane);
+    let mut config = match own {
+        Some(own) => config.with_client_cert_resolver(Arc::new(own.clone())),
+        None => config.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
 /// Believes no server: [`Certificate::client_config`] says which are expected.
 pub(crate) fn client_config(
     signer: &Signer,
@@ -197,7 +236,7 @@ pub(crate) fn client_config(
 ///
 /// A client may still be sending when it is refused, and a socket that is closed with something
 /// unread is reset: the reset would overtake the alert.
-async fn hear_out(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+pub(crate) async fn hear_out(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     let last = async {
         io.shutdown().await?;
         tokio::io::copy(&mut (&mut io).take(LAST_WORDS), &mut tokio::io::sink()).await
@@ -206,7 +245,7 @@ async fn hear_out(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     drop(time::timeout(LINGER, last).await);
 }
 
-fn peer(
+pub(crate) fn peer(
     chain: Option<&[rustls_pki_types::CertificateDer<'_>]>,
     side: Side,
     at: UnixTime,

@@ -53,6 +53,16 @@ impl Trust {
         &self.roots
     }
 
+    /// The same, and believes `roots` too.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or there is none at all.
+    pub(crate) fn with(&self, roots: &[CertificateDer<'static>]) -> Result<Self, NotTrust> {
+        let all: Vec<_> = self.roots.iter().chain(roots).cloned().collect();
+        Ok(Self { crls: Arc::clone(&self.crls), ..Self::new(&all)? })
+    }
+
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }

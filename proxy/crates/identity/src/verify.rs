@@ -12,7 +12,7 @@ use webpki::{Cert, EndEntityCert, KeyUsage};
 
 mod ends;
 
-pub(crate) use ends::{ClientVerifier, ServerVerifier};
+pub(crate) use ends::{ClientVerifier, NamedVerifier, ServerVerifier};
 
 /// What a certificate is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum VerifyError {
     Unexpected { got: Vec<Identity>, expected: Vec<Identity> },
     #[error("the certificate is for {}, of another trust domain than {own}", list(.got))]
     OtherTrustDomain { got: Vec<Identity>, own: String },
+    #[error("the certificate is not for {0}")]
+    OtherName(String),
     #[error("there was no certificate")]
     NoCertificate,
 }
@@ -100,6 +102,7 @@ impl From<VerifyError> for Error {
             | VerifyError::NoIdentity
             | VerifyError::Unexpected { .. }
             | VerifyError::OtherTrustDomain { .. }
+            | VerifyError::OtherName(_)
             | VerifyError::NoCertificate => CertificateError::Other(OtherError(Arc::new(error))),
         })
     }

@@ -1,15 +1,16 @@
 //! Where an authority comes from: a file it keeps itself, or files somebody gives it.
 use super::{Authority, AuthorityError};
-use crate::follow::{Contents, Files, follow};
+use crate::{
+    follow::{Contents, Files, follow},
+    secret::{self, SecretError},
+};
 use culvert_runtime::{
     drain::Worker,
     publish::{self, View},
 };
 use rustls_pki_types::UnixTime;
 use std::{
-    fs::{self, OpenOptions, Permissions},
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -31,21 +32,15 @@ pub struct Given {
 /// Why an authority could not be had from files.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    #[error("cannot read {path}")]
+    #[error("cannot read {}", .path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot write {path}")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("others can read {path}, which holds a private key; chmod 600 it, or make a new one")]
-    Open { path: PathBuf },
-    #[error("the authority in {path} cannot be used")]
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the authority in {} cannot be used", .path.display())]
     Authority {
         path: PathBuf,
         #[source]
@@ -107,55 +102,11 @@ fn parse(trust_domain: &str, contents: &Contents) -> Result<Authority, Authority
 ///
 /// When the file cannot be read or written, others may read it, or its content does not fit.
 pub fn kept(path: &Path, trust_domain: &str, now: UnixTime) -> Result<Authority, FilesError> {
-    match read_kept(path, trust_domain) {
-        Err(FilesError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-        other => return other,
-    }
     let of = |source| FilesError::Authority { path: path.to_owned(), source };
-    let made = Authority::new_root(trust_domain, now).map_err(of)?;
-    match write_kept(path, &made.to_pem()) {
-        Ok(()) => Ok(made),
-        // Another process was quicker: its root is the one.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_kept(path, trust_domain),
-        Err(source) => Err(FilesError::Write { path: path.to_owned(), source }),
-    }
-}
-
-fn read_kept(path: &Path, trust_domain: &str) -> Result<Authority, FilesError> {
-    let read = |source| FilesError::Read { path: path.to_owned(), source };
-    let meta = fs::metadata(path).map_err(read)?;
-    if meta.permissions().mode() & 0o077 != 0 {
-        return Err(FilesError::Open { path: path.to_owned() });
-    }
-    let text = fs::read_to_string(path).map_err(read)?;
-    let of = |source| FilesError::Authority { path: path.to_owned(), source };
+    let made = || Ok(Authority::new_root(trust_domain, now).map_err(of)?.to_pem());
+    let text = secret::kept::<FilesError>(path, made)?;
     // The first certificate signs; that it is a root makes all of them roots.
     Authority::from_pem(trust_domain, &text, text.as_bytes(), text.as_bytes()).map_err(of)
-}
-
-/// Writes a file that nobody else can read, whole or not at all, and never over another.
-fn write_kept(path: &Path, text: &str) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = folder.join(name);
-    let written = write_new(&new, text).and_then(|()| fs::hard_link(&new, path));
-    // The link made, the first name has served.
-    let removed = fs::remove_file(&new);
-    written.and(removed)?;
-    OpenOptions::new().read(true).open(folder)?.sync_all()
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

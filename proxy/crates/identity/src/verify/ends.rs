@@ -23,6 +23,14 @@ pub(crate) struct ServerVerifier {
 pub(crate) struct ClientVerifier {
     trust: View<Trust>,
     trust_domain: Arc<str>,
+    /// Whether a client without a certificate is refused.
+    mandatory: bool,
+}
+
+/// Checks a control plane that goes by the name one dials.
+#[derive(Debug)]
+pub(crate) struct NamedVerifier {
+    trust: Trust,
 }
 
 impl ServerVerifier {
@@ -49,7 +57,12 @@ impl ServerVerifier {
 impl ClientVerifier {
     /// Wants clients of the trust domain of `own`.
     pub(crate) fn new(trust: View<Trust>, own: &Identity) -> Self {
-        Self { trust, trust_domain: own.trust_domain().into() }
+        Self { trust, trust_domain: own.trust_domain().into(), mandatory: true }
+    }
+
+    /// Wants clients that show a certificate to be of `trust_domain`.
+    pub(crate) fn optional(trust: View<Trust>, trust_domain: &str) -> Self {
+        Self { trust, trust_domain: trust_domain.into(), mandatory: false }
     }
 
     fn verify(
@@ -104,10 +117,69 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
+impl NamedVerifier {
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { trust }
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), VerifyError> {
+        chain(&self.trust, leaf, intermediates, Side::Server, now)?;
+        let leaf = webpki::EndEntityCert::try_from(leaf)?;
+        let is = leaf.verify_is_valid_for_subject_name(name);
+        is.map_err(|_other| VerifyError::OtherName(name.to_str().into_owned()))
+    }
+}
+
+impl ServerCertVerifier for NamedVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(leaf, intermediates, name, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, signed, tls::algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::algorithms().supported_schemes()
+    }
+}
+
 impl ClientCertVerifier for ClientVerifier {
     /// None: a client of the mesh has one certificate to show.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
     }
 
     fn verify_client_cert(

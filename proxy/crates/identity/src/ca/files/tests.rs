@@ -1,6 +1,10 @@
 use super::*;
 use culvert_runtime::drain::Drain;
 use rustls_pki_types::CertificateDer;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
 
 fn now() -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000))
@@ -28,7 +32,7 @@ fn refuses_a_kept_key_that_others_can_read_or_that_is_broken() {
     let path = folder.path().join("ca.pem");
     kept(&path, "td", now()).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(kept(&path, "td", now()), Err(FilesError::Open { .. })));
+    assert!(matches!(kept(&path, "td", now()), Err(FilesError::Secret(SecretError::Open { .. }))));
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     fs::write(&path, "no key").unwrap();
     assert!(matches!(kept(&path, "td", now()), Err(FilesError::Authority { .. })));
@@ -39,10 +43,13 @@ fn makers_that_race_end_with_one_root() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     let other = Authority::new_root("td", now()).unwrap();
-    write_kept(&path, &other.to_pem()).unwrap();
-    let second = write_kept(&path, &Authority::new_root("td", now()).unwrap().to_pem());
-    assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(root(&kept(&path, "td", now()).unwrap()), root(&other));
+    let slow = || {
+        kept(&path, "td", now()).unwrap();
+        Ok::<_, SecretError>(other.to_pem())
+    };
+    let text = secret::kept(&path, slow).unwrap();
+    assert_ne!(text, other.to_pem());
+    assert_eq!(text, fs::read_to_string(&path).unwrap());
 }
 
 /// Writes the files of `authority`, which believes `roots`.

@@ -1,0 +1,82 @@
+//! Files that nobody else can read.
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// Why a file of secrets could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("cannot read {}", .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot write {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("others can read {}, which holds a secret; chmod 600 it, or make a new one", .path.display())]
+    Open { path: PathBuf },
+}
+
+/// Reads the file at `path`; writes what `make` says first where there is none.
+///
+/// # Errors
+///
+/// When it cannot be read or written, others may read it, or `make` fails.
+pub(crate) fn kept<E: From<SecretError>>(
+    path: &Path,
+    make: impl FnOnce() -> Result<String, E>,
+) -> Result<String, E> {
+    match read(path) {
+        Err(SecretError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        other => return Ok(other?),
+    }
+    let made = make()?;
+    match write(path, &made) {
+        Ok(()) => Ok(made),
+        // Another process was quicker: its content is the one.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(read(path)?),
+        Err(source) => Err(SecretError::Write { path: path.to_owned(), source }.into()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, SecretError> {
+    let read = |source| SecretError::Read { path: path.to_owned(), source };
+    let meta = fs::metadata(path).map_err(read)?;
+    if meta.permissions().mode() & 0o077 != 0 {
+        return Err(SecretError::Open { path: path.to_owned() });
+    }
+    fs::read_to_string(path).map_err(read)
+}
+
+/// Writes it whole or not at all, and never over another.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = folder.join(name);
+    let written = write_new(&new, text).and_then(|()| fs::hard_link(&new, path));
+    // The link made, the first name has served.
+    let removed = fs::remove_file(&new);
+    written.and(removed)?;
+    OpenOptions::new().read(true).open(folder)?.sync_all()
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
