@@ -61,8 +61,29 @@ pub enum Order {
     Welcome { version: String, life: String },
     /// These may be let go.
     Release(Vec<WorkloadUid>),
-    /// Those of the node's pods that everybody is told to reach by HBONE.
+    /// Those of the node's pods that everybody is told to reach by HBONE; all of them each time.
     Announced(Vec<WorkloadUid>),
+    /// What holds for the whole mesh and no resource says.
+    Mesh(MeshSettings),
+}
+
+/// What holds for the whole mesh and no resource says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeshSettings {
+    pub outbound: Outbound,
+    /// The node's own; empty: the default one.
+    pub network: String,
+    pub trust_domain: String,
+}
+
+/// What becomes of connections to destinations that nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outbound {
+    /// They pass.
+    #[default]
+    AllowAny,
+    /// They are refused.
+    RegistryOnly,
 }
 
 /// A report that makes no sense.
@@ -76,6 +97,8 @@ pub enum Senseless {
     State(String, i32),
     #[error("a pod without a uid")]
     Uid,
+    #[error("an outbound traffic policy {0}, which this version does not know")]
+    Outbound(i32),
 }
 
 impl Sheet {
@@ -154,6 +177,13 @@ impl Order {
             Self::Welcome { version, life } => Message::Welcome(pb::Welcome { version, life }),
             Self::Release(uids) => Message::Release(pb::Release { uids: names(uids) }),
             Self::Announced(uids) => Message::Announced(pb::Announced { hbone: names(uids) }),
+            Self::Mesh(MeshSettings { outbound, network, trust_domain }) => {
+                let outbound = match outbound {
+                    Outbound::AllowAny => pb::Outbound::AllowAny,
+                    Outbound::RegistryOnly => pb::Outbound::RegistryOnly,
+                };
+                Message::Mesh(pb::Mesh { outbound: outbound.into(), network, trust_domain })
+            }
         };
         pb::NodeOrder { order: Some(order) }
     }
@@ -168,6 +198,16 @@ impl Order {
             Message::Welcome(pb::Welcome { version, life }) => Self::Welcome { version, life },
             Message::Release(pb::Release { uids: names }) => Self::Release(uids(names)),
             Message::Announced(pb::Announced { hbone }) => Self::Announced(uids(hbone)),
+            Message::Mesh(pb::Mesh { outbound, network, trust_domain }) => {
+                let outbound = match pb::Outbound::try_from(outbound) {
+                    Ok(pb::Outbound::AllowAny) => Outbound::AllowAny,
+                    Ok(pb::Outbound::RegistryOnly) => Outbound::RegistryOnly,
+                    Ok(pb::Outbound::Unspecified) | Err(_) => {
+                        return Err(Senseless::Outbound(outbound));
+                    }
+                };
+                Self::Mesh(MeshSettings { outbound, network, trust_domain })
+            }
         })
     }
 }
@@ -273,6 +313,12 @@ mod tests {
             Order::Welcome { version: "1".into(), life: "x".into() },
             Order::Release(vec![WorkloadUid::new("a")]),
             Order::Announced(vec![]),
+            Order::Mesh(MeshSettings::default()),
+            Order::Mesh(MeshSettings {
+                outbound: Outbound::RegistryOnly,
+                network: "n".into(),
+                trust_domain: "td".into(),
+            }),
         ] {
             assert_eq!(Order::decode(order.clone().encode()), Ok(order));
         }

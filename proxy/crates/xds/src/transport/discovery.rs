@@ -33,6 +33,15 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Decides who may know what there is.
 pub trait Gate: fmt::Debug + Send + Sync + 'static {
+    /// Before anything that a caller sends is read: whether it can have a proof of anything.
+    ///
+    /// # Errors
+    ///
+    /// When it has none; the status says why.
+    fn knock(&self, _: &Peer, _bearer: Option<&str>) -> Result<(), Status> {
+        Ok(())
+    }
+
     /// # Errors
     ///
     /// When the caller may not; the status says why.
@@ -98,11 +107,14 @@ impl AggregatedDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<Incoming>>,
     ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let bearer = bearer(&request);
+        self.gate.knock(&peer, bearer.as_deref())?;
         let (outgoing, responses) = mpsc::channel(OUTGOING);
         let stream = Stream {
             service: self.clone(),
-            peer: request.extensions().get::<Peer>().cloned().unwrap_or_default(),
-            bearer: bearer(&request),
+            peer,
+            bearer,
             incoming: request.into_inner(),
             outgoing,
             connection: Arc::default(),
@@ -152,6 +164,7 @@ impl Stream {
         let name = node_name(node);
         let caller = Caller { peer: &self.peer, bearer: self.bearer.as_deref(), node: name };
         self.service.gate.admit(&caller)?;
+        self.peer.standing.admit();
         let connection = Arc::clone(&self.connection);
         let (name, id) = (name.into(), (*node.id).into());
         Ok(self.service.nodes.enter(name, id, self.peer.clone(), connection))
@@ -191,7 +204,8 @@ fn node_name(node: &Node) -> &str {
     }
 }
 
-pub(super) fn bearer<T>(request: &Request<T>) -> Option<String> {
+/// The bearer token of a call.
+pub fn bearer<T>(request: &Request<T>) -> Option<String> {
     let value = request.metadata().get("authorization")?.to_str().ok()?;
     value.strip_prefix("Bearer ").map(str::to_owned)
 }

@@ -6,6 +6,10 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -25,6 +29,12 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// And has this long to say so.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Calls at once on one connection: a node needs two streams and some certificates.
+const STREAMS: u32 = 64;
+
+/// Bytes of a call's headers; a token is among them.
+const HEADERS: u32 = 32 * 1024;
+
 /// Connections that came in and are not yet served.
 const WAITING: usize = 64;
 
@@ -36,7 +46,12 @@ pub struct Peer {
     pub identity: Option<Identity>,
     /// It came in by a way that only this machine has, or that needs no proof.
     pub trusted: bool,
+    pub standing: Standing,
 }
+
+/// Whether somebody who came in was admitted to anything; all clones speak of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(Arc<AtomicBool>);
 
 /// Takes connections in, handshakes done.
 #[derive(Clone, Debug)]
@@ -48,6 +63,25 @@ struct Visitor {
     peer: Peer,
 }
 
+impl Standing {
+    /// From now on it is no stranger.
+    pub fn admit(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_admitted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Standing {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_admitted() == other.is_admitted()
+    }
+}
+
+impl Eq for Standing {}
+
 impl Door {
     /// Serves `routes` to whoever enters, until the worker finishes.
     pub fn open(routes: Routes, worker: &Worker) -> Self {
@@ -57,6 +91,8 @@ impl Door {
             let served = Server::builder()
                 .http2_keepalive_interval(Some(KEEPALIVE))
                 .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+                .max_concurrent_streams(STREAMS)
+                .http2_max_header_list_size(HEADERS)
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(
                     ReceiverStream::new(visitors).map(Ok::<Visitor, io::Error>),

@@ -118,11 +118,14 @@ impl NodeService for Reports {
         &self,
         request: Request<Streaming<pb::NodeReport>>,
     ) -> Result<tonic::Response<Self::ReportStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let bearer = bearer(&request);
+        self.gate.knock(&peer, bearer.as_deref())?;
         let (outgoing, orders) = mpsc::channel(ORDERS);
         let stream = Stream {
             service: self.clone(),
-            peer: request.extensions().get::<Peer>().cloned().unwrap_or_default(),
-            bearer: bearer(&request),
+            peer,
+            bearer,
             incoming: request.into_inner(),
             orders: Orders(outgoing),
         };
@@ -147,6 +150,7 @@ impl Stream {
         };
         let (bearer, node) = (self.bearer.as_deref(), Arc::<str>::from(&*hello.node));
         self.service.gate.admit(&Caller { peer: &self.peer, bearer, node: &node })?;
+        self.peer.standing.admit();
         let stream = self.service.streams.fetch_add(1, Ordering::Relaxed);
         let (peer, orders) = (self.peer.clone(), self.orders.clone());
         let event = |what| Event { stream, node: Arc::clone(&node), what };

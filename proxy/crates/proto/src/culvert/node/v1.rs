@@ -97,7 +97,7 @@ pub struct Refusal {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NodeOrder {
-    #[prost(oneof = "node_order::Order", tags = "1, 2, 3")]
+    #[prost(oneof = "node_order::Order", tags = "1, 2, 3, 4")]
     pub order: ::core::option::Option<node_order::Order>,
 }
 /// Nested message and enum types in `NodeOrder`.
@@ -110,6 +110,8 @@ pub mod node_order {
         Release(super::Release),
         #[prost(message, tag = "3")]
         Announced(super::Announced),
+        #[prost(message, tag = "4")]
+        Mesh(super::Mesh),
     }
 }
 /// The answer to Hello.
@@ -134,6 +136,17 @@ pub struct Announced {
     /// Uids of the node's pods that are announced with HBONE; others are not.
     #[prost(string, repeated, tag = "1")]
     pub hbone: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What holds for the whole mesh and no resource says. Sent after Welcome, and when it changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mesh {
+    #[prost(enumeration = "Outbound", tag = "1")]
+    pub outbound: i32,
+    /// The node's own network; empty: the default one.
+    #[prost(string, tag = "2")]
+    pub network: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub trust_domain: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -166,6 +179,38 @@ impl PodState {
             "POD_STATE_PENDING" => Some(Self::Pending),
             "POD_STATE_CAPTURED" => Some(Self::Captured),
             "POD_STATE_LEAVING" => Some(Self::Leaving),
+            _ => None,
+        }
+    }
+}
+/// What becomes of connections to destinations that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Outbound {
+    Unspecified = 0,
+    /// They pass.
+    AllowAny = 1,
+    /// They are refused.
+    RegistryOnly = 2,
+}
+impl Outbound {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OUTBOUND_UNSPECIFIED",
+            Self::AllowAny => "OUTBOUND_ALLOW_ANY",
+            Self::RegistryOnly => "OUTBOUND_REGISTRY_ONLY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OUTBOUND_UNSPECIFIED" => Some(Self::Unspecified),
+            "OUTBOUND_ALLOW_ANY" => Some(Self::AllowAny),
+            "OUTBOUND_REGISTRY_ONLY" => Some(Self::RegistryOnly),
             _ => None,
         }
     }
