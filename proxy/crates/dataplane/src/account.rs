@@ -1,25 +1,34 @@
 //! What the node keeps of one connection, from accept to close.
 use crate::{
-    connections::Slot,
+    connections::{Conn, Slot},
     copy::Moved,
+    cut::Why,
+    judge::{self, Denial},
     limits::{Refusal, Ticket},
     pods::pod::Pod,
 };
-use culvert_model::{close::CloseReason, facts::ConnFacts};
-use culvert_telemetry::conn::{ConnRecord, Live};
-use std::{error::Error, sync::Arc, thread, time::Instant};
+use culvert_model::{close::CloseReason, facts::ConnFacts, snapshot::Known};
+use culvert_telemetry::conn::ConnRecord;
+use std::{
+    error::Error,
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
 use tracing::warn;
 
 /// A connection that was admitted: counted against its pod's limits, listed, and recorded.
 ///
-/// Ends in one access line: that of [`close`](Self::close), or when its task is cut, that
+/// Ends in one access line: that of [`close`](Self::close), or when its task is dropped, that
 /// the pod is gone or the drain over.
 #[derive(Debug)]
 #[must_use = "dropping it says that the connection was cut"]
 pub(crate) struct Account {
     /// Until it is closed.
     record: Option<ConnRecord>,
-    live: Arc<Live>,
+    conn: Arc<Conn>,
     slot: Slot,
     pod: Arc<Pod>,
     /// Given back last: whoever waits for the pod's last connection then finds it recorded.
@@ -33,13 +42,26 @@ impl Account {
     ///
     /// When it has; the refusal is recorded then.
     pub(crate) fn open(pod: &Arc<Pod>, facts: ConnFacts) -> Result<Self, Refusal> {
+        Self::open_in(pod, facts, None)
+    }
+
+    /// The same for one that came in a tunnel.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) fn open_in(
+        pod: &Arc<Pod>,
+        facts: ConnFacts,
+        tunnel: Option<u32>,
+    ) -> Result<Self, Refusal> {
         let admitted = pod.admit();
         let record = pod.shared.telemetry.open(facts);
         match admitted {
             Ok(ticket) => {
-                let (live, pod) = (Arc::clone(record.live()), Arc::clone(pod));
-                let slot = pod.connections.add(Arc::clone(&live));
-                Ok(Self { record: Some(record), live, slot, pod, _ticket: ticket })
+                let conn = Conn::new(Arc::clone(record.live()), tunnel);
+                let (slot, pod) = (pod.connections.add(Arc::clone(&conn)), Arc::clone(pod));
+                Ok(Self { record: Some(record), conn, slot, pod, _ticket: ticket })
             }
             Err(refusal) => {
                 finish(pod, record, refusal.reason(), &refusal);
@@ -53,12 +75,53 @@ impl Account {
         &self.pod
     }
 
-    pub(crate) fn facts(&self) -> &ConnFacts {
-        self.live.facts()
+    pub(crate) fn source(&self) -> SocketAddr {
+        self.conn.live.see(|facts| facts.source)
+    }
+
+    pub(crate) fn destination(&self) -> SocketAddr {
+        self.conn.live.see(|facts| facts.destination)
+    }
+
+    pub(crate) fn facts(&self) -> ConnFacts {
+        self.conn.live.facts()
+    }
+
+    /// Notes what was learnt while it is opened.
+    pub(crate) fn learn(&self, change: impl FnOnce(&mut ConnFacts)) {
+        if let Some(record) = &self.record {
+            record.learn(change);
+        }
+    }
+
+    /// Asks the policies of `known`, its destination, whether it may pass.
+    ///
+    /// The account was opened before: from then on a change of policy finds it.
+    ///
+    /// # Errors
+    ///
+    /// When it may not.
+    pub(crate) fn judge(&mut self, known: &Known) -> Result<(), Denial> {
+        let passed = self.conn.live.see(|facts| judge::judge(known, facts))?;
+        if let (Some(record), Some(trial)) = (&mut self.record, passed.trial) {
+            record.deny(trial);
+        }
+        Ok(())
+    }
+
+    /// Waits for `work`, unless somebody cuts the connection.
+    pub(crate) fn guard<F: Future>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Result<F::Output, Arc<Why>>> {
+        self.conn.cut.guard(work)
     }
 
     /// Notes that the other side is there.
-    pub(crate) fn opened(&self) {
+    pub(crate) fn opened(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.settle();
+        }
         self.pod.connections.opened(self.slot);
     }
 
@@ -78,12 +141,30 @@ impl Account {
             record.finish(reason, error);
         }
     }
+
+    /// Closes it as one that policy denied.
+    pub(crate) fn close_denied(mut self, denial: &Denial) {
+        if let Some(mut record) = self.record.take() {
+            record.deny((*denial.denied).clone());
+            record.finish(CloseReason::PolicyDenied, Some(denial));
+        }
+    }
+
+    /// Closes it as one that was cut.
+    pub(crate) fn close_cut(mut self, why: &Arc<Why>) {
+        if let Some(record) = self.record.take() {
+            finish_cut(record, why);
+        }
+    }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
         self.pod.connections.remove(self.slot);
         if let Some(record) = self.record.take() {
+            if let Some(why) = self.conn.cut.why() {
+                return finish_cut(record, &why);
+            }
             // Its task was dropped at an await, or panicked.
             let reason = match (thread::panicking(), self.pod.is_gone()) {
                 (true, _) => CloseReason::Internal,
@@ -93,6 +174,13 @@ impl Drop for Account {
             record.finish(reason, None);
         }
     }
+}
+
+fn finish_cut(mut record: ConnRecord, why: &Arc<Why>) {
+    if let Why::Revoked(denial) = &**why {
+        record.deny((*denial.denied).clone());
+    }
+    record.finish(why.reason(), Some(&**why));
 }
 
 /// Records a connection that ended before it could have an account.

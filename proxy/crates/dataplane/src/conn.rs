@@ -101,7 +101,7 @@ impl Admitted {
 
     /// Continues in `other`.
     pub(crate) fn join(self, other: TcpStream) -> Joined {
-        let Self { io, account } = self;
+        let Self { io, mut account } = self;
         account.opened();
         Joined { source: io, destination: Abrupt::new(other), account }
     }

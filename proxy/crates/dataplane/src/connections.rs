@@ -1,5 +1,6 @@
 //! The connections a pod has now.
-use culvert_model::name::WorkloadUid;
+use crate::cut::{Cut, Why};
+use culvert_model::{facts::ConnFacts, identity::Identity, name::WorkloadUid};
 use culvert_telemetry::conn::Live;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -12,8 +13,21 @@ pub struct ConnStatus {
     /// The uid of the pod it belongs to.
     pub pod: String,
     pub direction: &'static str,
+    /// The way it takes: plain, tunnel, local or direct.
+    pub path: &'static str,
     pub source: SocketAddr,
     pub destination: SocketAddr,
+    /// Proven, or known where both ends are on this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_identity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination_identity: Option<String>,
+    /// The host name of the service that was addressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The next hop of its tunnel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hop: Option<SocketAddr>,
     pub state: ConnState,
     pub bytes_sent: u64,
     pub bytes_received: u64,
@@ -39,15 +53,24 @@ pub(crate) struct Connections(Mutex<Slab<Entry>>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot(u32);
 
+/// One connection, as others than its task see it.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) live: Arc<Live>,
+    pub(crate) cut: Cut,
+    /// The tunnel it came in, among those of the pod.
+    pub(crate) tunnel: Option<u32>,
+}
+
 #[derive(Debug)]
 struct Entry {
-    live: Arc<Live>,
+    conn: Arc<Conn>,
     state: ConnState,
 }
 
 impl Connections {
-    pub(crate) fn add(&self, live: Arc<Live>) -> Slot {
-        let slot = self.0.lock().insert(Entry { live, state: ConnState::Opening });
+    pub(crate) fn add(&self, conn: Arc<Conn>) -> Slot {
+        let slot = self.0.lock().insert(Entry { conn, state: ConnState::Opening });
         // A slot takes 16 bytes: memory ends before the numbers do.
         Slot(u32::try_from(slot).unwrap_or(u32::MAX))
     }
@@ -71,24 +94,48 @@ impl Connections {
     }
 
     /// What there is now, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Conn>> {
+        self.0.lock().iter().map(|(_, entry)| Arc::clone(&entry.conn)).collect()
+    }
+
+    /// Cuts those for which `why` has a reason; how many.
+    pub(crate) fn cut(&self, why: impl Fn(&Conn) -> Option<Why>) -> usize {
+        // Asked outside of the lock, which connections that begin or end wait for.
+        let cut = |conn: &Arc<Conn>| why(conn).is_some_and(|why| conn.cut.cut(why));
+        self.all().iter().filter(|conn| cut(conn)).count()
+    }
+
+    /// What a status command shows, in no order.
     pub(crate) fn status(&self, pod: &WorkloadUid) -> Vec<ConnStatus> {
-        // Formatted outside of the lock, which connections that begin or end wait for.
+        // Formatted outside of the lock, as above.
         let entries: Vec<_> = {
             let entries = self.0.lock();
-            entries.iter().map(|(_, Entry { live, state })| (Arc::clone(live), *state)).collect()
+            entries.iter().map(|(_, Entry { conn, state })| (Arc::clone(conn), *state)).collect()
         };
-        entries.iter().map(|(live, state)| ConnStatus::new(pod, live, *state)).collect()
+        entries.iter().map(|(conn, state)| ConnStatus::new(pod, &conn.live, *state)).collect()
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(live: Arc<Live>, tunnel: Option<u32>) -> Arc<Self> {
+        Arc::new(Self { live, cut: Cut::default(), tunnel })
     }
 }
 
 impl ConnStatus {
     fn new(pod: &WorkloadUid, live: &Live, state: ConnState) -> Self {
         let facts = live.facts();
+        let ConnFacts { direction, source, destination, path, hbone, .. } = facts;
         Self {
             pod: pod.as_str().to_owned(),
-            direction: facts.direction.as_str(),
-            source: facts.source,
-            destination: facts.destination,
+            direction: direction.as_str(),
+            path: path.as_str(),
+            source,
+            destination,
+            source_identity: facts.source_identity.as_ref().map(Identity::to_string),
+            destination_identity: facts.destination_identity.as_ref().map(Identity::to_string),
+            service: facts.service.map(|service| service.host.hostname.to_string()),
+            hop: hbone,
             state,
             bytes_sent: live.bytes_sent(),
             bytes_received: live.bytes_received(),

@@ -21,11 +21,19 @@ mod inbound;
 
 mod connect;
 
+pub mod hbone;
+
 pub mod copy;
+
+pub mod dns;
 
 mod limits;
 
 mod account;
+
+mod judge;
+
+mod cut;
 
 mod refusals;
 

@@ -63,7 +63,6 @@ mod tests {
     use super::*;
     use crate::sample;
     use culvert_model::{close::CloseReason, facts::Direction, snapshot::Snapshot};
-    use culvert_telemetry::path::Path;
     use proptest::prelude::*;
     use std::{net::SocketAddr, time::SystemTime};
 
@@ -73,11 +72,11 @@ mod tests {
         AccessLine {
             time: SystemTime::UNIX_EPOCH,
             facts: pod.facts(Direction::Outbound, end, end, &Snapshot::default()),
-            path: Path::Plain,
             bytes_sent: 0,
             bytes_recv: 0,
             lasted: Duration::ZERO,
             close: CloseReason::NotCaptured,
+            denied: None,
             error: None,
             unwritten: 0,
         }

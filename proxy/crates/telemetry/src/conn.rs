@@ -1,6 +1,9 @@
 //! The account of one connection: opened once, counted while it lives, closed once.
-use crate::{Telemetry, access::line::AccessLine, chain::Chain, metrics::tcp::Series, path::Path};
+use crate::{
+    Telemetry, access::line::AccessLine, chain::Chain, denial::Denied, metrics::tcp::Series,
+};
 use culvert_model::{close::CloseReason, facts::ConnFacts};
+use parking_lot::Mutex;
 use std::{
     error::Error,
     sync::{
@@ -18,7 +21,9 @@ use std::{
 #[must_use = "dropping it says that the connection ended in an internal error"]
 pub struct ConnRecord {
     live: Arc<Live>,
-    series: Arc<Series>,
+    /// `None` until it is settled, or ends before.
+    series: Option<Arc<Series>>,
+    denied: Option<Box<Denied>>,
     telemetry: Telemetry,
     finished: bool,
 }
@@ -26,8 +31,7 @@ pub struct ConnRecord {
 /// What can be seen of a connection while it lives, and after.
 #[derive(Debug)]
 pub struct Live {
-    facts: ConnFacts,
-    path: Path,
+    facts: Mutex<ConnFacts>,
     opened: Instant,
     sent: AtomicU64,
     received: AtomicU64,
@@ -35,26 +39,50 @@ pub struct Live {
 
 impl ConnRecord {
     pub(crate) fn open(telemetry: Telemetry, facts: ConnFacts) -> Self {
-        let (path, opened) = (Path::Plain, Instant::now());
-        let series = telemetry.metrics.opened(&facts, path, opened);
+        telemetry.metrics.accepted(&facts);
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
-        let live = Arc::new(Live { facts, path, opened, sent, received });
-        Self { live, series, telemetry, finished: false }
+        let live = Live { facts: Mutex::new(facts), opened: Instant::now(), sent, received };
+        Self { live: Arc::new(live), series: None, denied: None, telemetry, finished: false }
     }
 
-    /// Counts `bytes` copied from the source to the destination.
+    /// Notes what was learnt since it was accepted, while it is still being opened.
+    pub fn learn(&self, change: impl FnOnce(&mut ConnFacts)) {
+        let mut facts = self.live.facts.lock();
+        let before = facts.path;
+        change(&mut facts);
+        self.telemetry.metrics.moved(&facts, before);
+    }
+
+    /// Says that the other side is there: nothing more will be learnt, and bytes can be counted.
+    ///
+    /// Metrics show a connection with all its labels from here on.
+    pub fn settle(&mut self) {
+        let facts = self.live.facts.lock();
+        let metrics = &self.telemetry.metrics;
+        self.series.get_or_insert_with(|| metrics.opened(&facts, self.live.opened));
+    }
+
+    /// Notes that policy denied it, or would.
+    pub fn deny(&mut self, denied: Denied) {
+        self.telemetry.metrics.denied(&denied);
+        self.denied = Some(Box::new(denied));
+    }
+
+    /// Counts `bytes` copied from the source to the destination; none before it is settled.
     ///
     /// Two relaxed additions: call it per batch that was copied, so that long connections show
     /// before they end.
     pub fn sent(&self, bytes: u64) {
+        let Some(series) = &self.series else { return };
         self.live.sent.fetch_add(bytes, Relaxed);
-        self.series.add_request(bytes);
+        series.add_request(bytes);
     }
 
-    /// Counts `bytes` copied from the destination to the source.
+    /// Counts `bytes` copied from the destination to the source; none before it is settled.
     pub fn received(&self, bytes: u64) {
+        let Some(series) = &self.series else { return };
         self.live.received.fetch_add(bytes, Relaxed);
-        self.series.add_response(bytes);
+        series.add_response(bytes);
     }
 
     /// Ends the account; `error` is printed with its causes.
@@ -73,7 +101,6 @@ impl ConnRecord {
         reason: CloseReason,
         error: Option<&(dyn Error + 'static)>,
     ) -> Option<AccessLine> {
-        self.finished = true;
         self.close(reason, error)
     }
 
@@ -82,7 +109,7 @@ impl ConnRecord {
         &self.live
     }
 
-    pub fn facts(&self) -> &ConnFacts {
+    pub fn facts(&self) -> ConnFacts {
         self.live.facts()
     }
 
@@ -99,20 +126,25 @@ impl ConnRecord {
     }
 
     fn close(
-        &self,
+        &mut self,
         reason: CloseReason,
         error: Option<&(dyn Error + 'static)>,
     ) -> Option<AccessLine> {
-        let Self { live, series, telemetry, finished: _ } = self;
-        telemetry.metrics.closed(series, live.path, reason);
+        self.finished = true;
+        self.settle();
+        let Self { live, series, denied, telemetry, finished: _ } = self;
+        let facts = live.facts();
+        if let Some(series) = series {
+            telemetry.metrics.closed(series, facts.path, reason);
+        }
         telemetry.access.is_on().then(|| AccessLine {
             time: SystemTime::now(),
-            facts: live.facts.clone(),
-            path: live.path,
+            facts,
             bytes_sent: live.bytes_sent(),
             bytes_recv: live.bytes_received(),
             lasted: live.lasted(),
             close: reason,
+            denied: denied.take(),
             error: error.map(|error| Chain(error).to_string().into()),
             unwritten: 0,
         })
@@ -131,12 +163,14 @@ impl Drop for ConnRecord {
 }
 
 impl Live {
-    pub fn facts(&self) -> &ConnFacts {
-        &self.facts
+    /// As they are known now.
+    pub fn facts(&self) -> ConnFacts {
+        self.facts.lock().clone()
     }
 
-    pub fn path(&self) -> Path {
-        self.path
+    /// Looks at what is known now; whoever opens it waits meanwhile.
+    pub fn see<T>(&self, look: impl FnOnce(&ConnFacts) -> T) -> T {
+        look(&self.facts.lock())
     }
 
     /// From the source to the destination.
@@ -212,7 +246,8 @@ mod tests {
     #[test]
     fn bytes_show_while_the_connection_lives() {
         let (telemetry, _) = start();
-        let record = telemetry.open(sample::facts(Direction::Outbound));
+        let mut record = telemetry.open(sample::facts(Direction::Outbound));
+        record.settle();
         record.sent(84);
         record.received(1600);
         record.received(17);
@@ -248,7 +283,8 @@ mod tests {
     #[test]
     fn a_panic_ends_in_a_line_too() {
         let (telemetry, sink) = start();
-        let record = telemetry.open(sample::facts(Direction::Outbound));
+        let mut record = telemetry.open(sample::facts(Direction::Outbound));
+        record.settle();
         let task = || {
             record.sent(5);
             panic!("on purpose");
@@ -275,7 +311,8 @@ mod tests {
             let (telemetry, sink) = start();
             for &(inbound, reason, sent, received) in &conns {
                 let direction = if inbound { Direction::Inbound } else { Direction::Outbound };
-                let record = telemetry.open(sample::facts(direction));
+                let mut record = telemetry.open(sample::facts(direction));
+                record.settle();
                 record.sent(sent);
                 record.received(received);
                 // One more than there are: dropped without.

@@ -4,7 +4,8 @@
 //! What only informs fails quiet and is counted: no connection ever waits for its line or number.
 //!
 //! Reading order: [`conn`] (one connection's account, from accept to close), [`access`] (its line),
-//! [`metrics`] (its numbers), [`path`] (the way it took), [`log`] (everything else), [`chain`].
+//! [`metrics`] (its numbers), [`path`] (the way it took), [`denial`] (what policy said against it),
+//! [`log`] (everything else), [`chain`].
 
 pub mod conn;
 
@@ -13,6 +14,8 @@ pub mod access;
 pub mod metrics;
 
 pub mod path;
+
+pub mod denial;
 
 mod failure;
 

@@ -5,7 +5,13 @@ pub mod exposition;
 
 pub mod pods;
 
+pub mod tunnels;
+
+pub mod certificates;
+
 mod conns;
+
+mod denials;
 
 mod expiry;
 
@@ -15,19 +21,29 @@ mod process;
 
 pub(crate) mod tcp;
 
+pub use certificates::CertificateSample;
 pub use exposition::Format;
 pub use pods::{PodSample, PodState};
+pub use tunnels::Handshake;
 
 use crate::{
+    denial::Denied,
     metrics::{
+        certificates::Certificates,
         conns::Conns,
+        denials::Denials,
         pods::Pods,
         process::Process,
         tcp::{Series, Tcp},
+        tunnels::{Open, Tunnels},
     },
     path::Path,
 };
-use culvert_model::{close::CloseReason, facts::ConnFacts, name::WorkloadUid};
+use culvert_model::{
+    close::CloseReason,
+    facts::{ConnFacts, Direction},
+    name::WorkloadUid,
+};
 use prometheus_client::{
     encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -48,6 +64,9 @@ pub struct Metrics {
     registry: Registry,
     tcp: Arc<Tcp>,
     conns: Conns,
+    tunnels: Tunnels,
+    denials: Arc<Denials>,
+    certificates: Arc<Certificates>,
     pods: Arc<Pods>,
     access_log_dropped: Counter,
 }
@@ -71,6 +90,10 @@ impl Metrics {
         build.get_or_create(&label_pair("component", "ztunnel", "tag", version)).set(1);
         istio.register("build", "Version of this proxy", build);
         let conns = Conns::register(&mut registry);
+        let tunnels = Tunnels::register(&mut registry);
+        let (denials, certificates) = <(Arc<Denials>, Arc<Certificates>)>::default();
+        registry.register_collector(Box::new(Arc::clone(&denials)));
+        registry.register_collector(Box::new(Arc::clone(&certificates)));
         let pods = Pods::register(&mut registry);
         let access_log_dropped = Counter::default();
         registry.sub_registry_with_prefix("culvert").register(
@@ -79,7 +102,7 @@ impl Metrics {
             access_log_dropped.clone(),
         );
         registry.register_collector(Box::new(Process));
-        Self { registry, tcp, conns, pods, access_log_dropped }
+        Self { registry, tcp, conns, tunnels, denials, certificates, pods, access_log_dropped }
     }
 
     /// The whole exposition.
@@ -98,6 +121,26 @@ impl Metrics {
     /// Cheap enough to be called for each scrape.
     pub fn set_pods(&self, pods: Vec<PodSample>) {
         self.pods.set(pods);
+    }
+
+    /// What is shown of this node's certificates from now on, whole; to be called for each scrape.
+    pub fn set_certificates(&self, certificates: Vec<CertificateSample>) {
+        self.certificates.set(certificates);
+    }
+
+    /// A handshake of a tunnel ended, after so long.
+    pub fn handshake(&self, direction: Direction, outcome: Handshake, took: Duration) {
+        self.tunnels.handshake(direction, outcome, took);
+    }
+
+    /// Counts a tunnel while the answer lives.
+    pub fn tunnel(&self, direction: Direction) -> Open {
+        self.tunnels.opened(direction)
+    }
+
+    /// Counts a connection inside a tunnel while the answer lives.
+    pub fn tunnel_stream(&self, direction: Direction) -> Open {
+        self.tunnels.stream(direction)
     }
 
     /// A pod was enrolled.
@@ -127,11 +170,25 @@ impl Metrics {
         self.tcp.expire(now);
     }
 
-    pub(crate) fn opened(&self, facts: &ConnFacts, path: Path, now: Instant) -> Arc<Series> {
-        self.conns.opened(facts.direction, path);
-        let series = self.tcp.series(facts, path, now);
+    /// A connection was accepted.
+    pub(crate) fn accepted(&self, facts: &ConnFacts) {
+        self.conns.opened(facts.direction, facts.path);
+    }
+
+    /// It turned out to take another way than it was taken for.
+    pub(crate) fn moved(&self, facts: &ConnFacts, before: Path) {
+        self.conns.moved(facts.direction, before, facts.path);
+    }
+
+    /// All of it is known.
+    pub(crate) fn opened(&self, facts: &ConnFacts, now: Instant) -> Arc<Series> {
+        let series = self.tcp.series(facts, now);
         series.opened();
         series
+    }
+
+    pub(crate) fn denied(&self, denied: &Denied) {
+        self.denials.count(denied);
     }
 
     pub(crate) fn closed(&self, series: &Series, path: Path, reason: CloseReason) {
@@ -153,7 +210,7 @@ mod tests {
     use super::*;
     use crate::sample;
     use culvert_common::pod::PodStats;
-    use culvert_model::{facts::Direction, name::ObjectName};
+    use culvert_model::name::ObjectName;
 
     /// Everything that does not depend on this process and moment, in a fixed order.
     fn exposition(metrics: &Metrics) -> String {
@@ -173,11 +230,22 @@ mod tests {
         for (direction, reason) in
             [(Direction::Outbound, CloseReason::Done), (Direction::Inbound, CloseReason::PodLimit)]
         {
-            let series = metrics.opened(&sample::facts(direction), Path::Plain, Instant::now());
+            let facts = sample::facts(direction);
+            metrics.accepted(&facts);
+            let series = metrics.opened(&facts, Instant::now());
             series.add_request(84);
             series.add_response(1617);
             metrics.closed(&series, Path::Plain, reason);
         }
+        let facts = sample::tunnelled(Direction::Inbound);
+        metrics.accepted(&facts);
+        drop(metrics.opened(&facts, Instant::now()));
+        metrics.denied(&sample::denied());
+        metrics.handshake(Direction::Inbound, Handshake::Done, Duration::from_millis(1));
+        metrics.set_certificates(vec![CertificateSample {
+            identity: "spiffe://cluster.local/ns/shop/sa/cart".to_owned(),
+            not_after: Some(1_767_225_599),
+        }]);
         let kernel = PodStats { captured: 1, pending: 2, ..PodStats::default() };
         let name = ObjectName::new("shop", "cart-1");
         metrics.set_pods(vec![PodSample { name, state: PodState::Captured, kernel }]);
@@ -209,7 +277,10 @@ mod tests {
                 assert!(described.insert(typed.split(' ').next().unwrap()), "twice: {line}");
             } else if !line.starts_with('#') {
                 let name = line.split(['{', ' ']).next().unwrap();
-                assert!(described.contains(name), "not described: {line}");
+                let suffixes = ["_bucket", "_sum", "_count"];
+                let of_histogram = suffixes.iter().filter_map(|suffix| name.strip_suffix(suffix));
+                let mut names = of_histogram.chain([name]);
+                assert!(names.any(|name| described.contains(name)), "not described: {line}");
             }
         }
     }
@@ -223,9 +294,9 @@ mod tests {
         let first = facts.own_workload().unwrap().uid.clone();
         let second = sibling.uid.clone();
         let now = Instant::now();
-        drop(metrics.opened(&facts, Path::Plain, now));
+        drop(metrics.opened(&facts, now));
         let facts = ConnFacts { source_workload: Some(Arc::new(sibling)), ..facts };
-        drop(metrics.opened(&facts, Path::Plain, now));
+        drop(metrics.opened(&facts, now));
         let opened = |count| format!("policy=\"none\"}} {count}\n");
 
         metrics.forget(&first, now);

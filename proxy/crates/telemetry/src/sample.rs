@@ -1,9 +1,14 @@
 //! Workloads and connections for tests.
+use crate::denial::Denied;
 use culvert_model::{
     addr::PodIps,
     facts::{ConnFacts, Direction},
     identity::Identity,
-    name::{ObjectName, WorkloadUid},
+    locality::Balance,
+    name::{ObjectName, ServiceName, WorkloadUid},
+    path::Path,
+    service::{Families, Service, Visibility},
+    tunnel::Trace,
     workload::{Enrolment, Workload},
 };
 use std::sync::Arc;
@@ -34,5 +39,47 @@ pub(crate) fn facts(direction: Direction) -> ConnFacts {
         source_workload: Some(Arc::new(workload("cart", "10.0.0.1"))),
         destination_workload: Some(Arc::new(workload("stock", "10.0.1.2"))),
         ..ConnFacts::new(direction, source.parse().unwrap(), destination.parse().unwrap())
+    }
+}
+
+/// The same through a tunnel, addressed by the service's name.
+pub(crate) fn tunnelled(direction: Direction) -> ConnFacts {
+    let identity = |name| Identity::try_new("cluster.local", "shop", name).ok();
+    ConnFacts {
+        source_identity: identity("cart"),
+        destination_identity: identity("stock"),
+        service: Some(Arc::new(service("stock"))),
+        hbone: Some("10.0.1.2:15008".parse().unwrap()),
+        trace: Some(Trace { trace_id: [0xab; 16], span_id: [1; 8] }),
+        path: Path::Tunnel,
+        ..facts(direction)
+    }
+}
+
+pub(crate) fn denied() -> Denied {
+    Denied {
+        namespace: "shop".into(),
+        policy: Some(ObjectName::new("shop", "deny-web")),
+        rule: Some(1),
+        action: "DENY",
+        condition: Some("destination.port 80 is one of 80".into()),
+        dry_run: false,
+    }
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        host: ServiceName::new("shop", format!("{name}.shop.svc.cluster.local")),
+        name: name.into(),
+        vips: Box::default(),
+        ports: Box::default(),
+        accepted: Box::default(),
+        waypoint: None,
+        weighted_waypoints: Box::default(),
+        balance: Balance::default(),
+        families: Families::default(),
+        canonical: false,
+        ingress_use_waypoint: false,
+        visibility: Visibility::default(),
     }
 }

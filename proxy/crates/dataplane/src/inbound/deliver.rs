@@ -1,7 +1,6 @@
 //! The connection to the application, which sees the client's own address.
 use crate::{conn::Admitted, connect::connected, errors::InboundError};
 use culvert_kernel::PodSockets;
-use culvert_model::facts::ConnFacts;
 use tokio::net::TcpStream;
 
 /// Connects to the application in the client's name.
@@ -13,7 +12,7 @@ pub(super) async fn deliver(
     admitted: &Admitted,
     sockets: &PodSockets,
 ) -> Result<TcpStream, InboundError> {
-    let ConnFacts { source, destination, .. } = *admitted.account.facts();
+    let (source, destination) = (admitted.account.source(), admitted.account.destination());
     let limit = admitted.account.pod().shared.connect_timeout;
     let connecting = sockets
         .deliver(source.ip(), destination)

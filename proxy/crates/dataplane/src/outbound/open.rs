@@ -12,7 +12,7 @@ pub(super) async fn open(
     admitted: &Admitted,
     sockets: &PodSockets,
 ) -> Result<TcpStream, OpenError> {
-    let destination = admitted.account.facts().destination;
+    let destination = admitted.account.destination();
     let limit = admitted.account.pod().shared.connect_timeout;
     match sockets.dial(destination) {
         Ok(connecting) => connected(connecting, destination, &admitted.io, limit).await,

@@ -46,6 +46,9 @@ pub struct KernelCounts {
     pub guard_dropped: u64,
     pub pending: u64,
     pub tuples: u64,
+    pub direct: u64,
+    pub dns: u64,
+    pub events_lost: u64,
 }
 
 impl PodStatus {
@@ -96,6 +99,9 @@ impl From<PodStats> for KernelCounts {
             inbound_refused,
             guard_passed,
             guard_dropped,
+            direct,
+            dns,
+            events_lost,
             pending,
             tuples,
         } = stats;
@@ -111,6 +117,9 @@ impl From<PodStats> for KernelCounts {
             inbound_refused,
             guard_passed,
             guard_dropped,
+            direct,
+            dns,
+            events_lost,
             pending,
             tuples,
         }

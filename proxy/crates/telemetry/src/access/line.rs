@@ -1,6 +1,8 @@
 //! What an access line says, and how.
-use crate::{failure::is_failure, path::Path};
-use culvert_model::{close::CloseReason, facts::ConnFacts, workload::Workload};
+use crate::{denial::Denied, failure::is_failure, path::Path};
+use culvert_model::{
+    close::CloseReason, facts::ConnFacts, identity::Identity, tunnel::Trace, workload::Workload,
+};
 use std::{
     fmt::{self, Display},
     io::Write as _,
@@ -15,17 +17,21 @@ pub struct AccessLine {
     /// When it ended.
     pub time: SystemTime,
     pub facts: ConnFacts,
-    pub path: Path,
     /// From the source to the destination; not swapped as Istio's metrics are.
     pub bytes_sent: u64,
     pub bytes_recv: u64,
     pub lasted: Duration,
     pub close: CloseReason,
+    /// What policy said against it.
+    pub denied: Option<Box<Denied>>,
     /// The error and its causes, when there was one.
     pub error: Option<Box<str>>,
     /// How many connections of the same pod were refused before this one and have no line.
     pub unwritten: u64,
 }
+
+/// What stands for the policy when none of those that could have allowed it matched.
+const NO_ALLOW: &str = "no ALLOW matched";
 
 /// A field's value: text is quoted, the rest is not.
 enum Value<'a> {
@@ -70,25 +76,32 @@ pub(super) fn text(out: &mut Vec<u8>, line: &AccessLine) {
 
 /// Every field in its order; one that is not known is left out.
 fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
-    let AccessLine { time: _, facts, path, lasted, close, error, .. } = line;
+    let AccessLine { time: _, facts, lasted, close, denied, error, .. } = line;
     let AccessLine { bytes_sent, bytes_recv, unwritten, .. } = line;
-    let ConnFacts { direction, source, destination, .. } = facts;
-    let ConnFacts { source_workload, destination_workload, .. } = facts;
-    let mut end = |addr: &dyn Display, workload: Option<&Workload>, keys: [&str; 3]| {
-        let [addr_key, workload_key, namespace_key] = keys;
-        field(addr_key, Value::Plain(addr));
-        if let Some(workload) = workload {
-            field(workload_key, Value::Text(&workload.name.name));
-            field(namespace_key, Value::Text(&workload.name.namespace));
-        }
-    };
-    // The identities, `src.identity` and `dst.identity`, are those a handshake proved; a plain
-    // connection has none.
-    end(source, source_workload.as_deref(), ["src.addr", "src.workload", "src.namespace"]);
+    let ConnFacts { direction, source, destination, path, service, trace, hbone, .. } = facts;
+    field("src.addr", Value::Plain(source));
     end(
-        destination,
-        destination_workload.as_deref(),
-        ["dst.addr", "dst.workload", "dst.namespace"],
+        (facts.source_workload.as_deref(), facts.source_identity.as_ref()),
+        ["src.workload", "src.namespace", "src.identity"],
+        &mut field,
+    );
+    match (path, hbone) {
+        // As ztunnel has it: first what was dialled, then what was asked for there.
+        (Path::Tunnel, Some(hop)) => {
+            field("dst.addr", Value::Plain(hop));
+            field("dst.hbone_addr", Value::Plain(destination));
+        }
+        (Path::Tunnel | Path::Plain | Path::Local | Path::Direct, _) => {
+            field("dst.addr", Value::Plain(destination));
+        }
+    }
+    if let Some(service) = service {
+        field("dst.service", Value::Text(&service.host.hostname));
+    }
+    end(
+        (facts.destination_workload.as_deref(), facts.destination_identity.as_ref()),
+        ["dst.workload", "dst.namespace", "dst.identity"],
+        &mut field,
     );
     field("direction", Value::Text(direction.as_str()));
     field("bytes_sent", Value::Number(*bytes_sent));
@@ -97,11 +110,45 @@ fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
     field("duration_ms", Value::Number(lasted));
     field("close", Value::Text(close.as_str()));
     field("path", Value::Text(path.as_str()));
+    if let Some(denied) = denied {
+        policy(denied, &mut field);
+    }
+    if let Some(Trace { trace_id, .. }) = trace {
+        field("trace_id", Value::Plain(&Hex(trace_id)));
+    }
     if let Some(error) = error {
         field("error", Value::Text(error));
     }
     if *unwritten != 0 {
         field("unwritten", Value::Number(*unwritten));
+    }
+}
+
+/// Who is at one end, as far as that is known; an identity is one that was proven.
+fn end(
+    (workload, identity): (Option<&Workload>, Option<&Identity>),
+    [workload_key, namespace_key, identity_key]: [&str; 3],
+    field: &mut impl FnMut(&str, Value<'_>),
+) {
+    if let Some(workload) = workload {
+        field(workload_key, Value::Text(&workload.name.name));
+        field(namespace_key, Value::Text(&workload.name.namespace));
+    }
+    if let Some(identity) = identity {
+        field(identity_key, Value::Text(&identity.to_string()));
+    }
+}
+
+/// Which policy was against it; one on trial only would have been.
+fn policy(denied: &Denied, field: &mut impl FnMut(&str, Value<'_>)) {
+    let Denied { policy, rule, condition, dry_run, .. } = denied;
+    let name = policy.as_ref().map_or_else(|| NO_ALLOW.to_owned(), ToString::to_string);
+    field(if *dry_run { "policy.dry_run" } else { "policy" }, Value::Text(&name));
+    if let Some(rule) = rule {
+        field("policy.rule", Value::Number(u64::try_from(*rule).unwrap_or(u64::MAX)));
+    }
+    if let Some(condition) = condition {
+        field("policy.condition", Value::Text(condition));
     }
 }
 
@@ -116,6 +163,15 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 
 fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'a>(&'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// `2026-01-31T23:59:59.042Z`; before 1970 is written as 1970.
@@ -161,11 +217,11 @@ pub(super) mod tests {
         AccessLine {
             time: UNIX_EPOCH + Duration::from_millis(1_767_225_599_042),
             facts: sample::facts(Direction::Outbound),
-            path: Path::Plain,
             bytes_sent: 84,
             bytes_recv: 1617,
             lasted: Duration::from_micros(4999),
             close: CloseReason::Done,
+            denied: None,
             error: None,
             unwritten: 0,
         }
@@ -194,6 +250,19 @@ pub(super) mod tests {
         line.error = Some("cannot reach [fd00::2]:443: Connection refused (os error 111)".into());
         assert_snapshot!(written(json, &line), @r#"{"level":"error","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:40000","dst.addr":"[fd00::2]:443","direction":"inbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":4,"close":"upstream_refused","path":"plain","error":"cannot reach [fd00::2]:443: Connection refused (os error 111)"}"#);
         assert_snapshot!(written(text, &line).replace('\t', " | "), @r#"2025-12-31T23:59:59.042Z | error | access | connection complete | src.addr=10.0.0.1:40000 dst.addr=[fd00::2]:443 direction="inbound" bytes_sent=84 bytes_recv=1617 duration_ms=4 close="upstream_refused" path="plain" error="cannot reach [fd00::2]:443: Connection refused (os error 111)""#);
+    }
+
+    #[test]
+    fn says_who_was_proven_what_was_dialled_and_which_policy_was_against_it() {
+        let mut line = line();
+        line.facts = sample::tunnelled(Direction::Inbound);
+        line.close = CloseReason::PolicyDenied;
+        line.denied = Some(Box::new(sample::denied()));
+        assert_snapshot!(written(json, &line), @r#"{"level":"error","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:40000","src.workload":"cart-1","src.namespace":"shop","src.identity":"spiffe://cluster.local/ns/shop/sa/cart","dst.addr":"10.0.1.2:15008","dst.hbone_addr":"10.0.1.2:80","dst.service":"stock.shop.svc.cluster.local","dst.workload":"stock-1","dst.namespace":"shop","dst.identity":"spiffe://cluster.local/ns/shop/sa/stock","direction":"inbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":4,"close":"policy_denied","path":"tunnel","policy":"shop/deny-web","policy.rule":1,"policy.condition":"destination.port 80 is one of 80","trace_id":"abababababababababababababababab"}"#);
+        line.denied = Some(Box::new(Denied { policy: None, rule: None, ..sample::denied() }));
+        assert!(written(text, &line).contains(" policy=\"no ALLOW matched\" policy.condition="));
+        line.denied = Some(Box::new(Denied { dry_run: true, ..sample::denied() }));
+        assert!(written(text, &line).contains(" policy.dry_run=\"shop/deny-web\" policy.rule=1 "));
     }
 
     #[test]

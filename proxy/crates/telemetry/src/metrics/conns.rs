@@ -8,7 +8,8 @@ use prometheus_client::{
 };
 use std::fmt;
 
-/// Registered once; every series exists from the start, so that the first refusal is a rise.
+/// Registered once; every series that tells of refusals exists from the start, so that the first
+/// one is a rise.
 #[derive(Debug, Default)]
 pub(super) struct Conns {
     open: Family<OpenLabels, Gauge>,
@@ -40,9 +41,11 @@ impl Conns {
         let conns = Self::default();
         let Self { open, closed, refused } = &conns;
         for direction in [Direction::Outbound, Direction::Inbound] {
-            let path = Path::Plain;
-            drop(open.get_or_create(&OpenLabels { direction, path }));
+            for path in Path::ALL {
+                drop(open.get_or_create(&OpenLabels { direction, path }));
+            }
             for reason in CloseReason::ALL {
+                let path = Path::Plain;
                 drop(closed.get_or_create(&ClosedLabels { direction, path, reason }));
                 if reason.is_refusal() {
                     drop(refused.get_or_create(&RefusedLabels { direction, reason }));
@@ -60,6 +63,13 @@ impl Conns {
 
     pub(super) fn opened(&self, direction: Direction, path: Path) {
         self.open.get_or_create(&OpenLabels { direction, path }).inc();
+    }
+
+    pub(super) fn moved(&self, direction: Direction, from: Path, to: Path) {
+        if from != to {
+            self.open.get_or_create(&OpenLabels { direction, path: from }).dec();
+            self.opened(direction, to);
+        }
     }
 
     pub(super) fn closed(&self, direction: Direction, path: Path, reason: CloseReason) {

@@ -2,6 +2,8 @@
 use crate::path::Path;
 use culvert_model::{
     facts::{ConnFacts, Direction},
+    identity::Identity,
+    service::Service,
     workload::Workload,
 };
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
@@ -15,20 +17,28 @@ use std::{
 /// What is not known.
 const UNKNOWN: &str = "unknown";
 
-/// What the series of a connection is told by: two workloads and how they talk.
+/// What the series of a connection is told by: two workloads, a service, and how they talk.
 ///
-/// Bounded by the workloads there are; nothing in it is a client's choice.
+/// Bounded by the workloads and services there are; nothing in it is a client's choice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TcpLabels {
     pub(super) direction: Direction,
     path: Path,
     source: End,
     destination: End,
+    service: Addressed,
 }
 
 /// A workload as far as metrics tell workloads apart: two pods of one Deployment are one end.
 #[derive(Clone, Debug)]
-struct End(Option<Arc<Workload>>);
+struct End {
+    workload: Option<Arc<Workload>>,
+    principal: Option<Identity>,
+}
+
+/// A service as far as metrics tell services apart.
+#[derive(Clone, Debug)]
+struct Addressed(Option<Arc<Service>>);
 
 /// One series' labels, in ztunnel's order.
 #[derive(Debug)]
@@ -47,16 +57,21 @@ struct Shown<'a> {
     app: &'a str,
     version: &'a str,
     cluster: &'a str,
+    principal: Option<&'a Identity>,
 }
 
 impl TcpLabels {
-    pub(super) fn of(facts: &ConnFacts, path: Path) -> Self {
-        let end = |workload: &Option<Arc<Workload>>| End(workload.as_ref().map(Arc::clone));
+    pub(super) fn of(facts: &ConnFacts) -> Self {
+        let end = |workload: &Option<Arc<Workload>>, principal: &Option<Identity>| End {
+            workload: workload.as_ref().map(Arc::clone),
+            principal: principal.clone(),
+        };
         Self {
             direction: facts.direction,
-            path,
-            source: end(&facts.source_workload),
-            destination: end(&facts.destination_workload),
+            path: facts.path,
+            source: end(&facts.source_workload, &facts.source_identity),
+            destination: end(&facts.destination_workload, &facts.destination_identity),
+            service: Addressed(facts.service.as_ref().map(Arc::clone)),
         }
     }
 }
@@ -71,7 +86,8 @@ pub(super) const fn reporter(direction: Direction) -> &'static str {
 
 impl End {
     fn shown(&self) -> Shown<'_> {
-        let Some(workload) = &self.0 else {
+        let principal = self.principal.as_ref();
+        let Some(workload) = &self.workload else {
             return Shown {
                 workload: UNKNOWN,
                 canonical_service: UNKNOWN,
@@ -80,6 +96,7 @@ impl End {
                 app: UNKNOWN,
                 version: UNKNOWN,
                 cluster: UNKNOWN,
+                principal,
             };
         };
         Shown {
@@ -90,6 +107,7 @@ impl End {
             app: known(&workload.app),
             version: known(&workload.version),
             cluster: known(&workload.cluster),
+            principal,
         }
     }
 }
@@ -120,30 +138,72 @@ impl Hash for End {
     }
 }
 
+impl Addressed {
+    /// Host name, namespace and name.
+    fn shown(&self) -> [&str; 3] {
+        let Some(service) = &self.0 else { return [UNKNOWN; 3] };
+        let Service { host, name, .. } = &**service;
+        [&host.hostname, &host.namespace, name].map(|part| known(part))
+    }
+}
+
+impl PartialEq for Addressed {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Addressed {}
+
+impl PartialOrd for Addressed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Addressed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.shown().cmp(&other.shown())
+    }
+}
+
+impl Hash for Addressed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shown().hash(state);
+    }
+}
+
 impl EncodeLabelSet for Labelled<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let TcpLabels { direction, path, source, destination } = self.labels;
+        let TcpLabels { direction, path, source, destination, service } = self.labels;
         let (source, destination) = (source.shown(), destination.shown());
-        // Principals are those a handshake proved, and services those that were asked for by
-        // name: of a plain connection between two addresses neither is known.
+        let [service, service_namespace, service_name] = service.shown();
+        // Those a handshake proved, or that are known because both ends are on this node.
+        let principal = |end: &Shown<'_>| end.principal.map(Identity::to_string);
+        let (source_principal, destination_principal) =
+            (principal(&source), principal(&destination));
+        let (source_principal, destination_principal) = (
+            source_principal.as_deref().unwrap_or(UNKNOWN),
+            destination_principal.as_deref().unwrap_or(UNKNOWN),
+        );
         [
             ("reporter", reporter(*direction)),
             ("source_workload", source.workload),
             ("source_canonical_service", source.canonical_service),
             ("source_canonical_revision", source.canonical_revision),
             ("source_workload_namespace", source.namespace),
-            ("source_principal", UNKNOWN),
+            ("source_principal", source_principal),
             ("source_app", source.app),
             ("source_version", source.version),
             ("source_cluster", source.cluster),
-            ("destination_service", UNKNOWN),
-            ("destination_service_namespace", UNKNOWN),
-            ("destination_service_name", UNKNOWN),
+            ("destination_service", service),
+            ("destination_service_namespace", service_namespace),
+            ("destination_service_name", service_name),
             ("destination_workload", destination.workload),
             ("destination_canonical_service", destination.canonical_service),
             ("destination_canonical_revision", destination.canonical_revision),
             ("destination_workload_namespace", destination.namespace),
-            ("destination_principal", UNKNOWN),
+            ("destination_principal", destination_principal),
             ("destination_app", destination.app),
             ("destination_version", destination.version),
             ("destination_cluster", destination.cluster),

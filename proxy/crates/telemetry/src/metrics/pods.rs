@@ -50,7 +50,7 @@ struct Field {
 }
 
 /// Counters, by the names of [`PodStats`].
-const COUNTERS: [Field; 11] = [
+const COUNTERS: [Field; 14] = [
     Field {
         name: "captured",
         help: "Outbound connections pointed at the proxy.",
@@ -94,6 +94,17 @@ const COUNTERS: [Field; 11] = [
     },
     Field { name: "guard_passed", help: "SYNs the guard let out.", of: |s| s.guard_passed },
     Field { name: "guard_dropped", help: "SYNs the guard dropped.", of: |s| s.guard_dropped },
+    Field {
+        name: "direct",
+        help: "Outbound connections to pods of the node that went direct by a verdict.",
+        of: |s| s.direct,
+    },
+    Field { name: "dns", help: "Questions pointed at the proxy's name service.", of: |s| s.dns },
+    Field {
+        name: "events_lost",
+        help: "Events of direct connections that were lost.",
+        of: |s| s.events_lost,
+    },
 ];
 
 /// What is held now.
@@ -213,12 +224,15 @@ mod tests {
             inbound_refused: 9,
             guard_passed: 10,
             guard_dropped: 11,
-            pending: 12,
-            tuples: 13,
+            direct: 12,
+            dns: 13,
+            events_lost: 14,
+            pending: 15,
+            tuples: 16,
         };
         let shown: Vec<_> =
             COUNTERS.iter().chain(&GAUGES).map(|field| (field.of)(&stats)).collect();
-        assert_eq!(shown, (1..=13).collect::<Vec<_>>());
+        assert_eq!(shown, (1..=16).collect::<Vec<_>>());
     }
 
     #[test]

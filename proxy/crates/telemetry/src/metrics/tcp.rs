@@ -5,7 +5,6 @@ use crate::{
         expiry::Expiry,
         labels::{Labelled, TcpLabels, reporter},
     },
-    path::Path,
 };
 use culvert_model::{
     close::CloseReason,
@@ -54,8 +53,8 @@ impl Tcp {
     }
 
     /// The series a connection belongs to.
-    pub(super) fn series(&self, facts: &ConnFacts, path: Path, now: Instant) -> Arc<Series> {
-        let labels = TcpLabels::of(facts, path);
+    pub(super) fn series(&self, facts: &ConnFacts, now: Instant) -> Arc<Series> {
+        let labels = TcpLabels::of(facts);
         let own = facts.own_workload().map(|workload| &workload.uid);
         let held = self.series.read().held(own, &labels);
         held.unwrap_or_else(|| {

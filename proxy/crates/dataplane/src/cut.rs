@@ -1,0 +1,124 @@
+//! Ending a connection from outside of its task.
+//!
+//! What a connection waits for is polled under its [`Cut`]: whoever cuts it wakes it, and it ends
+//! as its own task, with everything said and counted that its end asks for.
+use crate::judge::Denial;
+use culvert_identity::verify::VerifyError;
+use culvert_model::close::CloseReason;
+use parking_lot::Mutex;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+/// Why a connection was cut.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Why {
+    #[error("policy no longer lets it pass")]
+    Revoked(#[source] Denial),
+    #[error("the certificate it was proven with is no longer believed")]
+    Distrusted(#[source] Arc<VerifyError>),
+    #[error("the tunnel it came in ended")]
+    TunnelLost,
+    #[error("the destination's namespace vanished")]
+    PodGone,
+    #[error("the destination left, and the time for what was open is over")]
+    Drained,
+}
+
+/// Where one connection can be cut.
+#[derive(Debug, Default)]
+pub(crate) struct Cut(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// Whom to wake.
+    Whole(Option<Waker>),
+    Cut(Arc<Why>),
+}
+
+impl Why {
+    pub(crate) fn reason(&self) -> CloseReason {
+        match self {
+            Self::Revoked(_) => CloseReason::PolicyRevoked,
+            Self::Distrusted(error) if **error == VerifyError::Revoked => CloseReason::CertRevoked,
+            Self::Distrusted(_) => CloseReason::TlsFailed,
+            Self::TunnelLost => CloseReason::SourceReset,
+            Self::PodGone => CloseReason::PodGone,
+            Self::Drained => CloseReason::Drained,
+        }
+    }
+}
+
+impl Cut {
+    /// Ends it; false when it was cut before.
+    pub(crate) fn cut(&self, why: Why) -> bool {
+        let mut state = self.0.lock();
+        let State::Whole(waker) = &mut *state else { return false };
+        let waker = waker.take();
+        *state = State::Cut(Arc::new(why));
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Why it was cut, if it was.
+    pub(crate) fn why(&self) -> Option<Arc<Why>> {
+        match &*self.0.lock() {
+            State::Whole(_) => None,
+            State::Cut(why) => Some(Arc::clone(why)),
+        }
+    }
+
+    /// Waits for `work`, or until it is cut.
+    pub(crate) async fn guard<F: Future>(&self, work: F) -> Result<F::Output, Arc<Why>> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match self.poll_cut(cx) {
+            Poll::Ready(why) => Poll::Ready(Err(why)),
+            Poll::Pending => work.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+
+    fn poll_cut(&self, cx: &Context<'_>) -> Poll<Arc<Why>> {
+        match &mut *self.0.lock() {
+            State::Cut(why) => Poll::Ready(Arc::clone(why)),
+            State::Whole(waker) => {
+                match waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => *waker = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Whole(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn who_waits_is_woken_and_told_why_once() {
+        let cut = Cut::default();
+        assert_eq!(cut.guard(ready(7)).await.unwrap(), 7);
+        let cutter = async {
+            tokio::task::yield_now().await;
+            (cut.cut(Why::PodGone), cut.cut(Why::Drained))
+        };
+        let (ended, first) = tokio::join!(cut.guard(pending::<()>()), cutter);
+        assert_eq!((ended.unwrap_err().reason(), first), (CloseReason::PodGone, (true, false)));
+        assert!(cut.guard(ready(7)).await.is_err(), "it stays cut");
+    }
+}
