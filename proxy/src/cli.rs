@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod door;
 pub(crate) mod log;
 pub(crate) mod output;
+pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod uninstall;
 pub(crate) mod up;

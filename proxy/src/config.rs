@@ -1,30 +1,36 @@
-//! The settings of a node: file, environment and flags merged, checked, every problem at once.
+//! The settings of a process: file, environment and flags merged, checked, every problem at once.
 pub(crate) mod flags;
+pub(crate) mod mesh;
 mod parse;
 pub(crate) mod raw;
 pub(crate) mod report;
 pub(crate) mod settings;
 pub(crate) mod sources;
+mod url;
 
-pub(crate) use parse::Percent;
+pub(crate) use {parse::Percent, url::Url};
 
 use culvert_model::pod::Exclusion;
 use culvert_telemetry::{access::AccessFormat, log::LogFormat};
+use mesh::{Mesh, Serve};
 use raw::{Layer, Origin, Piece, Problem};
 use report::{Entry, Report};
-use settings::{Machine, Preset, Setting};
+use settings::{Machine, Preset, Role, Setting};
 use sources::Sources;
 use std::{fmt, net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
-/// What a node runs with.
+/// What a process runs with.
 ///
 /// Holding one means every field has been checked; nothing downstream checks again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
+    pub(crate) role: Role,
     pub(crate) instance: String,
     pub(crate) node_name: String,
     pub(crate) cluster: String,
     pub(crate) trust_domain: String,
+    /// An authority that somebody gave.
+    pub(crate) ca_folder: Option<PathBuf>,
     pub(crate) cgroup_root: Option<PathBuf>,
     pub(crate) workers: NonZeroU16,
     pub(crate) capture: Capture,
@@ -32,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) drain_deadline: Duration,
     pub(crate) logs: Logs,
     pub(crate) doors: Doors,
+    pub(crate) mesh: Mesh,
+    pub(crate) serve: Serve,
 }
 
 /// What the kernel is told.
@@ -107,6 +115,7 @@ impl Config {
         let node_name = v.one(&s::NODE_NAME, parse::name);
         let cluster = v.one(&s::CLUSTER, parse::name);
         let trust_domain = v.one(&s::TRUST_DOMAIN, parse::trust_domain);
+        let ca_folder = v.maybe(&s::CA_FOLDER, parse::path);
         let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
         let workers = v.one(&s::WORKERS, parse::workers);
         let capture = v.capture();
@@ -114,11 +123,15 @@ impl Config {
         let drain_deadline = v.one(&s::DRAIN_DEADLINE, parse::duration);
         let logs = v.logs();
         let doors = v.doors();
+        let mesh = v.mesh();
+        let serve = v.serve(instance.as_deref());
         Some(Self {
+            role: v.role,
             instance: instance?,
             node_name: node_name?,
             cluster: cluster?,
             trust_domain: trust_domain?,
+            ca_folder: ca_folder?,
             cgroup_root: cgroup_root?,
             workers: workers?,
             capture: capture?,
@@ -126,6 +139,8 @@ impl Config {
             drain_deadline: drain_deadline?,
             logs: logs?,
             doors: doors?,
+            mesh: mesh?,
+            serve: serve?,
         })
     }
 }
@@ -133,6 +148,8 @@ impl Config {
 /// The merged text of every setting, and what is found wrong while it is read.
 #[derive(Debug)]
 struct Values {
+    role: Role,
+    state: PathBuf,
     merged: Layer,
     problems: Vec<Problem>,
     report: Report,
@@ -147,6 +164,8 @@ impl Values {
                 let text = match setting.preset {
                     Preset::Is(text) => text.to_owned(),
                     Preset::Found(_, find) => find(machine),
+                    Preset::Either(_, text) if machine.role == Role::Control => text.to_owned(),
+                    Preset::Either(text, _) => text.to_owned(),
                     Preset::Unset(_) => return None,
                 };
                 Some((setting.name, vec![Piece { text, origin: Origin::Default }]))
@@ -158,10 +177,12 @@ impl Values {
         let report = Report(
             settings::ALL
                 .iter()
+                .filter(|setting| setting.is_for(machine.role))
                 .map(|setting| Entry::new(setting, merged.get(setting.name).map_or(&[], |p| p)))
                 .collect(),
         );
-        Self { merged, problems, report }
+        let Machine { role, state, .. } = machine;
+        Self { role: *role, state: state.clone(), merged, problems, report }
     }
 
     /// A setting with one value.
@@ -233,18 +254,31 @@ impl Values {
         let admin = self.one(&settings::ADMIN_ADDRESS, parse::loopback_or_off);
         let metrics = self.one(&settings::METRICS_ADDRESS, parse::address_or_off);
         let readiness = self.one(&settings::READINESS_ADDRESS, parse::address_or_off);
-        self.apart([
+        // What is wrong with these two is said elsewhere.
+        let address = |text: &str| parse::address_or_off(text).ok().flatten();
+        let other = |v: &Self, setting: &Setting| {
+            let serves = setting.is_for(v.role);
+            v.merged.get(setting.name)?.last().filter(|_| serves).and_then(|p| address(&p.text))
+        };
+        let (plain, tls) =
+            (other(self, &settings::XDS_ADDRESS), other(self, &settings::XDS_TLS_ADDRESS));
+        self.apart(&[
             (&settings::ADMIN_ADDRESS, admin.flatten()),
             (&settings::METRICS_ADDRESS, metrics.flatten()),
             (&settings::READINESS_ADDRESS, readiness.flatten()),
+            (&settings::XDS_ADDRESS, plain),
+            (&settings::XDS_TLS_ADDRESS, tls),
         ]);
         Some(Doors { admin: admin?, metrics: metrics?, readiness: readiness? })
     }
 
     /// No two doors on one address: the start would blame it on a stranger.
-    fn apart(&mut self, doors: [(&'static Setting, Option<SocketAddr>); 3]) {
-        let [admin, metrics, readiness] = doors;
-        for (a, b) in [(admin, metrics), (admin, readiness), (metrics, readiness)] {
+    fn apart(&mut self, doors: &[(&'static Setting, Option<SocketAddr>)]) {
+        let pairs = doors
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| doors.iter().skip(i + 1).map(move |b| (*a, *b)));
+        for (a, b) in pairs {
             let ((one, Some(at)), (other, Some(theirs))) = (a, b) else { continue };
             let any = at.ip().is_unspecified() || theirs.ip().is_unspecified();
             if at.port() != theirs.port() || !any && at.ip() != theirs.ip() {

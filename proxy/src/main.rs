@@ -1,7 +1,7 @@
 //! The binary `culvert`: arguments, and the exit code.
 //!
-//! Reading order: [`cli`] (one file per command), [`config`] (settings of a node), [`up`] (the
-//! roles of one process, wired), [`ground`] (before the first socket), [`node`] (its parts in the
+//! Reading order: [`cli`] (one file per command), [`config`] (settings), [`process`] (the
+//! roles, on their runtimes), [`ground`] (before the first socket), [`node`] (its parts in the
 //! data's order), [`takeover`] (two generations), [`admin`] (what a running node answers),
 //! [`demo`] (all of it shown on this machine).
 
@@ -9,7 +9,7 @@ mod cli;
 
 mod config;
 
-mod up;
+mod process;
 
 mod ground;
 

@@ -41,6 +41,15 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+pub(super) fn name_or_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { name(text) }
+}
+
+/// A relative path is one from here.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|error| format!("{text:?} is no path: {error}"))
+}
+
 /// As SPIFFE has it (SPIFFE ID §2.1): what other meshes could not verify is refused here.
 pub(super) fn trust_domain(text: &str) -> Result<String, String> {
     let name = name(text)?;

@@ -2,7 +2,7 @@
 //!
 //! The file's fields, the environment's variables, the flags, `--print-config` and
 //! `docs/settings.md` all come from here.
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 /// One setting of a node.
 #[derive(Debug)]
@@ -13,7 +13,20 @@ pub(crate) struct Setting {
     pub(crate) takes: &'static str,
     pub(crate) kind: Kind,
     pub(crate) preset: Preset,
+    /// The roles that look at it; a file may hold those of all.
+    pub(crate) roles: &'static [Role],
     pub(crate) doc: &'static str,
+}
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// `culvert up`: both in one.
+    Up,
+    /// `culvert node`
+    Node,
+    /// `culvert control`
+    Control,
 }
 
 /// How a setting is written.
@@ -35,6 +48,8 @@ pub(crate) enum Preset {
     Unset(&'static str),
     /// Found on the machine; the words say how.
     Found(&'static str, fn(&Machine) -> String),
+    /// The first, and the second for `culvert control`.
+    Either(&'static str, &'static str),
 }
 
 /// What is asked of the machine, once.
@@ -42,68 +57,136 @@ pub(crate) enum Preset {
 pub(crate) struct Machine {
     pub(crate) hostname: String,
     pub(crate) cores: usize,
+    /// Where what outlives processes is kept, one folder for each instance.
+    pub(crate) state: PathBuf,
+    /// What the process on it is to be.
+    pub(crate) role: Role,
 }
 
 macro_rules! settings {
-    ($($id:ident: $name:literal, $takes:literal, $kind:ident, $preset:expr, $doc:literal;)*) => {
+    ($($id:ident: $name:literal, $takes:literal, $kind:ident, $preset:expr, $roles:ident, $doc:literal;)*) => {
         $(pub(crate) const $id: Setting = Setting {
-            name: $name, takes: $takes, kind: Kind::$kind, preset: $preset, doc: $doc,
+            name: $name, takes: $takes, kind: Kind::$kind, preset: $preset, roles: $roles, doc: $doc,
         };)*
         /// Every setting, in the order in which people read them.
         pub(crate) const ALL: &[&Setting] = &[$(&$id),*];
     };
 }
 
-use Preset::{Found, Is, Unset};
+use Preset::{Either, Found, Is, Unset};
+use Role::{Control, Node, Up};
+
+const ALWAYS: &[Role] = &[Up, Node, Control];
+/// Who holds pods.
+const HOLDS: &[Role] = &[Up, Node];
+/// Who serves configuration and certificates.
+const SERVES: &[Role] = &[Up, Control];
+const NODE: &[Role] = &[Node];
 
 settings! {
-    INSTANCE: "instance", "NAME", Text, Is("node"),
-        "Names this node's pins, sockets and cgroup: several nodes can run on one machine. Lower-case letters, digits and dashes, at most 40.";
-    NODE_NAME: "node_name", "NAME", Text, Found("host name", |machine| machine.hostname.clone()),
+    INSTANCE: "instance", "NAME", Text, Either("node", "control"), ALWAYS,
+        "Names this process's pins, sockets, state and cgroup: several can run on one machine. Lower-case letters, digits and dashes, at most 40.";
+    NODE_NAME: "node_name", "NAME", Text, Found("host name", |machine| machine.hostname.clone()), HOLDS,
         "The node's name; pods whose spec.nodeName is this one, or empty, are held here.";
-    CLUSTER: "cluster", "NAME", Text, Is("Kubernetes"),
+    CLUSTER: "cluster", "NAME", Text, Is("Kubernetes"), ALWAYS,
         "The cluster's name, as metrics and workload uids carry it.";
-    TRUST_DOMAIN: "trust_domain", "NAME", Text, Is("cluster.local"),
+    NETWORK: "network", "NAME", Text, Is(""), NODE,
+        "The network the node is in, when its control plane does not say so: addresses of others are not dialled directly. Empty: the default one.";
+    TRUST_DOMAIN: "trust_domain", "NAME", Text, Is("cluster.local"), ALWAYS,
         "The first part of every identity: spiffe://TRUST_DOMAIN/ns/…/sa/….";
-    CGROUP_ROOT: "cgroup_root", "PATH", Text, Unset("the cgroup v2 mount"),
+    CGROUP_ROOT: "cgroup_root", "PATH", Text, Unset("the cgroup v2 mount"), HOLDS,
         "The cgroup under which connections are captured; every pod of the node must be below it.";
-    WORKERS: "workers", "COUNT", Count, Found("available cores", |machine| machine.cores.to_string()),
+    WORKERS: "workers", "COUNT", Count, Found("available cores", |machine| machine.cores.to_string()), ALWAYS,
         "Threads that carry connections; 1 to 1024.";
-    STRICT: "strict", "BOOL", Switch, Is("false"),
+    STRICT: "strict", "BOOL", Switch, Is("false"), HOLDS,
         "Guard the pods' host-side veths: a SYN that the proxy did not make is dropped (raw sockets, AF_PACKET).";
-    PROBER_CGROUP: "prober_cgroup", "PATH", Text, Unset("any process of the node's own namespace"),
+    PROBER_CGROUP: "prober_cgroup", "PATH", Text, Unset("any process of the node's own namespace"), HOLDS,
         "Only processes of this cgroup (kubelet's) may probe pods without being captured.";
-    EXCLUDE: "exclude", "CIDR[:PORT,…]", List, Unset("nothing is left out"),
+    EXCLUDE: "exclude", "CIDR[:PORT,…]", List, Unset("nothing is left out"), HOLDS,
         "Destinations that are left alone: 10.0.0.0/8, 10.1.2.3:5432,6379, [fd00::1]:443, fd00::/64:443. At most 8 ports each. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
-    MAX_CONNECTIONS_PER_POD: "max_connections_per_pod", "COUNT", Count, Is("20000"),
+    MAX_CONNECTIONS_PER_POD: "max_connections_per_pod", "COUNT", Count, Is("20000"), HOLDS,
         "Connections, both directions together, that one pod may have through the proxy; more are refused with reason pod_limit.";
-    DESCRIPTOR_SHARE: "descriptor_share", "PERCENT", Text, Is("50%"),
+    DESCRIPTOR_SHARE: "descriptor_share", "PERCENT", Text, Is("50%"), HOLDS,
         "How much of the process's file descriptors one pod's connections may hold; 1% to 100%.";
-    DESCRIPTOR_RESERVE: "descriptor_reserve", "COUNT", Count, Is("1024"),
+    DESCRIPTOR_RESERVE: "descriptor_reserve", "COUNT", Count, Is("1024"), HOLDS,
         "File descriptors that no pod's connection may take: for listeners (about ten per pod), files and the admin door.";
-    BUFFER_MAX: "buffer_max", "8KiB|64KiB|256KiB|1MiB", Text, Is("1MiB"),
+    BUFFER_MAX: "buffer_max", "8KiB|64KiB|256KiB|1MiB", Text, Is("1MiB"), HOLDS,
         "How large the copy buffer of a busy connection may grow; idle ones have none.";
-    CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"),
+    CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"), HOLDS,
         "How long a destination has to answer a connect; then the source gets a reset.";
-    IDLE_TIMEOUT: "idle_timeout", "DURATION", Text, Is("off"),
+    IDLE_TIMEOUT: "idle_timeout", "DURATION", Text, Is("off"), HOLDS,
         "A connection on which nobody sends for this long is closed; off: never.";
-    DRAIN_DEADLINE: "drain_deadline", "DURATION", Text, Is("25s"),
+    DRAIN_DEADLINE: "drain_deadline", "DURATION", Text, Is("25s"), ALWAYS,
         "How long connections may go on after SIGTERM or a take-over; then they are cut.";
-    ACCESS_LOG: "access_log", "json|text|off", Text, Is("json"),
+    HANDSHAKE_TIMEOUT: "handshake_timeout", "DURATION", Text, Is("10s"), HOLDS,
+        "How long a peer may take for the TLS and HTTP/2 handshakes of a tunnel.";
+    RELEASE_TIMEOUT: "release_timeout", "DURATION", Text, Is("10s"), HOLDS,
+        "How long a pod that leaves the mesh stays captured at most, until the control plane says that everybody knows.";
+    ENCRYPT_LOCAL: "encrypt_local", "BOOL", Switch, Is("false"), HOLDS,
+        "Encrypt also between two pods of this node, whose bytes otherwise never leave this process.";
+    DNS: "dns", "BOOL", Switch, Is("true"), HOLDS,
+        "Answer the pods' DNS queries for names the mesh knows; others are forwarded from the pod's own namespace.";
+    CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
+        "For how long certificates are asked; each is renewed around half of it.";
+    CRL: "crl", "PATH", Text, Unset("nothing is revoked"), HOLDS,
+        "A file of certificate revocation lists, PEM or DER, followed when it changes; a peer with a revoked certificate is cut off.";
+    CONTROL: "control", "URL", Text, Unset("none; must be set"), NODE,
+        "The control plane: https://HOST:15012, or http://127.0.0.1:15010 on this machine.";
+    CONTROL_NAME: "control_name", "NAME", Text, Unset("the host of the URL"), NODE,
+        "The name that the certificate of a foreign control plane must have.";
+    JOIN_TOKEN: "join_token", "PATH", Text, Unset("none"), NODE,
+        "The file with the token that `culvert token NODE` printed: it proves that this is NODE, and says how to know the control plane. Read anew for every call.";
+    CONTROL_ROOT: "control_root", "PATH", Text, Unset("what the join token says"), NODE,
+        "A PEM file of the roots that vouch for the control plane.";
+    CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), NODE,
+        "Who signs certificates by Istio's CA protocol, when that is not the control plane: https://HOST:PORT.";
+    CA_TOKEN: "ca_token", "PATH", Text, Unset("the join token"), NODE,
+        "The file with the bearer token (a service account's) for a foreign control plane and its CA. Read anew for every call.";
+    REPORT: "report", "BOOL", Switch, Is("true"), NODE,
+        "Tell the control plane which pods are captured; false for one that is not Culvert's.";
+    PODS: "pods", "PATH", List, Unset("none"), NODE,
+        "Manifests of the pods of this node: files or folders, followed when they change. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    XDS_ADDRESS: "xds_address", "ADDRESS", Text, Either("off", "127.0.0.1:15010"), SERVES,
+        "Serve configuration in plain text, loopback only, because it asks nobody who they are; off: not.";
+    XDS_TLS_ADDRESS: "xds_tls_address", "ADDRESS", Text, Either("off", "0.0.0.0:15012"), SERVES,
+        "Serve configuration and certificates to nodes over TLS; off: to nobody but the node in this process.";
+    CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,
+        "Names and addresses by which nodes reach this control plane: what its certificate says. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir"), ALWAYS,
+        "An authority that signs, with the names of Istio's cacerts: ca-cert.pem, ca-key.pem, root-cert.pem; followed when they change. `culvert node` then signs for its pods itself.";
+    STATE_DIR: "state_dir", "PATH", Text, Unset("`/var/lib/culvert/INSTANCE`; without root `~/.local/state/culvert/INSTANCE`"), SERVES,
+        "What outlives the process: the root's key, and which pods were captured.";
+    ACCESS_LOG: "access_log", "json|text|off", Text, Is("json"), HOLDS,
         "One line per connection on standard output.";
-    LOG_FORMAT: "log_format", "json|text", Text, Is("text"),
+    LOG_FORMAT: "log_format", "json|text", Text, Is("text"), ALWAYS,
         "The process's own log, on standard error.";
-    LOG: "log", "DIRECTIVES", Text, Is("info"),
+    LOG: "log", "DIRECTIVES", Text, Is("info"), ALWAYS,
         "What is logged: a level, or target=level pairs with commas: info,culvert_kernel=debug. Changed at run time by `culvert log`.";
-    ADMIN_ADDRESS: "admin_address", "ADDRESS", Text, Is("127.0.0.1:15000"),
+    ADMIN_ADDRESS: "admin_address", "ADDRESS", Text, Either("127.0.0.1:15000", "off"), ALWAYS,
         "Read-only admin, loopback only, because it asks nobody who they are; off: only the Unix socket.";
-    METRICS_ADDRESS: "metrics_address", "ADDRESS", Text, Is("0.0.0.0:15020"),
-        "Prometheus metrics at /metrics; off: none.";
-    READINESS_ADDRESS: "readiness_address", "ADDRESS", Text, Is("0.0.0.0:15021"),
+    METRICS_ADDRESS: "metrics_address", "ADDRESS", Text, Either("0.0.0.0:15020", "0.0.0.0:15014"), ALWAYS,
+        "Prometheus metrics at /metrics, and readiness at /healthz/ready; off: none.";
+    READINESS_ADDRESS: "readiness_address", "ADDRESS", Text, Either("0.0.0.0:15021", "off"), ALWAYS,
         "Readiness at /healthz/ready; off: none.";
 }
 
+impl Role {
+    /// The command by which it starts.
+    pub(crate) const fn command(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Node => "node",
+            Self::Control => "control",
+        }
+    }
+}
+
 impl Setting {
+    /// Whether processes of this role look at it.
+    pub(crate) fn is_for(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
     /// `CULVERT_NODE_NAME`.
     pub(crate) fn variable(&self) -> String {
         format!("CULVERT_{}", self.name.to_uppercase())
@@ -125,7 +208,9 @@ impl fmt::Display for Setting {
 impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Is("") => f.write_str("empty"),
             Is(text) => write!(f, "`{text}`"),
+            Either(text, control) => write!(f, "`{text}`; control: `{control}`"),
             Unset(words) | Found(words, _) => f.write_str(words),
         }
     }
@@ -141,12 +226,14 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Setting> {
 fn markdown() -> String {
     let mut page = String::from(HEAD);
     for setting in ALL {
-        let Setting { name, takes, kind: _, preset, doc } = setting;
+        let Setting { name, takes, kind: _, preset, roles, doc } = setting;
         let takes = takes.replace('|', "\\|");
+        let roles: Vec<_> = roles.iter().map(|role| role.command()).collect();
         page.push_str(&format!(
-            "| `{name}` | `--{}` | `{}` | `{takes}` | {preset} | {doc} |\n",
+            "| `{name}` | `--{}` | `{}` | `{takes}` | {preset} | {} | {doc} |\n",
             setting.flag(),
-            setting.variable()
+            setting.variable(),
+            roles.join(" "),
         ));
     }
     page
@@ -154,18 +241,18 @@ fn markdown() -> String {
 
 #[cfg(test)]
 const HEAD: &str = "\
-# Settings of a node
+# Settings
 
 <!-- Written from proxy/src/config/settings.rs; `UPDATE_DOCS=1 cargo test -p culvert settings` writes it anew. -->
 
 A setting comes from the file named by `--config` (or `CULVERT_CONFIG`), from a `CULVERT_*` variable, or from a flag; the later of the three wins.
-The file is YAML, one field per setting.
+The file is YAML, one field per setting; one file may serve several processes, each looks at what is for it.
 An empty variable counts as not set; an unknown field, variable or flag is an error.
-`culvert up --print-config` shows what results and where each value came from.
+`culvert up|node|control --print-config` shows what results and where each value came from.
 Durations are whole numbers with a unit: `250ms`, `10s`, `5m`, `1h`.
 
-| field | flag | variable | takes | default | meaning |
-|---|---|---|---|---|---|
+| field | flag | variable | takes | default | for | meaning |
+|---|---|---|---|---|---|---|
 ";
 
 #[cfg(test)]

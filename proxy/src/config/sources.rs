@@ -1,7 +1,7 @@
 //! Where settings come from: the file, the environment, the flags, in rising order.
 use super::{
     raw::{Layer, Origin, Piece, Problem, nearest, parse_file},
-    settings::{self, Kind, Machine, Setting},
+    settings::{self, Kind, Machine, Role, Setting},
 };
 use std::{
     collections::BTreeMap,
@@ -82,15 +82,29 @@ pub(crate) fn environment() -> Variables {
         .collect()
 }
 
-/// What the machine says of itself.
-pub(crate) fn machine() -> Machine {
+/// What the machine says of itself, to a process that is to be `role`.
+pub(crate) fn machine(role: Role) -> Machine {
     Machine {
+        role,
         hostname: nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok())
             .unwrap_or_default(),
+        state: state_folder(),
         cores: thread::available_parallelism().map_or(1, usize::from),
     }
+}
+
+/// Everybody's for root, one's own for others.
+fn state_folder() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if nix::unistd::geteuid().is_root() {
+        return "/var/lib/culvert".into();
+    }
+    let own = || set("HOME").map(|home| home.join(".local/state"));
+    set("XDG_STATE_HOME")
+        .or_else(own)
+        .map_or_else(|| "/var/lib/culvert".into(), |state| state.join("culvert"))
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

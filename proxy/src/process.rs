@@ -1,6 +1,6 @@
-//! `culvert up`: control plane and node in one process, on two runtimes.
+//! The process of each role, on its runtimes.
 //!
-//! The control runtime is the main thread: manifests, admin, scrapes, take-over. The data runtime
+//! Of one that holds pods, the control runtime is the main thread: manifests, admin, scrapes, take-over. The data runtime
 //! has the workers, which do nothing but carry connections; neither waits for the other.
 use crate::{
     config::{Config, report::Report, settings},
@@ -20,8 +20,8 @@ use tracing::warn;
 /// How long the last access lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Runs until it is told to end, or cannot go on.
-pub(crate) fn run(config: Config, report: Report, paths: Vec<PathBuf>) -> Result<Exit, Failure> {
+/// Runs what holds pods, `culvert up` or `culvert node`, until it is told to end or cannot go on.
+pub(crate) fn node(config: Config, report: Report, paths: Vec<PathBuf>) -> Result<Exit, Failure> {
     let log = start_log(&config)?;
     tell(&report);
     let ground = Ground::prepare(&config)?;

@@ -1,0 +1,118 @@
+//! The part of the settings that makes nodes a mesh: where configuration and certificates come
+//! from, and who serves them.
+use super::{
+    Values, parse, problem, settings as s,
+    settings::{Role, Setting},
+    url::{Url, url},
+};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What a node knows of its way into the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mesh {
+    /// `None`: the control plane in this process.
+    pub(crate) upstream: Option<Upstream>,
+    /// Manifests of the node's own pods.
+    pub(crate) pods: Vec<PathBuf>,
+    pub(crate) certificate_life: Duration,
+    pub(crate) crl: Option<PathBuf>,
+    /// How long a pod that leaves is held at most.
+    pub(crate) release_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) encrypt_local: bool,
+    pub(crate) dns: bool,
+}
+
+/// A control plane somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    pub(crate) control: Url,
+    pub(crate) name: Option<String>,
+    pub(crate) join_token: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
+    /// `None`: the control plane.
+    pub(crate) ca: Option<Url>,
+    pub(crate) ca_token: Option<PathBuf>,
+    /// Whether it understands reports.
+    pub(crate) report: bool,
+    /// The node's, as long as the control plane does not say.
+    pub(crate) network: String,
+}
+
+/// What a control plane serves, and from what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Serve {
+    pub(crate) plain: Option<SocketAddr>,
+    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) names: Vec<String>,
+    pub(crate) state_dir: PathBuf,
+}
+
+impl Values {
+    pub(super) fn mesh(&mut self) -> Option<Mesh> {
+        let upstream = self.upstream();
+        let pods = self.all(&s::PODS, parse::path);
+        let certificate_life = self.one(&s::CERTIFICATE_LIFE, parse::duration);
+        let crl = self.maybe(&s::CRL, parse::path);
+        let release_timeout = self.one(&s::RELEASE_TIMEOUT, parse::duration);
+        let handshake_timeout = self.one(&s::HANDSHAKE_TIMEOUT, parse::duration);
+        let encrypt_local = self.one(&s::ENCRYPT_LOCAL, parse::switch);
+        let dns = self.one(&s::DNS, parse::switch);
+        Some(Mesh {
+            upstream: upstream?,
+            pods: pods?,
+            certificate_life: certificate_life?,
+            crl: crl?,
+            release_timeout: release_timeout?,
+            handshake_timeout: handshake_timeout?,
+            encrypt_local: encrypt_local?,
+            dns: dns?,
+        })
+    }
+
+    /// The inner `None`: none is needed.
+    fn upstream(&mut self) -> Option<Option<Upstream>> {
+        let control = self.maybe(&s::CONTROL, url);
+        let name = self.maybe(&s::CONTROL_NAME, parse::name);
+        let join_token = self.maybe(&s::JOIN_TOKEN, parse::path);
+        let root = self.maybe(&s::CONTROL_ROOT, parse::path);
+        let ca = self.maybe(&s::CA_ADDRESS, url);
+        let ca_token = self.maybe(&s::CA_TOKEN, parse::path);
+        let report = self.one(&s::REPORT, parse::switch);
+        let network = self.one(&s::NETWORK, parse::name_or_empty);
+        if self.role != Role::Node {
+            return Some(None);
+        }
+        let Some(control) = control? else {
+            self.wrong(&s::CONTROL, "is not set; name the control plane: https://HOST:15012");
+            return None;
+        };
+        let (join_token, root) = (join_token?, root?);
+        let ca = ca?;
+        let needs_root = [Some(&control), ca.as_ref()].into_iter().flatten().any(|url| url.tls);
+        if needs_root && join_token.is_none() && root.is_none() {
+            self.wrong(
+                &s::JOIN_TOKEN,
+                "is not set, and neither is control_root: nothing says by what to know the control plane",
+            );
+        }
+        let (name, ca_token) = (name?, ca_token?);
+        let (report, network) = (report?, network?);
+        Some(Some(Upstream { control, name, join_token, root, ca, ca_token, report, network }))
+    }
+
+    pub(super) fn serve(&mut self, instance: Option<&str>) -> Option<Serve> {
+        let plain = self.one(&s::XDS_ADDRESS, parse::loopback_or_off);
+        let tls = self.one(&s::XDS_TLS_ADDRESS, parse::address_or_off);
+        let names = self.all(&s::CONTROL_NAMES, parse::name);
+        let state_dir = self.maybe(&s::STATE_DIR, parse::path);
+        let state_dir = state_dir?.or_else(|| Some(self.state.join(instance?)));
+        Some(Serve { plain: plain?, tls: tls?, names: names?, state_dir: state_dir? })
+    }
+
+    /// A problem that no single value has.
+    fn wrong(&mut self, setting: &Setting, message: &str) {
+        let origin = self.origin(setting);
+        self.problems.push(problem(setting, &origin, message));
+    }
+}
