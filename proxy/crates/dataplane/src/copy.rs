@@ -22,6 +22,8 @@ mod half;
 mod pool;
 
 pub use buffer::Grade;
+pub(crate) use buffer::{Appetite, Buffer};
+pub(crate) use half::{TURN_BYTES, Watch, read, watch_reset, write_all_of};
 pub(crate) use pool::rest;
 
 use half::{Broken, End, Half, Spent};
@@ -86,7 +88,7 @@ struct Pair<'a> {
 
 /// The idle clock; boxed because few connections have one.
 #[derive(Debug)]
-struct Idle {
+pub(crate) struct Idle {
     limit: Duration,
     /// When something went through last.
     last: Instant,
@@ -177,13 +179,13 @@ impl<'a> Pair<'a> {
 }
 
 impl Idle {
-    fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, last: Instant::now(), sleep: Box::pin(time::sleep(limit)) }
     }
 
     /// Resolves when nothing was moved for the limit. The timer is set anew only when it fires, not
     /// with every byte.
-    fn poll(&mut self, cx: &mut Context<'_>, moved: Moved) -> Poll<Duration> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: Moved) -> Poll<Duration> {
         if moved != Moved::default() {
             self.last = Instant::now();
         }

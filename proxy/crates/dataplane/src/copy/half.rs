@@ -4,7 +4,7 @@ use socket2::SockRef;
 use std::{
     fmt,
     future::Future,
-    io::{self, Read as _},
+    io::{self, IoSlice, Read as _},
     net::Shutdown,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,7 +15,7 @@ use tokio::{io::Interest, net::TcpStream};
 ///
 /// Large enough that a bulk stream's own cost hides the price of the turn (one `epoll_wait`), small
 /// enough (some 200 µs) that a request beside it does not notice.
-pub(super) const TURN_BYTES: usize = 1 << 20;
+pub(crate) const TURN_BYTES: usize = 1 << 20;
 
 /// What is read at one end and written to the other.
 pub(super) struct Half<'a> {
@@ -26,7 +26,7 @@ pub(super) struct Half<'a> {
     watch: Option<Watch<'a>>,
 }
 
-type Watch<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+pub(crate) type Watch<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 
 #[derive(Debug)]
 enum State {
@@ -160,19 +160,7 @@ impl<'a> Half<'a> {
         cx: &mut Context<'_>,
         from: &'a TcpStream,
     ) -> Poll<Result<Spent, Broken>> {
-        let watch = self
-            .watch
-            .get_or_insert_with(|| Box::pin(async { from.ready(Interest::ERROR).await.map(drop) }));
-        let woken = ready!(watch.as_mut().poll(cx));
-        self.watch = None;
-        let error = match woken {
-            Err(error) => error,
-            // The other direction may have taken the error already.
-            Ok(()) => from
-                .take_error()
-                .unwrap_or_else(Some)
-                .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
-        };
+        let error = ready!(watch_reset(&mut self.watch, cx, from));
         Poll::Ready(Err(Broken::reading(error)))
     }
 }
@@ -205,9 +193,28 @@ impl Broken {
     }
 }
 
+/// Waits for a reset of `io`, which nothing else would tell of now.
+pub(crate) fn watch_reset<'a>(
+    watch: &mut Option<Watch<'a>>,
+    cx: &mut Context<'_>,
+    io: &'a TcpStream,
+) -> Poll<io::Error> {
+    let wait = || -> Watch<'a> { Box::pin(async { io.ready(Interest::ERROR).await.map(drop) }) };
+    let woken = ready!(watch.get_or_insert_with(wait).as_mut().poll(cx));
+    *watch = None;
+    Poll::Ready(match woken {
+        Err(error) => error,
+        // The other direction may have taken the error already.
+        Ok(()) => io
+            .take_error()
+            .unwrap_or_else(Some)
+            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
+    })
+}
+
 /// Reads what is there; one that does not fill `buf` has emptied the socket, which is noted so that
 /// no other read must find out.
-fn read(io: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read(io: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     let outcome = io.try_io(Interest::READABLE, || {
         read = (&*SockRef::from(io)).read(buf)?;
@@ -221,15 +228,33 @@ fn read(io: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
 
 /// Writes what fits; zero when nothing did.
 fn write(io: &TcpStream, bytes: &[u8]) -> io::Result<u32> {
+    let written = write_by(io, bytes.len(), || send(io, bytes).map(|sent| sent as usize))?;
+    // No grade is anywhere near 4 GiB.
+    Ok(u32::try_from(written).unwrap_or(u32::MAX))
+}
+
+/// Writes what fits of several pieces, `whole` bytes together.
+pub(crate) fn write_all_of(
+    io: &TcpStream,
+    pieces: &[IoSlice<'_>],
+    whole: usize,
+) -> io::Result<usize> {
+    write_by(io, whole, || {
+        SockRef::from(io).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL)
+    })
+}
+
+/// Writes `whole` bytes by `send`; zero when nothing fitted.
+fn write_by(
+    io: &TcpStream,
+    whole: usize,
+    send: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut written = 0;
     let outcome = io.try_io(Interest::WRITABLE, || {
-        written = send(io, bytes)?;
+        written = send()?;
         // One that did not take all has filled the socket.
-        if (written as usize) < bytes.len() {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
+        if written < whole { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match outcome {
         Err(error) if written == 0 && error.kind() != io::ErrorKind::WouldBlock => Err(error),

@@ -1,0 +1,21 @@
+//! HBONE: connections carried in HTTP/2 CONNECT streams over mutual TLS.
+//!
+//! One *link* is a TLS connection between two pods' proxies, one [`Tunnel`](tunnel::Tunnel) a
+//! CONNECT stream in it. What HTTP/2 is made with shows nowhere but in `tunnel`, `link`,
+//! `client` and `server`.
+//!
+//! Reading order: [`headers`], `settings`, `chunk`, `tunnel` (the seam), `relay`, `io`, `link`,
+//! `server`, `client`, `pool`.
+pub mod headers;
+
+mod settings;
+
+mod chunk;
+
+pub(crate) mod tunnel;
+
+pub(crate) mod relay;
+
+mod io;
+
+mod link;

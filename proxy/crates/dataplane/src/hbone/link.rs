@@ -1,0 +1,212 @@
+//! What both ends know of one link while it lives, and why it ended.
+use super::settings::{PING_EVERY, PONG_WITHIN};
+use culvert_model::close::CloseReason;
+use h2::{Ping, PingPong};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{self, Instant, Sleep},
+};
+
+/// Shared by the task that drives a link, its tunnels, and the pool it is in.
+#[derive(Debug)]
+pub(crate) struct Link {
+    began: Instant,
+    /// When bytes came in last, in milliseconds since it began.
+    heard: AtomicU64,
+    /// How many tunnels are in it, those that are being opened included.
+    streams: AtomicU32,
+    /// Requests the peer took back before they were answered, since somebody looked.
+    abandoned: AtomicU32,
+    end: OnceLock<LinkEnd>,
+    /// Wakes the task that drives it.
+    pub(super) nudge: Notify,
+}
+
+/// Why a link ended.
+#[derive(Debug)]
+pub(crate) enum LinkEnd {
+    /// Somebody closed it, in an orderly way.
+    Closed,
+    /// The connection broke, or TLS did.
+    Io(Arc<io::Error>),
+    /// The peer, or we, found the other's HTTP/2 wrong.
+    Http(String),
+    /// The peer answers no more.
+    Silent,
+    /// The peer's certificate was revoked.
+    Revoked,
+    /// The peer is no longer the workload it was, or our side is shut down.
+    Forgotten,
+}
+
+/// A tunnel's place in its link; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Link>);
+
+/// Asks the peer from time to time whether it is there.
+pub(super) struct Pinger {
+    pings: Option<PingPong>,
+    tick: Pin<Box<Sleep>>,
+    /// When the one that is under way was sent.
+    asked: Option<Instant>,
+}
+
+impl Link {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            heard: AtomicU64::new(0),
+            streams: AtomicU32::new(0),
+            abandoned: AtomicU32::new(0),
+            end: OnceLock::new(),
+            nudge: Notify::new(),
+        })
+    }
+
+    /// Why it ended, if it did.
+    pub(crate) fn end(&self) -> Option<&LinkEnd> {
+        self.end.get()
+    }
+
+    /// Notes why it ended, unless something else ended it before.
+    pub(super) fn ended(&self, end: LinkEnd) {
+        // The first is the cause, the others follow from it.
+        drop(self.end.set(end));
+    }
+
+    /// Has whoever drives it end it now, with every tunnel in it.
+    pub(crate) fn kill(&self, why: LinkEnd) {
+        self.ended(why);
+        self.nudge.notify_one();
+    }
+
+    pub(super) fn hear(&self) {
+        let since = self.began.elapsed().as_millis();
+        self.heard.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long nothing came in.
+    pub(super) fn silent_for(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(heard)
+    }
+
+    pub(super) fn streams(&self) -> u32 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Place {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Place(Arc::clone(self))
+    }
+
+    /// Counts a request that was taken back.
+    pub(super) fn abandon(&self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_abandoned(&self) -> u32 {
+        self.abandoned.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Place {
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl LinkEnd {
+    /// What ended the library's connection.
+    pub(super) fn of(error: h2::Error) -> Self {
+        if error.is_io() {
+            let gone = || io::ErrorKind::ConnectionAborted.into();
+            return Self::Io(Arc::new(error.into_io().unwrap_or_else(gone)));
+        }
+        Self::Http(error.to_string())
+    }
+
+    /// What it means for the connections that were in it.
+    pub(crate) fn reason(&self) -> CloseReason {
+        match self {
+            Self::Closed | Self::Io(_) | Self::Http(_) | Self::Silent => CloseReason::TunnelFailed,
+            Self::Revoked => CloseReason::CertRevoked,
+            Self::Forgotten => CloseReason::PodGone,
+        }
+    }
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the tunnel was closed"),
+            Self::Io(error) => write!(f, "the tunnel broke: {error}"),
+            Self::Http(error) => write!(f, "the tunnel's HTTP/2 failed: {error}"),
+            Self::Silent => f.write_str("the tunnel's other end does not answer"),
+            Self::Revoked => f.write_str("the certificate of the tunnel's other end was revoked"),
+            Self::Forgotten => f.write_str("the tunnel's other end is another workload now"),
+        }
+    }
+}
+
+impl Pinger {
+    pub(super) fn new(pings: Option<PingPong>) -> Self {
+        Self { pings, tick: Box::pin(time::sleep(PING_EVERY)), asked: None }
+    }
+
+    /// Sends a ping now, unless one is under way.
+    pub(super) fn ask(&mut self) {
+        let Some(pings) = &mut self.pings else { return };
+        if self.asked.is_none() && pings.send_ping(Ping::opaque()).is_ok() {
+            self.asked = Some(Instant::now());
+        }
+    }
+
+    /// Resolves when the peer did not answer in time; `on_tick` is called every now and then.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, mut on_tick: impl FnMut()) -> Poll<()> {
+        if let Some(pings) = &mut self.pings
+            && self.asked.is_some()
+            // A failure is the connection's, which says it itself.
+            && let Poll::Ready(_) = pings.poll_pong(cx)
+        {
+            self.asked = None;
+        }
+        while self.tick.as_mut().poll(cx).is_ready() {
+            on_tick();
+            match self.asked {
+                Some(asked) if PONG_WITHIN <= asked.elapsed() => return Poll::Ready(()),
+                Some(asked) => {
+                    self.tick.as_mut().reset(asked + PONG_WITHIN);
+                    continue;
+                }
+                None => self.ask(),
+            }
+            self.tick.as_mut().reset(Instant::now() + PING_EVERY);
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Pinger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinger").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
