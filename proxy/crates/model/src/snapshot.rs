@@ -30,15 +30,18 @@ pub struct Snapshot {
     mesh: Arc<Mesh>,
     known: Shards<WorkloadUid, Arc<Known>>,
     /// By network.
-    ips: Arc<HashMap<Arc<str>, Shards<IpAddr, Arc<Known>>>>,
+    ips: Arc<HashMap<Arc<str>, Ips>>,
     /// Those of them in our network.
-    own_ips: Shards<IpAddr, Arc<Known>>,
+    own_ips: Ips,
     services: Shards<ServiceName, Arc<Bound>>,
     /// In lower case; the names in their order.
     hosts: Shards<Arc<str>, Arc<[ServiceName]>>,
     /// Those in our network.
     vips: Vips,
 }
+
+/// Which workload is at an address.
+type Ips = Shards<IpAddr, Arc<Known>>;
 
 /// What holds for the whole mesh, as this node sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

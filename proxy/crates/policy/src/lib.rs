@@ -2,14 +2,19 @@
 //!
 //! What decides can also explain itself: both are the same walk, with another listener.
 //!
-//! Reading order: [`facts`] (what a decision may depend on), [`authz`] (the decision),
-//! [`mod@explain`] (the same for people).
+//! Reading order: [`mod@route`] (where a connection goes) with [`balance`] (to which of several);
+//! [`facts`] (what a verdict may depend on), [`authz`] (the verdict), [`mod@explain`] (the same for
+//! people).
 
 pub mod facts;
 
 pub mod authz;
 
 pub mod explain;
+
+pub mod balance;
+
+pub mod route;
 
 #[cfg(test)]
 mod testing;
@@ -18,4 +23,5 @@ pub use {
     authz::{Decision, Denial, Permit, RuleRef, decide},
     explain::{Explanation, explain},
     facts::Facts,
+    route::{Asking, NoRoute, Route, route},
 };

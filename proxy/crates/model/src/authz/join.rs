@@ -65,8 +65,7 @@ impl Policies {
     pub fn new(policies: impl IntoIterator<Item = Arc<Authorization>>) -> Self {
         let mut built = Self::default();
         for policy in policies {
-            let name = policy.name.clone();
-            drop(built.apply(&name, Some(policy)));
+            drop(built.apply(&policy.name, Some(&policy)));
         }
         built
     }
@@ -78,40 +77,22 @@ impl Policies {
     pub(crate) fn apply(
         &mut self,
         name: &ObjectName,
-        policy: Option<Arc<Authorization>>,
+        policy: Option<&Arc<Authorization>>,
     ) -> Vec<Spoken> {
-        let before = match &policy {
+        let before = match policy {
             Some(policy) => self.by_name.insert(name.clone(), Arc::clone(policy)),
             None => self.by_name.remove(name),
         };
-        if before == policy {
+        if before.as_ref() == policy {
             return Vec::new();
         }
         if let Some(before) = &before {
-            match before.scope {
-                Scope::Global => _ = self.global.remove(name),
-                Scope::Namespace => {
-                    if let Some(of) = self.of_namespace.get_mut(&name.namespace) {
-                        of.remove(name);
-                        if of.is_empty() {
-                            self.of_namespace.remove(&name.namespace);
-                        }
-                    }
-                }
-                Scope::Selector => {}
-            }
+            self.unscope(before);
         }
-        if let Some(after) = &policy {
-            match after.scope {
-                Scope::Global => _ = self.global.insert(name.clone()),
-                Scope::Namespace => {
-                    let of = self.of_namespace.entry(Arc::clone(&name.namespace)).or_default();
-                    of.insert(name.clone());
-                }
-                Scope::Selector => {}
-            }
+        if let Some(after) = policy {
+            self.scope(after);
         }
-        let spoken: Vec<Spoken> = (before.iter().chain(&policy))
+        let spoken: Vec<Spoken> = (before.iter().chain(policy))
             .map(|policy| Spoken { scope: policy.scope, name: name.clone() })
             .collect();
         self.joined.retain(|kind, _| {
@@ -141,6 +122,33 @@ impl Policies {
         let joined = Arc::new(self.joined_anew(namespace, &kind.named));
         self.joined.insert(kind, Arc::clone(&joined));
         joined
+    }
+
+    fn scope(&mut self, policy: &Authorization) {
+        let name = &policy.name;
+        match policy.scope {
+            Scope::Global => _ = self.global.insert(name.clone()),
+            Scope::Namespace => {
+                let of = self.of_namespace.entry(Arc::clone(&name.namespace)).or_default();
+                of.insert(name.clone());
+            }
+            Scope::Selector => {}
+        }
+    }
+
+    fn unscope(&mut self, policy: &Authorization) {
+        let name = &policy.name;
+        match policy.scope {
+            Scope::Global => _ = self.global.remove(name),
+            Scope::Namespace => {
+                let Some(of) = self.of_namespace.get_mut(&name.namespace) else { return };
+                of.remove(name);
+                if of.is_empty() {
+                    self.of_namespace.remove(&name.namespace);
+                }
+            }
+            Scope::Selector => {}
+        }
     }
 
     fn joined_anew(&self, namespace: &str, named: &[ObjectName]) -> Authz {

@@ -2,7 +2,7 @@
 //!
 //! Whatever order things arrive in, the result is the same, but for two workloads that claim one
 //! address: there the one that claimed it last has it.
-use super::{Bound, Endpoint, Known, Mesh, Shards, Snapshot, Vips, intern::Interner};
+use super::{Bound, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips, intern::Interner};
 use crate::{
     authz::{Authorization, join::Policies},
     member::Member,
@@ -79,18 +79,15 @@ impl Builder {
     /// Adds a service, or replaces the one of its name.
     pub fn set_service(&mut self, service: Arc<Service>) {
         let name = service.host.clone();
-        let endpoints = self.endpoints.get(&name).map(Endpoints::all).unwrap_or_default();
-        let bound = Arc::new(Bound { service: Arc::clone(&service), endpoints });
-        let before = self.services.insert(name.clone(), bound);
-        self.changes.bound.insert(name);
-        match before {
-            Some(before) if is_found_alike(&before.service, &service) => {}
-            Some(before) => {
-                self.unindex(&before.service);
-                self.index(&service);
+        let before = self.services.get(&name).map(|bound| Arc::clone(&bound.service));
+        if before.as_ref().is_none_or(|before| before.vips != service.vips) {
+            if let Some(before) = &before {
+                self.unindex(before);
             }
-            None => self.index(&service),
+            self.index(&service);
         }
+        let endpoints = self.endpoints.get(&name).map(Endpoints::all).unwrap_or_default();
+        self.services.insert(name, Arc::new(Bound { service, endpoints }));
     }
 
     pub fn remove_service(&mut self, name: &ServiceName) {
@@ -131,7 +128,7 @@ impl Builder {
         }
         let mut scopes = Vec::new();
         for (name, policy) in changes {
-            scopes.extend(self.policies.apply(&name, policy));
+            scopes.extend(self.policies.apply(&name, policy.as_ref()));
         }
         let concerned = |known: &&Arc<Known>| {
             let member = &known.member;
@@ -141,7 +138,7 @@ impl Builder {
         for before in concerned {
             let authz = self.policies.join(&before.member.name.namespace, &before.member.policies);
             let (member, workload) = (Arc::clone(&before.member), Arc::clone(&before.workload));
-            self.replace(Arc::new(Known { member, workload, authz }));
+            self.replace(&Arc::new(Known { member, workload, authz }));
         }
     }
 
@@ -169,7 +166,7 @@ impl Builder {
                 }
             }
         }
-        self.replace(Arc::new(Known { member, workload, authz }));
+        self.replace(&Arc::new(Known { member, workload, authz }));
     }
 
     fn forget(&mut self, uid: &WorkloadUid) {
@@ -183,13 +180,13 @@ impl Builder {
     }
 
     /// Puts `known` wherever its member says.
-    fn replace(&mut self, known: Arc<Known>) {
-        self.known.insert(known.member.uid.clone(), Arc::clone(&known));
+    fn replace(&mut self, known: &Arc<Known>) {
+        self.known.insert(known.member.uid.clone(), Arc::clone(known));
         for ip in known.member.network_ips() {
-            self.claims.claim(&ip, &known, &self.known);
+            self.claims.claim(&ip, known, &self.known);
         }
         for (name, ports) in known.member.services.iter() {
-            let endpoint = Endpoint { known: Arc::clone(&known), ports: Arc::clone(ports) };
+            let endpoint = Endpoint { known: Arc::clone(known), ports: Arc::clone(ports) };
             self.set_endpoint(name, &known.member.uid, Some(endpoint));
         }
     }
@@ -250,11 +247,6 @@ impl Builder {
             }
         }
     }
-}
-
-/// Whether both are found by the same addresses and host names.
-fn is_found_alike(one: &Service, other: &Service) -> bool {
-    one.host == other.host && one.vips == other.vips
 }
 
 fn has_ip(member: &Member, ip: IpAddr, network: &str) -> bool {

@@ -1,12 +1,12 @@
 //! Which workload is meant by an address.
-use super::{Known, Shards};
+use super::{Ips, Known, Shards};
 use crate::{name::WorkloadUid, network::NetworkIp};
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// By network and address, the workload that has it.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    winners: Arc<HashMap<Arc<str>, Shards<IpAddr, Arc<Known>>>>,
+    winners: Arc<HashMap<Arc<str>, Ips>>,
     /// Everybody who claims an address that several do, in the order in which they came.
     contested: HashMap<NetworkIp, Vec<WorkloadUid>>,
 }
@@ -14,7 +14,7 @@ pub(super) struct Claims {
 type All = Shards<WorkloadUid, Arc<Known>>;
 
 impl Claims {
-    pub(super) fn winners(&self) -> Arc<HashMap<Arc<str>, Shards<IpAddr, Arc<Known>>>> {
+    pub(super) fn winners(&self) -> Arc<HashMap<Arc<str>, Ips>> {
         Arc::clone(&self.winners)
     }
 
