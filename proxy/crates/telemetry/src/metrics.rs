@@ -11,6 +11,8 @@ pub mod certificates;
 
 mod conns;
 
+pub mod dns;
+
 mod denials;
 
 mod expiry;
@@ -32,6 +34,7 @@ use crate::{
         certificates::Certificates,
         conns::Conns,
         denials::Denials,
+        dns::{Dns, DnsSeries, Protocol},
         pods::Pods,
         process::Process,
         tcp::{Series, Tcp},
@@ -43,6 +46,7 @@ use culvert_model::{
     close::CloseReason,
     facts::{ConnFacts, Direction},
     name::WorkloadUid,
+    workload::Workload,
 };
 use prometheus_client::{
     encoding::text,
@@ -63,6 +67,7 @@ pub const KEEP: Duration = Duration::from_secs(300);
 pub struct Metrics {
     registry: Registry,
     tcp: Arc<Tcp>,
+    dns: Arc<Dns>,
     conns: Conns,
     tunnels: Tunnels,
     denials: Arc<Denials>,
@@ -85,6 +90,8 @@ impl Metrics {
         let tcp = Arc::new(Tcp::new(keep));
         let istio = registry.sub_registry_with_prefix("istio");
         istio.register_collector(Box::new(Arc::clone(&tcp)));
+        let dns = Arc::new(Dns::new(keep));
+        istio.register_collector(Box::new(Arc::clone(&dns)));
         let build = Family::<Vec<(String, String)>, Gauge>::default();
         // `ztunnel`, for that is what its dashboards and Kiali look for.
         build.get_or_create(&label_pair("component", "ztunnel", "tag", version)).set(1);
@@ -102,7 +109,7 @@ impl Metrics {
             access_log_dropped.clone(),
         );
         registry.register_collector(Box::new(Process));
-        Self { registry, tcp, conns, tunnels, denials, certificates, pods, access_log_dropped }
+        Self { registry, tcp, dns, conns, tunnels, denials, certificates, pods, access_log_dropped }
     }
 
     /// The whole exposition.
@@ -158,16 +165,24 @@ impl Metrics {
     /// Call it after the workload's last connection.
     pub fn forget(&self, workload: &WorkloadUid, now: Instant) {
         self.tcp.forget(workload, now);
+        self.dns.forget(workload, now);
     }
 
     /// The workload is here, perhaps again.
     pub fn remember(&self, workload: &WorkloadUid) {
         self.tcp.remember(workload);
+        self.dns.remember(workload);
     }
 
     /// Removes the series whose time has come; to be called once a minute or so.
     pub fn expire(&self, now: Instant) {
         self.tcp.expire(now);
+        self.dns.expire(now);
+    }
+
+    /// Where a question that `source` asked is counted; `kind` is the type of record.
+    pub fn dns(&self, source: &Workload, kind: u16, protocol: Protocol) -> Arc<DnsSeries> {
+        self.dns.series(source, (kind, protocol), Instant::now())
     }
 
     /// A connection was accepted.
@@ -246,6 +261,9 @@ mod tests {
             identity: "spiffe://cluster.local/ns/shop/sa/cart".to_owned(),
             not_after: Some(1_767_225_599),
         }]);
+        let cart = sample::workload("cart", "10.0.0.1");
+        metrics.dns(&cart, 1, Protocol::Udp).requested();
+        metrics.dns(&cart, 65_280, Protocol::Tcp).forwarded(Duration::from_millis(2), true);
         let kernel = PodStats { captured: 1, pending: 2, ..PodStats::default() };
         let name = ObjectName::new("shop", "cart-1");
         metrics.set_pods(vec![PodSample { name, state: PodState::Captured, kernel }]);
