@@ -104,6 +104,36 @@ pub enum Health {
 }
 
 impl Member {
+    /// A healthy workload without addresses, in the default network, of which nothing else is known.
+    pub fn new(uid: WorkloadUid, name: ObjectName, identity: Identity) -> Self {
+        let empty = Arc::<str>::default();
+        Self {
+            uid,
+            name,
+            identity,
+            addresses: Box::default(),
+            hostname: Arc::clone(&empty),
+            network: Arc::clone(&empty),
+            network_mode: NetworkMode::default(),
+            tunnel: Tunnel::default(),
+            native_tunnel: false,
+            waypoint: None,
+            network_gateway: None,
+            app_tunnel: None,
+            node: Arc::clone(&empty),
+            cluster: Arc::clone(&empty),
+            locality: Locality::default(),
+            canonical_name: Arc::clone(&empty),
+            canonical_revision: Arc::clone(&empty),
+            owner: empty,
+            owner_kind: OwnerKind::default(),
+            services: Services::default(),
+            policies: Box::default(),
+            health: Health::default(),
+            capacity: 1,
+        }
+    }
+
     /// Its addresses as names it can be asked for by; none when they are its node's.
     pub fn network_ips(&self) -> impl Iterator<Item = NetworkIp> {
         let own = matches!(self.network_mode, NetworkMode::Own);

@@ -71,3 +71,31 @@ pub enum Visibility {
     /// Workloads of its own namespace.
     Namespace,
 }
+
+impl Service {
+    /// A public service without addresses, ports and waypoints.
+    pub fn new(host: ServiceName, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            host,
+            name: name.into(),
+            vips: Box::default(),
+            ports: Box::default(),
+            accepted: Box::default(),
+            waypoint: None,
+            weighted_waypoints: Box::default(),
+            balance: Balance::default(),
+            families: Families::default(),
+            canonical: false,
+            ingress_use_waypoint: false,
+            visibility: Visibility::default(),
+        }
+    }
+
+    /// Whether workloads of `namespace` may reach it by its host and addresses.
+    pub fn is_visible_from(&self, namespace: &str) -> bool {
+        match self.visibility {
+            Visibility::Public => true,
+            Visibility::Namespace => *self.host.namespace == *namespace,
+        }
+    }
+}

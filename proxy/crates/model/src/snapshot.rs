@@ -1,17 +1,13 @@
 //! What a worker reads: whole, immutable, indexed.
 use crate::{
     authz::join::Authz,
-    member::{Member, NetworkMode, Services, Tunnel},
+    member::{Member, Tunnel},
     name::{ServiceName, WorkloadUid},
     network::NetworkIp,
-    service::{Port, Service, Visibility},
+    service::{Port, Service},
     workload::{Enrolment, Workload},
 };
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 pub mod build;
 
@@ -195,47 +191,20 @@ impl Snapshot {
     }
 }
 
-impl Service {
-    /// Whether workloads of `namespace` may reach it by its host and addresses.
-    pub fn is_visible_from(&self, namespace: &str) -> bool {
-        match self.visibility {
-            Visibility::Public => true,
-            Visibility::Namespace => *self.host.namespace == *namespace,
-        }
-    }
-}
-
 /// What would have announced `workload`.
 fn stand_in(workload: &Workload) -> Member {
-    static EMPTY: LazyLock<Arc<str>> = LazyLock::new(Arc::default);
-    let empty = || Arc::clone(&EMPTY);
     Member {
-        uid: workload.uid.clone(),
-        name: workload.name.clone(),
-        identity: workload.identity.clone(),
         addresses: workload.ips.iter().collect(),
-        hostname: empty(),
-        network: empty(),
-        network_mode: NetworkMode::Own,
         tunnel: match workload.enrolment {
             Enrolment::Enrolled => Tunnel::Hbone,
             Enrolment::Outside => Tunnel::None,
         },
-        native_tunnel: false,
-        waypoint: None,
-        network_gateway: None,
-        app_tunnel: None,
         node: Arc::clone(&workload.node),
         cluster: Arc::clone(&workload.cluster),
-        locality: crate::locality::Locality::default(),
         canonical_name: Arc::clone(&workload.canonical_name),
         canonical_revision: Arc::clone(&workload.canonical_revision),
         owner: Arc::clone(&workload.owner),
-        owner_kind: crate::member::OwnerKind::default(),
-        services: Services::default(),
-        policies: Box::default(),
-        health: crate::member::Health::Healthy,
-        capacity: 1,
+        ..Member::new(workload.uid.clone(), workload.name.clone(), workload.identity.clone())
     }
 }
 
