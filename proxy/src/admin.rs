@@ -23,7 +23,7 @@ pub(crate) fn start(
     answers: &Arc<Answers>,
     worker: &Worker,
 ) -> io::Result<()> {
-    let Listeners { door, admin, metrics, readiness } = listeners;
+    let Listeners { door, admin, metrics, readiness, .. } = listeners;
     let door = tokio::net::UnixListener::from_std(door.try_clone()?)?;
     serve("door", Listener::Unix(door), routes::door(answers), worker);
     let tcp = [

@@ -75,6 +75,10 @@ pub(crate) struct Doors {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) readiness: Option<SocketAddr>,
+    /// Configuration in plain text.
+    pub(crate) xds: Option<SocketAddr>,
+    /// Configuration and certificates over TLS.
+    pub(crate) xds_tls: Option<SocketAddr>,
 }
 
 /// Everything wrong with the settings, so that one restart mends it.
@@ -254,22 +258,26 @@ impl Values {
         let admin = self.one(&settings::ADMIN_ADDRESS, parse::loopback_or_off);
         let metrics = self.one(&settings::METRICS_ADDRESS, parse::address_or_off);
         let readiness = self.one(&settings::READINESS_ADDRESS, parse::address_or_off);
-        // What is wrong with these two is said elsewhere.
-        let address = |text: &str| parse::address_or_off(text).ok().flatten();
-        let other = |v: &Self, setting: &Setting| {
-            let serves = setting.is_for(v.role);
-            v.merged.get(setting.name)?.last().filter(|_| serves).and_then(|p| address(&p.text))
-        };
-        let (plain, tls) =
-            (other(self, &settings::XDS_ADDRESS), other(self, &settings::XDS_TLS_ADDRESS));
+        let xds = self.one(&settings::XDS_ADDRESS, parse::loopback_or_off);
+        let xds_tls = self.one(&settings::XDS_TLS_ADDRESS, parse::address_or_off);
+        // A file may hold what is for another process.
+        let serves = settings::XDS_ADDRESS.is_for(self.role);
+        let (xds, xds_tls) =
+            if serves { (xds, xds_tls) } else { (xds.and(Some(None)), xds_tls.and(Some(None))) };
         self.apart(&[
             (&settings::ADMIN_ADDRESS, admin.flatten()),
             (&settings::METRICS_ADDRESS, metrics.flatten()),
             (&settings::READINESS_ADDRESS, readiness.flatten()),
-            (&settings::XDS_ADDRESS, plain),
-            (&settings::XDS_TLS_ADDRESS, tls),
+            (&settings::XDS_ADDRESS, xds.flatten()),
+            (&settings::XDS_TLS_ADDRESS, xds_tls.flatten()),
         ]);
-        Some(Doors { admin: admin?, metrics: metrics?, readiness: readiness? })
+        Some(Doors {
+            admin: admin?,
+            metrics: metrics?,
+            readiness: readiness?,
+            xds: xds?,
+            xds_tls: xds_tls?,
+        })
     }
 
     /// No two doors on one address: the start would blame it on a stranger.

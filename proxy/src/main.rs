@@ -11,6 +11,8 @@ mod config;
 
 mod process;
 
+mod signals;
+
 mod ground;
 
 mod node;

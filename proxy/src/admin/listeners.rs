@@ -25,6 +25,8 @@ pub(crate) struct Listeners {
     pub(super) admin: Option<TcpListener>,
     pub(super) metrics: Option<TcpListener>,
     pub(super) readiness: Option<TcpListener>,
+    pub(crate) xds: Option<TcpListener>,
+    pub(crate) xds_tls: Option<TcpListener>,
 }
 
 /// Listeners with what they are for, on their way between two processes.
@@ -57,7 +59,7 @@ impl Listeners {
     ///
     /// When an address belongs to somebody else.
     pub(crate) fn open(doors: &Doors, run_dir: &Path, handed: Handed) -> Result<Self, ListenError> {
-        let Doors { admin, metrics, readiness } = *doors;
+        let Doors { admin, metrics, readiness, xds, xds_tls } = *doors;
         let mut handed = handed;
         let door_before = take(&mut handed, Role::Door);
         let mut tcp = |address: Option<SocketAddr>, role, setting| {
@@ -67,12 +69,14 @@ impl Listeners {
         let admin = tcp(admin, Role::Admin, &settings::ADMIN_ADDRESS)?;
         let metrics = tcp(metrics, Role::Metrics, &settings::METRICS_ADDRESS)?;
         let readiness = tcp(readiness, Role::Readiness, &settings::READINESS_ADDRESS)?;
+        let xds = tcp(xds, Role::Xds, &settings::XDS_ADDRESS)?;
+        let xds_tls = tcp(xds_tls, Role::XdsTls, &settings::XDS_TLS_ADDRESS)?;
         // Last, because it leaves a file behind when a later step fails.
         let door = match door_before {
             Some(fd) => nonblocking(UnixListener::from(fd)),
             None => bind_unix(&run_dir.join("admin.sock"))?,
         };
-        Ok(Self { door, admin, metrics, readiness })
+        Ok(Self { door, admin, metrics, readiness, xds, xds_tls })
     }
 
     /// Copies for the process after this one.
@@ -81,9 +85,16 @@ impl Listeners {
     ///
     /// When there is no descriptor left.
     pub(crate) fn copies(&self) -> Result<Handed, ListenError> {
-        let Self { door, admin, metrics, readiness } = self;
+        let Self { door, admin, metrics, readiness, xds, xds_tls } = self;
         let door = door.try_clone().map(|copy| (Role::Door, OwnedFd::from(copy)));
-        let tcp = [(Role::Admin, admin), (Role::Metrics, metrics), (Role::Readiness, readiness)]
+        let tcp = [
+            (Role::Admin, admin),
+            (Role::Metrics, metrics),
+            (Role::Readiness, readiness),
+            (Role::Xds, xds),
+            (Role::XdsTls, xds_tls),
+        ];
+        let tcp = tcp
             .into_iter()
             .filter_map(|(role, listener)| Some((role, listener.as_ref()?)))
             .map(|(role, listener)| Ok((role, OwnedFd::from(listener.try_clone()?))));
@@ -178,7 +189,7 @@ mod tests {
     use super::*;
 
     fn doors(metrics: Option<SocketAddr>) -> Doors {
-        Doors { admin: None, metrics, readiness: None }
+        Doors { admin: None, metrics, readiness: None, xds: None, xds_tls: None }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     settings::{Role, Setting},
     url::{Url, url},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// What a node knows of its way into the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,10 @@ pub(crate) struct Upstream {
     pub(crate) network: String,
 }
 
-/// What a control plane serves, and from what.
+/// What a control plane is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Serve {
-    pub(crate) plain: Option<SocketAddr>,
-    pub(crate) tls: Option<SocketAddr>,
+    /// By which nodes reach it.
     pub(crate) names: Vec<String>,
     pub(crate) state_dir: PathBuf,
 }
@@ -102,12 +101,10 @@ impl Values {
     }
 
     pub(super) fn serve(&mut self, instance: Option<&str>) -> Option<Serve> {
-        let plain = self.one(&s::XDS_ADDRESS, parse::loopback_or_off);
-        let tls = self.one(&s::XDS_TLS_ADDRESS, parse::address_or_off);
         let names = self.all(&s::CONTROL_NAMES, parse::name);
         let state_dir = self.maybe(&s::STATE_DIR, parse::path);
         let state_dir = state_dir?.or_else(|| Some(self.state.join(instance?)));
-        Some(Serve { plain: plain?, tls: tls?, names: names?, state_dir: state_dir? })
+        Some(Serve { names: names?, state_dir: state_dir? })
     }
 
     /// A problem that no single value has.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     admin::listeners::{Place, prepare_unix},
     failure::{Exit, Failure},
+    signals::Signals,
     takeover::{
         self,
         new::{Predecessor, Settled},
@@ -25,7 +26,6 @@ use std::{
 use tokio::{
     net::UnixListener,
     pin,
-    signal::unix::{Signal, SignalKind, signal},
     time,
 };
 use tracing::{info, warn};
@@ -38,15 +38,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often series are looked through for those whose time has come.
 const EXPIRY: Duration = Duration::from_secs(60);
-
-/// SIGTERM and Ctrl-C, which mean the same, and SIGHUP, which means nothing.
-#[derive(Debug)]
-struct Signals {
-    term: Signal,
-    int: Signal,
-    /// By which other programs are told to read their files again; ours are followed anyway.
-    hup: Signal,
-}
 
 /// Why the node's life ends.
 #[derive(Debug)]
@@ -68,7 +59,7 @@ impl From<Outcome> for End {
 
 /// Starts the node, lets it live, and ends it.
 pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
-    let mut signals = Signals::new().map_err(|error| no_signals(&error))?;
+    let mut signals = Signals::new()?;
     let (parts, socket) = tokio::select! {
         biased;
         // Nothing runs through it yet; what an older process had captured stays captured.
@@ -241,7 +232,7 @@ fn takeover_socket(run_dir: &Path) -> Result<(UnixListener, Place), Failure> {
     let (bound, place) = prepare_unix(&run_dir.join(takeover::SOCKET)).map_err(|error| {
         Failure::of(Exit::Cannot, &error, "see that /run/culvert can be written")
     })?;
-    let socket = UnixListener::from_std(bound).map_err(|error| no_signals(&error))?;
+    let socket = UnixListener::from_std(bound).map_err(|error| no_socket(&error))?;
     Ok((socket, place))
 }
 
@@ -253,30 +244,7 @@ fn remove_sockets(run_dir: &Path) {
     }
 }
 
-fn no_signals(error: &io::Error) -> Failure {
+fn no_socket(error: &io::Error) -> Failure {
     let next = "raise the limit of open files (ulimit -n)";
-    Failure::new(Exit::Cannot, "cannot listen for signals and newcomers", next).because(error)
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Cancel safe.
-    async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.term.recv() => return,
-                _ = self.int.recv() => return,
-                _ = self.hup.recv() => info!(
-                    "SIGHUP changes nothing: manifests are followed, other settings need a new process"
-                ),
-            }
-        }
-    }
+    Failure::new(Exit::Cannot, "cannot listen for newcomers", next).because(error)
 }

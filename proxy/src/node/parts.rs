@@ -191,5 +191,8 @@ fn limits(plan: &Plan) -> culvert_dataplane::Config {
         idle_timeout: limits.idle_timeout,
         buffer_max: limits.buffer_max,
         drain_deadline: None,
+        encrypt_local: plan.config.mesh.encrypt_local,
+        handshake_timeout: plan.config.mesh.handshake_timeout,
+        ..culvert_dataplane::Config::default()
     }
 }

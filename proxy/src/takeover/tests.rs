@@ -31,13 +31,17 @@ fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+fn doors(metrics: SocketAddr) -> Doors {
+    Doors { admin: None, metrics: Some(metrics), readiness: None, xds: None, xds_tls: None }
+}
+
 /// An older process, until a newcomer that does `newcomer` takes over; and what happened to it.
 async fn older(
     run_dir: &Path,
     metrics: SocketAddr,
     newcomer: impl FnOnce() + Send + 'static,
 ) -> (Successor, Vec<&'static str>) {
-    let doors = Doors { admin: None, metrics: Some(metrics), readiness: None };
+    let doors = doors(metrics);
     let listeners = Listeners::open(&doors, run_dir, vec![]).unwrap();
     let socket = UnixListener::from_std(bind_unix(&run_dir.join(SOCKET)).unwrap()).unwrap();
     let newcomer = thread::spawn(newcomer);
@@ -56,7 +60,7 @@ async fn a_newcomer_gets_the_listeners_and_the_place() {
     let metrics = free();
     let newcomer = move || {
         let (predecessor, handed) = ask(&run_dir).unwrap().unwrap();
-        let doors = Doors { admin: None, metrics: Some(metrics), readiness: None };
+        let doors = doors(metrics);
         // The address is still taken: only the handed listener can be this.
         Listeners::open(&doors, &run_dir, handed).unwrap();
         assert_eq!(predecessor.ready(7), Settled::Agreed);

@@ -50,6 +50,9 @@ pub(crate) enum Role {
     Admin,
     Metrics,
     Readiness,
+    /// Where nodes are told what there is.
+    Xds,
+    XdsTls,
     /// One that this release does not know.
     #[serde(other)]
     Unknown,
