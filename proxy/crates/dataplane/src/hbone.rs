@@ -19,3 +19,9 @@ pub(crate) mod relay;
 mod io;
 
 mod link;
+
+pub(crate) mod server;
+
+pub(crate) mod client;
+
+pub(crate) mod pool;

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -30,8 +30,23 @@ pub(crate) struct Link {
     /// Requests the peer took back before they were answered, since somebody looked.
     abandoned: AtomicU32,
     end: OnceLock<LinkEnd>,
+    /// A ping is wanted.
+    ask: AtomicBool,
+    /// Whether its driver wants to know when the last tunnel has ended.
+    tell_unused: AtomicBool,
+    /// When its last tunnel ended, in milliseconds since it began.
+    unused: AtomicU64,
     /// Wakes the task that drives it.
     pub(super) nudge: Notify,
+}
+
+/// What the task that drives a link was woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nudge {
+    End,
+    Ask,
+    /// The last tunnel ended.
+    Unused,
 }
 
 /// Why a link ended.
@@ -71,6 +86,9 @@ impl Link {
             streams: AtomicU32::new(0),
             abandoned: AtomicU32::new(0),
             end: OnceLock::new(),
+            ask: AtomicBool::new(false),
+            tell_unused: AtomicBool::new(false),
+            unused: AtomicU64::new(0),
             nudge: Notify::new(),
         })
     }
@@ -92,15 +110,53 @@ impl Link {
         self.nudge.notify_one();
     }
 
+    /// Why it was nudged.
+    pub(super) fn nudged(&self) -> Nudge {
+        if self.end().is_some() {
+            return Nudge::End;
+        }
+        if self.ask.swap(false, Ordering::Relaxed) { Nudge::Ask } else { Nudge::Unused }
+    }
+
+    /// Notes that something came in.
     pub(super) fn hear(&self) {
-        let since = self.began.elapsed().as_millis();
-        self.heard.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard.store(self.now(), Ordering::Relaxed);
     }
 
     /// How long nothing came in.
     pub(super) fn silent_for(&self) -> Duration {
-        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
-        self.began.elapsed().saturating_sub(heard)
+        self.since(&self.heard)
+    }
+
+    /// How long there was no tunnel in it; zero while there is one.
+    pub(super) fn unused_for(&self) -> Duration {
+        if self.streams() == 0 { self.since(&self.unused) } else { Duration::ZERO }
+    }
+
+    /// Has the driver told when the last tunnel ends, and now if there is none.
+    pub(super) fn tell_unused(&self) {
+        self.tell_unused.store(true, Ordering::Relaxed);
+        self.nudge.notify_one();
+    }
+
+    /// Resolves when nothing comes in although the peer was asked whether it is there.
+    pub(super) async fn gone_silent(&self, limit: Duration) {
+        let before = self.heard.load(Ordering::Relaxed);
+        self.ask.store(true, Ordering::Relaxed);
+        self.nudge.notify_one();
+        time::sleep(limit).await;
+        if self.heard.load(Ordering::Relaxed) != before {
+            std::future::pending().await
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn since(&self, then: &AtomicU64) -> Duration {
+        let then = Duration::from_millis(then.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(then)
     }
 
     pub(super) fn streams(&self) -> u32 {
@@ -130,7 +186,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        let link = &self.0;
+        link.unused.store(link.now(), Ordering::Relaxed);
+        let before = link.streams.fetch_sub(1, Ordering::Relaxed);
+        if before == 1 && link.tell_unused.load(Ordering::Relaxed) {
+            link.nudge.notify_one();
+        }
     }
 }
 
