@@ -14,6 +14,8 @@ pub mod source;
 
 pub mod compile;
 
+pub mod announce;
+
 pub mod status;
 
 pub mod control;

@@ -171,6 +171,16 @@ impl Subscriber {
         sequence <= self.acked && !self.refused.contains(name)
     }
 
+    /// The sequence of the world that the node has answered all of.
+    pub fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// What the node refused and has not accepted since; doubtful all of a response refused in part.
+    pub fn refused(&self) -> impl Iterator<Item = &Name> {
+        self.refused.iter()
+    }
+
     /// What the node said when it last refused something, until it accepts all that it refused.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()

@@ -1,8 +1,15 @@
 //! Who is connected, and how far each one is.
 use super::door::Peer;
-use crate::server::{Connection, Lag, Worlds};
+use crate::{
+    resource::Name,
+    server::{Connection, Lag, Subscriber, Worlds},
+};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 use tokio::sync::watch;
 
 /// All nodes with a stream; cheap to clone.
@@ -51,6 +58,42 @@ pub enum Kind {
     Policies,
 }
 
+/// How far everybody is with one type of resource, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acked(BTreeMap<Arc<str>, Behind>);
+
+/// How far one node is: the last of its streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Behind {
+    acked: u64,
+    refused: BTreeSet<Name>,
+}
+
+impl Acked {
+    /// Whether there are nodes, and all have accepted what the world of `sequence` said of `name`.
+    pub fn everybody(&self, sequence: u64, name: &str) -> bool {
+        !self.0.is_empty() && self.0.values().all(|node| node.confirms(sequence, name))
+    }
+
+    /// Whether that node is there and has.
+    pub fn node(&self, node: &str, sequence: u64, name: &str) -> bool {
+        self.0.get(node).is_some_and(|node| node.confirms(sequence, name))
+    }
+
+    /// One more stream of `node`, which has accepted all of the world of `acked` but `refused`.
+    pub fn insert(&mut self, node: Arc<str>, acked: u64, refused: impl IntoIterator<Item = Name>) {
+        let behind = self.0.entry(node).or_insert_with(|| Behind { acked, refused: BTreeSet::new() });
+        behind.acked = behind.acked.min(acked);
+        behind.refused.extend(refused);
+    }
+}
+
+impl Behind {
+    fn confirms(&self, sequence: u64, name: &str) -> bool {
+        sequence <= self.acked && !self.refused.contains(name)
+    }
+}
+
 impl Default for Nodes {
     fn default() -> Self {
         Self { streams: Arc::default(), changes: watch::Sender::new(0) }
@@ -83,12 +126,25 @@ impl Nodes {
         let streams = self.streams.lock();
         streams.values().all(|stream| {
             let connection = stream.connection.lock();
-            let subscriber = match kind {
-                Kind::Addresses => connection.addresses(),
-                Kind::Policies => connection.policies(),
-            };
-            subscriber.confirms(sequence, name)
+            connection.of(kind).confirms(sequence, name)
         })
+    }
+
+    /// How far everybody is.
+    pub fn acked(&self, kind: Kind) -> Acked {
+        let mut acked = Acked::default();
+        for stream in self.streams.lock().values() {
+            let connection = stream.connection.lock();
+            let subscriber = connection.of(kind);
+            let refused = subscriber.refused().cloned();
+            acked.insert(Arc::clone(&stream.node), subscriber.acked(), refused);
+        }
+        acked
+    }
+
+    /// Changes whenever an answer may be another.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Resolves when every connected node has accepted what the world of `sequence` said of `name`.
@@ -118,6 +174,15 @@ impl Nodes {
     /// Somebody is further than before.
     pub(crate) fn changed(&self) {
         self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+impl Connection {
+    fn of(&self, kind: Kind) -> &Subscriber {
+        match kind {
+            Kind::Addresses => self.addresses(),
+            Kind::Policies => self.policies(),
+        }
     }
 }
 
