@@ -11,6 +11,8 @@ use culvert_model::{
 use proptest::prelude::*;
 use std::{net::IpAddr, sync::Arc};
 
+pub(crate) mod mesh;
+
 /// Who asks for what, owned.
 #[derive(Clone, Debug)]
 pub(crate) struct Asks {

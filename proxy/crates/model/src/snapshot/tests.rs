@@ -212,7 +212,7 @@ fn our_network_may_change() {
 /// One thing told to a builder.
 #[derive(Clone, Debug)]
 enum Told {
-    Member(Member),
+    Member(Arc<Member>),
     MemberGone(WorkloadUid),
     Service(Service),
     ServiceGone(ServiceName),
@@ -243,7 +243,7 @@ fn any_told() -> impl Strategy<Value = Told> {
     let any_policy = (prop_oneof![Just("shop/p"), Just("shop/q"), Just("bank/p")], scope)
         .prop_map(|(name, scope)| policy(name, scope, Action::Deny));
     prop_oneof![
-        6 => any_member.clone().prop_map(Told::Member),
+        6 => any_member.clone().prop_map(|member| Told::Member(Arc::new(member))),
         2 => any_member.prop_map(|member| Told::MemberGone(member.uid)),
         2 => any_service.clone().prop_map(Told::Service),
         1 => any_service.prop_map(|service| Told::ServiceGone(service.host)),
@@ -259,7 +259,7 @@ proptest! {
         let (mut by_steps, mut left) = (Builder::default(), Vec::<Told>::new());
         for one in told {
             match &one {
-                Told::Member(member) => by_steps.set_member(Arc::new(member.clone())),
+                Told::Member(member) => by_steps.set_member(Arc::clone(member)),
                 Told::MemberGone(uid) => by_steps.remove_member(uid),
                 Told::Service(service) => by_steps.set_service(Arc::new(service.clone())),
                 Told::ServiceGone(name) => by_steps.remove_service(name),
@@ -283,10 +283,10 @@ proptest! {
         let mut at_once = Builder::default();
         for one in left {
             match one {
-                Told::Member(member) => at_once.set_member(Arc::new(member)),
+                Told::Member(member) => at_once.set_member(member),
                 Told::Service(service) => at_once.set_service(Arc::new(service)),
                 Told::Policy(policy) => at_once.set_policy(policy),
-                _ => {}
+                Told::MemberGone(_) | Told::ServiceGone(_) | Told::PolicyGone(_) | Told::Built => {}
             }
         }
         let (by_steps, at_once) = (by_steps.build(), at_once.build());
