@@ -7,6 +7,7 @@ use crate::{
     service::{Port, Service},
     workload::{Enrolment, Workload},
 };
+use ipnet::IpNet;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 pub mod build;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     hosts: Shards<Arc<str>, Arc<[ServiceName]>>,
     /// Those in our network.
     vips: Vips,
+    /// Ranges of our network of which it is known that something is there, but not what.
+    closed: Arc<[IpNet]>,
 }
 
 /// Which workload is at an address.
@@ -174,13 +177,32 @@ impl Snapshot {
     /// The smallest range counts that has a service the client may see. Of several with that range,
     /// the client's own namespace goes first, then the canonical one, then the order of names.
     pub fn service_at(&self, ip: IpAddr, namespace: &str) -> Option<&Arc<Bound>> {
-        self.vips.claims(ip).find_map(|names| {
+        self.claimant(ip, namespace).map(|(_, bound)| bound)
+    }
+
+    /// Whether it is not known what is at `ip` of our network, though something is: no workload, and
+    /// no service that a client in `namespace` may see of a smaller range than the one in question.
+    pub fn is_closed(&self, ip: IpAddr, namespace: &str) -> bool {
+        if self.closed.is_empty() {
+            return false;
+        }
+        let ip = ip.to_canonical();
+        let closed = self.closed.iter().filter(|range| range.contains(&ip));
+        let Some(closed) = closed.map(IpNet::prefix_len).max() else { return false };
+        let is_smaller = |(length, _): (u8, _)| length > closed;
+        self.known_at(ip).is_none() && !self.claimant(ip, namespace).is_some_and(is_smaller)
+    }
+
+    /// As [`service_at`](Self::service_at), with the length of its range's prefix.
+    fn claimant(&self, ip: IpAddr, namespace: &str) -> Option<(u8, &Arc<Bound>)> {
+        self.vips.claims(ip).find_map(|(length, names)| {
             let bound = names.iter().filter_map(|name| self.services.get(name));
             let visible = bound.filter(|bound| bound.service.is_visible_from(namespace));
-            visible.min_by_key(|bound| {
+            let first = visible.min_by_key(|bound| {
                 let service = &bound.service;
                 (*service.host.namespace != *namespace, !service.canonical)
-            })
+            });
+            first.map(|bound| (length, bound))
         })
     }
 

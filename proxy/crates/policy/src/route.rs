@@ -128,6 +128,9 @@ pub(crate) fn walk(
         return to_workload(snapshot, &mut asking, known, trace);
     }
     let namespace = &asking.source.member.name.namespace;
+    if snapshot.is_closed(destination.ip(), namespace) {
+        return Err(NoRoute::Closed(destination));
+    }
     if let Some(bound) = snapshot.service_at(destination.ip(), namespace) {
         trace.heard(Step::Service(bound));
         return to_service(snapshot, &mut asking, bound, trace);

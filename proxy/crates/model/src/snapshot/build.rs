@@ -7,6 +7,7 @@ use crate::{
     authz::{Authorization, join::Policies},
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
+    network::NetworkRange,
     service::Service,
 };
 use std::{
@@ -35,6 +36,7 @@ pub struct Builder {
     hosts: Shards<Arc<str>, Arc<[ServiceName]>>,
     /// By network.
     vips: HashMap<Arc<str>, Vips>,
+    closed: Vec<NetworkRange>,
     changes: Changes,
 }
 
@@ -96,6 +98,12 @@ impl Builder {
         }
     }
 
+    /// Says at which addresses something is of which nothing is understood, all of them each time:
+    /// nobody is led there as to a stranger.
+    pub fn set_closed(&mut self, ranges: impl IntoIterator<Item = NetworkRange>) {
+        self.closed = ranges.into_iter().collect();
+    }
+
     /// Everything told so far, as a whole.
     pub fn build(&mut self) -> Snapshot {
         self.apply_policies();
@@ -110,6 +118,7 @@ impl Builder {
         }
         self.policies.sweep();
         let ips = self.claims.winners();
+        let closed = self.closed.iter().filter(|range| range.network == self.mesh.network);
         Snapshot {
             mesh: Arc::clone(&self.mesh),
             known: self.known.clone(),
@@ -118,6 +127,7 @@ impl Builder {
             services: self.services.clone(),
             hosts: self.hosts.clone(),
             vips: self.vips.get(&self.mesh.network).cloned().unwrap_or_default(),
+            closed: closed.map(|range| range.range).collect(),
         }
     }
 

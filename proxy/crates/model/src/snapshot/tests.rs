@@ -209,6 +209,31 @@ fn our_network_may_change() {
     assert_eq!(found(&builder.build()), (true, true));
 }
 
+#[test]
+fn what_is_closed_is_so_unless_something_smaller_is_known() {
+    let mut builder = Builder::default();
+    builder.set_member(Arc::new(pod("a", &["10.0.0.1"])));
+    builder.set_service(Arc::new(service("a/one", &["10.1.0.1/32"])));
+    builder.set_service(Arc::new(service("a/wide", &["10.2.0.0/16"])));
+    let range = |network, text: &str| NetworkRange::new(network, text.parse().unwrap());
+    builder.set_closed([
+        range("", "10.0.0.0/24"),
+        range("", "10.1.0.0/24"),
+        range("", "10.2.0.1/32"),
+        range("other", "10.3.0.1/32"),
+    ]);
+    let snapshot = builder.build();
+    let closed = |ip: &str| snapshot.is_closed(ip.parse().unwrap(), "shop");
+    for ip in ["10.0.0.2", "10.1.0.2", "10.2.0.1", "::ffff:10.2.0.1"] {
+        assert!(closed(ip), "{ip}");
+    }
+    for ip in ["10.0.0.1", "10.1.0.1", "10.2.0.2", "10.3.0.1", "fd00::1"] {
+        assert!(!closed(ip), "{ip}");
+    }
+    builder.set_closed([]);
+    assert!(!builder.build().is_closed([10, 0, 0, 2].into(), "shop"));
+}
+
 /// One thing told to a builder.
 #[derive(Clone, Debug)]
 enum Told {

@@ -19,12 +19,13 @@ struct Lengths {
 }
 
 impl Vips {
-    /// Who claims `ip`: those of the smallest range first, each list in the order of names.
-    pub(super) fn claims(&self, ip: IpAddr) -> impl Iterator<Item = &[ServiceName]> {
+    /// Who claims `ip`: those of the smallest range first, each list in the order of names, with the
+    /// length of the range's prefix.
+    pub(super) fn claims(&self, ip: IpAddr) -> impl Iterator<Item = (u8, &[ServiceName])> {
         let ip = ip.to_canonical();
         self.lengths.of(ip).keys().rev().filter_map(move |length| {
             let range = IpNet::new(ip, *length).ok()?.trunc();
-            self.claims.get(&range).map(|names| &**names)
+            self.claims.get(&range).map(|names| (*length, &**names))
         })
     }
 
@@ -84,8 +85,9 @@ mod tests {
     #[track_caller]
     fn check(vips: &Vips, ip: &str, expect: &str) {
         let names = vips.claims(ip.parse().unwrap());
-        let names: Vec<_> =
-            names.map(|names| names.iter().map(|n| &*n.hostname).collect::<String>()).collect();
+        let names: Vec<_> = names
+            .map(|(_, names)| names.iter().map(|n| &*n.hostname).collect::<String>())
+            .collect();
         assert_eq!(names.join(" "), expect, "{ip}");
     }
 

@@ -14,6 +14,8 @@ pub enum NoRoute {
     OwnPort(SocketAddr),
     #[error("nothing known is at {0}, and the mesh's outbound traffic policy is REGISTRY_ONLY")]
     Unknown(SocketAddr),
+    #[error("the control plane's resource for {0} is not understood")]
+    Closed(SocketAddr),
     #[error("service {0} has no port {1}")]
     Portless(ServiceName, u16),
     #[error("service {service} has no endpoint for port {port}{outs}")]
@@ -42,6 +44,7 @@ impl NoRoute {
             Self::Failed(_) => CloseReason::UpstreamUnreachable,
             Self::OwnPort(_)
             | Self::Unknown(_)
+            | Self::Closed(_)
             | Self::Portless(..)
             | Self::OtherNetwork(_)
             | Self::UnknownWaypoint => CloseReason::NoRoute,

@@ -83,6 +83,16 @@ fn what_is_unknown_is_plain_or_refused() {
 }
 
 #[test]
+fn what_is_not_understood_is_no_stranger() {
+    let closed = vec![NetworkRange::new("", "10.1.0.0/24".parse().unwrap())];
+    let world = || World { closed: closed.clone(), ..World::of([client(), cart()], []) };
+    let refused = "the control plane's resource for 10.1.0.1:80 is not understood";
+    check(world(), "10.1.0.1:80", refused);
+    let known = World { services: vec![service("cart")], ..world() };
+    check(known, "10.1.0.1:80", "hbone 10.0.0.2:15008 for 10.0.0.2:8080 as cart");
+}
+
+#[test]
 fn a_workload_is_reached_as_it_says() {
     let world = || World::of([client(), cart(), plain(pod("old", &["10.0.0.3"]))], []);
     check(world(), "10.0.0.2:81", "hbone 10.0.0.2:15008 for 10.0.0.2:81 as cart");

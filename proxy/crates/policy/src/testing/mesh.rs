@@ -68,6 +68,7 @@ pub(crate) struct World {
     pub(crate) services: Vec<Service>,
     pub(crate) policies: Vec<culvert_model::authz::Authorization>,
     pub(crate) outbound: OutboundPolicy,
+    pub(crate) closed: Vec<NetworkRange>,
 }
 
 impl World {
@@ -80,11 +81,12 @@ impl World {
     }
 
     pub(crate) fn snapshot(self) -> Snapshot {
-        let Self { members, services, policies, outbound } = self;
+        let Self { members, services, policies, outbound, closed } = self;
         let mut builder = Builder::new(Mesh { outbound, node: "a".into(), ..Mesh::default() });
         members.into_iter().for_each(|member| builder.set_member(Arc::new(member)));
         services.into_iter().for_each(|service| builder.set_service(Arc::new(service)));
         policies.into_iter().for_each(|policy| builder.set_policy(Arc::new(policy)));
+        builder.set_closed(closed);
         builder.build()
     }
 }
