@@ -11,6 +11,7 @@ use culvert_common::{
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
 pub(crate) const IPPROTO_TCP: u32 = 6;
+pub(crate) const IPPROTO_UDP: u32 = 17;
 /// A subflow shows as TCP where programs see it; spelt out so that nothing depends on that.
 pub(crate) const IPPROTO_MPTCP: u32 = 262;
 
@@ -31,7 +32,8 @@ macro_rules! write {
     };
 }
 
-/// Of a `connect(2)`, what the programs look at.
+/// Of a `connect(2)`, or of a datagram, what the programs look at; of a received one, the
+/// destination is who has sent it.
 #[derive(Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) sk: *mut bpf_sock,

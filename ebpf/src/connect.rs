@@ -4,22 +4,24 @@
 //! pod's own address: `getsockname(2)` stays right, and nothing depends on routing.
 use aya_ebpf::{
     EbpfContext as _,
-    btf_maps::lpm_trie::Key,
     helpers::generated::{bpf_get_current_cgroup_id, bpf_get_netns_cookie, bpf_ktime_get_ns},
     programs::SockAddrContext,
 };
 use culvert_common::{
-    addr::{Addr, is_link_local6, is_loopback, is_mapped, is_unspecified, mapped},
-    conn::{CAPTURED, DELIVERS, EXCLUDED, LEAVES, OWN, OrigDst, PROBE, TIME_WAIT_OK},
-    pod::{ExcludeKey, FAIL_OPEN, HAS_EXCLUDES, PodCfg},
+    addr::{Addr, is_link_local6, is_mapped, mapped},
+    conn::{CAPTURED, DELIVERS, DIRECT, EXCLUDED, LEAVES, OWN, OrigDst, PROBE, TIME_WAIT_OK},
+    pod::{FAIL_OPEN, PodCfg},
 };
 
 use crate::{
-    addr::{AF_INET, AF_INET6, Attempt, put_v4, put_v6},
+    addr::{AF_INET, AF_INET6, Attempt, IPPROTO_UDP, put_v4, put_v6},
     count::{Counter, Stats, count},
+    dns,
     lookup::{is_taken, listens},
-    maps::{ASK, EXCLUDE, NODE, POD_IPS, PODS, Storage, is_strict, orig},
+    maps::{ASK, NODE, POD_IPS, PODS, Storage, is_strict, orig},
+    pod::{address_of, excludes, stays},
     share::is_full,
+    verdict,
 };
 
 /// The system call goes on.
@@ -69,7 +71,11 @@ pub fn v6(context: &SockAddrContext) -> i32 {
 #[inline(always)]
 fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
     if !attempt.is_tcp() {
-        return Fate::Proceed;
+        return if attempt.protocol == IPPROTO_UDP {
+            datagrams(context, attempt, family)
+        } else {
+            Fate::Proceed
+        };
     }
     // SAFETY: the helper takes the context of the running program.
     let netns = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
@@ -88,7 +94,7 @@ fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
         forget(known);
         return Fate::Proceed;
     }
-    if pod.flags & HAS_EXCLUDES != 0 && excluded(pod.pod_id, attempt) {
+    if excludes(pod, attempt) {
         count(pod.pod_id, Counter::Excluded);
         return leave(pod, attempt, known);
     }
@@ -107,11 +113,37 @@ fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
         count(pod.pod_id, Counter::RefusedFamily);
         return Fate::Refuse;
     };
-    if pod.flags & FAIL_OPEN != 0 && !listens(context, &listener, pod.out_port_be) {
+    let to = match dns::ports(pod, attempt) {
+        Some(ports) => {
+            count(pod.pod_id, Counter::Dns);
+            (listener, ports.tcp_be)
+        }
+        None => (listener, pod.out_port_be),
+    };
+    if let Some(endpoint) = verdict::endpoint(pod.pod_id, &attempt.destination, attempt.port_be) {
+        return redirect(pod, attempt, (netns, family), DIRECT, endpoint);
+    }
+    if pod.flags & FAIL_OPEN != 0 && !listens(context, &to.0, to.1) {
         count(pod.pod_id, Counter::FailedOpen);
         return leave(pod, attempt, known);
     }
-    capture(pod, attempt, (netns, family), listener)
+    redirect(pod, attempt, (netns, family), CAPTURED, to)
+}
+
+/// A UDP socket gets a peer, as often as it likes.
+#[inline(always)]
+fn datagrams(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
+    let known = orig(attempt.sk, Storage::Existing);
+    if let Some(known) = &known
+        && known.flags & OWN != 0
+    {
+        return Fate::Proceed;
+    }
+    let Some((netns, pod, to)) = dns::captures(context, attempt) else {
+        forget(known);
+        return Fate::Proceed;
+    };
+    redirect(pod, attempt, (netns, family), CAPTURED, to)
 }
 
 /// The proxy's own socket: user space has said which in its storage.
@@ -165,22 +197,6 @@ fn probed(attempt: &Attempt, netns: u64) -> Option<u32> {
     unsafe { POD_IPS.get(attempt.destination) }.copied()
 }
 
-/// What never leaves the pod.
-#[inline(always)]
-fn stays(pod: &PodCfg, to: &Addr) -> bool {
-    let own = if is_mapped(to) { to[3] == pod.ip4_be } else { *to == pod.ip6 };
-    own || is_loopback(to) || is_unspecified(to)
-}
-
-/// The pod's address of the family; zeros mean that it has none.
-#[inline(always)]
-fn address_of(pod: &PodCfg, v4: bool) -> Option<Addr> {
-    if v4 {
-        return (pod.ip4_be != 0).then(|| mapped(pod.ip4_be));
-    }
-    (pod.ip6 != [0; 4]).then_some(pod.ip6)
-}
-
 /// A socket may be used again (`AF_UNSPEC`): what it was is over.
 #[inline(always)]
 fn forget(known: Option<&'static mut OrigDst>) {
@@ -204,8 +220,15 @@ fn leave(pod: &PodCfg, attempt: &Attempt, known: Option<&'static mut OrigDst>) -
     Fate::Proceed
 }
 
+/// To the proxy, or past it to another pod (`how`); the socket's storage knows where it meant to go.
 #[inline(always)]
-fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u16), listener: Addr) -> Fate {
+fn redirect(
+    pod: &PodCfg,
+    attempt: &Attempt,
+    (netns, family): (u64, u16),
+    how: u32,
+    (to, port_be): (Addr, u16),
+) -> Fate {
     let Some(storage) = orig(attempt.sk, Storage::Created) else {
         count(pod.pod_id, Counter::RefusedMemory);
         return Fate::Refuse;
@@ -214,29 +237,16 @@ fn capture(pod: &PodCfg, attempt: &Attempt, (netns, family): (u64, u16), listene
         addr: attempt.destination,
         port_be: attempt.port_be,
         family,
-        flags: CAPTURED,
+        flags: how,
         pod_id: pod.pod_id,
         pod_flags: pod.flags,
         netns,
         // SAFETY: the helper takes nothing.
         start_ns: unsafe { bpf_ktime_get_ns() },
+        received: 0,
     };
-    count(pod.pod_id, Counter::Captured);
-    Fate::Redirect(listener, pod.out_port_be)
-}
-
-#[inline(always)]
-fn excluded(pod_id: u32, attempt: &Attempt) -> bool {
-    /// A key that is to match as a whole: pod and address.
-    const WHOLE: u32 = 32 + 128;
-    let key = Key::new(WHOLE, ExcludeKey { pod_id, addr: attempt.destination });
-    let Some(exclude) = EXCLUDE.get(&key) else { return false };
-    let mut none = true;
-    for port_be in exclude.ports_be {
-        if port_be == attempt.port_be && port_be != 0 {
-            return true;
-        }
-        none &= port_be == 0;
+    if how == CAPTURED && attempt.protocol != IPPROTO_UDP {
+        count(pod.pod_id, Counter::Captured);
     }
-    none
+    Fate::Redirect(to, port_be)
 }

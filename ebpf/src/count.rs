@@ -22,6 +22,9 @@ pub(crate) enum Counter {
     GuardDropped = offset_of!(PodStats, guard_dropped),
     Pending = offset_of!(PodStats, pending),
     Tuples = offset_of!(PodStats, tuples),
+    Direct = offset_of!(PodStats, direct),
+    Dns = offset_of!(PodStats, dns),
+    EventsLost = offset_of!(PodStats, events_lost),
 }
 
 /// The counters of one pod.

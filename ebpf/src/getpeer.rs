@@ -1,6 +1,6 @@
-//! What an application is told about the far end of a captured connection.
+//! What an application is told about the far end of a connection that was pointed elsewhere.
 use aya_ebpf::{bindings::bpf_sock_addr, programs::SockAddrContext};
-use culvert_common::conn::{ACCEPTED, CAPTURED, OrigDst};
+use culvert_common::conn::{ACCEPTED, CAPTURED, DIRECT, OrigDst};
 
 use crate::{
     addr::{put_v4, put_v6, read},
@@ -28,11 +28,11 @@ pub fn v6(context: &SockAddrContext) -> i32 {
     PROCEED
 }
 
-/// Where the application meant to go, if its connection is captured.
+/// Where the application meant to go, if its connection goes elsewhere, or may.
 ///
 /// The proxy's side of it shows the application, as it is.
 #[inline(always)]
 fn meant(context: *mut bpf_sock_addr) -> Option<&'static OrigDst> {
     let known = orig(read!(context, __bindgen_anon_1.sk), Storage::Existing)?;
-    (known.flags & (CAPTURED | ACCEPTED) == CAPTURED).then_some(known)
+    (known.flags & (CAPTURED | DIRECT) != 0 && known.flags & ACCEPTED == 0).then_some(known)
 }

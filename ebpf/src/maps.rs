@@ -2,21 +2,23 @@
 //!
 //! Sizes are those of full maps on a 64-bit kernel, its own part of about 48 bytes per entry of a
 //! hash included; hashes are not preallocated and cost what they hold.
-use core::ptr;
-
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
-    btf_maps::{Array, HashMap, LpmTrie, SkStorage, SockMap},
-    helpers::generated::bpf_sk_storage_get,
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, LpmTrie, RingBuf, SockMap},
+    helpers::generated::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use culvert_common::{
     addr::Addr,
     conn::{OrigDst, PendingKey, Tuple},
-    node::{NodeCfg, STRICT},
+    direct::{Direct, FlowEvent, Verdict, VerdictKey},
+    dns::{DnsBackKey, DnsKey, DnsPorts},
+    node::{LEASE_NS, NodeCfg, STRICT},
     pod::{Exclude, ExcludeKey, PodCfg, PodStats},
 };
+
+pub(crate) use crate::storage::{Storage, orig};
 
 /// Memory is taken entry by entry.
 pub(crate) const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -36,14 +38,6 @@ pub(crate) static PODS: HashMap<u64, PodCfg, 4096, ON_DEMAND> = HashMap::new();
 /// The node's settings. Written by user space, read by `connect` and `sockops`. 40 bytes.
 #[btf_map]
 pub(crate) static NODE: Array<NodeCfg, 1> = Array::new();
-
-/// What is known of a socket; freed with it.
-///
-/// Key: the socket. Written by `connect` (client), `sockops` (accepted) and, through the fd, by
-/// user space (its own sockets, before their connect); read by those and `getpeer`. No memory: the
-/// connection is refused. 56 bytes and about 100 of the kernel's per socket.
-#[btf_map]
-pub(crate) static ORIG: SkStorage<OrigDst> = SkStorage::new();
 
 /// Captured connections between their SYN and the proxy's accept.
 ///
@@ -73,6 +67,52 @@ pub(crate) static BYPASS: Connections<Tuple, u32> = HashMap::new();
 /// Otherwise as [`BYPASS`]. Full, or the share is: the SYN is dropped. 23 MiB.
 #[btf_map]
 pub(crate) static EGRESS_OK: Connections<Tuple, u32> = HashMap::new();
+
+/// When the proxy last said that it lives (`CLOCK_MONOTONIC`); zero: it does not.
+///
+/// Written by user space, read by `connect`, `sockops` and `sendmsg`. 8 bytes.
+#[btf_map]
+pub(crate) static BEAT: Array<u64, 1> = Array::new();
+
+/// What the state of each pod is called; it changes with anything that a verdict depends on.
+///
+/// Key: pod id. Written by user space, read by `connect` and `sockops`. Full, or without an entry:
+/// nothing goes direct from or to the pod. 0.6 MiB.
+#[btf_map]
+pub(crate) static EPOCHS: HashMap<u32, u64, 8192, ON_DEMAND> = HashMap::new();
+
+/// Connections between pods of the node that may go without a proxy.
+///
+/// Written by user space, which gives each pod a share; read by `connect` and `sockops`. Full: the
+/// connection goes to the proxy. 7 MiB.
+#[btf_map]
+pub(crate) static VERDICTS: HashMap<VerdictKey, Verdict, 65536, ON_DEMAND> = HashMap::new();
+
+/// The direct connections there are, by the client's tuple.
+///
+/// Written and removed by `sockops`, read by user space. Full, or the pod's share is: the
+/// connection goes to the proxy. 28 MiB.
+#[btf_map]
+pub(crate) static DIRECT: Connections<Tuple, Direct> = HashMap::new();
+
+/// The beginning and the end of each direct connection. Full: the event is lost, and counted.
+///
+/// Written by `sockops`, read by user space. 1 MiB.
+#[btf_map]
+pub(crate) static EVENTS: RingBuf<FlowEvent, { 1 << 20 }> = RingBuf::new();
+
+/// The name servers of each pod that the proxy stands in for.
+///
+/// Written by user space, read by `connect` and `sendmsg`. Full, or unknown: the question goes
+/// where it was sent. 1.2 MiB.
+#[btf_map]
+pub(crate) static DNS: HashMap<DnsKey, DnsPorts, 16384, ON_DEMAND> = HashMap::new();
+
+/// Whose answers come from which port. Value: the name server.
+///
+/// Written by user space, read by `recvmsg`. Full: as [`DNS`]. 1.2 MiB.
+#[btf_map]
+pub(crate) static DNS_BACK: HashMap<DnsBackKey, Addr, 16384, ON_DEMAND> = HashMap::new();
 
 /// Destinations that a pod does not want captured.
 ///
@@ -130,29 +170,11 @@ pub(crate) fn is_strict() -> bool {
     NODE.get(0).is_some_and(|node| node.flags & STRICT != 0)
 }
 
-/// Whether to make storage that is not there.
-#[derive(Clone, Copy)]
-pub(crate) enum Storage {
-    Existing,
-    Created,
-}
-
-/// The storage of `sk`. Created storage is zeros.
+/// Whether the proxy lives, as far as the programs know.
 #[inline(always)]
-pub(crate) fn orig(sk: *mut bpf_sock, storage: Storage) -> Option<&'static mut OrigDst> {
-    let flags = match storage {
-        Storage::Existing => 0,
-        Storage::Created => u64::from(BPF_SK_STORAGE_GET_F_CREATE),
-    };
-    if sk.is_null() {
-        return None;
-    }
-    // SAFETY: the helper takes the map, a socket of the running hook, which is not null, and no
-    // initial value.
-    let value = unsafe {
-        bpf_sk_storage_get((&raw const ORIG).cast_mut().cast(), sk.cast(), ptr::null_mut(), flags)
-    };
-    // SAFETY: null or this socket's value, which lives until the program ends. The hooks that
-    // write it hold the socket's lock; user space writes it before the socket is connected.
-    unsafe { value.cast::<OrigDst>().as_mut() }
+pub(crate) fn is_alive() -> bool {
+    let Some(beat) = BEAT.get(0) else { return false };
+    // SAFETY: the helper takes nothing.
+    let now = unsafe { bpf_ktime_get_ns() };
+    *beat != 0 && now.wrapping_sub(*beat) < LEASE_NS
 }

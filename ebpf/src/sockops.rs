@@ -10,14 +10,15 @@ use aya_ebpf::{
     programs::SockOpsContext,
 };
 use culvert_common::conn::{
-    ACCEPTED, CAPTURED, DELIVERS, EXCLUDED, HOLDS, HOLDS_BYPASS, HOLDS_EGRESS, HOLDS_PENDING,
-    LEAVES, PROBE, PendingKey, Tuple,
+    ACCEPTED, CAPTURED, DELIVERS, DIRECT, EXCLUDED, HOLDS, HOLDS_BYPASS, HOLDS_DIRECT,
+    HOLDS_EGRESS, HOLDS_PENDING, LEAVES, PROBE, PendingKey, Tuple,
 };
 
 use crate::{
     addr::{of_ops, read},
     count::{Counter, count},
-    maps::{BYPASS, EGRESS_OK, HAS_OPS_COOKIE, PENDING, Storage, is_strict, orig},
+    direct::{self, ESTABLISHED, FIN_WAIT2},
+    maps::{self, BYPASS, EGRESS_OK, HAS_OPS_COOKIE, PENDING, Storage, is_strict, orig},
     share::{Leftover, hold, hold_bypass, hold_egress, release},
 };
 
@@ -34,9 +35,11 @@ pub fn on_event(context: &SockOpsContext) -> u32 {
     match read!(ops, op) {
         BPF_SOCK_OPS_TCP_CONNECT_CB => opening(context),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => accepted(context),
-        BPF_SOCK_OPS_STATE_CB if read!(ops, __bindgen_anon_1.args[1]) == TCP_CLOSE => {
-            closed(context);
-        }
+        BPF_SOCK_OPS_STATE_CB => match read!(ops, __bindgen_anon_1.args[1]) {
+            TCP_CLOSE => closed(context),
+            state @ (ESTABLISHED | FIN_WAIT2) => advanced(ops, state),
+            _ => {}
+        },
         _ => {}
     }
     DONE
@@ -68,6 +71,12 @@ fn opening(context: &SockOpsContext) {
             holds |= HOLDS_BYPASS;
         } else if is & DELIVERS != 0 {
             strand(ops);
+        }
+    } else if is & DIRECT != 0 {
+        let ends = of_ops(ops);
+        holds = direct::open(known, &ends);
+        if is_strict() && hold_egress(&ends, known.pod_id) {
+            holds |= HOLDS_EGRESS;
         }
     } else if is & (LEAVES | EXCLUDED) != 0
         && is_strict()
@@ -110,6 +119,20 @@ fn accepted(context: &SockOpsContext) {
     *storage = pending;
 }
 
+/// A socket that holds entries has come so far.
+#[inline(always)]
+fn advanced(ops: *mut bpf_sock_ops, state: u32) {
+    let Some(known) = orig(read!(ops, __bindgen_anon_2.sk), Storage::Existing) else { return };
+    if known.flags & HOLDS_DIRECT == 0 {
+        return;
+    }
+    if state == ESTABLISHED {
+        direct::opened(known, &of_ops(ops));
+    } else {
+        direct::half_closed(ops, known);
+    }
+}
+
 /// A socket that holds entries has ended, in whichever way.
 #[inline(always)]
 fn closed(context: &SockOpsContext) {
@@ -122,6 +145,10 @@ fn closed(context: &SockOpsContext) {
     known.flags &= !HOLDS;
     let ends = of_ops(ops);
     let pod_id = known.pod_id;
+    if holds & HOLDS_DIRECT != 0 {
+        direct::closed(ops, known, &ends);
+        release(&maps::DIRECT, &ends, (pod_id, Counter::Tuples));
+    }
     if holds & HOLDS_PENDING != 0 {
         release(&PENDING, &pending_key(context, &ends), (pod_id, Counter::Pending));
     }

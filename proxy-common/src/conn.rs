@@ -23,6 +23,8 @@ pub struct OrigDst {
     pub netns: u64,
     /// `CLOCK_MONOTONIC` when the connect hook ran.
     pub start_ns: u64,
+    /// With [`DIRECT`]: what the socket had received when its own end was closed.
+    pub received: u64,
 }
 
 /// Captured: the application's socket was pointed at the proxy.
@@ -42,15 +44,20 @@ pub const DELIVERS: u32 = 1 << 6;
 /// With [`DELIVERS`]: a tuple in `TIME_WAIT` may be taken.
 pub const TIME_WAIT_OK: u32 = 1 << 7;
 
+/// Goes to another pod of the node without a proxy: a verdict says so.
+pub const DIRECT: u32 = 1 << 11;
+
 /// Set by sockops on the connecting socket: the entries it made and has to remove when the socket
 /// closes. Whoever writes the storage of a connected socket loses them.
-pub const HOLDS: u32 = HOLDS_PENDING | HOLDS_BYPASS | HOLDS_EGRESS;
+pub const HOLDS: u32 = HOLDS_PENDING | HOLDS_BYPASS | HOLDS_EGRESS | HOLDS_DIRECT;
 /// An entry of `PENDING`, unless the proxy has accepted meanwhile.
 pub const HOLDS_PENDING: u32 = 1 << 8;
 /// An entry of `BYPASS`.
 pub const HOLDS_BYPASS: u32 = 1 << 9;
 /// An entry of `EGRESS_OK`.
 pub const HOLDS_EGRESS: u32 = 1 << 10;
+/// An entry of `DIRECT`.
+pub const HOLDS_DIRECT: u32 = 1 << 12;
 
 /// Key of `PENDING`: a captured connection between its SYN and the proxy's accept.
 ///
@@ -81,7 +88,7 @@ pub struct Tuple {
 }
 
 const _: () = {
-    assert!(size_of::<OrigDst>() == 16 + 2 + 2 + 4 + 4 + 4 + 8 + 8);
+    assert!(size_of::<OrigDst>() == 16 + 2 + 2 + 4 + 4 + 4 + 8 + 8 + 8);
     assert!(size_of::<PendingKey>() == 8 + 16 + 2 + 2 + 4);
     assert!(size_of::<Tuple>() == 16 + 16 + 2 + 2 + 4);
 };

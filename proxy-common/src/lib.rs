@@ -4,12 +4,15 @@
 //! no `bool`, `enum` or `usize`, and a size that the compiler checks. Addresses are four `u32` in
 //! network order, IPv4 written as v4-mapped IPv6; a port whose name ends in `_be` is in network order.
 //!
-//! Reading order: [`conn`] (one connection), [`pod`] (one enrolled pod), [`node`] (the node).
+//! Reading order: [`conn`] (one connection), [`pod`] (one enrolled pod), [`node`] (the node),
+//! [`direct`] (connections without a proxy), [`dns`].
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod addr;
 pub mod conn;
+pub mod direct;
+pub mod dns;
 pub mod node;
 pub mod pod;
 #[cfg(feature = "user")]

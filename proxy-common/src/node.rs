@@ -14,12 +14,15 @@ pub struct NodeCfg {
     pub flags: u32,
     /// How many entries of `PENDING` one pod may hold, so that its churn takes nobody else's room.
     pub pending_limit: u32,
-    /// The same for `BYPASS` and `EGRESS_OK` together.
+    /// The same for `BYPASS`, `EGRESS_OK` and `DIRECT` together.
     pub tuple_limit: u32,
     pub reserved: u32,
 }
 
 /// The guard is on: tuples that may leave are recorded in `EGRESS_OK`.
 pub const STRICT: u32 = 1;
+
+/// For how long after the proxy's last sign of life (`BEAT`) verdicts hold and DNS is captured.
+pub const LEASE_NS: u64 = 2_000_000_000;
 
 const _: () = assert!(size_of::<NodeCfg>() == 8 + 8 + 8 + 4 + 4 + 4 + 4);

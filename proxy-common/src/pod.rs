@@ -25,6 +25,8 @@ pub struct PodCfg {
 pub const FAIL_OPEN: u32 = 1;
 /// The pod has entries in `EXCLUDE`; without it the trie is not looked at.
 pub const HAS_EXCLUDES: u32 = 1 << 1;
+/// The pod has entries in `DNS`; without it nothing of its DNS is captured.
+pub const HAS_DNS: u32 = 1 << 2;
 
 /// Data of an `EXCLUDE` key; the prefix length counts both fields (32 for the pod, then the
 /// address as v4-mapped IPv6: an IPv4 /n is 32 + 96 + n).
@@ -51,8 +53,8 @@ pub struct Exclude {
 /// Value of `POD_STATS`, by pod id: what the kernel did for the pod, and what it holds now.
 ///
 /// User space makes the entry before the pod is captured and removes it after the last connection
-/// has ended, and never writes into it: programs add to it (relaxed, but the last two, being
-/// balanced, are exact).
+/// has ended, and never writes into it: programs add to it (relaxed, but `pending` and `tuples`,
+/// being balanced, are exact).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodStats {
@@ -79,14 +81,20 @@ pub struct PodStats {
     /// refused before there is a SYN.
     pub guard_passed: u64,
     pub guard_dropped: u64,
-    /// Entries of `PENDING`, and of `BYPASS` and `EGRESS_OK`, held now.
+    /// Entries of `PENDING`, and of `BYPASS`, `EGRESS_OK` and `DIRECT`, held now.
     pub pending: u64,
     pub tuples: u64,
+    /// Outbound connections that went direct by a verdict.
+    pub direct: u64,
+    /// Questions of the pod, and connections for them, pointed at the proxy's name service.
+    pub dns: u64,
+    /// Events of direct connections that nobody read in time.
+    pub events_lost: u64,
 }
 
 const _: () = {
     assert!(size_of::<PodCfg>() == 16 + 4 + 4 + 4 + 2 + 2);
     assert!(size_of::<ExcludeKey>() == 20);
     assert!(size_of::<Exclude>() == 16);
-    assert!(size_of::<PodStats>() == 13 * 8);
+    assert!(size_of::<PodStats>() == 16 * 8);
 };

@@ -1,6 +1,6 @@
 //! User space reads and writes the types as plain bytes.
 #![expect(unsafe_code, reason = "aya::Pod is an unsafe marker")]
-use crate::{conn, node, pod};
+use crate::{conn, direct, dns, node, pod};
 
 /// Marks plain integers structs as such.
 macro_rules! plain {
@@ -14,6 +14,13 @@ plain!(
     conn::OrigDst,
     conn::PendingKey,
     conn::Tuple,
+    direct::VerdictKey,
+    direct::Verdict,
+    direct::Direct,
+    direct::FlowEvent,
+    dns::DnsKey,
+    dns::DnsPorts,
+    dns::DnsBackKey,
     node::NodeCfg,
     pod::PodCfg,
     pod::ExcludeKey,

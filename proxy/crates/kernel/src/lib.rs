@@ -4,10 +4,11 @@
 //!
 //! Reading order: [`instance`] (what one installation owns), [`mod@probe`] (what the kernel can),
 //! [`node`] (programs and maps of the node), [`pod`] (enrolling one pod), [`sockets`] (what is done
-//! per connection), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them;
+//! per connection), [`direct`] (connections without the proxy), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them;
 //! [`memory`] gives pages back.
 
 mod bpffs;
+pub mod direct;
 mod exclusions;
 pub mod fdpass;
 pub mod instance;
@@ -23,6 +24,7 @@ mod sys;
 pub mod uninstall;
 
 pub use crate::{
+    direct::{At, DirectEvent, DirectFlow, End, Verdict, events::Events},
     instance::{Instance, InstanceError},
     node::{Node, NodeError, NodeOptions, owner::Generation},
     pod::{

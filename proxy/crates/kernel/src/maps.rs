@@ -10,11 +10,20 @@
 //! | `EXCLUDE` | pod id and network | [`Exclude`] | user space |
 //! | `POD_STATS` | pod id | [`PodStats`] | both |
 //! | `ASK` | 0 | namespace cookie | programs |
+//! | `BEAT` | 0 | when the proxy last said that it lives | user space |
+//! | `EPOCHS` | pod id | | user space |
+//! | `VERDICTS` | [`VerdictKey`] | [`Verdict`] | user space |
+//! | `DIRECT` | connection | [`Direct`] | programs |
+//! | `EVENTS` | | [`FlowEvent`](culvert_common::direct::FlowEvent) | programs |
+//! | `DNS` | [`DnsKey`] | [`DnsPorts`] | user space |
+//! | `DNS_BACK` | [`DnsBackKey`] | address | user space |
 use crate::sys::{self, Shape, Table};
 use aya::maps::lpm_trie::Key;
 use culvert_common::{
     addr::Addr,
     conn::{self, OrigDst, PendingKey, Tuple},
+    direct::{Direct, Verdict, VerdictKey},
+    dns::{DnsBackKey, DnsKey, DnsPorts},
     node::NodeCfg,
     pod::{Exclude, ExcludeKey, PodCfg, PodStats},
 };
@@ -26,7 +35,7 @@ use std::{
 };
 
 /// What each map must be: `BPF_MAP_TYPE_*`, key and value size.
-pub(crate) const NODE_MAPS: [(&str, Shape); 10] = [
+pub(crate) const NODE_MAPS: [(&str, Shape); 17] = [
     ("PODS", hash::<u64, PodCfg>()),
     ("NODE", shape::<u32, NodeCfg>(2)),
     ("ORIG", shape::<u32, OrigDst>(24)),
@@ -37,7 +46,17 @@ pub(crate) const NODE_MAPS: [(&str, Shape); 10] = [
     ("EXCLUDE", shape::<Key<ExcludeKey>, Exclude>(11)),
     ("POD_STATS", hash::<u32, PodStats>()),
     ("ASK", shape::<u32, u64>(2)),
+    ("BEAT", shape::<u32, u64>(2)),
+    ("EPOCHS", hash::<u32, u64>()),
+    ("VERDICTS", hash::<VerdictKey, Verdict>()),
+    ("DIRECT", hash::<Tuple, Direct>()),
+    (EVENTS, shape::<(), ()>(27)),
+    ("DNS", hash::<DnsKey, DnsPorts>()),
+    ("DNS_BACK", hash::<DnsBackKey, Addr>()),
 ];
+
+/// The ring of what direct connections tell.
+pub(crate) const EVENTS: &str = "EVENTS";
 
 /// The pod's sockets that inbound connections are steered to.
 pub(crate) const LISTENERS: (&str, Shape) = ("LISTENERS", shape::<u32, u32>(15));
@@ -57,6 +76,10 @@ pub(crate) struct Maps {
     pub(crate) exclude: Table<Key<ExcludeKey>, Exclude>,
     pub(crate) stats: Table<u32, PodStats>,
     pub(crate) ask: Table<u32, u64>,
+    pub(crate) beat: Table<u32, u64>,
+    pub(crate) epochs: Table<u32, u64>,
+    pub(crate) verdicts: Table<VerdictKey, Verdict>,
+    pub(crate) direct: Table<Tuple, Direct>,
     pub(crate) sockets: Sockets,
 }
 
@@ -81,6 +104,10 @@ impl Maps {
             exclude: table(pins, "EXCLUDE")?,
             stats: table(pins, "POD_STATS")?,
             ask: table(pins, "ASK")?,
+            beat: table(pins, "BEAT")?,
+            epochs: table(pins, "EPOCHS")?,
+            verdicts: table(pins, "VERDICTS")?,
+            direct: table(pins, "DIRECT")?,
             sockets: Sockets(table(pins, "ORIG")?),
         })
     }

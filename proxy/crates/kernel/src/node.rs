@@ -4,6 +4,7 @@
 //! until the next process takes the pins up.
 use crate::{
     bpffs,
+    direct::Shares,
     exclusions::{ExclusionError, Exclusions},
     instance::{Instance, InstanceError},
     maps::{Corrupt, Maps},
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     /// Our generation; zero until it is claimed.
     generation: AtomicU64,
     registry: Mutex<Registry>,
+    /// Which verdicts each pod has.
+    pub(crate) shares: Mutex<Shares>,
     /// One question at a time.
     asking: Mutex<()>,
 }
@@ -173,6 +176,7 @@ impl Node {
             netns: Netns::current()?,
             generation: AtomicU64::new(0),
             registry: Mutex::new(registry),
+            shares: Mutex::default(),
             asking: Mutex::new(()),
         };
         let node = Self { shared: Arc::new(shared) };
@@ -232,6 +236,10 @@ impl Node {
 
     pub fn instance(&self) -> &Instance {
         &self.shared.instance
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 

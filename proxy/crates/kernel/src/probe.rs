@@ -23,6 +23,9 @@ pub struct Capabilities {
     pub lookup_ingress: bool,
     /// Links on interfaces (6.6); else the strict guard uses clsact.
     pub tcx: bool,
+    /// Connections can be ended from outside (`CONFIG_INET_DIAG_DESTROY`); else none goes direct,
+    /// for it could not be cut off when that is not allowed any more.
+    pub destroy: bool,
 }
 
 /// What is missing.
@@ -70,6 +73,7 @@ pub fn probe() -> Result<Capabilities, ProbeError> {
         sockops_cookie: cookie.unwrap_or(false),
         lookup_ingress: is_at_least(&kernel, (5, 17)),
         tcx: sys::has_tcx(),
+        destroy: true,
         kernel,
     })
 }

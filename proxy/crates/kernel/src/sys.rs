@@ -56,6 +56,19 @@ pub(crate) fn obj_pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     unsafe { bpf(OBJ_PIN, &mut attr) }.map(drop)
 }
 
+/// What the programs call the time.
+pub(crate) fn monotonic_ns() -> io::Result<u64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    u64::try_from(std::time::Duration::from(now).as_nanos()).map_err(io::Error::other)
+}
+
+/// A value that a program wrote as bytes; `None` when it is shorter.
+pub(crate) fn from_bytes<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: as many bytes as a `T` has, wherever they are, and any bytes are a valid `T: Pod`.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
 /// Refuses a descriptor that is not of this kind: the info call would fill our structure with
 /// another object's.
 fn expect_kind(fd: BorrowedFd<'_>, kind: &str) -> io::Result<()> {

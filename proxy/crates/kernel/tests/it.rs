@@ -43,5 +43,7 @@ mod traffic;
 mod tunnel;
 #[path = "it/twoinstances.rs"]
 mod twoinstances;
+#[path = "it/verdicts.rs"]
+mod verdicts;
 #[path = "it/world.rs"]
 mod world;

@@ -28,9 +28,14 @@ static NODE: &[u8] = aya::include_bytes_aligned!("../../../../../ebpf/prebuilt/n
 static POD: &[u8] = aya::include_bytes_aligned!("../../../../../ebpf/prebuilt/pod.o");
 static GUARD: &[u8] = aya::include_bytes_aligned!("../../../../../ebpf/prebuilt/guard.o");
 
-/// The node's programs. Sockops first: what connect captures, it must hand over.
-const NODE_PROGRAMS: [(&str, Hook); 5] = [
+/// The node's programs. Sockops first: what connect captures, it must hand over; and answers are
+/// put right before there are questions.
+const NODE_PROGRAMS: [(&str, Hook); 9] = [
     ("sock_ops", Hook::SockOps),
+    ("recvmsg4", Hook::Recvmsg4),
+    ("recvmsg6", Hook::Recvmsg6),
+    ("sendmsg4", Hook::Sendmsg4),
+    ("sendmsg6", Hook::Sendmsg6),
     ("getpeername4", Hook::Getpeername4),
     ("getpeername6", Hook::Getpeername6),
     ("connect4", Hook::Connect4),

@@ -1,5 +1,6 @@
 //! Which generation of the proxy owns the maps.
 use crate::{
+    direct,
     instance::Instance,
     node::{NodeError, Shared, load},
 };
@@ -8,6 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::{
     fmt,
     fs::{self, File},
+    io,
     os::unix::fs::MetadataExt as _,
     sync::atomic::Ordering,
 };
@@ -34,6 +36,17 @@ impl Shared {
         let lock = lock_for(&self.instance, FlockArg::LockShared)?;
         self.is_owner().then_some(Owning { _lock: lock }).ok_or(NodeError::NotOwner)
     }
+
+    /// The same without waiting: `None` while another process loads or claims, or is the owner.
+    pub(crate) fn try_own(&self) -> Result<Option<Owning>, NodeError> {
+        match lock_for(&self.instance, FlockArg::LockSharedNonblock) {
+            Ok(lock) => Ok(self.is_owner().then_some(Owning { _lock: lock })),
+            Err(NodeError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Lets one process at a time load or claim, while none changes anything; the kernel frees it when
@@ -54,6 +67,9 @@ pub(crate) fn configure_first(shared: &Shared) -> Result<(), NodeError> {
 pub(crate) fn claim(shared: &Shared) -> Result<Generation, NodeError> {
     let _only_one = lock(&shared.instance)?;
     load::other_layouts(&shared.instance)?;
+    // What others permitted, nobody would revoke. That they live may well be so still: they go on
+    // answering questions until our pods do.
+    direct::forget_all(shared)?;
     let own = read(shared)?.owner.saturating_add(1);
     write(shared, own)?;
     shared.generation.store(own, Ordering::Relaxed);

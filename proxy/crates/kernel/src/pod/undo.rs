@@ -1,5 +1,6 @@
 //! Taking a pod out of the kernel, in the order that never leaves a connection half captured.
 use crate::{
+    direct,
     netns::Netns,
     node::{NodeError, Shared, links, load},
     pod::{EnrolError, guard, record::Record, routing, sysctl},
@@ -10,6 +11,8 @@ use std::{fs, io, net::IpAddr, path::Path};
 /// New connections go direct: first they may leave, then nothing captures them any more.
 pub(crate) fn release(shared: &Shared, record: &Record) -> Result<(), EnrolError> {
     let _owning = shared.own()?;
+    // Nobody goes round a proxy that is not there.
+    direct::forget(shared, record.pod_id)?;
     let dir = load::pod_dir(&shared.instance, record.pod_id);
     if let Some(guarded) = &record.guard {
         guard::remove(&shared.netns, &dir, guarded)?;

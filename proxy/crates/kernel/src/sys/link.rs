@@ -23,6 +23,10 @@ pub(crate) enum Hook {
     SockOps = 3,
     Connect4 = 10,
     Connect6 = 11,
+    Sendmsg4 = 14,
+    Sendmsg6 = 15,
+    Recvmsg4 = 19,
+    Recvmsg6 = 20,
     Getpeername4 = 29,
     Getpeername6 = 30,
     SkLookup = 36,
@@ -34,7 +38,14 @@ impl Hook {
     pub(super) const fn program_type(self) -> u32 {
         match self {
             Self::SockOps => 13,
-            Self::Connect4 | Self::Connect6 | Self::Getpeername4 | Self::Getpeername6 => 18,
+            Self::Connect4
+            | Self::Connect6
+            | Self::Sendmsg4
+            | Self::Sendmsg6
+            | Self::Recvmsg4
+            | Self::Recvmsg6
+            | Self::Getpeername4
+            | Self::Getpeername6 => 18,
             Self::SkLookup => 30,
             Self::TcxIngress => 3,
         }

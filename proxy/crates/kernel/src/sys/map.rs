@@ -14,6 +14,7 @@ const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_FREEZE: libc::c_long = 22;
+const MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 /// What a map is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,18 @@ struct Element {
     zero: u32,
     key: u64,
     value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct Batch {
+    from: u64,
+    next: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
     flags: u64,
 }
 
@@ -116,6 +129,57 @@ impl<K: Pod, V: Pod> Table<K, V> {
             Err(e) if !matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => Err(e),
             _ => Ok(()),
         }
+    }
+
+    /// Everything in a hash map. What is added or removed meanwhile may be missing or there.
+    pub(crate) fn entries(&self) -> io::Result<Vec<(K, V)>> {
+        let mut all = Vec::new();
+        let mut room = 256;
+        let mut from: Option<u32> = None;
+        loop {
+            let mut keys = Vec::<K>::with_capacity(room);
+            let mut values = Vec::<V>::with_capacity(room);
+            let mut next = 0_u32;
+            let mut attr = Batch {
+                from: from.as_ref().map_or(0, |from| std::ptr::from_ref(from) as u64),
+                next: std::ptr::from_mut(&mut next) as u64,
+                keys: keys.as_mut_ptr() as u64,
+                values: values.as_mut_ptr() as u64,
+                count: u32::try_from(room).map_err(io::Error::other)?,
+                map: fd_u32(self.fd.as_fd()),
+                element_flags: 0,
+                flags: 0,
+            };
+            // SAFETY: keys and values are as long as `open` found the map's to be, with room for
+            // `count`; where to go on is four bytes in hash maps; all outlive the call.
+            let rc = unsafe { bpf(MAP_LOOKUP_BATCH, &mut attr) };
+            let is_last = match rc {
+                Ok(_) => false,
+                Err(e) if e.raw_os_error() == Some(libc::ENOENT) => true,
+                // A bucket holds more than that.
+                Err(e) if e.raw_os_error() == Some(libc::ENOSPC) && room < 1 << 20 => {
+                    room *= 4;
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let count = (attr.count as usize).min(room);
+            // SAFETY: the kernel wrote so many, and any bytes are a valid `Pod`.
+            unsafe { keys.set_len(count) };
+            // SAFETY: as for the keys.
+            unsafe { values.set_len(count) };
+            all.extend(keys.into_iter().zip(values));
+            if is_last {
+                return Ok(all);
+            }
+            room = 4096;
+            from = Some(next);
+        }
+    }
+
+    /// Removes everything that is there when it begins.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        self.entries()?.iter().try_for_each(|(key, _)| self.remove(key))
     }
 
     fn element(&self, key: &K, value: u64, flags: u64) -> Element {

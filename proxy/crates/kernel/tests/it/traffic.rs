@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Long enough for a loaded machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the proxy accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
