@@ -1,8 +1,94 @@
 //! Names for the pods: services of the mesh are answered here, everything else is asked of the
 //! resolver that the pod meant.
+//!
+//! The kernel points a pod's questions at sockets in the pod's own namespace, of which there are a
+//! pair for each resolver; so a socket says who asks and whom. What the mesh does not know goes to
+//! that resolver from that namespace, unchanged.
+//!
+//! Reading order: [`answer`] (what the mesh knows; pure), [`message`] (bytes; pure), `respond` (one
+//! message's way), `forward` (resolvers) over `upstream` and `cache`, `udp` and `tcp`, [`Node`].
 pub mod answer;
 
 pub mod message;
 
+mod node;
+
+mod respond;
+
+mod forward;
+
+mod upstream;
+
+mod cache;
+
+mod udp;
+
+mod tcp;
+
+mod frame;
+
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use node::{Node, Settings};
+pub use respond::Client;
+pub use upstream::Dial;
+
+use crate::dns::respond::Responder;
+use culvert_runtime::drain::Worker;
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    runtime::Handle,
+    sync::Notify,
+};
+use tracing::error;
+
+/// Where questions come in that a pod meant for one resolver.
+#[derive(Debug)]
+pub struct Listener {
+    pub resolver: SocketAddr,
+    pub udp: std::net::UdpSocket,
+    pub tcp: std::net::TcpListener,
+}
+
+/// Answers a pod's questions on the runtime `data` until `worker` finishes; `lost` is told when a
+/// socket fails.
+pub fn start(
+    node: &Arc<Node>,
+    client: Client,
+    listeners: Vec<Listener>,
+    (worker, data): (&Worker, &Handle),
+    lost: &Arc<Notify>,
+) {
+    let responder = Arc::new(Responder::new(node, client, worker.clone()));
+    for Listener { resolver, udp, tcp } in listeners {
+        let (own, finish, told) = (Arc::clone(&responder), worker.clone(), Arc::clone(lost));
+        let by_udp = async move {
+            let served = async {
+                udp.set_nonblocking(true)?;
+                udp::serve(&own, UdpSocket::from_std(udp)?, resolver, &finish).await
+            };
+            report(served.await, &own, resolver, &told);
+        };
+        worker.spawn_on(data, by_udp);
+        let (own, finish, told) = (Arc::clone(&responder), worker.clone(), Arc::clone(lost));
+        let by_tcp = async move {
+            let served = async {
+                tcp.set_nonblocking(true)?;
+                tcp::serve(&own, &TcpListener::from_std(tcp)?, resolver, &finish).await
+            };
+            report(served.await, &own, resolver, &told);
+        };
+        worker.spawn_on(data, by_tcp);
+    }
+}
+
+fn report(served: io::Result<()>, responder: &Responder, resolver: SocketAddr, lost: &Notify) {
+    if let Err(error) = served {
+        error!(pod = %responder.pod(), %resolver, %error, "socket for the pod's questions lost");
+        lost.notify_one();
+    }
+}

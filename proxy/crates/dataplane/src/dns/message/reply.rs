@@ -120,8 +120,7 @@ impl Kept {
             };
             put(&mut bytes, at, &left.to_be_bytes());
         }
-        put(&mut bytes, HEADER, query.question.name.as_bytes());
-        with_id(bytes, query.id)
+        for_asker(bytes, query)
     }
 
     /// Bytes it takes.
@@ -138,6 +137,14 @@ impl Kept {
 pub fn with_id(mut bytes: Vec<u8>, id: u16) -> Vec<u8> {
     put(&mut bytes, 0, &id.to_be_bytes());
     bytes
+}
+
+/// The answer for another who asked the same: with its id, and the letters' case it used.
+pub fn for_asker(mut bytes: Vec<u8>, query: &Query) -> Vec<u8> {
+    if Question::parse(&bytes).is_ok_and(|question| question == query.question) {
+        put(&mut bytes, HEADER, query.question.name.as_bytes());
+    }
+    with_id(bytes, query.id)
 }
 
 /// For how long there is nothing, as an SOA says: the last of its five numbers.

@@ -3,6 +3,7 @@ use super::{
     HEADER, INTERNET, Rcode, flag, kind,
     name::Name,
     query::{Edns, Query},
+    u16_at,
 };
 use std::net::IpAddr;
 
@@ -136,14 +137,15 @@ impl Writer {
 
 /// The answer to a request of which no more can be read than its header.
 pub fn unreadable(bytes: &[u8]) -> Vec<u8> {
-    let mut header = [0; HEADER];
-    let known = bytes.get(..4).unwrap_or_default();
-    for (place, byte) in header.iter_mut().zip(known) {
-        *place = *byte;
-    }
-    header[2] = (header[2] & 0b0111_1001) | 0b1000_0000;
-    header[3] = 0x80 | 1;
-    header.to_vec()
+    bare(bytes, Rcode::FORM_ERR)
+}
+
+/// An answer that is no more than a header.
+pub fn bare(asked: &[u8], rcode: Rcode) -> Vec<u8> {
+    let (id, flags) = (u16_at(asked, 0).unwrap_or_default(), u16_at(asked, 2).unwrap_or_default());
+    let kept = flag::OPCODE | flag::RECURSION_DESIRED;
+    let flags = flag::RESPONSE | flag::RECURSION_AVAILABLE | (flags & kept) | rcode.0;
+    [id, flags, 0, 0, 0, 0].into_iter().flat_map(u16::to_be_bytes).collect()
 }
 
 fn extended_error((code, word): (u16, &'static str)) -> Vec<u8> {
