@@ -1,7 +1,37 @@
 //! Objects to snapshots: pure, and the same for the same objects in any order.
 //!
-//! Reading order: `enrolment` (is it in the mesh), `workload` (who it is), `local` (what
-//! this node must hold).
+//! Reading order: [`mod@mesh`] (what comes out), `store` (what goes in), [`incremental`] and `levels`
+//! (how one becomes the other); then `root` (what holds everywhere), `service`, `registry`, `vip`
+//! (services), `authorization`, `peer`, `policies` (policies), `enrolment` (is a pod in the mesh),
+//! `workload`, `member` (who somebody is), `local` (what this node must hold).
+
+pub mod mesh;
+
+mod store;
+
+mod select;
+
+mod root;
+
+mod vip;
+
+mod service;
+
+mod registry;
+
+mod authorization;
+
+mod peer;
+
+mod policies;
+
+mod member;
+
+pub mod incremental;
+
+mod touched;
+
+mod levels;
 
 mod enrolment;
 
@@ -11,31 +41,24 @@ mod local;
 
 mod unique;
 
+use crate::{object::Objects, problem::Problem};
+use culvert_model::{pod::LocalPods, snapshot::Snapshot, workload::Enrolment};
+use std::{collections::HashSet, sync::Arc};
+
 #[cfg(test)]
 mod tests;
-
-use crate::{
-    object::{Objects, Skipped, namespace::Namespace, pod::Pod},
-    problem::{Problem, Severity},
-};
-use culvert_model::{
-    pod::{LocalPod, LocalPods},
-    snapshot::Snapshot,
-    workload::{Enrolment, Workload},
-};
-use enrolment::Wish;
-use std::{collections::BTreeMap, sync::Arc};
-use unique::Unique;
 
 /// For whom objects are compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// The node whose pods are held here; empty: none.
     pub node_name: Arc<str>,
     pub cluster: Arc<str>,
+    /// Unless the settings of the mesh say another one.
     pub trust_domain: Arc<str>,
 }
 
-/// What a set of objects means.
+/// What a set of objects means to a node that reads it itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compiled {
     pub snapshot: Snapshot,
@@ -44,86 +67,42 @@ pub struct Compiled {
     pub notes: Vec<Problem>,
 }
 
-/// What is collected on the way.
-struct Compiler<'a> {
-    settings: &'a Settings,
-    namespaces: BTreeMap<&'a str, &'a Namespace>,
-    workloads: Vec<Arc<Workload>>,
-    local: LocalPods,
-    problems: Vec<Problem>,
+/// Compiles `objects`.
+///
+/// # Errors
+///
+/// Everything that is wrong with them, sorted by place. Nothing is compiled then: half a set could
+/// leave pods out of the mesh.
+pub fn mesh(objects: &Objects, settings: &Settings) -> Result<mesh::Mesh, Vec<Problem>> {
+    let mut compiler = incremental::Compiler::new(settings.clone());
+    compiler.apply(objects)?;
+    Ok(compiler.into_mesh())
 }
 
 /// Compiles `objects` for a node.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with them, sorted by place. Nothing is compiled then: half a set could
-/// leave pods out of the mesh.
+/// As [`mesh()`].
 pub fn compile(objects: &Objects, settings: &Settings) -> Result<Compiled, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let namespaces = unique::namespaces(&objects.namespaces, &mut problems);
-    let pods = unique::pods(&objects.pods, &mut problems);
-    let mut compiler = Compiler {
-        settings,
-        namespaces,
-        workloads: Vec::new(),
-        local: LocalPods::default(),
-        problems,
-    };
-    compiler.problems.extend(compiler.namespaces.values().flat_map(|ns| enrolment::notes(ns)));
-    compiler.problems.extend(objects.skipped.iter().filter_map(Skipped::note));
-    let mut addresses = Unique::new("the address");
-    let mut netns = Unique::new("the network namespace");
-    for pod in pods {
-        compiler.pod(pod, &mut addresses, &mut netns);
+    let mesh::Mesh { members, local, notes, .. } = mesh(objects, settings)?;
+    // Addresses of pods are unique; others are only named where they are nobody else's.
+    let (pods, others): (Vec<_>, Vec<_>) =
+        members.values().partition(|wanted| wanted.member.uid.as_str().contains("//Pod/"));
+    let mut taken = HashSet::new();
+    let mut workloads = Vec::new();
+    for wanted in pods.into_iter().chain(others) {
+        let mut ips = wanted.member.network_ips().map(|ip| ip.ip).peekable();
+        if ips.peek().is_none() || !ips.all(|ip| taken.insert(ip)) {
+            continue;
+        }
+        let mut workload = wanted.member.workload();
+        if wanted.enrolled {
+            workload.enrolment = Enrolment::Enrolled;
+        }
+        let local = local.pods.get(&workload.uid).map(|local| Arc::clone(&local.workload));
+        workloads.push(local.unwrap_or_else(|| Arc::new(workload)));
     }
-    compiler.problems.extend(addresses.into_problems());
-    compiler.problems.extend(netns.into_problems());
-    compiler.finish()
-}
-
-impl<'a> Compiler<'a> {
-    fn pod(&mut self, pod: &'a Pod, addresses: &mut Unique<'a>, netns: &mut Unique<'a>) {
-        let namespace = self.namespaces.get(&*pod.meta.name.namespace).copied();
-        let Wish { enrolment, fail, notes, problems } = enrolment::wish(pod, namespace);
-        let of = format!("Pod/{}", pod.meta.name);
-        let tell = |problem: Problem| problem.of(&of);
-        self.problems.extend(notes.into_iter().chain(problems).map(tell));
-        let mount = local::netns(pod).map_err(|problem| self.problems.push(tell(*problem)));
-        if pod.uses_host_network || pod.phase.is_over() {
-            // Its address is the node's, or may be another pod's by now.
-            return;
-        }
-        for ip in &pod.ips {
-            addresses.claim(ip.value.to_canonical(), pod, ip.at);
-        }
-        if enrolment == Enrolment::Outside && pod.ips.is_empty() {
-            return;
-        }
-        let workload = match workload::workload(pod, enrolment, self.settings) {
-            Ok(workload) => Arc::new(workload),
-            Err(problem) => return self.problems.push(tell(*problem)),
-        };
-        self.workloads.push(Arc::clone(&workload));
-        let is_local = pod.node.as_deref().is_none_or(|node| *node == *self.settings.node_name);
-        let (Enrolment::Enrolled, true, Ok(mount)) = (enrolment, is_local, mount) else { return };
-        let Some(mount) = mount else { return self.problems.push(tell(local::no_netns(pod))) };
-        netns.claim(mount.value.display(), pod, mount.at);
-        let container_ports = pod.tcp_ports.clone();
-        let resolvers = Vec::new();
-        let local = LocalPod { workload, netns: mount.value, fail, container_ports, resolvers };
-        self.local.pods.insert(local.workload.uid.clone(), Arc::new(local));
-    }
-
-    fn finish(self) -> Result<Compiled, Vec<Problem>> {
-        let Self { mut problems, workloads, local, .. } = self;
-        problems.sort();
-        problems.dedup();
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(problems);
-        }
-        let snapshot = Snapshot::build(workloads)
-            .expect("two pods with one address are a problem, and there is none");
-        Ok(Compiled { snapshot, local, notes: problems })
-    }
+    let snapshot = Snapshot::build(workloads).unwrap_or_default();
+    Ok(Compiled { snapshot, local, notes })
 }

@@ -22,9 +22,29 @@ mod name;
 
 pub mod meta;
 
+pub(crate) mod port;
+
+mod selector;
+
 pub mod namespace;
 
 pub mod pod;
+
+pub mod host;
+
+pub mod service;
+
+pub mod slice;
+
+pub mod workload_entry;
+
+pub mod service_entry;
+
+pub mod peer_authentication;
+
+pub mod authorization_policy;
+
+pub mod config_map;
 
 pub(crate) mod read;
 
@@ -32,14 +52,31 @@ pub(crate) mod read;
 mod tests;
 
 use crate::problem::{Origin, Problem, Source};
+use authorization_policy::AuthorizationPolicy;
+use config_map::MeshSettings;
+use host::Host;
 use namespace::Namespace;
+use peer_authentication::PeerAuthentication;
 use pod::Pod;
+use service::Service;
+use service_entry::ServiceEntry;
+use slice::EndpointSlice;
+use std::sync::Arc;
+use workload_entry::WorkloadEntry;
 
 /// Everything that was read, in the order it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    pub namespaces: Vec<Namespace>,
-    pub pods: Vec<Pod>,
+    pub namespaces: Vec<Arc<Namespace>>,
+    pub pods: Vec<Arc<Pod>>,
+    pub services: Vec<Arc<Service>>,
+    pub slices: Vec<Arc<EndpointSlice>>,
+    pub service_entries: Vec<Arc<ServiceEntry>>,
+    pub workload_entries: Vec<Arc<WorkloadEntry>>,
+    pub peer_authentications: Vec<Arc<PeerAuthentication>>,
+    pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
+    pub hosts: Vec<Arc<Host>>,
+    pub settings: Vec<Arc<MeshSettings>>,
     /// What was there and is not used.
     pub skipped: Vec<Skipped>,
 }
@@ -82,9 +119,29 @@ impl Objects {
     }
 
     pub(crate) fn append(&mut self, more: Self) {
-        let Self { namespaces, pods, skipped } = more;
+        let Self {
+            namespaces,
+            pods,
+            services,
+            slices,
+            service_entries,
+            workload_entries,
+            peer_authentications,
+            authorization_policies,
+            hosts,
+            settings,
+            skipped,
+        } = more;
         self.namespaces.extend(namespaces);
         self.pods.extend(pods);
+        self.services.extend(services);
+        self.slices.extend(slices);
+        self.service_entries.extend(service_entries);
+        self.workload_entries.extend(workload_entries);
+        self.peer_authentications.extend(peer_authentications);
+        self.authorization_policies.extend(authorization_policies);
+        self.hosts.extend(hosts);
+        self.settings.extend(settings);
         self.skipped.extend(skipped);
     }
 }

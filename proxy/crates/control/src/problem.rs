@@ -115,6 +115,15 @@ impl Origin {
         Self { source: Arc::clone(&self.source), mark }
     }
 
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// The line of the text.
+    pub(crate) fn line_text(&self) -> Option<&str> {
+        self.source.line(usize::try_from(self.mark.line).ok()?.checked_sub(1)?)
+    }
+
     pub fn file(&self) -> &str {
         self.source.name()
     }

@@ -1,5 +1,5 @@
 //! Whether a pod is in the mesh, and what happens to it without a proxy.
-use super::local::NETNS;
+use super::local::{NETNS, RESOLVERS};
 use crate::{
     object::{guess, meta::Meta, namespace::Namespace, pod::Pod, spanned::Spanned},
     problem::{Mark, Problem},
@@ -15,11 +15,12 @@ const L7: &str = "culvert.dev/l7";
 const OURS: &str = "culvert.dev/";
 
 /// Our own keys, and what each is to be; one that is something else does nothing.
-const OWN: [(&str, Place); 4] = [
+const OWN: [(&str, Place); 5] = [
     (MESH, Place::Label),
     (L7, Place::Label),
     (FAIL, Place::Annotation),
     (NETNS, Place::Annotation),
+    (RESOLVERS, Place::Annotation),
 ];
 
 /// Where a key belongs.

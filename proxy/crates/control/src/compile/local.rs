@@ -1,11 +1,24 @@
-//! Where the network namespace of a pod is mounted.
+//! What this node must know of a pod that it holds.
+use super::Settings;
 use crate::{
     object::{pod::Pod, spanned::Spanned},
     problem::Problem,
 };
-use std::path::{Component, Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Component, Path, PathBuf},
+};
 
 pub(super) const NETNS: &str = "culvert.dev/netns";
+
+/// The name servers of the pod, where its `dnsConfig` does not say them.
+pub(super) const RESOLVERS: &str = "culvert.dev/resolvers";
+
+/// Whether it is for this node to hold `pod`.
+pub(super) fn is_here(pod: &Pod, settings: &Settings) -> bool {
+    !settings.node_name.is_empty()
+        && pod.node.as_deref().is_none_or(|node| *node == *settings.node_name)
+}
 
 /// The path a pod's annotation names, in its plainest spelling.
 pub(super) fn netns(pod: &Pod) -> Result<Option<Spanned<PathBuf>>, Box<Problem>> {
@@ -38,4 +51,17 @@ pub(super) fn no_netns(pod: &Pod) -> Problem {
     let problem =
         pod.meta.named().error("an enrolled pod of this node needs its network namespace");
     problem.with_fix(format!("annotate it with {NETNS}: /run/netns/NAME"))
+}
+
+/// The name servers that the pod asks: those of the annotation, else those of its `dnsConfig`.
+pub(super) fn resolvers(pod: &Pod) -> Result<Vec<IpAddr>, Box<Problem>> {
+    let Some(written) = pod.meta.annotations.get(RESOLVERS) else {
+        return Ok(pod.nameservers.iter().map(|server| server.value).collect());
+    };
+    let parts = written.value.split([',', ' ']).filter(|part| !part.is_empty());
+    let read = parts.map(|part| part.parse::<IpAddr>().map(|ip| ip.to_canonical()));
+    read.collect::<Result<_, _>>().map_err(|_| {
+        let message = format!("annotation {RESOLVERS} is no list of IP addresses");
+        Box::new(pod.meta.at(written.at).error(message).with_fix("write \"10.0.0.10, fd00::a\""))
+    })
 }

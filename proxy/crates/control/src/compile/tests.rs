@@ -165,15 +165,16 @@ fn a_workload_is_called_as_its_people_call_it() {
     ];
     for (labels, owner, expect) in cases {
         let text = format!(
-            "{{apiVersion: v1, kind: Pod, metadata: {{name: x, labels: {{{labels}}}, {owner}}}, \
+            "{MESH}{{apiVersion: v1, kind: Pod, metadata: {{name: x, namespace: shop, \
+             labels: {{{labels}}}, annotations: {{culvert.dev/netns: /run/netns/x}}, {owner}}}, \
              status: {{podIP: 10.0.0.1}}}}"
         );
         let compiled = compile(&objects(&text), &settings()).unwrap();
         let w = compiled.snapshot.at("10.0.0.1".parse().unwrap()).unwrap();
         let names = [&w.owner, &w.canonical_name, &w.canonical_revision, &w.app, &w.version];
         assert_eq!(names.map(|name| &**name).join(" "), expect, "{labels}");
-        assert_eq!(w.identity.to_string(), "spiffe://cluster.local/ns/default/sa/default");
-        assert_eq!(w.uid.as_str(), "Kubernetes//Pod/default/x");
+        assert_eq!(w.identity.to_string(), "spiffe://cluster.local/ns/shop/sa/default");
+        assert_eq!(w.uid.as_str(), "Kubernetes//Pod/shop/x");
     }
     let text = "{apiVersion: v1, kind: Pod, metadata: {name: web-7f9-abcde, \
                 labels: {pod-template-hash: 7f9}}, status: {podIP: 10.0.0.1}}";

@@ -1,89 +1,65 @@
-//! What only one object may have.
+//! What only one pod may have.
 use crate::{
-    object::{meta::Meta, namespace::Namespace, pod::Pod},
-    problem::{Mark, Problem},
+    object::pod::Pod,
+    problem::{Mark, Origin, Problem},
 };
 use culvert_model::name::ObjectName;
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
 /// Who has what; a second claim is a problem that names both places.
-pub(super) struct Unique<'a> {
+#[derive(Debug)]
+pub(super) struct Unique {
     what: &'static str,
-    claims: BTreeMap<String, Vec<(&'a Pod, Mark)>>,
+    claims: HashMap<String, BTreeMap<Origin, ObjectName>>,
+    of: HashMap<ObjectName, Vec<(String, Origin)>>,
+    /// Values that several claim.
+    disputed: BTreeSet<String>,
 }
 
-impl<'a> Unique<'a> {
+impl Unique {
     pub(super) fn new(what: &'static str) -> Self {
-        Self { what, claims: BTreeMap::new() }
+        Self { what, claims: HashMap::new(), of: HashMap::new(), disputed: BTreeSet::new() }
     }
 
-    pub(super) fn claim(&mut self, value: impl fmt::Display, pod: &'a Pod, at: Mark) {
-        self.claims.entry(value.to_string()).or_default().push((pod, at));
+    pub(super) fn claim(&mut self, value: impl fmt::Display, pod: &Pod, at: Mark) {
+        let (value, origin, name) = (value.to_string(), pod.meta.at(at), &pod.meta.name);
+        self.of.entry(name.clone()).or_default().push((value.clone(), origin.clone()));
+        let claims = self.claims.entry(value.clone()).or_default();
+        claims.insert(origin, name.clone());
+        if claims.len() > 1 {
+            self.disputed.insert(value);
+        }
+    }
+
+    /// A pod claims nothing any more.
+    pub(super) fn release(&mut self, pod: &ObjectName) {
+        for (value, origin) in self.of.remove(pod).unwrap_or_default() {
+            let Some(claims) = self.claims.get_mut(&value) else { continue };
+            claims.remove(&origin);
+            if claims.len() < 2 {
+                self.disputed.remove(&value);
+            }
+            if claims.is_empty() {
+                self.claims.remove(&value);
+            }
+        }
     }
 
     /// One for each claim after the first.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for (value, mut claims) in self.claims {
-            claims.sort_by_key(|(pod, at)| pod.meta.at(*at));
-            let Some(((holder, place), others)) = claims.split_first() else { continue };
-            let place = holder.meta.at(*place);
-            for (pod, at) in others {
-                let message = format!(
-                    "{} {value} is already that of {} ({place})",
-                    self.what, holder.meta.name
-                );
-                let problem = pod.meta.at(*at).error(message);
-                problems.push(problem.of(format!("Pod/{}", pod.meta.name)));
+        for value in &self.disputed {
+            let mut claims = self.claims.get(value).into_iter().flatten();
+            let Some((place, holder)) = claims.next() else { continue };
+            for (origin, name) in claims {
+                let what = self.what;
+                let message = format!("{what} {value} is already that of {holder} ({place})");
+                problems.push(origin.error(message).of(format!("Pod/{name}")));
             }
         }
         problems
     }
-}
-
-/// Namespaces by name.
-pub(super) fn namespaces<'a>(
-    all: &'a [Namespace],
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<&'a str, &'a Namespace> {
-    let unique = by_name(all, |namespace| &namespace.meta, problems);
-    unique.into_values().map(|namespace| (&*namespace.meta.name.name, namespace)).collect()
-}
-
-/// Pods in the order of their names.
-pub(super) fn pods<'a>(all: &'a [Pod], problems: &mut Vec<Problem>) -> Vec<&'a Pod> {
-    by_name(all, |pod| &pod.meta, problems).into_values().collect()
-}
-
-/// Objects of one kind by name; the first in the order of their places stays.
-fn by_name<'a, T>(
-    all: &'a [T],
-    meta: impl Fn(&'a T) -> &'a Meta,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<&'a ObjectName, &'a T> {
-    let mut in_place: Vec<&T> = all.iter().collect();
-    in_place.sort_by_key(|&object| &meta(object).origin);
-    let mut unique = BTreeMap::new();
-    for object in in_place {
-        let name = &meta(object).name;
-        match unique.entry(name) {
-            Entry::Vacant(free) => {
-                free.insert(object);
-            }
-            Entry::Occupied(taken) => {
-                let first = meta(taken.get()).named();
-                let name = if name.namespace.is_empty() {
-                    name.name.to_string()
-                } else {
-                    name.to_string()
-                };
-                problems
-                    .push(meta(object).named().error(format!("{name} is there already ({first})")));
-            }
-        }
-    }
-    unique
 }

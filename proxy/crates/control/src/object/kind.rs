@@ -5,6 +5,14 @@
 pub(crate) enum Reading {
     Namespace,
     Pod,
+    Service,
+    EndpointSlice,
+    ServiceEntry,
+    WorkloadEntry,
+    PeerAuthentication,
+    AuthorizationPolicy,
+    ConfigMap,
+    Node,
     /// Holds objects.
     List,
     /// Known, and not used by this version.
@@ -24,32 +32,52 @@ struct Group {
     kinds: &'static [&'static str],
 }
 
-/// Kinds that are read now; all of `v1`.
-pub(super) const USED: [&str; 3] = ["Namespace", "Pod", "List"];
+/// Core kinds that are read now.
+pub(super) const USED: [&str; 6] = ["Namespace", "Pod", "Service", "ConfigMap", "Node", "List"];
+
+/// A kind that is read now.
+struct Used {
+    group: &'static str,
+    kind: &'static str,
+    versions: &'static [&'static str],
+    reading: Reading,
+}
+
+const READ: &[Used] = &[
+    used("", "Namespace", &["v1"], Reading::Namespace),
+    used("", "Pod", &["v1"], Reading::Pod),
+    used("", "Service", &["v1"], Reading::Service),
+    used("", "ConfigMap", &["v1"], Reading::ConfigMap),
+    used("", "Node", &["v1"], Reading::Node),
+    used("discovery.k8s.io", "EndpointSlice", &["v1"], Reading::EndpointSlice),
+    used(NETWORKING, "ServiceEntry", &["v1", "v1beta1", "v1alpha3"], Reading::ServiceEntry),
+    used(NETWORKING, "WorkloadEntry", &["v1", "v1beta1", "v1alpha3"], Reading::WorkloadEntry),
+    used(SECURITY, "PeerAuthentication", &["v1", "v1beta1"], Reading::PeerAuthentication),
+    used(SECURITY, "AuthorizationPolicy", &["v1", "v1beta1"], Reading::AuthorizationPolicy),
+];
+
+const NETWORKING: &str = "networking.istio.io";
+
+const SECURITY: &str = "security.istio.io";
+
+const fn used(
+    group: &'static str,
+    kind: &'static str,
+    versions: &'static [&'static str],
+    reading: Reading,
+) -> Used {
+    Used { group, kind, versions, reading }
+}
 
 const LATER: &[Group] = &[
-    Group {
-        name: "",
-        kinds: &["Service", "Endpoints", "ServiceAccount", "Node", "Secret", "ConfigMap"],
-    },
-    Group { name: "discovery.k8s.io", kinds: &["EndpointSlice"] },
+    Group { name: "", kinds: &["Endpoints", "ServiceAccount", "Secret"] },
     Group { name: "apps", kinds: &["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"] },
     Group { name: "batch", kinds: &["Job", "CronJob"] },
     Group {
         name: "networking.istio.io",
-        kinds: &[
-            "Gateway",
-            "VirtualService",
-            "DestinationRule",
-            "ServiceEntry",
-            "WorkloadEntry",
-            "WorkloadGroup",
-        ],
+        kinds: &["Gateway", "VirtualService", "DestinationRule", "WorkloadGroup"],
     },
-    Group {
-        name: "security.istio.io",
-        kinds: &["PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"],
-    },
+    Group { name: "security.istio.io", kinds: &["RequestAuthentication"] },
     Group { name: "telemetry.istio.io", kinds: &["Telemetry"] },
     Group {
         name: "gateway.networking.k8s.io",
@@ -69,19 +97,25 @@ const LATER: &[Group] = &[
 /// What to do with an object that says it is `kind` of `api_version`.
 pub(crate) fn reading(api_version: &str, kind: &str) -> Reading {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    let core = |reading| match version {
-        "v1" => reading,
-        _ => Reading::WrongVersion { want: "v1" },
-    };
-    match (group, kind) {
-        ("", "Namespace") => core(Reading::Namespace),
-        ("", "Pod") => core(Reading::Pod),
-        ("", "List" | "NamespaceList" | "PodList") => core(Reading::List),
+    let known = |kind: &str| READ.iter().find(|used| (used.group, used.kind) == (group, kind));
+    if let Some(used) = known(kind) {
+        return match (used.versions.contains(&version), used.versions) {
+            (false, [want, ..]) => Reading::WrongVersion { want },
+            (_, _) => used.reading,
+        };
+    }
+    let item = kind.strip_suffix("List");
+    match item {
+        Some("") if group.is_empty() && version == "v1" => Reading::List,
+        Some("") if group.is_empty() => Reading::WrongVersion { want: "v1" },
         _ if is_later(group, kind) => Reading::Later,
-        _ => match kind.strip_suffix("List") {
-            Some(item) if is_later(group, item) => Reading::List,
-            _ => Reading::Unknown,
-        },
+        Some(item) if is_later(group, item) => Reading::List,
+        Some(item) => known(item).map_or(Reading::Unknown, |used| match used.versions {
+            versions if versions.contains(&version) => Reading::List,
+            [want, ..] => Reading::WrongVersion { want },
+            [] => Reading::Unknown,
+        }),
+        None => Reading::Unknown,
     }
 }
 
@@ -103,6 +137,15 @@ mod tests {
             ("networking.istio.io/v1alpha3", "Gateway", Reading::Later),
             ("gateway.networking.k8s.io/v1", "HTTPRouteList", Reading::List),
             ("networking.k8s.io/v1", "Gateway", Reading::Unknown),
+            ("networking.istio.io/v1alpha3", "ServiceEntry", Reading::ServiceEntry),
+            ("security.istio.io/v1", "AuthorizationPolicyList", Reading::List),
+            (
+                "security.istio.io/v1alpha3",
+                "PeerAuthentication",
+                Reading::WrongVersion { want: "v1" },
+            ),
+            ("v1", "ServiceEntry", Reading::Unknown),
+            ("v1", "List", Reading::List),
         ] {
             assert_eq!(reading(api_version, kind), expect, "{api_version} {kind}");
         }

@@ -8,8 +8,8 @@ use culvert_model::name::ObjectName;
 use serde::{Deserialize, de::IgnoredAny as Ignored};
 use std::collections::BTreeMap;
 
-/// Name, labels, annotations, owners.
-#[derive(Clone, Debug)]
+/// Name, labels, annotations, owners, age.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Where the object begins.
     pub origin: Origin,
@@ -19,6 +19,11 @@ pub struct Meta {
     pub labels: BTreeMap<String, Spanned<String>>,
     pub annotations: BTreeMap<String, Spanned<String>>,
     pub owners: Vec<Owner>,
+    /// When it was made, as the API server writes it: in order of time as text. The text of a
+    /// folder has none.
+    pub created: Option<String>,
+    /// It was deleted, and is not gone yet.
+    pub is_leaving: bool,
 }
 
 /// Who made an object.
@@ -33,6 +38,8 @@ pub struct Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Cluster,
+    /// As `Cluster`, and its name may have dots.
+    Machine,
     Namespaced,
 }
 
@@ -49,7 +56,7 @@ pub(super) struct RawMeta {
     annotations: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     owner_references: Vec<RawOwner>,
-    creation_timestamp: Option<Ignored>,
+    creation_timestamp: Option<String>,
     deletion_grace_period_seconds: Option<Ignored>,
     deletion_timestamp: Option<Ignored>,
     finalizers: Option<Ignored>,
@@ -78,6 +85,19 @@ impl Meta {
         self.labels.get(key).map(|label| label.value.as_str())
     }
 
+    /// An annotation's text.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(|annotation| annotation.value.as_str())
+    }
+
+    /// What orders objects of which the oldest counts: age, then name.
+    ///
+    /// One without a time of birth is older than all that have one: it was there before the
+    /// cluster.
+    pub fn seniority(&self) -> impl Ord + '_ {
+        (self.created.as_deref(), &self.name)
+    }
+
     /// Where it says its name: what is wrong with the whole is shown there.
     pub fn named(&self) -> Origin {
         self.origin.at(self.name_at)
@@ -93,9 +113,12 @@ impl RawMeta {
     /// Checks what depends on the kind; what is wrong goes to `problems`.
     pub(super) fn check(self, origin: Origin, scope: Scope, problems: &mut Vec<Problem>) -> Meta {
         let Self { name, namespace, labels, annotations, owner_references, .. } = self;
+        let (created, is_leaving) = (self.creation_timestamp, self.deletion_timestamp.is_some());
         let full_name = match scope {
-            Scope::Cluster => {
-                if let Err(wrong) = DnsLabel::try_from(name.value.as_str().to_owned()) {
+            Scope::Cluster | Scope::Machine => {
+                if scope == Scope::Cluster
+                    && let Err(wrong) = DnsLabel::try_from(name.value.as_str().to_owned())
+                {
                     problems.push(origin.at(name.at).error(wrong.to_string()));
                 }
                 if let Some(namespace) = namespace {
@@ -110,7 +133,8 @@ impl RawMeta {
             }
         };
         let owners = owner_references.into_iter().map(RawOwner::into_owner).collect();
-        Meta { origin, name: full_name, name_at: name.at, labels, annotations, owners }
+        let name_at = name.at;
+        Meta { origin, name: full_name, name_at, labels, annotations, owners, created, is_leaving }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny as Ignored};
 use std::sync::Arc;
 
 /// A namespace: what it is called and labelled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     pub meta: Meta,
 }

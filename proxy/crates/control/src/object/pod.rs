@@ -3,17 +3,23 @@ use super::{
     decode::decode,
     meta::{Meta, Scope},
     node::Node,
+    port::Protocol,
     spanned::Spanned,
 };
 use crate::problem::{Origin, Problem, Source};
-use raw::{Protocol, RawPod, RawSpec, RawStatus};
+use raw::{RawPod, RawPort, RawSpec, RawStatus};
 use serde::Deserialize;
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 mod raw;
 
 /// A pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     pub meta: Meta,
     /// Absent while it is not scheduled, and on plain hosts.
@@ -25,6 +31,12 @@ pub struct Pod {
     pub ips: Vec<Spanned<IpAddr>>,
     /// What its containers say they listen on by TCP; sorted, each once.
     pub tcp_ports: Vec<u16>,
+    /// The ones of them that have a name; the first of a name counts.
+    pub named_ports: BTreeMap<String, NonZeroU16>,
+    /// What a condition says; none is said of pods that no kubelet watches.
+    pub ready: Option<bool>,
+    /// The name servers that its `dnsConfig` adds.
+    pub nameservers: Vec<Spanned<IpAddr>>,
 }
 
 /// How far its life has come.
@@ -59,7 +71,14 @@ impl Pod {
             service_account: service_account(&spec, &meta, &mut problems),
             phase: status.phase.unwrap_or_default(),
             ips: ips(&status),
-            tcp_ports: tcp_ports(&spec),
+            tcp_ports: tcp_ports(&spec)
+                .map(|port| port.container_port.get())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
+            named_ports: named_ports(&spec),
+            ready: ready(&status),
+            nameservers: nameservers(&spec),
             uses_host_network: spec.host_network.unwrap_or(false),
             node: spec.node_name.filter(|name| !name.is_empty()),
             meta,
@@ -93,13 +112,31 @@ fn ips(status: &RawStatus) -> Vec<Spanned<IpAddr>> {
     ips
 }
 
-fn tcp_ports(spec: &RawSpec) -> Vec<u16> {
+/// The ports of all containers that are spoken TCP on.
+fn tcp_ports(spec: &RawSpec) -> impl Iterator<Item = &RawPort> {
     let RawSpec { containers, init_containers, ephemeral_containers, .. } = spec;
     let all = containers.iter().chain(init_containers).chain(ephemeral_containers);
     let ports = all.flat_map(|container| &container.ports);
-    let tcp = ports.filter(|port| port.protocol.is_none_or(|protocol| protocol == Protocol::Tcp));
-    let mut numbers: Vec<u16> = tcp.map(|port| port.container_port.0).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+    ports.filter(|port| port.protocol.is_none_or(|protocol| protocol == Protocol::Tcp))
+}
+
+fn named_ports(spec: &RawSpec) -> BTreeMap<String, NonZeroU16> {
+    let mut named = BTreeMap::new();
+    for RawPort { name, container_port, .. } in tcp_ports(spec) {
+        if let Some(name) = name {
+            named.entry(name.clone()).or_insert(container_port.0);
+        }
+    }
+    named
+}
+
+/// What the condition `Ready` says.
+fn ready(status: &RawStatus) -> Option<bool> {
+    let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+    ready.map(|condition| condition.status == "True")
+}
+
+fn nameservers(spec: &RawSpec) -> Vec<Spanned<IpAddr>> {
+    let listed = spec.dns_config.iter().flat_map(|dns| &dns.nameservers);
+    listed.map(|one| Spanned { value: one.value.0, at: one.at }).collect()
 }

@@ -1,10 +1,18 @@
 //! Documents to objects, by kind.
 use super::{
     Because, Objects, Skipped,
+    authorization_policy::AuthorizationPolicy,
+    config_map::MeshSettings,
+    host::Host,
     kind::{Reading, reading},
     namespace::Namespace,
     node::{Node, Value},
+    peer_authentication::PeerAuthentication,
     pod::Pod,
+    service::Service,
+    service_entry::ServiceEntry,
+    slice::EndpointSlice,
+    workload_entry::WorkloadEntry,
     yaml,
 };
 use crate::problem::{Origin, Problem, Source};
@@ -57,6 +65,39 @@ impl Reader<'_> {
                 let read = self.keep(Pod::read(node, self.source), node, kind);
                 self.objects.pods.extend(read);
             }
+            Reading::Service => {
+                let read = self.keep(Service::read(node, self.source), node, kind);
+                self.objects.services.extend(read);
+            }
+            Reading::EndpointSlice => {
+                let read = self.keep(EndpointSlice::read(node, self.source), node, kind);
+                self.objects.slices.extend(read);
+            }
+            Reading::ServiceEntry => {
+                let read = self.keep(ServiceEntry::read(node, self.source), node, kind);
+                self.objects.service_entries.extend(read);
+            }
+            Reading::WorkloadEntry => {
+                let read = self.keep(WorkloadEntry::read(node, self.source), node, kind);
+                self.objects.workload_entries.extend(read);
+            }
+            Reading::PeerAuthentication => {
+                let read = self.keep(PeerAuthentication::read(node, self.source), node, kind);
+                self.objects.peer_authentications.extend(read);
+            }
+            Reading::AuthorizationPolicy => {
+                let read = self.keep(AuthorizationPolicy::read(node, self.source), node, kind);
+                self.objects.authorization_policies.extend(read);
+            }
+            Reading::Node => {
+                let read = self.keep(Host::read(node, self.source), node, kind);
+                self.objects.hosts.extend(read);
+            }
+            Reading::ConfigMap if MeshSettings::is_meant(node) => {
+                let read = self.keep(MeshSettings::read(node, self.source), node, kind);
+                self.objects.settings.extend(read);
+            }
+            Reading::ConfigMap => {}
             Reading::List => self.read_list(node, header, lists),
             Reading::Later => self.skip(node, header, Because::NotYetUsed),
             Reading::Unknown => self.skip(node, header, Because::UnknownKind),
@@ -129,7 +170,13 @@ impl Reader<'_> {
     }
 
     /// What was read, or notes what was wrong with it.
-    fn keep<T>(&mut self, read: Result<T, Vec<Problem>>, node: &Node, kind: &str) -> Option<T> {
+    fn keep<T>(
+        &mut self,
+        read: Result<T, Vec<Problem>>,
+        node: &Node,
+        kind: &str,
+    ) -> Option<Arc<T>> {
+        let read = read.map(Arc::new);
         read.map_err(|problems| {
             let object = format!("{kind}/{}", name(node));
             self.problems.extend(problems.into_iter().map(|problem| problem.of(&object)));

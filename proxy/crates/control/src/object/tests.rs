@@ -290,14 +290,14 @@ fn what_kubectl_prints_as_json_is_read_like_yaml() {
 #[test]
 fn kinds_that_are_not_used_are_listed() {
     let objects = read(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {on: yes}\n---\n\
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\nspec: {on: yes}\n---\n\
              # nothing but a comment\n---\n\
              apiVersion: example.org/v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\n",
     );
     let skipped: Vec<_> = objects.skipped.iter().map(|s| (&*s.kind, &*s.name, s.because)).collect();
     assert_eq!(
         skipped,
-        [("Service", "web", Because::NotYetUsed), ("Pod", "shop/web", Because::UnknownKind)]
+        [("ServiceAccount", "web", Because::NotYetUsed), ("Pod", "shop/web", Because::UnknownKind)]
     );
 }
 

@@ -175,7 +175,7 @@ async fn what_changes_nothing_publishes_nothing() {
     let generation = story.control.status().generation;
     fs::write(
         folder.path().join("service.yaml"),
-        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\n\
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n---\n\
          apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: x}\n",
     )
     .unwrap();
@@ -184,7 +184,10 @@ async fn what_changes_nothing_publishes_nothing() {
     let skipped: Vec<_> = status.skipped.iter().map(|s| (&*s.kind, s.because)).collect();
     assert_eq!(
         skipped,
-        [("Thing", Because::UnknownKind.as_str()), ("Service", Because::NotYetUsed.as_str())]
+        [
+            ("Thing", Because::UnknownKind.as_str()),
+            ("ServiceAccount", Because::NotYetUsed.as_str())
+        ]
     );
     let json = serde_json::to_value(&*status).unwrap();
     assert_eq!(json["skipped"][0]["kind"], "Thing");

@@ -4,9 +4,13 @@
 //! is below a field that nobody reads is not looked at.
 #![expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
 use super::Phase;
-use crate::object::{meta::RawMeta, name::DnsSubdomain, spanned::Spanned};
+use crate::object::{
+    meta::RawMeta,
+    name::DnsSubdomain,
+    port::{Ip, Port, Protocol},
+    spanned::Spanned,
+};
 use serde::{Deserialize, de::IgnoredAny as Ignored};
-use std::net::IpAddr;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,10 +32,10 @@ pub(super) struct RawSpec {
     pub(super) node_name: Option<String>,
     pub(super) service_account: Option<Spanned<DnsSubdomain>>,
     pub(super) service_account_name: Option<Spanned<DnsSubdomain>>,
+    pub(super) dns_config: Option<RawDnsConfig>,
     active_deadline_seconds: Option<Ignored>,
     affinity: Option<Ignored>,
     automount_service_account_token: Option<Ignored>,
-    dns_config: Option<Ignored>,
     dns_policy: Option<Ignored>,
     enable_service_links: Option<Ignored>,
     host_aliases: Option<Ignored>,
@@ -106,10 +110,10 @@ pub(super) struct RawContainer {
 pub(super) struct RawPort {
     pub(super) container_port: Port,
     pub(super) protocol: Option<Protocol>,
+    pub(super) name: Option<String>,
     #[serde(rename = "hostIP")]
     host_ip: Option<Ignored>,
     host_port: Option<Ignored>,
-    name: Option<Ignored>,
 }
 
 #[derive(Default, Deserialize)]
@@ -117,11 +121,11 @@ pub(super) struct RawPort {
 pub(super) struct RawStatus {
     pub(super) phase: Option<Phase>,
     #[serde(rename = "podIP")]
-    pub(super) pod_ip: Option<Spanned<PodIp>>,
+    pub(super) pod_ip: Option<Spanned<Ip>>,
     #[serde(rename = "podIPs")]
     pub(super) pod_ips: Vec<RawPodIp>,
+    pub(super) conditions: Vec<RawCondition>,
     allocated_resources: Option<Ignored>,
-    conditions: Option<Ignored>,
     container_statuses: Option<Ignored>,
     ephemeral_container_statuses: Option<Ignored>,
     extended_resource_claim_status: Option<Ignored>,
@@ -143,42 +147,27 @@ pub(super) struct RawStatus {
 
 #[derive(Deserialize)]
 pub(super) struct RawPodIp {
-    pub(super) ip: Option<Spanned<PodIp>>,
+    pub(super) ip: Option<Spanned<Ip>>,
 }
 
-/// A port to listen on.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "u16")]
-pub(super) struct Port(pub(super) u16);
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) enum Protocol {
-    #[serde(rename = "TCP")]
-    Tcp,
-    #[serde(rename = "UDP")]
-    Udp,
-    #[serde(rename = "SCTP")]
-    Sctp,
+/// Something the kubelet found out.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawCondition {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) status: String,
+    last_probe_time: Option<Ignored>,
+    last_transition_time: Option<Ignored>,
+    message: Option<Ignored>,
+    observed_generation: Option<Ignored>,
+    reason: Option<Ignored>,
 }
 
-/// An address, in brackets nowhere and without prefix length.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct PodIp(pub(super) IpAddr);
-
-impl TryFrom<u16> for Port {
-    type Error = &'static str;
-
-    fn try_from(port: u16) -> Result<Self, &'static str> {
-        if port == 0 { Err("0 is not a port") } else { Ok(Self(port)) }
-    }
-}
-
-impl TryFrom<String> for PodIp {
-    type Error = String;
-
-    fn try_from(written: String) -> Result<Self, String> {
-        let parsed = written.parse().map(|ip: IpAddr| Self(ip.to_canonical()));
-        parsed.ok().ok_or_else(|| format!("`{written}` is not an IP address"))
-    }
+#[derive(Deserialize)]
+pub(super) struct RawDnsConfig {
+    #[serde(default)]
+    pub(super) nameservers: Vec<Spanned<Ip>>,
+    options: Option<Ignored>,
+    searches: Option<Ignored>,
 }

@@ -1,0 +1,203 @@
+//! `AuthorizationPolicy` as L4 can ask it: Istio's ambient form.
+//!
+//! A rule becomes a list of clauses: `to`, `from`, then each `when`. What L4 cannot see is left out
+//! of a DENY, so that it denies more; an ALLOW loses the whole rule, so that it allows less.
+use super::mesh::Closing;
+use crate::{
+    object::authorization_policy::{
+        AuthorizationPolicy, Both, PolicyAction, PolicyCondition, PolicyOperation, PolicyRule,
+        PolicySource, Selects,
+    },
+    problem::Problem,
+};
+use culvert_model::authz::{
+    Action, Authorization, Clause, Match, Rule, Scope,
+    set::{Account, Condition, StringMatch},
+};
+use ipnet::IpNet;
+use std::num::NonZeroU16;
+
+/// What becomes of a policy.
+#[derive(Debug, Default)]
+pub(super) struct Translated {
+    /// `None`: L4 has nothing to do with it.
+    pub(super) policy: Option<Authorization>,
+    pub(super) closing: Option<Closing>,
+    pub(super) notes: Vec<Problem>,
+}
+
+/// Says `policy` in the words of L4; `root` is the namespace of policies for the whole mesh.
+pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated {
+    let AuthorizationPolicy { meta, selects, action, dry_run, rules } = policy;
+    let untouched = |message: &str, fix: &str| Translated {
+        notes: vec![meta.named().warning(message).with_fix(fix)],
+        ..Translated::default()
+    };
+    let scope = match selects {
+        Selects::Targets(targets) => {
+            let targets: Vec<_> = targets.iter().map(|target| target.value.as_str()).collect();
+            let message = format!(
+                "the policy is for {}: L7 sees to it, which is not done yet; it does nothing",
+                targets.join(", ")
+            );
+            return untouched(&message, "choose workloads by a selector to have it at L4");
+        }
+        Selects::Labels(_) => Scope::Selector,
+        Selects::Everything if *meta.name.namespace == *root => Scope::Global,
+        Selects::Everything => Scope::Namespace,
+    };
+    let meant = match action {
+        PolicyAction::Allow => Action::Allow,
+        PolicyAction::Deny | PolicyAction::Custom => Action::Deny,
+        PolicyAction::Audit => {
+            return untouched(
+                "AUDIT does nothing at L4",
+                "annotate a policy istio.io/dry-run: \"true\"",
+            );
+        }
+    };
+    let mut told = Vec::new();
+    if *action == PolicyAction::Custom {
+        told.push("there is nobody to ask at L4: what its rules match is denied".to_owned());
+    }
+    let mut notes: Vec<Problem> =
+        told.iter().map(|told| meta.named().warning(told.clone())).collect();
+    let mut compiled = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let unseen = unseen(rule);
+        if unseen.is_empty() {
+            compiled.push(translate_rule(rule, &meta.name.namespace));
+            continue;
+        }
+        let follows = match meant {
+            Action::Allow => "it allows nothing",
+            Action::Deny => "it denies whatever they are",
+        };
+        let asks = format!("asks for {}, which L4 does not see: {follows}", unseen.join(", "));
+        notes.push(rule.origin.warning(format!("rule {index} {asks}")));
+        told.push(format!("rule {index} {asks}"));
+        if meant == Action::Deny {
+            compiled.push(translate_rule(rule, &meta.name.namespace));
+        }
+    }
+    if rules.is_empty() && meant == Action::Deny {
+        notes.push(meta.named().warning("without rules it denies nothing"));
+    }
+    let closing = (!told.is_empty() && !dry_run).then(|| Closing {
+        object: format!("AuthorizationPolicy/{}", meta.name).into(),
+        because: told.join("; ").into(),
+        origin: meta.origin.to_string().into(),
+    });
+    let policy = Authorization {
+        name: meta.name.clone(),
+        scope,
+        action: meant,
+        dry_run: *dry_run,
+        rules: compiled.into(),
+        origin: Some(meta.origin.to_string().into()),
+    };
+    Translated { policy: Some(policy), closing, notes }
+}
+
+/// What a rule asks for that L4 does not see.
+fn unseen(rule: &PolicyRule) -> Vec<&str> {
+    let PolicyRule { from, to, when, origin: _ } = rule;
+    let from = from.iter().flatten().flat_map(|source| &source.unseen);
+    let to = to.iter().flatten().flat_map(|operation| &operation.unseen);
+    let when = when.iter().filter_map(|condition| match condition {
+        PolicyCondition::Unseen(name) => Some(name.as_str()),
+        PolicyCondition::SourceIp(_)
+        | PolicyCondition::SourceNamespace(_)
+        | PolicyCondition::SourcePrincipal(_)
+        | PolicyCondition::SourceServiceAccount(_)
+        | PolicyCondition::DestinationIp(_)
+        | PolicyCondition::DestinationPort(_) => None,
+    });
+    let mut all: Vec<&str> = from.chain(to).copied().chain(when).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn translate_rule(rule: &PolicyRule, namespace: &str) -> Rule {
+    let PolicyRule { from, to, when, origin: _ } = rule;
+    let to = to.iter().map(|to| Clause { matches: to.iter().map(operation).collect() });
+    let from = from
+        .iter()
+        .map(|from| Clause { matches: from.iter().map(|one| source(one, namespace)).collect() });
+    let when = when.iter().map(|one| Clause { matches: [condition(one, namespace)].into() });
+    Rule { clauses: to.chain(from).chain(when).collect() }
+}
+
+fn operation(PolicyOperation { ports, unseen: _ }: &PolicyOperation) -> Match {
+    Match { destination_ports: self::ports(ports), ..Match::default() }
+}
+
+fn source(source: &PolicySource, namespace: &str) -> Match {
+    let PolicySource { principals, namespaces, service_accounts, ip_blocks, unseen: _ } = source;
+    Match {
+        principals: strings(principals),
+        namespaces: strings(namespaces),
+        service_accounts: accounts(service_accounts, namespace),
+        source_ips: networks(ip_blocks),
+        ..Match::default()
+    }
+}
+
+fn condition(condition: &PolicyCondition, namespace: &str) -> Match {
+    let nothing = Match::default();
+    match condition {
+        PolicyCondition::SourceIp(ips) => Match { source_ips: networks(ips), ..nothing },
+        PolicyCondition::SourceNamespace(names) => Match { namespaces: strings(names), ..nothing },
+        PolicyCondition::SourcePrincipal(names) => Match { principals: strings(names), ..nothing },
+        PolicyCondition::SourceServiceAccount(names) => {
+            Match { service_accounts: accounts(names, namespace), ..nothing }
+        }
+        PolicyCondition::DestinationIp(ips) => Match { destination_ips: networks(ips), ..nothing },
+        PolicyCondition::DestinationPort(numbers) => {
+            Match { destination_ports: ports(numbers), ..nothing }
+        }
+        PolicyCondition::Unseen(_) => nothing,
+    }
+}
+
+fn strings<S: FromIterator<StringMatch>>(both: &Both<String>) -> Condition<S> {
+    let Both { is, is_not } = both;
+    let read = |list: &[String]| list.iter().map(|one| string(one)).collect();
+    Condition { is: read(is), is_not: read(is_not) }
+}
+
+/// One `*`, alone, in front or behind.
+fn string(written: &str) -> StringMatch {
+    match (written.strip_prefix('*'), written.strip_suffix('*')) {
+        (Some(""), _) => StringMatch::Presence,
+        (Some(suffix), _) => StringMatch::Suffix(suffix.into()),
+        (None, Some(prefix)) => StringMatch::Prefix(prefix.into()),
+        (None, None) => StringMatch::Exact(written.into()),
+    }
+}
+
+/// `namespace/name`, or a name in the policy's own namespace.
+fn accounts<S: FromIterator<Account>>(both: &Both<String>, namespace: &str) -> Condition<S> {
+    let Both { is, is_not } = both;
+    let read = |list: &[String]| {
+        list.iter()
+            .map(|written| {
+                let (namespace, account) = written.split_once('/').unwrap_or((namespace, written));
+                Account { namespace: namespace.into(), service_account: account.into() }
+            })
+            .collect()
+    };
+    Condition { is: read(is), is_not: read(is_not) }
+}
+
+fn networks<S: FromIterator<IpNet>>(both: &Both<IpNet>) -> Condition<S> {
+    let Both { is, is_not } = both;
+    Condition { is: is.iter().copied().collect(), is_not: is_not.iter().copied().collect() }
+}
+
+fn ports<S: FromIterator<u16>>(both: &Both<NonZeroU16>) -> Condition<S> {
+    let Both { is, is_not } = both;
+    let read = |list: &[NonZeroU16]| list.iter().map(|port| port.get()).collect();
+    Condition { is: read(is), is_not: read(is_not) }
+}

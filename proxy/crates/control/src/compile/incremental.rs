@@ -1,0 +1,278 @@
+//! Compiles what changed, and nothing else.
+//!
+//! One way for both: a whole compile is a change from nothing. Objects are kept by name; what a
+//! change touches is worked out level by level (settings, services, policies, workloads), each
+//! telling the next where workloads may mean something else than before.
+use super::{
+    Settings, enrolment,
+    member::World,
+    mesh::{Closing, Mesh, Offered, Wanted},
+    policies::Policies,
+    registry::Registry,
+    root,
+    store::{Diffs, Key, Kind, Store},
+    touched::Touched,
+    unique::Unique,
+};
+use crate::{
+    object::{Objects, Skipped},
+    problem::{Problem, Severity},
+};
+use culvert_model::{
+    authz::Authorization,
+    name::{ObjectName, ServiceName, WorkloadUid},
+    pod::LocalPod,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
+
+/// Compiles sets of objects, one after the other.
+#[derive(Debug)]
+pub struct Compiler {
+    pub(super) settings: Settings,
+    /// What `store` was made of.
+    objects: Objects,
+    pub(super) store: Store,
+    pub(super) registry: Registry,
+    pub(super) policies: Policies,
+    pub(super) listing: Listing,
+    mesh: Mesh,
+    /// Which objects made which members.
+    made: BTreeMap<Key, Vec<WorkloadUid>>,
+    pub(super) addresses: Unique,
+    pub(super) netns: Unique,
+    /// What is to be told of an object, level by level.
+    told: BTreeMap<(Level, Key), Vec<Problem>>,
+}
+
+/// What a step changed; `None` is what is no longer there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub config: bool,
+    pub local: bool,
+    pub members: BTreeMap<WorkloadUid, Option<Arc<Wanted>>>,
+    pub services: BTreeMap<ServiceName, Option<Arc<Offered>>>,
+    pub policies: BTreeMap<ObjectName, Option<Arc<Authorization>>>,
+    pub closing: BTreeMap<ObjectName, Option<Arc<Closing>>>,
+}
+
+/// Which slices list a pod.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) by_pod: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    pub(super) by_slice: BTreeMap<ObjectName, Vec<ObjectName>>,
+}
+
+/// At which point something was found out of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    Settings,
+    Object,
+    Service,
+    Policy,
+    Workload,
+}
+
+impl Compiler {
+    /// Without any objects yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            objects: Objects::default(),
+            store: Store::default(),
+            registry: Registry::default(),
+            policies: Policies::default(),
+            listing: Listing::default(),
+            mesh: Mesh::default(),
+            made: BTreeMap::new(),
+            addresses: Unique::new("the address"),
+            netns: Unique::new("the network namespace"),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// What the objects mean that were applied last.
+    #[must_use]
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    #[must_use]
+    pub fn into_mesh(self) -> Mesh {
+        self.mesh
+    }
+
+    /// Takes `objects` in the place of those before.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them, sorted by place. Nothing has changed then: half a set
+    /// could leave pods out of the mesh.
+    pub fn apply(&mut self, objects: &Objects) -> Result<Changes, Vec<Problem>> {
+        let diffs = Diffs::between(&self.objects, objects);
+        let changes = self.step(&diffs);
+        let mut problems = self.problems();
+        problems.extend(objects.skipped.iter().filter_map(Skipped::note));
+        problems.sort();
+        problems.dedup();
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            self.step(&diffs.reversed());
+            return Err(problems);
+        }
+        self.mesh.notes = problems;
+        self.objects = objects.clone();
+        Ok(changes)
+    }
+
+    fn step(&mut self, diffs: &Diffs) -> Changes {
+        let mut changes = Changes::default();
+        let mut touched = Touched::of(&mut self.store, diffs);
+        self.configure(&mut touched, &mut changes);
+        self.tell_namespaces(&touched);
+        self.offer(&mut touched, &mut changes);
+        self.list(&mut touched);
+        self.judge(&mut touched, &mut changes);
+        self.populate(&mut touched, &mut changes);
+        changes
+    }
+
+    fn configure(&mut self, touched: &mut Touched, changes: &mut Changes) {
+        let (config, notes) = root::config(&self.store, &self.settings);
+        let key = (Kind::Settings, ObjectName::new("", ""));
+        self.tell(Level::Settings, key, notes);
+        // Without any policy there has been no step yet.
+        if config != *self.mesh.config || self.mesh.policies.is_empty() {
+            self.mesh.config = Arc::new(config);
+            changes.config = true;
+            touched.everything(&self.store);
+        }
+    }
+
+    fn tell_namespaces(&mut self, touched: &Touched) {
+        for namespace in &touched.namespaces {
+            let found = self.store.namespace(namespace);
+            let notes = found.map(|found| enrolment::notes(found)).unwrap_or_default();
+            let key = (Kind::Namespace, ObjectName::new("", Arc::clone(namespace)));
+            self.tell(Level::Object, key, notes);
+        }
+    }
+
+    /// What everything that is looked up by workloads is now.
+    pub(super) fn world(&self) -> World<'_> {
+        World {
+            settings: &self.settings,
+            config: &self.mesh.config,
+            store: &self.store,
+            registry: &self.registry,
+            policies: &self.policies,
+            listing: &self.listing.by_pod,
+        }
+    }
+
+    /// Replaces what is told of an object.
+    pub(super) fn tell(&mut self, level: Level, key: Key, problems: Vec<Problem>) {
+        if problems.is_empty() {
+            self.told.remove(&(level, key));
+        } else {
+            self.told.insert((level, key), problems);
+        }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let told = self.told.values().flatten().cloned();
+        let mut problems: Vec<Problem> = told.chain(self.registry.notes()).collect();
+        problems.extend(self.store.problems());
+        problems.extend(self.addresses.problems());
+        problems.extend(self.netns.problems());
+        problems
+    }
+
+    /// Replaces the members that an object makes.
+    pub(super) fn set_members(&mut self, key: Key, wanted: Vec<Wanted>, changes: &mut Changes) {
+        let uids: Vec<_> = wanted.iter().map(|one| one.member.uid.clone()).collect();
+        let before = match uids.is_empty() {
+            true => self.made.remove(&key),
+            false => self.made.insert(key, uids.clone()),
+        };
+        for gone in before.into_iter().flatten().filter(|uid| !uids.contains(uid)) {
+            self.mesh.members.remove(&gone);
+            changes.members.insert(gone, None);
+        }
+        for one in wanted {
+            let uid = one.member.uid.clone();
+            change(&mut self.mesh.members, &mut changes.members, uid, Some(Arc::new(one)));
+        }
+    }
+
+    pub(super) fn set_local(
+        &mut self,
+        uid: &WorkloadUid,
+        local: Option<LocalPod>,
+        changes: &mut Changes,
+    ) {
+        let pods = &mut self.mesh.local.pods;
+        changes.local |= match local {
+            None => pods.remove(uid).is_some(),
+            Some(local) if pods.get(uid).is_some_and(|before| **before == local) => false,
+            Some(local) => {
+                pods.insert(uid.clone(), Arc::new(local));
+                true
+            }
+        };
+    }
+
+    pub(super) fn set_service(
+        &mut self,
+        name: ServiceName,
+        offered: Option<Arc<Offered>>,
+        changes: &mut Changes,
+    ) {
+        change(&mut self.mesh.services, &mut changes.services, name, offered);
+    }
+
+    pub(super) fn set_policy(
+        &mut self,
+        name: ObjectName,
+        policy: Option<Arc<Authorization>>,
+        changes: &mut Changes,
+    ) {
+        change(&mut self.mesh.policies, &mut changes.policies, name, policy);
+    }
+
+    pub(super) fn set_closing(
+        &mut self,
+        name: ObjectName,
+        closing: Option<Arc<Closing>>,
+        changes: &mut Changes,
+    ) {
+        change(&mut self.mesh.closing, &mut changes.closing, name, closing);
+    }
+}
+
+/// Replaces what is called `key`, and notes it when it is something else than before.
+fn change<K: Ord + Clone, V: PartialEq>(
+    all: &mut BTreeMap<K, Arc<V>>,
+    changes: &mut BTreeMap<K, Option<Arc<V>>>,
+    key: K,
+    new: Option<Arc<V>>,
+) {
+    match (all.entry(key.clone()), new) {
+        (Entry::Vacant(_), None) => {}
+        (Entry::Vacant(free), Some(new)) => {
+            free.insert(Arc::clone(&new));
+            changes.insert(key, Some(new));
+        }
+        (Entry::Occupied(taken), None) => {
+            taken.remove();
+            changes.insert(key, None);
+        }
+        (Entry::Occupied(taken), Some(new)) if *taken.get() == new => {}
+        (Entry::Occupied(mut taken), Some(new)) => {
+            taken.insert(Arc::clone(&new));
+            changes.insert(key, Some(new));
+        }
+    }
+}

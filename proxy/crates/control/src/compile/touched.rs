@@ -1,0 +1,105 @@
+//! Where a change may matter.
+use super::store::{Diffs, Object, Shelf, Store};
+use culvert_model::name::ObjectName;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Objects and namespaces that have to be looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// Namespaces that changed themselves.
+    pub(super) namespaces: BTreeSet<Arc<str>>,
+    pub(super) services: BTreeSet<ObjectName>,
+    pub(super) service_entries: BTreeSet<ObjectName>,
+    pub(super) slices: BTreeSet<ObjectName>,
+    pub(super) pods: BTreeSet<ObjectName>,
+    pub(super) workload_entries: BTreeSet<ObjectName>,
+    pub(super) authorization_policies: BTreeSet<ObjectName>,
+    /// Namespaces of which the `PeerAuthentication`s changed.
+    pub(super) peers: BTreeSet<Arc<str>>,
+    /// Machines that may be somewhere else.
+    pub(super) hosts: BTreeSet<Arc<str>>,
+    /// Namespaces of which every workload may mean something else.
+    pub(super) within: BTreeSet<Arc<str>>,
+    /// Every workload of every namespace may.
+    pub(super) everywhere: bool,
+}
+
+impl Touched {
+    /// Takes a change into the store.
+    pub(super) fn of(store: &mut Store, diffs: &Diffs) -> Self {
+        let name = |name: ObjectName| name.name;
+        store.settings.change(&diffs.settings);
+        let namespaces: BTreeSet<_> =
+            store.namespaces.change(&diffs.namespaces).into_iter().map(name).collect();
+        let peers = store.peer_authentications.change(&diffs.peer_authentications);
+        Self {
+            within: namespaces.clone(),
+            namespaces,
+            hosts: store.hosts.change(&diffs.hosts).into_iter().map(name).collect(),
+            services: store.services.change(&diffs.services),
+            service_entries: store.service_entries.change(&diffs.service_entries),
+            slices: store.slices.change(&diffs.slices),
+            pods: store.pods.change(&diffs.pods),
+            workload_entries: store.workload_entries.change(&diffs.workload_entries),
+            authorization_policies: store
+                .authorization_policies
+                .change(&diffs.authorization_policies),
+            peers: peers.into_iter().map(|name| name.namespace).collect(),
+            everywhere: false,
+        }
+    }
+
+    /// What holds for the whole mesh has changed.
+    pub(super) fn everything(&mut self, store: &Store) {
+        self.namespaces.extend(store.namespaces.all().map(|one| one.meta.name.name.clone()));
+        add_all(&mut self.services, &store.services);
+        add_all(&mut self.service_entries, &store.service_entries);
+        add_all(&mut self.authorization_policies, &store.authorization_policies);
+        let peers = store.peer_authentications.all();
+        self.peers.extend(peers.map(|one| one.meta.name.namespace.clone()));
+        self.everywhere = true;
+    }
+
+    /// Adds the objects in which a namespace's settings matter.
+    pub(super) fn offers(&mut self, store: &Store) {
+        for namespace in &self.namespaces {
+            add(&mut self.services, &store.services, namespace);
+            add(&mut self.service_entries, &store.service_entries, namespace);
+        }
+    }
+
+    /// Adds the objects that make workloads, wherever these may mean something else.
+    pub(super) fn workloads(&mut self, store: &Store) {
+        if self.everywhere {
+            add_all(&mut self.pods, &store.pods);
+            add_all(&mut self.workload_entries, &store.workload_entries);
+            add_all(&mut self.service_entries, &store.service_entries);
+            add_all(&mut self.slices, &store.slices);
+            return;
+        }
+        for namespace in &self.within {
+            add(&mut self.pods, &store.pods, namespace);
+            add(&mut self.workload_entries, &store.workload_entries, namespace);
+            add(&mut self.service_entries, &store.service_entries, namespace);
+            add(&mut self.slices, &store.slices, namespace);
+        }
+        if self.hosts.is_empty() {
+            return;
+        }
+        let is_there = |node: Option<&str>| node.is_some_and(|node| self.hosts.contains(node));
+        let pods = store.pods.all().filter(|pod| is_there(pod.node.as_deref()));
+        self.pods.extend(pods.map(|pod| pod.meta.name.clone()));
+        let slices = store.slices.all().filter(|slice| {
+            slice.endpoints.iter().any(|endpoint| is_there(endpoint.node.as_deref()))
+        });
+        self.slices.extend(slices.map(|slice| slice.meta.name.clone()));
+    }
+}
+
+fn add_all<T: Object>(names: &mut BTreeSet<ObjectName>, shelf: &Shelf<T>) {
+    names.extend(shelf.all().map(|one| one.meta().name.clone()));
+}
+
+fn add<T: Object>(names: &mut BTreeSet<ObjectName>, shelf: &Shelf<T>, namespace: &str) {
+    names.extend(shelf.of(namespace).map(|one| one.meta().name.clone()));
+}

@@ -1,0 +1,155 @@
+//! `AuthorizationPolicy` of security.istio.io: who may talk to whom.
+use super::{
+    decode::decode,
+    meta::{Meta, Scope},
+    node::Node,
+    selector::check_values,
+    spanned::Spanned,
+};
+use crate::problem::{Origin, Problem, Source};
+use ipnet::IpNet;
+use raw::RawPolicy;
+use serde::Deserialize;
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
+
+mod check;
+mod raw;
+
+/// Makes a policy one that is only asked.
+const DRY_RUN: &str = "istio.io/dry-run";
+
+/// Who may talk to some workloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationPolicy {
+    pub meta: Meta,
+    pub selects: Selects,
+    pub action: PolicyAction,
+    pub dry_run: bool,
+    pub rules: Vec<PolicyRule>,
+}
+
+/// What a policy speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selects {
+    /// The workloads of its namespace, or of the mesh.
+    Everything,
+    Labels(BTreeMap<String, String>),
+    /// What L7 sees to: services and gateways, as `Kind/name`.
+    Targets(Vec<Spanned<String>>),
+}
+
+/// What a policy does with what it matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PolicyAction {
+    #[default]
+    #[serde(rename = "ALLOW")]
+    Allow,
+    #[serde(rename = "DENY")]
+    Deny,
+    #[serde(rename = "AUDIT")]
+    Audit,
+    /// Somebody else is asked.
+    #[serde(rename = "CUSTOM")]
+    Custom,
+}
+
+/// One rule; its parts must all hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// `None`: there is no such part. Any of them must hold.
+    pub from: Option<Vec<PolicySource>>,
+    /// Any of them must hold.
+    pub to: Option<Vec<PolicyOperation>>,
+    pub when: Vec<PolicyCondition>,
+    pub origin: Origin,
+}
+
+/// Where a connection is from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySource {
+    pub principals: Both<String>,
+    pub namespaces: Both<String>,
+    pub service_accounts: Both<String>,
+    pub ip_blocks: Both<IpNet>,
+    /// The fields that L4 cannot answer.
+    pub unseen: Vec<&'static str>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyOperation {
+    pub ports: Both<NonZeroU16>,
+    /// The fields that L4 cannot answer.
+    pub unseen: Vec<&'static str>,
+}
+
+/// A further condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyCondition {
+    SourceIp(Both<IpNet>),
+    SourceNamespace(Both<String>),
+    SourcePrincipal(Both<String>),
+    SourceServiceAccount(Both<String>),
+    DestinationIp(Both<IpNet>),
+    DestinationPort(Both<NonZeroU16>),
+    /// One that L4 cannot answer.
+    Unseen(String),
+}
+
+/// Values of which one must be met, and values of which none may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Both<T> {
+    pub is: Vec<T>,
+    pub is_not: Vec<T>,
+}
+
+impl<T> Default for Both<T> {
+    fn default() -> Self {
+        Self { is: Vec::new(), is_not: Vec::new() }
+    }
+}
+
+impl AuthorizationPolicy {
+    pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
+        let RawPolicy { metadata, spec, .. } = decode(node, source)?;
+        let mut problems = Vec::new();
+        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let dry_run = dry_run(&meta, &mut problems);
+        let targets = spec.target_ref.into_iter().chain(spec.target_refs.unwrap_or_default());
+        let targets: Vec<_> = targets.map(|raw| raw.read(&meta, &mut problems)).collect();
+        let selects = match spec.selector {
+            None if targets.is_empty() => Selects::Everything,
+            None => Selects::Targets(targets),
+            Some(Spanned { value, at }) => {
+                if !targets.is_empty() {
+                    let message = "only one of selector, targetRef and targetRefs can be set";
+                    problems.push(meta.at(at).error(message));
+                }
+                Selects::Labels(check_values(value.match_labels, &meta, &mut problems))
+            }
+        };
+        let action = spec.action.unwrap_or_default();
+        if action == PolicyAction::Custom && spec.provider.is_none() {
+            problems.push(meta.named().error("CUSTOM needs a provider: who is asked?"));
+        }
+        let rules = spec.rules.into_iter();
+        let rules = rules.map(|raw| check::rule(raw.value, &meta.at(raw.at), &mut problems));
+        let rules = rules.collect();
+        let policy = Self { selects, action, dry_run, rules, meta };
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+}
+
+/// As Go reads a boolean.
+fn dry_run(meta: &Meta, problems: &mut Vec<Problem>) -> bool {
+    let Some(Spanned { value, at }) = meta.annotations.get(DRY_RUN) else { return false };
+    match value.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+        other => {
+            let message = format!("annotation {DRY_RUN} is `{other}`, neither `true` nor `false`");
+            problems.push(meta.at(*at).error(message));
+            false
+        }
+    }
+}

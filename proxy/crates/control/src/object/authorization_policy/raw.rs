@@ -1,0 +1,124 @@
+//! A policy as written; never leaves `authorization_policy`.
+use super::PolicyAction;
+use crate::{
+    object::{
+        meta::{Meta, RawMeta},
+        port::{Block, PortText},
+        selector::RawSelector,
+        spanned::Spanned,
+    },
+    problem::Problem,
+};
+use serde::{Deserialize, de::IgnoredAny as Ignored};
+
+/// A list, and where it was written.
+pub(super) type Listed<T> = Option<Spanned<Vec<Spanned<T>>>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
+pub(super) struct RawPolicy {
+    pub(super) metadata: RawMeta,
+    #[serde(default)]
+    pub(super) spec: RawSpec,
+    api_version: Option<Ignored>,
+    kind: Option<Ignored>,
+    status: Option<Ignored>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RawSpec {
+    pub(super) selector: Option<Spanned<RawSelector>>,
+    pub(super) target_ref: Option<Spanned<RawTarget>>,
+    pub(super) target_refs: Option<Vec<Spanned<RawTarget>>>,
+    pub(super) action: Option<PolicyAction>,
+    pub(super) provider: Option<RawProvider>,
+    pub(super) rules: Vec<Spanned<RawRule>>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
+pub(super) struct RawProvider {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawTarget {
+    group: Option<String>,
+    kind: String,
+    name: String,
+    namespace: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRule {
+    pub(super) from: Listed<RawFrom>,
+    pub(super) to: Listed<RawTo>,
+    pub(super) when: Listed<RawWhen>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawFrom {
+    pub(super) source: Spanned<RawSource>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawTo {
+    pub(super) operation: Spanned<RawOperation>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RawSource {
+    pub(super) principals: Listed<String>,
+    pub(super) not_principals: Listed<String>,
+    pub(super) request_principals: Listed<String>,
+    pub(super) not_request_principals: Listed<String>,
+    pub(super) namespaces: Listed<String>,
+    pub(super) not_namespaces: Listed<String>,
+    pub(super) service_accounts: Listed<String>,
+    pub(super) not_service_accounts: Listed<String>,
+    pub(super) ip_blocks: Listed<Block>,
+    pub(super) not_ip_blocks: Listed<Block>,
+    pub(super) remote_ip_blocks: Listed<Block>,
+    pub(super) not_remote_ip_blocks: Listed<Block>,
+    pub(super) trust_domains: Listed<String>,
+    pub(super) not_trust_domains: Listed<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RawOperation {
+    pub(super) hosts: Listed<String>,
+    pub(super) not_hosts: Listed<String>,
+    pub(super) ports: Listed<PortText>,
+    pub(super) not_ports: Listed<PortText>,
+    pub(super) methods: Listed<String>,
+    pub(super) not_methods: Listed<String>,
+    pub(super) paths: Listed<String>,
+    pub(super) not_paths: Listed<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawWhen {
+    pub(super) key: Spanned<String>,
+    pub(super) values: Listed<String>,
+    pub(super) not_values: Listed<String>,
+}
+
+impl Spanned<RawTarget> {
+    /// `Kind/name`.
+    pub(super) fn read(self, meta: &Meta, problems: &mut Vec<Problem>) -> Spanned<String> {
+        let RawTarget { group, kind, name, namespace } = self.value;
+        if let Some(namespace) = namespace.filter(|namespace| !namespace.value.is_empty()) {
+            let message = "a policy speaks of its own namespace";
+            problems.push(meta.at(namespace.at).error(message));
+        }
+        let group = group.unwrap_or_default();
+        let dot = if group.is_empty() { "" } else { "." };
+        Spanned { value: format!("{kind}{dot}{group}/{name}"), at: self.at }
+    }
+}
