@@ -25,3 +25,6 @@ pub(crate) mod server;
 pub(crate) mod client;
 
 pub(crate) mod pool;
+
+#[cfg(test)]
+mod tests;

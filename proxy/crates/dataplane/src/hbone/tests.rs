@@ -1,0 +1,6 @@
+//! Links over loopback, with real TLS.
+mod bulk;
+mod closing;
+mod hostile;
+mod links;
+mod world;
