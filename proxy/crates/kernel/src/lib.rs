@@ -11,6 +11,7 @@ mod bpffs;
 pub mod direct;
 mod exclusions;
 pub mod fdpass;
+pub mod flows;
 pub mod instance;
 mod maps;
 pub mod memory;
@@ -25,6 +26,7 @@ pub mod uninstall;
 
 pub use crate::{
     direct::{At, DirectEvent, DirectFlow, End, Verdict, events::Events},
+    flows::Flow,
     instance::{Instance, InstanceError},
     node::{Node, NodeError, NodeOptions, owner::Generation},
     pod::{

@@ -80,6 +80,7 @@ pub(crate) struct Maps {
     pub(crate) epochs: Table<u32, u64>,
     pub(crate) verdicts: Table<VerdictKey, Verdict>,
     pub(crate) direct: Table<Tuple, Direct>,
+    pub(crate) bypass: Table<Tuple, u32>,
     pub(crate) sockets: Sockets,
 }
 
@@ -108,12 +109,17 @@ impl Maps {
             epochs: table(pins, "EPOCHS")?,
             verdicts: table(pins, "VERDICTS")?,
             direct: table(pins, "DIRECT")?,
+            bypass: table(pins, "BYPASS")?,
             sockets: Sockets(table(pins, "ORIG")?),
         })
     }
 }
 
 impl Sockets {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.fd()
+    }
+
     /// Where the application meant to go, for a socket accepted from a captured connection.
     pub(crate) fn original(&self, accepted: BorrowedFd<'_>) -> Option<SocketAddr> {
         let known = self.0.get(&key(accepted)).ok()??;
@@ -124,7 +130,7 @@ impl Sockets {
     }
 
     /// Marks the proxy's own socket, before `connect(2)`: the programs let it pass, whatever
-    /// cgroup or generation made it. Nobody without the map's descriptor can.
+    /// cgroup or generation made it. What a marked listener accepts is marked too. Nobody without the map's descriptor can.
     pub(crate) fn mark(&self, own: BorrowedFd<'_>, pod_id: u32, flags: u32) -> io::Result<()> {
         let flags = conn::OWN | flags;
         self.0.set(&key(own), &OrigDst { flags, pod_id, ..OrigDst::default() })

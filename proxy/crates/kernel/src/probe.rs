@@ -1,5 +1,5 @@
 //! What this kernel and these privileges allow.
-use crate::{netns::Netns, sys};
+use crate::{flows, netns::Netns, sys};
 use aya::{
     maps::{MapError, MapType},
     programs::ProgramType,
@@ -73,7 +73,7 @@ pub fn probe() -> Result<Capabilities, ProbeError> {
         sockops_cookie: cookie.unwrap_or(false),
         lookup_ingress: is_at_least(&kernel, (5, 17)),
         tcx: sys::has_tcx(),
-        destroy: true,
+        destroy: flows::can_destroy(),
         kernel,
     })
 }

@@ -3,7 +3,7 @@ use crate::{netns::Netns, node::Shared, sockets::ports::Ports};
 use socket2::{SockRef, Socket};
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpListener},
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::Duration,
@@ -83,6 +83,22 @@ impl PodSockets {
         destination: SocketAddr,
     ) -> Result<std::net::TcpStream, DeliverError> {
         deliver::deliver(&self.pod, deliver::Pair { client, destination }.canonical()?)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.pod.shared
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.pod.netns
+    }
+
+    /// Marks the listeners as the proxy's.
+    pub(crate) fn own<'a>(
+        &self,
+        listeners: impl IntoIterator<Item = &'a TcpListener>,
+    ) -> io::Result<()> {
+        listeners.into_iter().try_for_each(|listener| self.pod.mark(listener.as_fd(), 0))
     }
 
     /// Ports that deliveries must not take: the application's.

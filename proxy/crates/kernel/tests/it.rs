@@ -9,6 +9,8 @@ mod delivery;
 mod exclude;
 #[path = "it/failopen.rs"]
 mod failopen;
+#[path = "it/flows.rs"]
+mod flows;
 #[path = "it/frame.rs"]
 mod frame;
 #[path = "it/guard.rs"]
@@ -25,6 +27,8 @@ mod leaks;
 mod leftovers;
 #[path = "it/life.rs"]
 mod life;
+#[path = "it/pair.rs"]
+mod pair;
 #[path = "it/probes.rs"]
 mod probes;
 #[path = "it/races.rs"]

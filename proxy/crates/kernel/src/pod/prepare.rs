@@ -44,6 +44,10 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
     let guard = strict.then(|| guard::prepare(shared, &netns, pod_id, spec.ips)).transpose()?;
     let out_port = port(&listeners.outbound)?;
     let sockets = PodSockets::new(shared, &netns, pod_id);
+    let PodListeners { outbound, inbound: plaintext, hbone } = &listeners;
+    sockets
+        .own(plaintext.iter().chain(hbone).chain([outbound]))
+        .map_err(|source| NodeError::Map { map: "ORIG", source })?;
     let listening = listening(&listeners)?;
     sockets.avoid(spec.container_ports.iter().chain(&listening).copied());
     Ok(Prepared {

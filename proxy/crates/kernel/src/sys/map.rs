@@ -87,6 +87,10 @@ impl<K: Pod, V: Pod> Table<K, V> {
         Ok(Self { fd, types: PhantomData })
     }
 
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// The value under `key`.
     pub(crate) fn get(&self, key: &K) -> io::Result<Option<V>> {
         let mut value = MaybeUninit::<V>::uninit();

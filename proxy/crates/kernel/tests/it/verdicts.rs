@@ -1,102 +1,16 @@
 //! Connections between two pods of the node that a verdict lets go direct.
 use crate::{
+    pair::{Pair, next},
     socket::{self, again, disconnect},
-    traffic::{App, Event, PATIENCE, Proxy, Seen, connect, eventually, talk, talk_over},
-    world::{Pod, World, options},
+    traffic::{App, Event, Seen, connect, eventually, talk, talk_over},
+    world::options,
 };
-use culvert_kernel::{At, DirectEvent, End, Events, Node, NodeOptions, Verdict, reset};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use culvert_kernel::{At, DirectEvent, End, NodeOptions, Verdict, reset};
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd as _,
     time::Duration,
 };
-
-/// Two enrolled pods of a node that beats, with an application in the second.
-struct Pair {
-    from: Proxy,
-    to: Proxy,
-    _app: App,
-    a: Pod,
-    b: Pod,
-    node: Node,
-    events: Events,
-    world: World,
-}
-
-impl Pair {
-    fn new(test: &str) -> Self {
-        Self::with(test, options())
-    }
-
-    fn with(test: &str, options: NodeOptions) -> Self {
-        let mut world = World::new(test);
-        let (a, b) = (world.pod("a"), world.pod("b"));
-        let node = world.load_with(&World::capabilities(), options);
-        let (from, to) = (Proxy::start(&node, &a.spec()), Proxy::start(&node, &b.spec()));
-        let app = App::start(&b.netns, 8080);
-        let events = node.events().unwrap();
-        assert!(node.beat().unwrap());
-        let pair = Self { from, to, _app: app, a, b, node, events, world };
-        pair.epochs(1, 1);
-        pair
-    }
-
-    fn epochs(&self, from: u64, to: u64) {
-        let pods = [(self.from.enrolled.pod_id(), from), (self.to.enrolled.pod_id(), to)];
-        self.node.set_epochs(pods).unwrap();
-    }
-
-    fn address(&self, family: usize) -> SocketAddr {
-        SocketAddr::new(self.b.ips[family], 8080)
-    }
-
-    fn verdict(&self, destination: SocketAddr) -> Verdict {
-        Verdict {
-            source_pod: self.from.enrolled.pod_id(),
-            destination,
-            endpoint: destination,
-            endpoints: 1,
-            destination_pod: self.to.enrolled.pod_id(),
-            source_epoch: 1,
-            destination_epoch: 1,
-        }
-    }
-
-    fn permit(&self, family: usize) -> SocketAddr {
-        let to = self.address(family);
-        assert!(self.node.permit(&self.verdict(to)).unwrap());
-        to
-    }
-
-    /// Whether the next connection there is direct: whoever answers is the application.
-    fn is_direct(&self, to: SocketAddr) -> bool {
-        let before = self.from.enrolled.stats().direct;
-        let seen = talk(&self.a.netns, to).unwrap();
-        assert_eq!(seen.peer, to);
-        let (out, inward) = (self.from.events(), self.to.events());
-        let direct = out.is_empty();
-        assert_eq!(inward.is_empty(), direct, "{inward:?}");
-        assert_eq!(self.from.enrolled.stats().direct - before, u64::from(direct));
-        direct
-    }
-
-    fn event(&mut self) -> DirectEvent {
-        next(&mut self.events)
-    }
-}
-
-fn next(events: &mut Events) -> DirectEvent {
-    loop {
-        if let Some(event) = events.next() {
-            return event;
-        }
-        let timeout = PollTimeout::try_from(PATIENCE).unwrap();
-        let ready = poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout).unwrap();
-        assert_eq!(ready, 1, "an event comes");
-    }
-}
 
 #[test]
 fn a_permitted_connection_goes_direct_and_tells_of_itself() {
