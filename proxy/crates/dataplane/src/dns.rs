@@ -34,17 +34,20 @@ mod tests;
 
 pub use node::{Node, Settings};
 pub use respond::Client;
-pub use upstream::Dial;
+pub use upstream::Sockets;
 
 use crate::dns::respond::Responder;
-use culvert_runtime::drain::Worker;
-use std::{io, net::SocketAddr, sync::Arc};
+use culvert_runtime::drain::{Drain, Drained};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, UdpSocket},
     runtime::Handle,
     sync::Notify,
 };
 use tracing::error;
+
+/// How long questions that are under way may take when the pod is let go: as long as resolvers have.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Where questions come in that a pod meant for one resolver.
 #[derive(Debug)]
@@ -54,15 +57,26 @@ pub struct Listener {
     pub tcp: std::net::TcpListener,
 }
 
-/// Answers a pod's questions on the runtime `data` until `worker` finishes; `lost` is told when a
-/// socket fails.
+/// A pod's questions are answered.
+///
+/// No part of the process's drain: an application may have a socket that sends to ours for as long
+/// as it likes. Dropped without [`end`](Self::end) it ends at once.
+#[derive(Debug)]
+#[must_use = "questions are answered while it is held"]
+pub struct Serving {
+    drain: Drain,
+}
+
+/// Answers a pod's questions on the runtime `data`; `lost` is told when a socket fails.
 pub fn start(
     node: &Arc<Node>,
     client: Client,
     listeners: Vec<Listener>,
-    (worker, data): (&Worker, &Handle),
+    data: &Handle,
     lost: &Arc<Notify>,
-) {
+) -> Serving {
+    let drain = Drain::default();
+    let worker = drain.worker();
     let responder = Arc::new(Responder::new(node, client, worker.clone()));
     for Listener { resolver, udp, tcp } in listeners {
         let (own, finish, told) = (Arc::clone(&responder), worker.clone(), Arc::clone(lost));
@@ -83,6 +97,15 @@ pub fn start(
             report(served.await, &own, resolver, &told);
         };
         worker.spawn_on(data, by_tcp);
+    }
+    Serving { drain }
+}
+
+impl Serving {
+    /// Answers who has asked already, then closes the sockets; to be called when nothing is
+    /// captured any more and the pod's connections have ended.
+    pub async fn end(self) -> Drained {
+        self.drain.drain(LAST).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::dns::{
         reply::{self, Kept},
     },
     node::Node,
-    upstream::{Dial, Exchange, UpstreamError},
+    upstream::{Exchange, Sockets, UpstreamError},
 };
 use culvert_runtime::drain::Worker;
 use culvert_telemetry::{
@@ -35,7 +35,7 @@ const DOWN_FOR: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     node: Arc<Node>,
-    dial: Arc<dyn Dial>,
+    sockets: Arc<dyn Sockets>,
     cache: Mutex<Cache>,
     flights: Mutex<HashMap<Flight, watch::Receiver<Option<Outcome>>>>,
     /// Resolvers that did not answer, and when.
@@ -71,10 +71,10 @@ type Outcome = Result<Arc<[u8]>, UpstreamError>;
 type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Forwarder {
-    pub(crate) fn new(node: &Arc<Node>, dial: Arc<dyn Dial>, worker: Worker) -> Self {
+    pub(crate) fn new(node: &Arc<Node>, sockets: Arc<dyn Sockets>, worker: Worker) -> Self {
         Self {
             node: Arc::clone(node),
-            dial,
+            sockets,
             cache: Mutex::default(),
             flights: Mutex::default(),
             down: Mutex::default(),
@@ -193,7 +193,7 @@ impl Forwarder {
         let datagram = query.as_ref().map_or(u16::MAX, Query::datagram);
         let begun = Instant::now();
         let exchange =
-            Exchange { dial: &*self.dial, resolver: *resolver, question: bytes, datagram };
+            Exchange { sockets: &*self.sockets, resolver: *resolver, question: bytes, datagram };
         let answer = exchange.run(*by).await;
         series.forwarded(begun.elapsed(), answer.is_err());
         let mut down = self.down.lock();
@@ -221,7 +221,7 @@ impl Forwarder {
         own.ok().zip(all.ok()).ok_or(UpstreamError::Busy)
     }
 
-    pub(crate) fn dial(&self) -> &dyn Dial {
-        &*self.dial
+    pub(crate) fn sockets(&self) -> &dyn Sockets {
+        &*self.sockets
     }
 }

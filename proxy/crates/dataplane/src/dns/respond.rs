@@ -10,7 +10,7 @@ use crate::dns::{
         write::{Reply, bare, unreadable},
     },
     node::{Member, Node},
-    upstream::{Dial, UpstreamError, dice},
+    upstream::{Sockets, UpstreamError, dice},
 };
 use culvert_model::{name::WorkloadUid, snapshot::Snapshot, workload::Workload};
 use culvert_runtime::{drain::Worker, publish::View};
@@ -20,6 +20,7 @@ use culvert_telemetry::{
 };
 use std::{
     net::{IpAddr, SocketAddr},
+    os::fd::BorrowedFd,
     sync::Arc,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,7 +42,7 @@ pub struct Client {
     pub metrics: Arc<Metrics>,
     /// Search domains of the pod beside those of its namespace, if they are known.
     pub search: Vec<Arc<str>>,
-    pub dial: Arc<dyn Dial>,
+    pub sockets: Arc<dyn Sockets>,
 }
 
 /// What answers one pod.
@@ -82,14 +83,14 @@ pub(crate) struct Waiting {
 
 impl Responder {
     pub(crate) fn new(node: &Arc<Node>, client: Client, worker: Worker) -> Self {
-        let Client { own, snapshot, metrics, search, dial } = client;
+        let Client { own, snapshot, metrics, search, sockets } = client;
         let settings = node.settings();
         Self {
             own,
             snapshot,
             metrics,
             domains: Domains::new(&settings.cluster_domain, search),
-            forwarder: Arc::new(Forwarder::new(node, dial, worker)),
+            forwarder: Arc::new(Forwarder::new(node, sockets, worker)),
             waiting: Arc::new(Semaphore::new(settings.waiting_per_pod)),
             connections: Arc::new(Semaphore::new(settings.connections_per_pod)),
             _member: node.enter(),
@@ -188,9 +189,10 @@ impl Responder {
         reply::fitted(answer, limit(query, *by))
     }
 
-    /// The right to one more connection of the pod.
-    pub(crate) fn connect(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.connections).try_acquire_owned().ok()
+    /// The right to one more connection of the pod, if it was meant for a resolver.
+    pub(crate) fn admit(&self, accepted: BorrowedFd<'_>) -> Option<OwnedSemaphorePermit> {
+        let is_captured = self.forwarder.sockets().is_captured(accepted);
+        is_captured.then(|| Arc::clone(&self.connections).try_acquire_owned().ok()).flatten()
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {

@@ -9,7 +9,9 @@ use crate::dns::{
 };
 use culvert_runtime::{accept::accept_loop, drain::Worker};
 use culvert_telemetry::metrics::dns::Protocol;
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future, io, net::SocketAddr, os::fd::AsFd as _, pin::pin, sync::Arc, time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -44,8 +46,8 @@ pub(crate) async fn serve(
     let serve = |io: TcpStream, _| {
         let (responder, worker) = (Arc::clone(responder), worker.clone());
         async move {
-            // Who has too many is closed to at once.
-            if let Some(_permit) = responder.connect() {
+            // Who has too many, or came by itself, is closed to at once.
+            if let Some(_permit) = responder.admit(io.as_fd()) {
                 talk(&responder, io, resolver, &worker).await;
             }
         }
@@ -133,7 +135,7 @@ fn is_transfer(waiting: &Waiting) -> bool {
 async fn transfer(responder: &Responder, waiting: Waiting, answers: &Answers) {
     let Request { bytes, resolver, .. } = &waiting.request;
     let exchange = Exchange {
-        dial: responder.forwarder().dial(),
+        sockets: responder.forwarder().sockets(),
         resolver: *resolver,
         question: bytes,
         datagram: u16::MAX,

@@ -257,18 +257,18 @@ async fn who_has_asked_is_answered_when_the_pod_is_let_go() {
     let upstream = Upstream::start(one_address(60)).await;
     upstream.hold();
     let mut pod = Pod::start(&upstream, Settings::default()).await;
-    let drain = pod.drain.take().unwrap();
+    let serving = pod.serving.take().unwrap();
     let leave = async {
         upstream.wait_for(1).await;
         let release = async {
             upstream.release();
         };
-        tokio::join!(drain.drain(Duration::from_secs(60)), release).0
+        tokio::join!(serving.end(), release).0
     };
     let asked = sample::ask(1, "example.org", kind::A);
     let (answer, drained) = tokio::join!(pod.by_udp(&asked), leave);
     assert_eq!(ips(&answer).len(), 1);
-    assert_eq!(drained, culvert_runtime::drain::Drained::Clean);
+    assert_eq!(drained, Drained::Clean);
 }
 
 #[tokio::test]

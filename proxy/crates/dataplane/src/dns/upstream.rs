@@ -9,6 +9,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     io,
     net::SocketAddr,
+    os::fd::BorrowedFd,
     sync::Arc,
     time::Duration,
 };
@@ -26,7 +27,7 @@ const PATIENCE: [Duration; 3] =
 const TCP_PATIENCE: Duration = Duration::from_millis(4500);
 
 /// Sockets in the pod's namespace that are the proxy's own: what they send is not captured again.
-pub trait Dial: fmt::Debug + Send + Sync + 'static {
+pub trait Sockets: fmt::Debug + Send + Sync + 'static {
     /// A socket that is connected to `resolver`, from a port that the kernel chose.
     ///
     /// # Errors
@@ -40,6 +41,9 @@ pub trait Dial: fmt::Debug + Send + Sync + 'static {
     ///
     /// Those of `socket(2)` and `connect(2)`.
     fn tcp(&self, resolver: SocketAddr) -> io::Result<std::net::TcpStream>;
+
+    /// Whether a connection that was accepted had been meant for a resolver.
+    fn is_captured(&self, accepted: BorrowedFd<'_>) -> bool;
 }
 
 /// Why a resolver did not answer.
@@ -72,7 +76,7 @@ pub(crate) enum UpstreamError {
 /// What is asked, and of whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange<'a> {
-    pub(crate) dial: &'a dyn Dial,
+    pub(crate) sockets: &'a dyn Sockets,
     pub(crate) resolver: SocketAddr,
     /// A whole message.
     pub(crate) question: &'a [u8],
@@ -106,7 +110,7 @@ impl Exchange<'_> {
     }
 
     async fn try_udp(self) -> Result<Vec<u8>, UpstreamError> {
-        let socket = self.dial.udp(self.resolver).map_err(|error| self.opening(error))?;
+        let socket = self.sockets.udp(self.resolver).map_err(|error| self.opening(error))?;
         let socket = registered(socket).map_err(|error| self.opening(error))?;
         let question = self.with_new_id();
         socket.send(&question).await.map_err(|error| self.lost(error))?;
@@ -136,7 +140,7 @@ impl Exchange<'_> {
 
     /// A connection on which `question` was asked.
     pub(crate) async fn open_tcp(self, question: &[u8]) -> Result<TcpStream, UpstreamError> {
-        let stream = self.dial.tcp(self.resolver).map_err(|error| self.opening(error))?;
+        let stream = self.sockets.tcp(self.resolver).map_err(|error| self.opening(error))?;
         let connected = async {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream)?;

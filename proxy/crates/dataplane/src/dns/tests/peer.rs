@@ -10,9 +10,14 @@ use culvert_model::{
     snapshot::{Mesh, build::Builder},
     workload::{Enrolment, Workload},
 };
-use culvert_runtime::{drain::Drain, publish};
+use culvert_runtime::{
+    drain::{Drain, Worker},
+    publish,
+};
+
 use culvert_telemetry::metrics::{Format, Metrics};
 use parking_lot::Mutex;
+use std::os::fd::BorrowedFd;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -124,7 +129,7 @@ impl Upstream {
 #[derive(Debug)]
 struct Here;
 
-impl Dial for Here {
+impl Sockets for Here {
     fn udp(&self, resolver: SocketAddr) -> io::Result<std::net::UdpSocket> {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(resolver)?;
@@ -134,32 +139,36 @@ impl Dial for Here {
     fn tcp(&self, resolver: SocketAddr) -> io::Result<std::net::TcpStream> {
         std::net::TcpStream::connect(resolver)
     }
+
+    fn is_captured(&self, _accepted: BorrowedFd<'_>) -> bool {
+        true
+    }
 }
 
 /// A pod of the namespace `shop` whose questions are answered, and the mesh has one service.
 pub(super) struct Pod {
     server: SocketAddr,
     metrics: Arc<Metrics>,
-    pub(super) drain: Option<Drain>,
+    pub(super) serving: Option<Serving>,
 }
 
 impl Pod {
     pub(super) async fn start(upstream: &Upstream, settings: Settings) -> Self {
         let (udp, tcp) = pair().await;
         let server = udp.local_addr().unwrap();
-        let (drain, metrics) = (Drain::default(), Arc::new(Metrics::new("test")));
+        let metrics = Arc::new(Metrics::new("test"));
         let client = Client {
             own: Arc::new(workload()),
             snapshot: publish::channel(mesh()).1,
             metrics: Arc::clone(&metrics),
             search: Vec::new(),
-            dial: Arc::new(Here),
+            sockets: Arc::new(Here),
         };
         let (udp, tcp) = (udp.into_std().unwrap(), tcp.into_std().unwrap());
         let listener = Listener { resolver: upstream.addr, udp, tcp };
         let (node, lost) = (Node::new(settings).unwrap(), Arc::default());
-        start(&node, client, vec![listener], (&drain.worker(), &Handle::current()), &lost);
-        Self { server, metrics, drain: Some(drain) }
+        let serving = start(&node, client, vec![listener], &Handle::current(), &lost);
+        Self { server, metrics, serving: Some(serving) }
     }
 
     /// The answer to one datagram.
