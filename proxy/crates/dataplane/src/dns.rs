@@ -17,6 +17,8 @@ mod respond;
 
 mod forward;
 
+mod lookup;
+
 mod upstream;
 
 mod cache;
@@ -32,9 +34,10 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use lookup::{Lookup, LookupError};
 pub use node::{Node, Settings};
 pub use respond::Client;
-pub use upstream::Sockets;
+pub use upstream::{Sockets, UpstreamError};
 
 use crate::dns::respond::Responder;
 use culvert_runtime::drain::{Drain, Drained};
@@ -65,6 +68,7 @@ pub struct Listener {
 #[must_use = "questions are answered while it is held"]
 pub struct Serving {
     drain: Drain,
+    lookup: Lookup,
 }
 
 /// Answers a pod's questions on the runtime `data`; `lost` is told when a socket fails.
@@ -78,6 +82,8 @@ pub fn start(
     let drain = Drain::default();
     let worker = drain.worker();
     let responder = Arc::new(Responder::new(node, client, worker.clone()));
+    let resolvers = listeners.iter().map(|listener| listener.resolver).collect();
+    let lookup = Lookup::new(&responder, resolvers);
     for Listener { resolver, udp, tcp } in listeners {
         let (own, finish, told) = (Arc::clone(&responder), worker.clone(), Arc::clone(lost));
         let by_udp = async move {
@@ -98,10 +104,15 @@ pub fn start(
         };
         worker.spawn_on(data, by_tcp);
     }
-    Serving { drain }
+    Serving { drain, lookup }
 }
 
 impl Serving {
+    /// For the proxy's own questions on the pod's behalf.
+    pub fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
     /// Answers who has asked already, then closes the sockets; to be called when nothing is
     /// captured any more and the pod's connections have ended.
     pub async fn end(self) -> Drained {

@@ -16,7 +16,10 @@ use culvert_model::{name::WorkloadUid, snapshot::Snapshot, workload::Workload};
 use culvert_runtime::{drain::Worker, publish::View};
 use culvert_telemetry::{
     chain::Chain,
-    metrics::{Metrics, dns::Protocol},
+    metrics::{
+        Metrics,
+        dns::{DnsSeries, Protocol},
+    },
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -199,8 +202,15 @@ impl Responder {
         &self.node
     }
 
-    pub(crate) fn forwarder(&self) -> &Forwarder {
+    pub(crate) fn forwarder(&self) -> &Arc<Forwarder> {
         &self.forwarder
+    }
+
+    /// Where a question of the pod is counted.
+    pub(crate) fn series(&self, kind: u16, by: Protocol) -> Arc<DnsSeries> {
+        let pinned = self.snapshot.pin();
+        let own = pinned.value.workload(&self.own.uid).unwrap_or(&self.own);
+        self.metrics.dns(own, kind, by)
     }
 
     pub(crate) fn pod(&self) -> &WorkloadUid {

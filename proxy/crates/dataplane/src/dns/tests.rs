@@ -1,4 +1,5 @@
 //! Questions by real sockets: a pod's resolver on one side, the pod's server on the other.
+mod forward;
 mod peer;
 
 use super::*;
@@ -6,9 +7,10 @@ use crate::dns::{
     message::{Rcode, flag, kind, u16_at},
     sample,
 };
+use culvert_telemetry::metrics::dns::Protocol;
 use peer::{Pod, Upstream};
-use std::{net::IpAddr, time::Duration};
-use tokio::time;
+use proptest::prelude::*;
+use std::net::IpAddr;
 
 const WEB: &str = "web.shop.svc.cluster.local";
 
@@ -33,140 +35,6 @@ async fn the_mesh_answers_by_itself() {
     let nothing = pod.by_udp(&sample::ask(8, WEB, kind::AAAA)).await;
     assert_eq!((sample::rcode(&nothing), ips(&nothing).len()), (Rcode::NO_ERROR, 0));
     assert_eq!(upstream.asked(), 0);
-}
-
-#[tokio::test]
-async fn what_the_mesh_does_not_know_comes_as_the_resolver_says_it() {
-    // Whatever is behind the answer stays there.
-    let upstream = Upstream::start(|asked, _| {
-        let mut answer = sample::nothing(asked, Rcode::NX_DOMAIN, 60, 60);
-        answer[11] += 1;
-        answer.extend_from_slice(b"\x03foo\x00\x00\x10\x00\x01\x00\x00\x00\x05\x00\x04\x03bar");
-        vec![answer]
-    })
-    .await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    for asked in [
-        sample::ask(7, "nobody.example", kind::A),
-        sample::ask_with_option(9, "nobody.example", 65),
-        sample::ask_edns(0xffff, "nobody.example", 16, 4096),
-    ] {
-        for answer in [pod.by_udp(&asked).await, pod.by_tcp(&asked).await] {
-            assert_eq!(answer[..2], asked[..2]);
-            assert!(answer.ends_with(b"\x00\x04\x03bar"));
-        }
-    }
-    // Options arrive as they were sent.
-    assert!(upstream.questions().iter().any(|asked| asked.ends_with(b"8 bytes.")));
-}
-
-#[tokio::test]
-async fn an_answer_is_remembered_for_whoever_asks_the_same() {
-    let upstream = Upstream::start(one_address(60)).await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let first = pod.by_udp(&sample::ask(7, "example.org", kind::A)).await;
-    let asked = sample::ask(8, "EXAMPLE.org", kind::A);
-    for answer in [pod.by_udp(&asked).await, pod.by_tcp(&asked).await] {
-        assert_eq!(answer[..asked.len()][12..], asked[12..], "its id, its letters");
-        assert_eq!(ips(&answer), ips(&first));
-    }
-    assert_eq!(upstream.asked(), 1);
-    // Another kind of question, and one with options of its own.
-    pod.by_udp(&sample::ask(9, "example.org", kind::AAAA)).await;
-    pod.by_udp(&sample::ask_with_option(9, "example.org", kind::A)).await;
-    assert_eq!(upstream.asked(), 3);
-}
-
-#[tokio::test]
-async fn equal_questions_are_asked_once() {
-    let upstream = Upstream::start(one_address(60)).await;
-    upstream.hold();
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let (one, other) =
-        (sample::ask(7, "example.org", kind::A), sample::ask(8, "Example.org", kind::A));
-    let release = async {
-        upstream.wait_for(1).await;
-        upstream.release();
-    };
-    let (one, other, ()) = tokio::join!(pod.by_udp(&one), pod.by_udp(&other), release);
-    assert_eq!((u16_at(&one, 0), u16_at(&other, 0)), (Ok(7), Ok(8)));
-    assert_eq!(ips(&one), ips(&other));
-    assert_eq!(upstream.asked(), 1);
-}
-
-#[tokio::test]
-async fn an_old_answer_is_told_while_the_resolver_is_away() {
-    let upstream = Upstream::start(one_address(5)).await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let asked = sample::ask_edns(7, "example.org", kind::A, 1232);
-    pod.by_udp(&asked).await;
-    upstream.stop().await;
-    jump(Duration::from_secs(10)).await;
-    let answer = pod.by_udp(&asked).await;
-    assert_eq!((sample::rcode(&answer), ips(&answer)), (Rcode::NO_ERROR, vec!["192.0.2.1".into()]));
-    // Options do not matter any more.
-    assert_eq!(
-        ips(&pod.by_udp(&sample::ask_with_option(8, "example.org", kind::A)).await).len(),
-        1
-    );
-    let unknown = pod.by_udp(&sample::ask(8, "other.example", kind::A)).await;
-    assert_eq!(sample::rcode(&unknown), Rcode::SERV_FAIL);
-    jump(Settings::default().stale).await;
-    assert_eq!(sample::rcode(&pod.by_udp(&asked).await), Rcode::SERV_FAIL);
-}
-
-#[tokio::test]
-async fn an_old_answer_is_told_when_the_resolver_fails() {
-    let fails = std::sync::atomic::AtomicBool::new(false);
-    let upstream = Upstream::start(move |asked, _| {
-        if fails.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            let mut failure = sample::answer(asked, &[]);
-            failure[3] |= 2;
-            return vec![failure];
-        }
-        vec![sample::answer(asked, &[([192, 0, 2, 1], 5)])]
-    })
-    .await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let asked = sample::ask(7, "example.org", kind::A);
-    pod.by_udp(&asked).await;
-    jump(Duration::from_secs(10)).await;
-    assert_eq!(ips(&pod.by_udp(&asked).await), ["192.0.2.1"]);
-    assert_eq!(upstream.asked(), 2);
-}
-
-#[tokio::test]
-async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
-    let many: Vec<_> = (0..100).map(|last| ([192, 0, 2, last], 60)).collect();
-    let upstream = Upstream::start(move |asked, by| {
-        let whole = sample::answer(asked, &many);
-        vec![if by == peer::By::Udp { message::reply::fitted(whole, 512) } else { whole }]
-    })
-    .await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let asked = sample::ask(7, "example.org", kind::A);
-    let cut = pod.by_udp(&asked).await;
-    assert!(message::reply::is_truncated(&cut) && cut.len() <= 512);
-    assert_eq!(ips(&pod.by_tcp(&asked).await).len(), 100);
-    // The whole answer is known now, and still does not fit.
-    let cut = pod.by_udp(&asked).await;
-    assert!(message::reply::is_truncated(&cut) && cut.len() <= 512);
-    assert_eq!(upstream.asked(), 2);
-}
-
-#[tokio::test]
-async fn only_the_answer_to_the_question_is_taken() {
-    let upstream = Upstream::start(|asked, _| {
-        let mut guessed = sample::answer(asked, &[([203, 0, 113, 1], 60)]);
-        guessed[0] ^= 1;
-        let mut other = sample::answer(asked, &[([203, 0, 113, 2], 60)]);
-        other[13] ^= 1;
-        vec![guessed, other, b"?".to_vec(), sample::answer(asked, &[([192, 0, 2, 1], 60)])]
-    })
-    .await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let asked = sample::ask(7, "example.org", kind::A);
-    assert_eq!(ips(&pod.by_udp(&asked).await), ["192.0.2.1"]);
 }
 
 #[tokio::test]
@@ -197,6 +65,33 @@ async fn garbage_harms_nobody() {
     assert_eq!(ips(&pod.by_udp(&sample::ask(7, WEB, kind::A)).await), ["10.96.0.1"]);
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, what is answered at once is an answer to it, and no larger than it may be.
+    #[test]
+    fn answers_only_what_was_asked(
+        wrong in prop::collection::vec((0..80_usize, any::<u8>()), 0..4),
+        size in any::<u16>(), host in prop_oneof!["web", "web[.]shop", "a[.]example"],
+    ) {
+        let mut asked = sample::ask_edns(7, &host, kind::A, size);
+        let length = asked.len();
+        for (at, byte) in wrong {
+            asked[at % length] = byte;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let responder = runtime.block_on(async { peer::responder() });
+        for by in [Protocol::Udp, Protocol::Tcp] {
+            let resolver = "10.96.0.10:53".parse().unwrap();
+            if let respond::Next::Answer(answer) = responder.receive(&asked, resolver, by) {
+                let is_bare = answer.len() == message::HEADER && answer[..2] == asked[..2];
+                prop_assert!(is_bare || message::reply::answers(&answer, &asked) == Ok(true));
+                prop_assert!(by == Protocol::Tcp || answer.len() <= usize::from(size.max(512)));
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_too_little_is_not_waited_for() {
     let upstream = Upstream::start(one_address(60)).await;
@@ -218,20 +113,6 @@ async fn questions_in_one_connection_are_answered_as_answers_come() {
     talk.finish().await;
     upstream.release();
     assert_eq!(u16_at(&talk.answer().await, 0), Ok(1));
-}
-
-#[tokio::test]
-async fn a_zone_comes_as_a_whole() {
-    let upstream = Upstream::start(|asked, _| {
-        (1..4).map(|last| sample::answer(asked, &[([192, 0, 2, last], 60)])).collect()
-    })
-    .await;
-    let pod = Pod::start(&upstream, Settings::default()).await;
-    let mut talk = pod.connect().await;
-    talk.ask(&sample::ask(1, "example.org", kind::AXFR)).await;
-    for last in 1..4 {
-        assert_eq!(ips(&talk.answer().await), [format!("192.0.2.{last}")]);
-    }
 }
 
 #[tokio::test]
@@ -284,11 +165,4 @@ async fn questions_are_counted() {
     for (name, count) in [("requests", 3), ("upstream_requests", 1), ("upstream_failures", 0)] {
         assert!(text.contains(&format!("istio_dns_{name}_total{of_pod} {count}\n")), "{text}");
     }
-}
-
-/// Lets time pass at once.
-async fn jump(time: Duration) {
-    time::pause();
-    time::advance(time).await;
-    time::resume();
 }

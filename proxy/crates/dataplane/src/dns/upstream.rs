@@ -48,7 +48,7 @@ pub trait Sockets: fmt::Debug + Send + Sync + 'static {
 
 /// Why a resolver did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum UpstreamError {
+pub enum UpstreamError {
     #[error("cannot open a socket to {resolver}")]
     Open {
         resolver: SocketAddr,

@@ -135,6 +135,17 @@ impl Writer {
     }
 }
 
+/// A question of our own, with EDNS and some id.
+pub fn question(name: &Name, kind: u16) -> Vec<u8> {
+    let words = [0, flag::RECURSION_DESIRED, 1, 0, 0, 1];
+    let mut bytes: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).collect();
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend([kind, INTERNET].into_iter().flat_map(u16::to_be_bytes));
+    bytes.push(0);
+    bytes.extend([kind::OPT, DATAGRAM, 0, 0, 0].into_iter().flat_map(u16::to_be_bytes));
+    bytes
+}
+
 /// The answer to a request of which no more can be read than its header.
 pub fn unreadable(bytes: &[u8]) -> Vec<u8> {
     bare(bytes, Rcode::FORM_ERR)

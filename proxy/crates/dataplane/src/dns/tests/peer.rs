@@ -156,14 +156,8 @@ impl Pod {
     pub(super) async fn start(upstream: &Upstream, settings: Settings) -> Self {
         let (udp, tcp) = pair().await;
         let server = udp.local_addr().unwrap();
-        let metrics = Arc::new(Metrics::new("test"));
-        let client = Client {
-            own: Arc::new(workload()),
-            snapshot: publish::channel(mesh()).1,
-            metrics: Arc::clone(&metrics),
-            search: Vec::new(),
-            sockets: Arc::new(Here),
-        };
+        let client = client();
+        let metrics = Arc::clone(&client.metrics);
         let (udp, tcp) = (udp.into_std().unwrap(), tcp.into_std().unwrap());
         let listener = Listener { resolver: upstream.addr, udp, tcp };
         let (node, lost) = (Node::new(settings).unwrap(), Arc::default());
@@ -208,6 +202,22 @@ impl Pod {
 
     pub(super) fn metrics(&self) -> String {
         self.metrics.encode(Format::Prometheus)
+    }
+}
+
+/// What answers a pod, without sockets.
+pub(super) fn responder() -> Responder {
+    let node = Node::new(Settings::default()).unwrap();
+    Responder::new(&node, client(), Drain::default().worker())
+}
+
+fn client() -> Client {
+    Client {
+        own: Arc::new(workload()),
+        snapshot: publish::channel(mesh()).1,
+        metrics: Arc::new(Metrics::new("test")),
+        search: Vec::new(),
+        sockets: Arc::new(Here),
     }
 }
 
