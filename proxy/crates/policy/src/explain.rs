@@ -1,13 +1,14 @@
 //! A decision for people: every policy that was asked, and what each condition said.
 use crate::{
-    authz::{Decision, Part, Trace, walk},
+    authz::{Decision, Part, RuleRef, Trace, walk},
     facts::Facts,
 };
 use culvert_model::{
     authz::{Action, join::Authz},
     name::ObjectName,
 };
-use std::fmt;
+
+mod text;
 
 /// The name of what stands in for conditions that L4 cannot see.
 pub(crate) const UNSEEN: &str = "l7";
@@ -112,8 +113,14 @@ impl Explanation {
     /// For a denial for want of an ALLOW: the rule that lacked the fewest conditions; `None` when
     /// none of the ALLOW policies has a rule.
     pub fn nearest(&self) -> Option<Nearest> {
+        self.nearest_of(false)
+    }
+
+    fn nearest_of(&self, with_dry_run: bool) -> Option<Nearest> {
         let allows = self.policies.iter().filter_map(|policy| match &policy.what {
-            PolicyKind::Known { action: Action::Allow, dry_run: false, origin } => {
+            PolicyKind::Known { action: Action::Allow, dry_run, origin }
+                if with_dry_run || !dry_run =>
+            {
                 Some((policy, origin))
             }
             PolicyKind::Known { .. } | PolicyKind::Unknown => None,
@@ -127,6 +134,16 @@ impl Explanation {
             })
         });
         rules.min_by_key(|near| near.lacking.len())
+    }
+
+    /// The conditions by which a rule matched: of each clause the first match that held.
+    pub fn met(&self, rule: &RuleRef) -> impl Iterator<Item = &ConditionStep> {
+        let policy = self.policies.iter().find(|step| step.name == *rule.policy());
+        let rules = policy.into_iter().flat_map(|policy| &policy.rules);
+        let clauses =
+            rules.filter(|step| step.index == rule.index()).flat_map(|step| &step.clauses);
+        let matches = clauses.filter_map(|clause| clause.matches.iter().find(|one| one.held));
+        matches.flat_map(|one| &one.conditions)
     }
 }
 
@@ -218,74 +235,6 @@ impl Trace for Tree {
             one.conditions.push(ConditionStep { name, held, wanted, found });
         }
     }
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.decision.verdict {
-            Ok(permit) => match permit.rule() {
-                Some(rule) => writeln!(f, "permitted by {rule}")?,
-                None => writeln!(f, "permitted: no ALLOW policy selects the destination")?,
-            },
-            Err(denial) => writeln!(f, "{denial}")?,
-        }
-        self.policies.iter().try_for_each(|policy| write!(f, "{policy}"))
-    }
-}
-
-impl fmt::Display for PolicyStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, what, held, rules } = self;
-        let PolicyKind::Known { action, dry_run, origin } = what else {
-            return writeln!(f, "{} {name}: not known", mark(*held));
-        };
-        write!(f, "{} {} {name}", mark(*held), action.as_str())?;
-        if *dry_run {
-            f.write_str(" (dry run)")?;
-        }
-        if let Some(origin) = origin {
-            write!(f, " ({origin})")?;
-        }
-        writeln!(f)?;
-        if rules.is_empty() {
-            writeln!(f, "    no rules: matches nothing")?;
-        }
-        rules.iter().try_for_each(|rule| write!(f, "{rule}"))
-    }
-}
-
-impl fmt::Display for RuleStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {} rule {}", mark(self.held), self.index)?;
-        for clause in &self.clauses {
-            writeln!(f, "    {} any of", mark(clause.held))?;
-            clause.matches.iter().try_for_each(|one| write!(f, "{one}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for MatchStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let conditions: Vec<String> = self.conditions.iter().map(ToString::to_string).collect();
-        writeln!(f, "      {} {}", mark(self.held), conditions.join(", "))
-    }
-}
-
-impl fmt::Display for ConditionStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, held, wanted, found } = self;
-        if *name == UNSEEN {
-            let met = if *held { "met" } else { "not met" };
-            return write!(f, "{wanted}, {found} {met}");
-        }
-        let is = if *held { "is" } else { "is not" };
-        write!(f, "{name} {found} {is} {wanted}")
-    }
-}
-
-fn mark(held: bool) -> char {
-    if held { '+' } else { '-' }
 }
 
 #[cfg(test)]

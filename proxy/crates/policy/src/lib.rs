@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`mod@route`] (where a connection goes) with [`balance`] (to which of several);
 //! [`facts`] (what a verdict may depend on), [`authz`] (the verdict), [`mod@explain`] (the same for
-//! people).
+//! people); [`why`] (both, from a person's question).
 
 pub mod facts;
 
@@ -15,6 +15,8 @@ pub mod explain;
 pub mod balance;
 
 pub mod route;
+
+pub mod why;
 
 #[cfg(test)]
 mod testing;

@@ -10,18 +10,24 @@ use culvert_model::{
     locality::BalanceMode,
     member::Tunnel,
     name::WorkloadUid,
-    network::HBONE_PORT,
+    network::{Gateway, HBONE_PORT},
     service::Service,
     snapshot::{Bound, Known, OutboundPolicy, Snapshot},
     tunnel::Authority,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 mod gateway;
 
 mod refusal;
 
-pub use {gateway::is_way_of, refusal::NoRoute};
+pub mod explain;
+
+pub use {
+    explain::{Explanation, explain},
+    gateway::is_way_of,
+    refusal::NoRoute,
+};
 
 /// What a route depends on beside what is known of the mesh.
 #[expect(missing_debug_implementations, reason = "holds functions")]
@@ -84,15 +90,31 @@ pub(crate) enum Step<'a> {
     Service(&'a Arc<Bound>),
     Unknown,
     /// It goes by a waypoint, as the first of them says.
-    Waypoint(&'a culvert_model::network::Gateway),
+    Waypoint(&'a Gateway),
     /// The source is the waypoint itself.
-    FromWaypoint(&'a culvert_model::network::Gateway),
+    FromWaypoint(&'a Gateway),
     /// An endpoint is chosen like this.
     Choice(&'a Choice<'a>),
 }
 
 /// Hears nothing.
 struct Silent;
+
+/// In plain text, by tunnel, and to whom.
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(addr) => write!(f, "in plain text to {addr}"),
+            Self::Host(host, port) => write!(f, "in plain text to the host {host}, port {port}"),
+            Self::Hbone(Hop { next, expected, authority, is_waypoint, .. }) => {
+                let waypoint = if *is_waypoint { "the waypoint " } else { "" };
+                let names: Vec<_> = expected.iter().map(ToString::to_string).collect();
+                let names = names.join(" or ");
+                write!(f, "by a tunnel to {waypoint}{next} for {authority}, which must be {names}")
+            }
+        }
+    }
+}
 
 impl Trace for Silent {
     fn heard(&mut self, _: Step<'_>) {}

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    decide,
+    Denial, decide,
     testing::{Asks, any_asks, any_policies, authz, exact, from, is, namespace, policy, rule},
 };
 use culvert_model::authz::{Authorization, Clause, Match, Rule};
@@ -25,7 +25,7 @@ fn shop() -> std::sync::Arc<Authz> {
 fn shows_every_condition_and_what_was_found() {
     let explanation = explain(&shop(), &from("shop/cart").facts());
     insta::assert_snapshot!(explanation, @r"
-    denied by shop/no-bank rule 0
+    denied by shop/no-bank rule 0: a condition that only L7 can see, taken as met
     + DENY shop/no-bank
       + rule 0
         + any of
@@ -92,7 +92,7 @@ proptest! {
     fn what_the_nearest_rule_lacks_does_not_hold(policies in any_policies(), asks in any_asks()) {
         let explanation = explain(&authz(policies), &Asks::facts(&asks));
         if let Some(nearest) = explanation.nearest()
-            && explanation.decision.verdict == Err(crate::Denial::NoAllow)
+            && explanation.decision.verdict == Err(Denial::NoAllow)
         {
             prop_assert!(!nearest.lacking.is_empty());
             prop_assert!(nearest.lacking.iter().all(|c| !c.held));

@@ -28,7 +28,7 @@ pub enum NoRoute {
     #[error("nobody knows it")]
     UnknownWaypoint,
     #[error("{of} is behind the waypoint {waypoint}: {why}")]
-    Waypoint { of: String, waypoint: Gateway, why: Box<NoRoute> },
+    Waypoint { of: String, waypoint: Gateway, why: Box<Self> },
 }
 
 /// How many endpoints were not chosen from, by reason.

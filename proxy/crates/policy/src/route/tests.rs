@@ -376,10 +376,8 @@ fn of_weighted_waypoints_one_is_thrown() {
 
 #[test]
 fn a_gateway_names_its_port() {
-    let gateway = culvert_model::network::Gateway {
-        hbone_port: std::num::NonZeroU16::new(15088).unwrap(),
-        ..by_service("way")
-    };
+    let gateway =
+        Gateway { hbone_port: std::num::NonZeroU16::new(15088).unwrap(), ..by_service("way") };
     assert_ne!(gateway.hbone_port, HBONE_PORT);
     let behind_way = Service { waypoint: Some(gateway), ..service("cart") };
     check(
