@@ -29,6 +29,8 @@ mod tcp;
 
 mod frame;
 
+mod resolv;
+
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod tests;
 
 pub use lookup::{Lookup, LookupError};
 pub use node::{Node, Settings};
+pub use resolv::ResolvConf;
 pub use respond::Client;
 pub use upstream::{Sockets, UpstreamError};
 

@@ -122,10 +122,15 @@ impl Responder {
             };
             self.answer(asker, query, by)
         });
+        let name = query.as_ref().map(|query| &query.question.name);
         let known = match known.transpose() {
             Ok(known) => known.unwrap_or(false),
-            Err(Answered(answer)) => return Next::Answer(answer),
+            Err(Answered(answer)) => {
+                debug!(pod = %self.own.uid, %resolver, ?name, kind, "question answered");
+                return Next::Answer(answer);
+            }
         };
+        debug!(pod = %self.own.uid, %resolver, ?name, kind, known, "question passed on");
         let request = Request { bytes: bytes.to_vec(), query, resolver, by, series };
         self.pass_on(request, known)
     }

@@ -29,6 +29,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long a question may take to come, and an answer to go, once it has begun.
 const MESSAGE: Duration = Duration::from_secs(5);
 
+/// Longer ones are no questions.
+const REQUEST_MAX: u16 = 16 * 1024;
+
 /// Answers on their way to the pod.
 type Answers = mpsc::Sender<Vec<u8>>;
 
@@ -111,7 +114,10 @@ async fn next(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let first = timeout(IDLE, reader.read_u8()).await??;
     let rest = async {
         let second = reader.read_u8().await?;
-        frame::rest(reader, u16::from_be_bytes([first, second])).await
+        match u16::from_be_bytes([first, second]) {
+            length @ ..=REQUEST_MAX => frame::rest(reader, length).await,
+            _ => Err(io::ErrorKind::FileTooLarge.into()),
+        }
     };
     timeout(MESSAGE, rest).await?
 }
