@@ -47,6 +47,8 @@ pub struct Announcer {
     waiting: BTreeSet<WorkloadUid>,
     /// Shown in another way than at the last step.
     changed: BTreeSet<WorkloadUid>,
+    /// Counts whatever changes the record.
+    edits: u64,
 }
 
 /// What the objects say of a workload.
@@ -185,9 +187,19 @@ impl Announcer {
         self.entries.get(uid).map_or(Shown::default(), |entry| entry.stage.shown())
     }
 
+    /// Whether somebody is waited for.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.farewells.is_empty()
+    }
+
     /// What its node says of a workload, while the node is connected.
     pub fn said(&self, uid: &WorkloadUid) -> Option<&PodState> {
         self.hosts.said(&self.entries.get(uid)?.place.node, uid)
+    }
+
+    /// Grows whenever [`record`](Self::record) may be another.
+    pub fn edits(&self) -> u64 {
+        self.edits
     }
 
     /// What must outlive this process before it is published.
@@ -201,7 +213,8 @@ impl Announcer {
             Some((uid.clone(), Arc::clone(&place.node), held))
         });
         let withdrawn = self.farewells.keys();
-        let withdrawn = withdrawn.map(|(uid, node)| (uid.clone(), Arc::clone(node), Held::Withdrawn));
+        let withdrawn =
+            withdrawn.map(|(uid, node)| (uid.clone(), Arc::clone(node), Held::Withdrawn));
         withdrawn.chain(announced).collect()
     }
 
@@ -223,14 +236,16 @@ impl Announcer {
         for uid in looked_at.iter().chain(&self.waiting.clone()) {
             self.look(uid, now, acked);
         }
+        let before = self.farewells.len();
         self.farewells.retain(|(uid, _), wait| {
             !wait.is_over(now, |sequence| acked.everybody(sequence, uid.as_str()))
         });
+        self.edits += u64::from(self.farewells.len() != before);
         let orders = self.hosts.orders(&self.farewells);
         Step { shown: std::mem::take(&mut self.changed), orders }
     }
 
-    /// When to look again, whatever happens.
+    /// When to look again, even if nothing happens.
     pub fn wake(&self) -> Option<Instant> {
         let waits = self.waiting.iter().filter_map(|uid| match self.entries.get(uid)?.stage {
             Stage::Joining(wait) | Stage::Leaving(wait) => wait.until(),
@@ -275,6 +290,7 @@ impl Announcer {
             Stage::Joining(_) | Stage::Leaving(_) => _ = self.waiting.insert(uid.clone()),
             Stage::Plain | Stage::Settled => _ = self.waiting.remove(uid),
         }
+        self.edits += 1;
         if entry.stage.shown().hbone {
             self.farewells.remove(&(uid.clone(), Arc::clone(&entry.place.node)));
             self.hosts.announce(&entry.place.node, uid);
@@ -289,6 +305,7 @@ impl Announcer {
         if std::mem::replace(stage, Stage::Plain).shown().hbone {
             self.hosts.withdraw(&node, uid);
             self.farewells.insert((uid.clone(), Arc::clone(&node)), Wait::new());
+            self.edits += 1;
         }
         self.known.remove(uid, &node);
         self.waiting.remove(uid);

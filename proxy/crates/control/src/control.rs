@@ -1,23 +1,114 @@
-//! The running control plane: reads, compiles, publishes, and again on every change.
+//! The running control plane: manifests in, resources, certificates and orders out.
 use crate::{
-    compile::{Compiled, Settings, compile},
-    problem::Problem,
-    source::{files::Files, watch::Watch},
-    status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
+    announce::{
+        Announcer,
+        record::{RecordError, Store},
+    },
+    ca::{CertificateService, hosted::Hosted, ledger::Ledger},
+    compile::Settings,
+    manifests::Manifests,
+    serve::{
+        Porter,
+        gate::{DiscoveryGate, Doorkeeper, ReportsGate},
+    },
+    status::Status,
 };
-use culvert_model::{pod::LocalPods, snapshot::Snapshot};
-use culvert_runtime::{drain::Worker, publish::Publisher};
-use std::{fmt, io, path::PathBuf, sync::Arc, time::SystemTime};
+use culvert_identity::{
+    ca::{
+        Authority,
+        files::{FilesError, Given, kept},
+    },
+    clock::{Clock, SystemClock},
+    join::{Claims, JoinError, Key, KeyError},
+    serving::{Serving, ServingError},
+    trust::TrustStore,
+};
+use culvert_model::pod::LocalPods;
+use culvert_runtime::{
+    drain::Worker,
+    publish::{self, View},
+};
+use culvert_xds::{
+    server::Worlds,
+    transport::{discovery::Discovery, door::Door, nodes::Nodes, reports::Reports},
+};
+use parking_lot::Mutex;
+use std::{
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tonic::service::Routes;
 
-/// More lines than this on one change say no more; the status has them all.
-const MAX_LOGGED: usize = 50;
+mod keeper;
+pub(crate) mod scene;
+mod world;
+
+pub use crate::{
+    manifests::Problems,
+    serve::{Kind, gate::Access},
+};
+use keeper::{Keeper, Saved};
+pub(crate) use scene::Scene;
+
+/// In the folder of what outlives the process: what was announced.
+const RECORD: &str = "captured.json";
+
+/// And what join tokens are made with.
+const JOIN_KEY: &str = "join-key";
+
+/// What a control plane is made of.
+#[derive(Debug)]
+pub struct Plan {
+    pub paths: Vec<PathBuf>,
+    pub settings: Settings,
+    pub ca: Ca,
+    /// What outlives the process; replicas share it.
+    pub state_dir: PathBuf,
+    pub listen: Listen,
+    pub access: Access,
+}
+
+/// Where the authority comes from.
+#[derive(Clone, Debug)]
+pub enum Ca {
+    /// A file of one's own; made where there is none.
+    Kept(PathBuf),
+    /// Files somebody gives, replaced in place when it is time.
+    Given(Given),
+    /// Of this process.
+    Authority(View<Arc<Authority>>),
+}
+
+/// How nodes dial the control plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// Host names and addresses, beside localhost.
+    pub names: Vec<String>,
+}
 
 /// A handle on the running control plane.
 #[derive(Clone, Debug)]
 pub struct Control {
+    pub(crate) shared: Arc<Shared>,
     status: watch::Receiver<Arc<Status>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) scene: Arc<Mutex<Scene>>,
+    pub(crate) nodes: Nodes,
+    pub(crate) worlds: View<Worlds>,
+    pub(crate) ledger: Ledger,
+    pub(crate) authority: View<Arc<Authority>>,
+    pub(crate) serving: Serving,
+    doorkeeper: Arc<Doorkeeper>,
+    local: View<LocalPods>,
+    trust: TrustStore,
+    porter: Porter,
 }
 
 /// Why it did not start.
@@ -27,67 +118,119 @@ pub enum StartError {
     Manifests(Problems),
     #[error("cannot watch manifests for changes")]
     Watch(#[source] io::Error),
-}
-
-/// Everything that is wrong with a set of manifests, one after the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-/// The task that keeps what is published true to the files.
-struct Keeper {
-    files: Files,
-    settings: Settings,
-    snapshots: Publisher<Snapshot>,
-    local: Publisher<LocalPods>,
-    /// What was published last.
-    published: Compiled,
-    status: watch::Sender<Arc<Status>>,
-}
-
-/// A set of files, read and compiled.
-struct Loaded {
-    compiled: Compiled,
-    counts: Counts,
-    skipped: Vec<SkippedKind>,
+    #[error("there is no certificate authority")]
+    Authority(#[from] FilesError),
+    #[error("there is no key of join tokens")]
+    JoinKey(#[from] KeyError),
+    #[error("what was announced earlier is not known")]
+    Record(#[from] RecordError),
+    #[error("the control plane has no certificate of its own")]
+    Serving(#[from] ServingError),
 }
 
 impl Control {
-    /// Reads `paths`, publishes what they mean, and follows their changes until the drain.
-    ///
-    /// Returns when the first set is published. Both publishers publish together.
+    /// Reads the manifests and makes all ready; who comes to a [`listen`](Self::listen)er is
+    /// served, until the drain.
     ///
     /// # Errors
     ///
-    /// When the first set has problems, all of them; a later one that has is refused, and what was
-    /// published stays.
-    pub async fn start(
-        paths: &[PathBuf],
-        settings: Settings,
-        snapshots: Publisher<Snapshot>,
-        local: Publisher<LocalPods>,
-        worker: &Worker,
-    ) -> Result<Self, StartError> {
-        let files = Files::open(paths).map_err(StartError::manifests)?;
-        // Watched before it is read: a change in between is seen.
-        let watch = Watch::start(files.clone()).map_err(StartError::Watch)?;
-        let loaded = load(files.clone(), settings.clone()).await.map_err(StartError::manifests)?;
-        let (status, handle) = watch::channel(Arc::new(Status {
-            generation: 0,
-            since_unix_ms: 0,
-            counts: Counts::default(),
-            notes: Vec::new(),
-            skipped: Vec::new(),
-            refused: None,
-        }));
-        let published = Compiled::default();
-        let mut keeper = Keeper { files, settings, snapshots, local, published, status };
-        keeper.accept(loaded);
-        let owner = worker.clone();
-        worker.spawn(async move { keeper.follow(watch, &owner).await });
-        Ok(Self { status: handle })
+    /// When the manifests have problems, or something that must outlive the process cannot be
+    /// used. A later change of the manifests that has problems is refused, and all stays as it is.
+    pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
+        let Plan { paths, settings, ca, state_dir, listen, access } = plan;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (manifests, watch, first) = Manifests::open(&paths, settings).await?;
+        let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
+        let authority = ca.open(&trust_domain, &*clock, worker)?;
+        let (store, record) = Store::open(&state_dir.join(RECORD))?;
+        let doorkeeper = Arc::new(Doorkeeper {
+            key: Key::kept(&state_dir.join(JOIN_KEY))?,
+            trust_domain,
+            clock: Arc::clone(&clock),
+        });
+        let trust = TrustStore::default();
+        let names = &listen.names;
+        let serving =
+            Serving::start(authority.clone(), names, trust.clone(), Arc::clone(&clock), worker)?;
+        let (hosted, who_hosts) = publish::channel(Arc::<Hosted>::default());
+        let (published, worlds) = publish::channel(Worlds::default());
+        let (local, local_view) = publish::channel(LocalPods::default());
+        let (nodes, ledger) = (Nodes::default(), Ledger::default());
+        let reports_gate = Arc::new(ReportsGate(Arc::clone(&doorkeeper)));
+        let (reports, events) = Reports::new(reports_gate, worker.clone());
+        let announcer = Announcer::new(record.clone(), Instant::now());
+        let scene = Arc::new(Mutex::new(Scene::new(announcer)));
+        let mut keeper = Keeper {
+            manifests,
+            watch,
+            scene: Arc::clone(&scene),
+            store: Arc::new(Mutex::new(store)),
+            saved: Saved { edits: u64::MAX, record },
+            worlds: Worlds::default(),
+            published,
+            hosted,
+            local,
+            nodes: nodes.clone(),
+            events,
+            version: env!("CARGO_PKG_VERSION"),
+            life: life(),
+            again: None,
+        };
+        let status = keeper.manifests.status();
+        // All there is, before anybody asks.
+        keeper.advance(first).await;
+        let discovery_gate =
+            Arc::new(DiscoveryGate { doorkeeper: Arc::clone(&doorkeeper), access });
+        let discovery =
+            Discovery::new(worlds.clone(), nodes.clone(), discovery_gate, worker.clone());
+        let certificates = CertificateService {
+            authority: authority.clone(),
+            hosted: who_hosts,
+            doorkeeper: Arc::clone(&doorkeeper),
+            ledger: ledger.clone(),
+        };
+        let routes = Routes::new(discovery.into_route())
+            .add_service(reports.into_route())
+            .add_service(certificates.into_route());
+        let door = Door::open(routes, worker);
+        let porter = Porter::new(door, serving.clone(), trust.clone(), worker.clone());
+        worker.spawn(keeper.run(worker.clone()));
+        let shared = Shared {
+            scene,
+            nodes,
+            worlds,
+            ledger,
+            authority,
+            serving,
+            doorkeeper,
+            local: local_view,
+            trust,
+            porter,
+        };
+        Ok(Self { shared: Arc::new(shared), status })
     }
 
-    /// What is in force now.
+    /// Serves whoever comes to `listener`, until `worker` finishes.
+    ///
+    /// # Errors
+    ///
+    /// When it is to be plain text and not on loopback, or there is no descriptor left.
+    pub fn listen(&self, listener: TcpListener, kind: Kind, worker: &Worker) -> io::Result<()> {
+        self.shared.porter.serve(listener, kind, worker)
+    }
+
+    /// Lets whoever has it be `node`, and know this control plane, for a while.
+    ///
+    /// # Errors
+    ///
+    /// When no node can be called so.
+    pub fn join_token(&self, node: &str, good_for: Duration) -> Result<String, JoinError> {
+        let Doorkeeper { key, trust_domain, clock } = &*self.shared.doorkeeper;
+        let claims = Claims::new(trust_domain, node, clock.now(), good_for);
+        key.mint(&claims, self.shared.authority.pin().value.roots())
+    }
+
+    /// What became of the manifests.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
     }
@@ -99,115 +242,77 @@ impl Control {
         self.status.changed().await.ok()?;
         Some(Arc::clone(&self.status.borrow_and_update()))
     }
+
+    /// Who signs.
+    pub fn authority(&self) -> View<Arc<Authority>> {
+        self.shared.authority.clone()
+    }
+
+    /// The pods that the manifests put on the node of the settings.
+    pub fn local(&self) -> View<LocalPods> {
+        self.shared.local.clone()
+    }
+
+    /// Whom callers' certificates must come from; its revocation lists are somebody else's to set.
+    pub fn trust(&self) -> TrustStore {
+        self.shared.trust.clone()
+    }
 }
 
-impl Keeper {
-    async fn follow(&mut self, mut watch: Watch, owner: &Worker) {
-        loop {
-            tokio::select! {
-                biased;
-                () = owner.finishing() => return,
-                () = watch.changed() => {}
+impl Ca {
+    fn open(
+        self,
+        trust_domain: &str,
+        clock: &dyn Clock,
+        worker: &Worker,
+    ) -> Result<View<Arc<Authority>>, FilesError> {
+        match self {
+            Self::Kept(path) => {
+                let authority = kept(&path, trust_domain, clock.now())?;
+                let (_, view) = publish::channel(Arc::new(authority));
+                Ok(view)
             }
-            match load(self.files.clone(), self.settings.clone()).await {
-                Ok(loaded) => self.accept(loaded),
-                Err(problems) => self.refuse(problems),
-            }
-        }
-    }
-
-    fn accept(&mut self, loaded: Loaded) {
-        let Loaded { compiled, counts, skipped } = loaded;
-        let before = self.status.borrow().clone();
-        let is_first = before.generation == 0;
-        tell_notes(&compiled.notes, &before.notes);
-        tell_skipped(&skipped, &before.skipped);
-        let mut status = Status {
-            counts,
-            skipped,
-            notes: compiled.notes.clone(),
-            refused: None,
-            ..Status::clone(&before)
-        };
-        let Compiled { snapshot, local, notes: _ } = &compiled;
-        let is_new = (snapshot, local) != (&self.published.snapshot, &self.published.local);
-        if is_first || is_new {
-            // Names before pods: a pod's first connection finds its workload.
-            let generation = self.snapshots.publish(snapshot.clone());
-            self.local.publish(local.clone());
-            status.generation = generation.number();
-            status.since_unix_ms = unix_ms(SystemTime::now());
-            let Counts { namespaces, pods, local, skipped } = counts;
-            let generation = generation.number();
-            info!(generation, namespaces, pods, local, skipped, "manifests in force");
-        }
-        self.published = compiled;
-        self.status.send_replace(Arc::new(status));
-    }
-
-    fn refuse(&self, problems: Vec<Problem>) {
-        for problem in problems.iter().take(MAX_LOGGED) {
-            warn!("{}", problem.in_one_line());
-        }
-        warn!(problems = problems.len(), "change of manifests refused, the state before it stays");
-        let refused = Refused { at_unix_ms: unix_ms(SystemTime::now()), problems };
-        let before = self.status.borrow().clone();
-        let status = Status { refused: Some(refused), ..Status::clone(&before) };
-        self.status.send_replace(Arc::new(status));
-    }
-}
-
-impl StartError {
-    fn manifests(problems: Vec<Problem>) -> Self {
-        Self::Manifests(Problems(problems))
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
-        match self.0.len() {
-            1 => f.write_str("1 problem in the manifests"),
-            many => write!(f, "{many} problems in the manifests"),
+            Self::Given(given) => given.follow(trust_domain, worker),
+            Self::Authority(view) => Ok(view),
         }
     }
 }
 
-/// Off the runtime's thread: a large set takes a while.
-async fn load(files: Files, settings: Settings) -> Result<Loaded, Vec<Problem>> {
-    let load = move || {
-        let objects = files.load()?;
-        let compiled = compile(&objects, &settings)?;
-        let counts = Counts {
-            namespaces: objects.namespaces.len(),
-            pods: objects.pods.len(),
-            local: compiled.local.pods.len(),
-            skipped: objects.skipped.len(),
-        };
-        Ok(Loaded { compiled, counts, skipped: skipped_kinds(&objects) })
+/// Mints a join token without a running control plane, from what one would start with.
+///
+/// # Errors
+///
+/// When the authority or the key cannot be used, or no node can be called so.
+pub fn join_token(
+    state_dir: &Path,
+    ca: &Ca,
+    trust_domain: &str,
+    node: &str,
+    good_for: Duration,
+) -> Result<String, TokenError> {
+    let now = SystemClock.now();
+    let roots = match ca {
+        Ca::Kept(path) => kept(path, trust_domain, now)?.roots().to_vec(),
+        Ca::Given(given) => given.read(trust_domain)?.roots().to_vec(),
+        Ca::Authority(view) => view.pin().value.roots().to_vec(),
     };
-    let loaded = tokio::task::spawn_blocking(load).await;
-    loaded.unwrap_or_else(|error| {
-        Err(vec![Problem::of_file("<manifests>", format!("reading them ended early: {error}"))])
-    })
+    let key = Key::kept(&state_dir.join(JOIN_KEY))?;
+    Ok(key.mint(&Claims::new(trust_domain, node, now, good_for), &roots)?)
 }
 
-/// Logs each warning once, not at every change of something else.
-fn tell_notes(notes: &[Problem], before: &[Problem]) {
-    let new = notes.iter().filter(|note| !before.contains(note));
-    for note in new.take(MAX_LOGGED) {
-        warn!("{}", note.in_one_line());
-    }
+/// Why there is no join token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("there is no certificate authority")]
+    Authority(#[from] FilesError),
+    #[error("there is no key of join tokens")]
+    JoinKey(#[from] KeyError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
 }
 
-/// Logs each kind that is not used once: who wrote it may wait for what it asks for.
-fn tell_skipped(skipped: &[SkippedKind], before: &[SkippedKind]) {
-    let is_new = |kind: &SkippedKind| {
-        before.iter().all(|b| (&b.api_version, &b.kind) != (&kind.api_version, &kind.kind))
-    };
-    for SkippedKind { api_version, kind, because, objects, first } in
-        skipped.iter().filter(|kind| is_new(kind)).take(MAX_LOGGED)
-    {
-        info!(objects, first, "skipped {api_version} {kind}: {because}");
-    }
+/// Differs for each life of the process.
+fn life() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", since.as_nanos(), std::process::id())
 }

@@ -16,6 +16,14 @@ pub mod compile;
 
 pub mod announce;
 
+pub mod serve;
+
+pub mod ca;
+
 pub mod status;
+
+pub mod manifests;
+
+pub mod local;
 
 pub mod control;

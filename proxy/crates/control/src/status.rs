@@ -9,8 +9,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+pub mod mesh;
+
 /// What is in force, and why the last change is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Of the snapshot in force.
     pub generation: u64,

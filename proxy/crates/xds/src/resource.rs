@@ -25,6 +25,9 @@ pub trait Resource: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// Names the type on the wire.
     const TYPE_URL: &'static str;
 
+    /// Whether who holds it is told when nothing but its place in a file changed.
+    const FOLLOWS_ORIGIN: bool;
+
     type Message: Message + Default;
 
     /// What must hold while a resource is refused of which no earlier version is held.
@@ -64,6 +67,9 @@ pub(crate) enum Read<R: Resource> {
 
 impl Resource for Address {
     const TYPE_URL: &'static str = "type.googleapis.com/istio.workload.Address";
+
+    /// A line more at the top of a file would be ten thousand resources.
+    const FOLLOWS_ORIGIN: bool = false;
 
     type Message = workload::Address;
 
@@ -147,6 +153,9 @@ impl Resource for Address {
 
 impl Resource for Arc<Authorization> {
     const TYPE_URL: &'static str = "type.googleapis.com/istio.security.Authorization";
+
+    /// A denial names the line of its rule.
+    const FOLLOWS_ORIGIN: bool = true;
 
     type Message = security::Authorization;
 

@@ -367,7 +367,7 @@ impl Told {
     /// Whether the node knows `entry` as it is.
     fn is(&self, entry: &Entry) -> bool {
         match self {
-            Self::Entry(told) => told.version == entry.version && told.origin == entry.origin,
+            Self::Entry(told) => told.is(entry),
             Self::Version(version) => *version == entry.version,
         }
     }

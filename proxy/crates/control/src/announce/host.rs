@@ -31,8 +31,7 @@ struct Host {
 
 impl Hosts {
     pub(super) fn came(&mut self, node: &Arc<str>, stream: u64) {
-        let host =
-            Host { stream, pods: Pods::new(), announced: None, released: BTreeSet::new() };
+        let host = Host { stream, pods: Pods::new(), announced: None, released: BTreeSet::new() };
         match self.hosts.get(node) {
             Some(newer) if newer.stream > stream => {}
             Some(_) | None => _ = self.hosts.insert(Arc::clone(node), host),

@@ -7,9 +7,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 /// What was announced of which workload on which node.
@@ -34,6 +35,8 @@ pub struct Store {
     path: PathBuf,
     /// What was in it when it was last read or written.
     last: Record,
+    /// By which a file is told from the one that was read last.
+    seen: Option<(u64, SystemTime, u64)>,
 }
 
 /// Why the record cannot be used.
@@ -125,8 +128,8 @@ impl Store {
     ///
     /// When it is there and cannot be read.
     pub fn open(path: &Path) -> Result<(Self, Record), RecordError> {
-        let last = read(path)?;
-        Ok((Self { path: path.to_owned(), last: last.clone() }, last))
+        let (seen, last) = (seen(path), read(path)?);
+        Ok((Self { path: path.to_owned(), last: last.clone(), seen }, last))
     }
 
     /// Writes what changed from `before` to `after`, both of this process; what others changed
@@ -150,7 +153,7 @@ impl Store {
         lock.lock().map_err(write)?;
         let merged = read(&self.path)?.merged(before, after);
         replace(&self.path, &merged).map_err(write)?;
-        self.last = merged;
+        (self.last, self.seen) = (merged, seen(&self.path));
         Ok(())
     }
 
@@ -160,13 +163,24 @@ impl Store {
     ///
     /// When it cannot be read.
     pub fn news(&mut self) -> Result<Option<Record>, RecordError> {
+        let seen = seen(&self.path);
+        if seen == self.seen {
+            return Ok(None);
+        }
         let now = read(&self.path)?;
+        self.seen = seen;
         if now == self.last {
             return Ok(None);
         }
         self.last = now.clone();
         Ok(Some(now))
     }
+}
+
+/// Every writer makes a file of its own.
+fn seen(path: &Path) -> Option<(u64, SystemTime, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.modified().ok()?, meta.len()))
 }
 
 fn read(path: &Path) -> Result<Record, RecordError> {
@@ -194,7 +208,8 @@ fn replace(path: &Path, record: &Record) -> io::Result<()> {
     });
     let text = Text { version: VERSION, captured: captured.collect() };
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec(&text).map_err(io::Error::other)?)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

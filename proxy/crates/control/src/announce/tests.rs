@@ -151,16 +151,21 @@ impl Mesh {
             self.announcer.published(self.sequence, self.now);
         }
         // Who comes later is told what is so then.
-        let ended = std::mem::take(&mut self.ended);
-        self.ended = ended.into_iter().filter(|(_, (at, when))| !self.all_know(*at, *when)).collect();
+        let (ended, mut began) = (self.ended.clone(), self.began.clone());
+        self.ended =
+            ended.into_iter().filter(|(_, (at, when))| !self.all_know(*at, *when)).collect();
+        for (at, when) in began.values_mut() {
+            if self.all_know(*at, *when) {
+                (*at, *when) = (0, self.now - LIMIT);
+            }
+        }
+        self.began = began;
     }
 
     fn publish(&mut self) {
         let (now, sequence) = (self.now, self.sequence);
         let current: BTreeMap<_, _> = (self.places.iter())
-            .map(|(uid, place)| {
-                (uid.clone(), (Arc::clone(&place.node), self.announcer.shown(uid)))
-            })
+            .map(|(uid, place)| (uid.clone(), (Arc::clone(&place.node), self.announcer.shown(uid))))
             .collect();
         for (uid, (node, before)) in &self.shown {
             let after = current.get(uid).filter(|(other, _)| other == node);
@@ -350,7 +355,8 @@ fn captured_stays_captured_whoever_restarts_or_is_away() {
 
 #[test]
 fn another_replica_learns_what_was_captured() {
-    let (now, place) = (Instant::now(), Place { node: "a".into(), enrolled: true, recorded: false });
+    let (now, place) =
+        (Instant::now(), Place { node: "a".into(), enrolled: true, recorded: false });
     let mut other = Announcer::new(Record::default(), now);
     other.set_mesh([(&uid(0), place)], now);
     assert_eq!(other.shown(&uid(0)), Shown::default());

@@ -57,6 +57,18 @@ impl Given {
         Self { chain, key, roots }
     }
 
+    /// Reads the authority as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used.
+    pub fn read(&self, trust_domain: &str) -> Result<Authority, FilesError> {
+        let files = Files::open(&[&self.chain, &self.key, &self.roots])
+            .map_err(|(path, source)| FilesError::Read { path, source })?;
+        parse(trust_domain, files.contents())
+            .map_err(|source| FilesError::Authority { path: self.chain.clone(), source })
+    }
+
     /// Reads the authority and keeps it fresh: files replaced in place take over within seconds.
     ///
     /// What does not fit together, as files half replaced do not, changes nothing and is logged.

@@ -36,6 +36,7 @@ pub(super) struct Entry {
     pub(super) version: String,
     pub(super) aliases: Vec<Name>,
     pub(super) origin: Option<Arc<str>>,
+    follows_origin: bool,
     body: Any,
 }
 
@@ -92,6 +93,23 @@ impl World {
         self.log(changed)
     }
 
+    /// Like [`change`](Self::change), of resources that do not know themselves where they were
+    /// written.
+    pub fn change_written<'a, R: Resource>(
+        &mut self,
+        set: impl IntoIterator<Item = (&'a R, Arc<str>)>,
+        removed: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let mut changed = BTreeSet::new();
+        for name in removed {
+            changed.extend(self.remove(name));
+        }
+        for (resource, origin) in set {
+            changed.extend(self.set(Entry { origin: Some(origin), ..Entry::new(resource) }));
+        }
+        self.log(changed)
+    }
+
     /// Makes `all` of it what there is; returns whether that changed anything.
     pub fn replace<'a, R: Resource>(&mut self, all: impl IntoIterator<Item = &'a R>) -> bool {
         let mut gone: BTreeSet<Name> = self.entries.keys().cloned().collect();
@@ -129,9 +147,14 @@ impl World {
     }
 
     fn set(&mut self, entry: Entry) -> Option<Name> {
-        let before = self.entries.get(&entry.name);
-        if before.is_some_and(|old| old.version == entry.version && old.origin == entry.origin) {
-            return None;
+        if let Some(before) = self.entries.get_mut(&entry.name) {
+            if before.is(&entry) {
+                // Whoever asks from now on learns where it is written now.
+                if before.origin != entry.origin {
+                    *before = Arc::new(entry);
+                }
+                return None;
+            }
         }
         self.remove(&Name::clone(&entry.name));
         let name = Name::clone(&entry.name);
@@ -176,8 +199,14 @@ impl Entry {
             version: version(&value),
             aliases: resource.aliases(),
             origin: resource.origin().cloned(),
+            follows_origin: R::FOLLOWS_ORIGIN,
             body: Any { type_url: R::TYPE_URL.to_owned(), value },
         }
+    }
+
+    /// Whether who knows `self` need not be told of `newer`.
+    pub(super) fn is(&self, newer: &Self) -> bool {
+        self.version == newer.version && (self.origin == newer.origin || !newer.follows_origin)
     }
 
     pub(super) fn to_message(&self) -> ads::Resource {

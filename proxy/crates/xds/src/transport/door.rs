@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::mpsc,
+    sync::{Notify, mpsc},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
@@ -51,7 +51,13 @@ pub struct Peer {
 
 /// Whether somebody who came in was admitted to anything; all clones speak of one connection.
 #[derive(Clone, Debug, Default)]
-pub struct Standing(Arc<AtomicBool>);
+pub struct Standing(Arc<Admission>);
+
+#[derive(Debug, Default)]
+struct Admission {
+    admitted: AtomicBool,
+    changed: Notify,
+}
 
 /// Takes connections in, handshakes done.
 #[derive(Clone, Debug)]
@@ -66,11 +72,21 @@ struct Visitor {
 impl Standing {
     /// From now on it is no stranger.
     pub fn admit(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.admitted.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
     }
 
     pub fn is_admitted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.admitted.load(Ordering::Acquire)
+    }
+
+    /// Resolves when it is no stranger.
+    pub async fn admitted(&self) {
+        // Before the look: an admission in between is not missed.
+        let changed = self.0.changed.notified();
+        if !self.is_admitted() {
+            changed.await;
+        }
     }
 }
 

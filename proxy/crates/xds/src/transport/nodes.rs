@@ -82,7 +82,8 @@ impl Acked {
 
     /// One more stream of `node`, which has accepted all of the world of `acked` but `refused`.
     pub fn insert(&mut self, node: Arc<str>, acked: u64, refused: impl IntoIterator<Item = Name>) {
-        let behind = self.0.entry(node).or_insert_with(|| Behind { acked, refused: BTreeSet::new() });
+        let behind =
+            self.0.entry(node).or_insert_with(|| Behind { acked, refused: BTreeSet::new() });
         behind.acked = behind.acked.min(acked);
         behind.refused.extend(refused);
     }

@@ -37,6 +37,8 @@ impl Thing {
 impl Resource for Thing {
     const TYPE_URL: &'static str = "type.googleapis.com/culvert.test.Thing";
 
+    const FOLLOWS_ORIGIN: bool = true;
+
     type Message = Message;
 
     /// The name that stands in for it.

@@ -1,0 +1,168 @@
+//! The ports: 15010 for this machine, 15012 for all, by TLS.
+use culvert_identity::{serving::Serving, trust::TrustStore, verify};
+use culvert_runtime::{
+    accept::{Reserve, accept_loop},
+    drain::Worker,
+};
+use culvert_xds::transport::{
+    Io,
+    door::{Door, Peer},
+};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{self, Instant},
+};
+use tracing::{debug, info};
+
+pub mod gate;
+mod visitor;
+
+use visitor::{Held, Stranger, Strangers};
+
+/// Within which a stranger must have done TLS and made a call that is admitted.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Plain text, on loopback: who can connect is on this machine. Usually port 15010.
+    Plain,
+    /// Usually port 15012.
+    Tls,
+}
+
+/// Takes connections in.
+#[derive(Clone, Debug)]
+pub(crate) struct Porter {
+    door: Door,
+    serving: Serving,
+    trust: TrustStore,
+    worker: Worker,
+    strangers: Strangers,
+}
+
+/// What one port needs for each of its connections.
+#[derive(Clone, Debug)]
+struct Port {
+    porter: Porter,
+    kind: Kind,
+}
+
+impl Porter {
+    pub(crate) fn new(door: Door, serving: Serving, trust: TrustStore, worker: Worker) -> Self {
+        Self { door, serving, trust, worker, strangers: Strangers::default() }
+    }
+
+    /// Serves whoever comes to `listener`, until `worker` finishes.
+    pub(crate) fn serve(
+        &self,
+        listener: std::net::TcpListener,
+        kind: Kind,
+        worker: &Worker,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        if kind == Kind::Plain && !address.ip().is_loopback() {
+            let why = format!(
+                "{address} is no loopback address: without TLS only this machine is served"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let (reserve, port) = (Reserve::new()?, Port { porter: self.clone(), kind });
+        let owner = worker.clone();
+        worker.spawn(async move {
+            let serve = |io, from| port.clone().serve(io, from);
+            let refused = |_: &TcpStream, from| info!(%from, "no descriptor is left: reset");
+            if let Err(error) = accept_loop(&listener, &owner, &reserve, serve, refused).await {
+                tracing::error!(%error, %address, "a port of the control plane is closed");
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Port {
+    async fn serve(self, io: TcpStream, from: SocketAddr) {
+        let until = Instant::now() + PATIENCE;
+        let Some(stranger) = self.porter.strangers.enter(from.ip().to_canonical()) else {
+            info!(%from, "too many strangers: turned away");
+            return;
+        };
+        if let Err(error) = io.set_nodelay(true) {
+            debug!(%error, %from, "a connection without nodelay");
+        }
+        let peer = Peer { addr: Some(from), ..Peer::default() };
+        if self.kind == Kind::Plain {
+            let peer = Peer { trusted: true, ..peer };
+            return self.porter.hold(io, peer, None, (stranger, until)).await;
+        }
+        let accepted = tokio::select! {
+            accepted = time::timeout_at(until, self.porter.serving.accept(io)) => accepted,
+            () = self.porter.worker.finishing() => return,
+        };
+        match accepted {
+            Ok(Ok(visited)) => {
+                let identity = visited.peer.as_ref().map(|peer| peer.identity().clone());
+                let peer = Peer { identity, ..peer };
+                self.porter.hold(visited.io, peer, visited.peer, (stranger, until)).await;
+            }
+            Ok(Err(error)) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                info!(%from, %error, cause, "a connection without TLS");
+            }
+            Err(_elapsed) => info!(%from, "no TLS within {PATIENCE:?}: turned away"),
+        }
+    }
+}
+
+impl Porter {
+    /// Has a connection served, and ends it when nobody admits it in time or it is believed no
+    /// more.
+    async fn hold(
+        &self,
+        io: impl Io,
+        peer: Peer,
+        shown: Option<verify::Peer>,
+        (stranger, until): (Stranger, Instant),
+    ) {
+        let (from, standing) = (peer.addr, peer.standing.clone());
+        let (io, mut grip) = Held::new(io);
+        if !self.door.enter(io, peer).await {
+            return;
+        }
+        tokio::select! {
+            settled = time::timeout_at(until, grip.settled(&standing)) => {
+                if settled.is_err() {
+                    info!(?from, "nothing was asked for within {PATIENCE:?}: turned away");
+                    grip.cut();
+                    return;
+                }
+            }
+            () = self.worker.finishing() => return,
+        }
+        drop(stranger);
+        let Some(shown) = shown else { return };
+        tokio::select! {
+            () = grip.gone() => {}
+            () = self.worker.finishing() => {}
+            () = self.disbelieved(&shown) => {
+                info!(?from, identity = %shown.identity(), "revoked or under no root any more: cut off");
+                grip.cut();
+            }
+        }
+    }
+
+    /// Resolves when the trust of the moment does not hold for a client any more.
+    async fn disbelieved(&self, shown: &verify::Peer) {
+        let mut trust = self.trust.view();
+        let mut now = trust.pin();
+        while shown.recheck(&now.value).is_ok() {
+            match trust.newer_than(now.generation).await {
+                Some(newer) => now = newer,
+                None => return std::future::pending().await,
+            }
+        }
+    }
+}
