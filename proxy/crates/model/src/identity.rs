@@ -7,10 +7,16 @@ use std::{fmt, str::FromStr, sync::Arc};
 /// formed: each part is non-empty, at most 255 bytes, and without `/` (SPIFFE-ID standard, §2).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    trust_domain: Arc<str>,
-    namespace: Arc<str>,
-    service_account: Arc<str>,
+    uri: Arc<str>,
+    /// The length of the trust domain.
+    domain: u8,
+    /// The length of the namespace.
+    namespace: u8,
 }
+
+const SCHEME: &str = "spiffe://";
+const NAMESPACE: &str = "/ns/";
+const ACCOUNT: &str = "/sa/";
 
 /// Why a string is not an [`Identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,28 +44,51 @@ impl Identity {
         namespace: &str,
         service_account: &str,
     ) -> Result<Self, NotAnIdentity> {
-        Ok(Self {
-            trust_domain: part("trust domain", trust_domain)?,
-            namespace: part("namespace", namespace)?,
-            service_account: part("service account", service_account)?,
-        })
+        let domain = part("trust domain", trust_domain)?;
+        let namespace_length = part("namespace", namespace)?;
+        part("service account", service_account)?;
+        let uri = [SCHEME, trust_domain, NAMESPACE, namespace, ACCOUNT, service_account].concat();
+        Ok(Self { uri: uri.into(), domain, namespace: namespace_length })
     }
 
     pub fn trust_domain(&self) -> &str {
-        &self.trust_domain
+        self.between(SCHEME.len(), self.domain_end())
     }
 
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.between(self.domain_end() + NAMESPACE.len(), self.namespace_end())
     }
 
     pub fn service_account(&self) -> &str {
-        &self.service_account
+        self.between(self.namespace_end() + ACCOUNT.len(), self.uri.len())
     }
 
-    /// For sharing them with others.
-    pub(crate) fn parts_mut(&mut self) -> [&mut Arc<str>; 3] {
-        [&mut self.trust_domain, &mut self.namespace, &mut self.service_account]
+    /// As certificates have it: with `spiffe://`.
+    pub fn as_str(&self) -> &str {
+        &self.uri
+    }
+
+    /// As policies have it: without `spiffe://`.
+    pub fn principal(&self) -> &str {
+        self.between(SCHEME.len(), self.uri.len())
+    }
+
+    fn domain_end(&self) -> usize {
+        SCHEME.len() + usize::from(self.domain)
+    }
+
+    fn namespace_end(&self) -> usize {
+        self.domain_end() + NAMESPACE.len() + usize::from(self.namespace)
+    }
+
+    #[expect(clippy::string_slice, reason = "begins and ends between the parts it was made of")]
+    fn between(&self, start: usize, end: usize) -> &str {
+        &self.uri[start..end]
+    }
+
+    /// For sharing it with others.
+    pub(crate) fn uri_mut(&mut self) -> &mut Arc<str> {
+        &mut self.uri
     }
 }
 
@@ -67,7 +96,7 @@ impl FromStr for Identity {
     type Err = NotAnIdentity;
 
     fn from_str(s: &str) -> Result<Self, NotAnIdentity> {
-        let rest = s.strip_prefix("spiffe://").ok_or(NotAnIdentity::Scheme)?;
+        let rest = s.strip_prefix(SCHEME).ok_or(NotAnIdentity::Scheme)?;
         let mut parts = rest.split('/');
         let (Some(td), Some("ns"), Some(ns), Some("sa"), Some(sa), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -80,8 +109,7 @@ impl FromStr for Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trust_domain, namespace, service_account } = self;
-        write!(f, "spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}")
+        f.write_str(&self.uri)
     }
 }
 
@@ -91,14 +119,15 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn part(name: &'static str, s: &str) -> Result<Arc<str>, NotAnIdentity> {
+/// The length of a part that may be one.
+fn part(name: &'static str, s: &str) -> Result<u8, NotAnIdentity> {
     if s.contains('/') {
         return Err(NotAnIdentity::Slash(name));
     }
-    match s.len() {
-        0 => Err(NotAnIdentity::Empty(name)),
-        1..=255 => Ok(s.into()),
-        _ => Err(NotAnIdentity::TooLong(name)),
+    match u8::try_from(s.len()) {
+        Ok(0) => Err(NotAnIdentity::Empty(name)),
+        Ok(length) => Ok(length),
+        Err(_) => Err(NotAnIdentity::TooLong(name)),
     }
 }
 
@@ -110,6 +139,8 @@ mod tests {
     fn reads_what_it_writes() {
         let id = Identity::try_new("cluster.local", "shop", "cart").unwrap();
         assert_eq!(id.to_string(), "spiffe://cluster.local/ns/shop/sa/cart");
+        let parts = [id.trust_domain(), id.namespace(), id.service_account(), id.principal()];
+        assert_eq!(parts, ["cluster.local", "shop", "cart", "cluster.local/ns/shop/sa/cart"]);
         assert_eq!(id.to_string().parse(), Ok(id));
     }
 

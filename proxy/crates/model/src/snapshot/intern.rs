@@ -55,8 +55,9 @@ impl Interner {
             canonical_name,
             canonical_revision,
             owner,
+            identity.uri_mut(),
         ];
-        for text in often.into_iter().chain(identity.parts_mut()) {
+        for text in often {
             *text = self.string(text);
         }
         for ObjectName { namespace, name } in policies {
