@@ -2,21 +2,20 @@
 use crate::{
     connections::{Conn, Slot},
     copy::Moved,
-    cut::Why,
+    cut::{Guard, Why},
+    errors::InboundError,
     judge::{self, Denial},
     limits::{Refusal, Ticket},
+    loads::Counted,
     pods::pod::Pod,
 };
-use culvert_model::{close::CloseReason, facts::ConnFacts, snapshot::Known};
-use culvert_telemetry::conn::ConnRecord;
-use std::{
-    error::Error,
-    future::Future,
-    net::SocketAddr,
-    sync::Arc,
-    thread,
-    time::Instant,
+use culvert_model::{
+    close::CloseReason,
+    facts::{ConnFacts, Direction},
+    snapshot::Known,
 };
+use culvert_telemetry::conn::ConnRecord;
+use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, thread, time::Instant};
 use tracing::warn;
 
 /// A connection that was admitted: counted against its pod's limits, listed, and recorded.
@@ -31,6 +30,7 @@ pub(crate) struct Account {
     conn: Arc<Conn>,
     slot: Slot,
     pod: Arc<Pod>,
+    endpoint: Option<Counted>,
     /// Given back last: whoever waits for the pod's last connection then finds it recorded.
     _ticket: Ticket,
 }
@@ -42,26 +42,14 @@ impl Account {
     ///
     /// When it has; the refusal is recorded then.
     pub(crate) fn open(pod: &Arc<Pod>, facts: ConnFacts) -> Result<Self, Refusal> {
-        Self::open_in(pod, facts, None)
-    }
-
-    /// The same for one that came in a tunnel.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub(crate) fn open_in(
-        pod: &Arc<Pod>,
-        facts: ConnFacts,
-        tunnel: Option<u32>,
-    ) -> Result<Self, Refusal> {
         let admitted = pod.admit();
         let record = pod.shared.telemetry.open(facts);
         match admitted {
             Ok(ticket) => {
-                let conn = Conn::new(Arc::clone(record.live()), tunnel);
+                let conn = Conn::new(Arc::clone(record.live()));
                 let (slot, pod) = (pod.connections.add(Arc::clone(&conn)), Arc::clone(pod));
-                Ok(Self { record: Some(record), conn, slot, pod, _ticket: ticket })
+                let (record, endpoint) = (Some(record), None);
+                Ok(Self { record, conn, slot, pod, endpoint, _ticket: ticket })
             }
             Err(refusal) => {
                 finish(pod, record, refusal.reason(), &refusal);
@@ -73,6 +61,10 @@ impl Account {
 
     pub(crate) fn pod(&self) -> &Arc<Pod> {
         &self.pod
+    }
+
+    pub(crate) fn direction(&self) -> Direction {
+        self.conn.live.see(|facts| facts.direction)
     }
 
     pub(crate) fn source(&self) -> SocketAddr {
@@ -110,11 +102,13 @@ impl Account {
     }
 
     /// Waits for `work`, unless somebody cuts the connection.
-    pub(crate) fn guard<F: Future>(
-        &self,
-        work: F,
-    ) -> impl Future<Output = Result<F::Output, Arc<Why>>> {
+    pub(crate) fn guard<F: Future + Unpin>(&self, work: F) -> Guard<'_, F> {
         self.conn.cut.guard(work)
+    }
+
+    /// Counts it with the endpoint it went to, until it ends.
+    pub(crate) fn count_at(&mut self, endpoint: Counted) {
+        self.endpoint = Some(endpoint);
     }
 
     /// Notes that the other side is there.
@@ -142,8 +136,23 @@ impl Account {
         }
     }
 
+    /// Closes it as one that goes no further, by way of the pod it came to.
+    pub(crate) fn fail(self, error: &InboundError) {
+        match error {
+            InboundError::Denied(denial) => self.close_denied(denial),
+            InboundError::Cut(why) => self.close_cut(why),
+            InboundError::NotCaptured { .. }
+            | InboundError::NotAdmitted(_)
+            | InboundError::OwnPort(_)
+            | InboundError::Held(_)
+            | InboundError::Deliver(_)
+            | InboundError::Open(_)
+            | InboundError::Abandoned => self.close(error.reason(), Some(error)),
+        }
+    }
+
     /// Closes it as one that policy denied.
-    pub(crate) fn close_denied(mut self, denial: &Denial) {
+    fn close_denied(mut self, denial: &Denial) {
         if let Some(mut record) = self.record.take() {
             record.deny((*denial.denied).clone());
             record.finish(CloseReason::PolicyDenied, Some(denial));

@@ -17,6 +17,13 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// The largest copy buffer, in bytes; rounded down to 8 KiB, 64 KiB, 256 KiB or 1 MiB.
     pub buffer_max: usize,
+    /// How long the TLS handshake of a tunnel may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection waits for what it cannot do without: that its pod is announced, and
+    /// for the pod's certificate.
+    pub hold: Duration,
+    /// Whether connections between two pods of this node go through tunnels too.
+    pub encrypt_local: bool,
     /// How long the connections of a pod that left the mesh may run on; `None`: to their end.
     pub drain_deadline: Option<Duration>,
 }
@@ -30,6 +37,9 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: None,
             buffer_max: 1 << 20,
+            handshake_timeout: Duration::from_secs(5),
+            hold: Duration::from_secs(5),
+            encrypt_local: false,
             drain_deadline: None,
         }
     }

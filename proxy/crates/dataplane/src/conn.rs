@@ -10,7 +10,8 @@
 use crate::{
     account::{self, Account},
     copy::{self, Ended},
-    errors::CopyError,
+    cut::Why,
+    errors::{CopyError, InboundError},
     limits::Refusal,
     pods::pod::Pod,
 };
@@ -19,7 +20,7 @@ use culvert_model::{
     facts::{ConnFacts, Direction},
     snapshot::Snapshot,
 };
-use std::{error::Error, future::Future, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{error::Error, future::Future, net::SocketAddr, ops::Deref, pin::pin, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -99,6 +100,13 @@ impl Admitted {
         account.close(reason, Some(error));
     }
 
+    /// The same for what came to a pod.
+    pub(crate) fn refuse_inbound(self, error: &InboundError) {
+        let Self { io, account } = self;
+        drop(io);
+        account.fail(error);
+    }
+
     /// Continues in `other`.
     pub(crate) fn join(self, other: TcpStream) -> Joined {
         let Self { io, mut account } = self;
@@ -115,23 +123,32 @@ impl Joined {
         copy::copy(source, destination, bounds, |moved| account.count(moved))
     }
 
+    /// The same, until somebody cuts the connection.
+    pub(crate) async fn copy_until_cut(&self) -> Result<Ended, Arc<Why>> {
+        let copy = pin!(self.copy());
+        self.account.guard(copy).await
+    }
+
     /// Closes the connection: in an orderly way if both sides finished.
     pub(crate) fn close(self, ended: Ended) -> Result<(), CopyError> {
         let Self { source, destination, account } = self;
-        let error = match ended {
-            Ended::Finished => {
-                source.close();
-                destination.close();
-                account.close(CloseReason::Done, None);
-                return Ok(());
-            }
-            Ended::Broken { side, error } => CopyError::broken(side, error),
-            Ended::Idle(limit) => CopyError::Idle(limit),
+        let Some(error) = CopyError::of(ended) else {
+            source.close();
+            destination.close();
+            account.close(CloseReason::Done, None);
+            return Ok(());
         };
         // Before the account is closed, so that who reads of the end finds it ended.
         drop((source, destination));
         account.close(error.reason(), error.detail());
         Err(error)
+    }
+
+    /// Closes a connection that was cut.
+    pub(crate) fn close_cut(self, why: &Arc<Why>) {
+        let Self { source, destination, account } = self;
+        drop((source, destination));
+        account.close_cut(why);
     }
 }
 
@@ -141,7 +158,7 @@ impl Abrupt {
     }
 
     /// Closes it as one that has said everything.
-    fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.orderly = true;
     }
 }

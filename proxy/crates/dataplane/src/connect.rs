@@ -1,7 +1,12 @@
 //! Waiting for a connection that a pod's socket makes.
 use crate::errors::OpenError;
 use socket2::{SockRef, TcpKeepalive};
-use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
+use std::{
+    future::{Future, pending},
+    net::SocketAddr,
+    pin::Pin,
+    time::Duration,
+};
 use tokio::{io::Interest, net::TcpStream, time};
 use tracing::debug;
 
@@ -22,13 +27,23 @@ pub(crate) fn connected(
     source: &TcpStream,
     limit: Duration,
 ) -> Pin<Box<dyn Future<Output = Result<TcpStream, OpenError>> + Send + '_>> {
-    Box::pin(wait(connecting, destination, source, limit))
+    let source_left = async { drop(source.ready(Interest::ERROR).await) };
+    Box::pin(wait(connecting, destination, source_left, limit))
+}
+
+/// The same without a source to look at.
+pub(crate) fn reached(
+    connecting: std::net::TcpStream,
+    destination: SocketAddr,
+    limit: Duration,
+) -> Pin<Box<dyn Future<Output = Result<TcpStream, OpenError>> + Send>> {
+    Box::pin(wait(connecting, destination, pending(), limit))
 }
 
 async fn wait(
     connecting: std::net::TcpStream,
     destination: SocketAddr,
-    source: &TcpStream,
+    source_left: impl Future<Output = ()>,
     limit: Duration,
 ) -> Result<TcpStream, OpenError> {
     let failed = |error| OpenError::new(destination, error, limit);
@@ -38,7 +53,7 @@ async fn wait(
         // One that is there wins over the clock.
         biased;
         ready = stream.writable() => ready.map_err(failed)?,
-        _ = source.ready(Interest::ERROR) => return Err(OpenError::SourceLeft { destination }),
+        () = source_left => return Err(OpenError::SourceLeft { destination }),
         () = time::sleep(limit) => return Err(OpenError::Timeout { destination, waited: limit }),
     }
     match stream.take_error() {

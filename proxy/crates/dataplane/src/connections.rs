@@ -58,8 +58,6 @@ pub(crate) struct Slot(u32);
 pub(crate) struct Conn {
     pub(crate) live: Arc<Live>,
     pub(crate) cut: Cut,
-    /// The tunnel it came in, among those of the pod.
-    pub(crate) tunnel: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -117,8 +115,8 @@ impl Connections {
 }
 
 impl Conn {
-    pub(crate) fn new(live: Arc<Live>, tunnel: Option<u32>) -> Arc<Self> {
-        Arc::new(Self { live, cut: Cut::default(), tunnel })
+    pub(crate) fn new(live: Arc<Live>) -> Arc<Self> {
+        Arc::new(Self { live, cut: Cut::default() })
     }
 }
 

@@ -3,12 +3,11 @@
 //! What a connection waits for is polled under its [`Cut`]: whoever cuts it wakes it, and it ends
 //! as its own task, with everything said and counted that its end asks for.
 use crate::judge::Denial;
-use culvert_identity::verify::VerifyError;
 use culvert_model::close::CloseReason;
 use parking_lot::Mutex;
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -18,10 +17,6 @@ use std::{
 pub(crate) enum Why {
     #[error("policy no longer lets it pass")]
     Revoked(#[source] Denial),
-    #[error("the certificate it was proven with is no longer believed")]
-    Distrusted(#[source] Arc<VerifyError>),
-    #[error("the tunnel it came in ended")]
-    TunnelLost,
     #[error("the destination's namespace vanished")]
     PodGone,
     #[error("the destination left, and the time for what was open is over")]
@@ -31,6 +26,14 @@ pub(crate) enum Why {
 /// Where one connection can be cut.
 #[derive(Debug, Default)]
 pub(crate) struct Cut(Mutex<State>);
+
+/// What [`Cut::guard`] makes; by hand, for an `async fn` keeps its arguments twice.
+#[derive(Debug)]
+#[must_use = "does nothing unless it is awaited"]
+pub(crate) struct Guard<'a, F> {
+    cut: &'a Cut,
+    work: F,
+}
 
 #[derive(Debug)]
 enum State {
@@ -43,9 +46,6 @@ impl Why {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
             Self::Revoked(_) => CloseReason::PolicyRevoked,
-            Self::Distrusted(error) if **error == VerifyError::Revoked => CloseReason::CertRevoked,
-            Self::Distrusted(_) => CloseReason::TlsFailed,
-            Self::TunnelLost => CloseReason::SourceReset,
             Self::PodGone => CloseReason::PodGone,
             Self::Drained => CloseReason::Drained,
         }
@@ -75,13 +75,8 @@ impl Cut {
     }
 
     /// Waits for `work`, or until it is cut.
-    pub(crate) async fn guard<F: Future>(&self, work: F) -> Result<F::Output, Arc<Why>> {
-        let mut work = pin!(work);
-        poll_fn(|cx| match self.poll_cut(cx) {
-            Poll::Ready(why) => Poll::Ready(Err(why)),
-            Poll::Pending => work.as_mut().poll(cx).map(Ok),
-        })
-        .await
+    pub(crate) fn guard<F: Future + Unpin>(&self, work: F) -> Guard<'_, F> {
+        Guard { cut: self, work }
     }
 
     fn poll_cut(&self, cx: &Context<'_>) -> Poll<Arc<Why>> {
@@ -98,6 +93,17 @@ impl Cut {
     }
 }
 
+impl<F: Future + Unpin> Future for Guard<'_, F> {
+    type Output = Result<F::Output, Arc<Why>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.cut.poll_cut(cx) {
+            Poll::Ready(why) => Poll::Ready(Err(why)),
+            Poll::Pending => Pin::new(&mut self.work).poll(cx).map(Ok),
+        }
+    }
+}
+
 impl Default for State {
     fn default() -> Self {
         Self::Whole(None)
@@ -107,7 +113,10 @@ impl Default for State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::{pending, ready};
+    use std::{
+        future::{pending, ready},
+        pin::pin,
+    };
 
     #[tokio::test]
     async fn who_waits_is_woken_and_told_why_once() {
@@ -117,7 +126,8 @@ mod tests {
             tokio::task::yield_now().await;
             (cut.cut(Why::PodGone), cut.cut(Why::Drained))
         };
-        let (ended, first) = tokio::join!(cut.guard(pending::<()>()), cutter);
+        let endless = pin!(pending::<()>());
+        let (ended, first) = tokio::join!(cut.guard(endless), cutter);
         assert_eq!((ended.unwrap_err().reason(), first), (CloseReason::PodGone, (true, false)));
         assert!(cut.guard(ready(7)).await.is_err(), "it stays cut");
     }

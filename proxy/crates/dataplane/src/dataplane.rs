@@ -4,8 +4,11 @@ use crate::{
     connections::ConnStatus,
     copy::{self, Grade},
     limits::{Bounds, Limits},
-    pods::{Pods, status::PodStatus},
+    loads::Loads,
+    pods::{Pods, doors::Doors, status::PodStatus},
+    recheck,
 };
+use culvert_identity::store::Identities;
 use culvert_kernel::Node;
 use culvert_model::{pod::LocalPods, snapshot::Snapshot};
 use culvert_runtime::{accept::Reserve, drain::Worker, publish::View};
@@ -32,7 +35,13 @@ pub(crate) struct Shared {
     pub(crate) reserve: Reserve,
     pub(crate) copy: copy::Bounds,
     pub(crate) connect_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) hold: Duration,
+    pub(crate) encrypt_local: bool,
     pub(crate) drain_deadline: Option<Duration>,
+    pub(crate) identities: Identities,
+    pub(crate) doors: Doors,
+    pub(crate) loads: Loads,
     /// Where connections run.
     pub(crate) data: Handle,
     /// Told whenever a pod's phase changes.
@@ -47,6 +56,8 @@ pub struct Wires {
     pub snapshot: View<Snapshot>,
     /// The pods to hold.
     pub pods: View<LocalPods>,
+    /// Where the pods' certificates are; somebody else holds them.
+    pub identities: Identities,
     pub telemetry: Telemetry,
     /// The runtime of the connections.
     pub data: Handle,
@@ -72,8 +83,9 @@ impl Dataplane {
     ///
     /// Outside a tokio runtime.
     pub fn start(wires: Wires, config: &Config, worker: &Worker) -> Result<Self, StartError> {
-        let Wires { kernel, snapshot, pods, telemetry, data } = wires;
+        let Wires { kernel, snapshot, pods, identities, telemetry, data } = wires;
         let Config { connect_timeout, idle_timeout, buffer_max, drain_deadline, .. } = *config;
+        let Config { handshake_timeout, hold, encrypt_local, .. } = *config;
         let shared = Shared {
             snapshot,
             telemetry,
@@ -81,12 +93,19 @@ impl Dataplane {
             reserve: Reserve::new().map_err(StartError::Reserve)?,
             copy: copy::Bounds { buffer: Grade::at_most(buffer_max), idle: idle_timeout },
             connect_timeout,
+            handshake_timeout,
+            hold,
+            encrypt_local,
             drain_deadline,
+            identities,
+            doors: Doors::default(),
+            loads: Loads::default(),
             data,
             changed: watch::Sender::default(),
         };
         let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods, worker));
         worker.spawn(Arc::clone(&pods).run(worker.clone()));
+        worker.spawn(recheck::run(Arc::clone(&pods), worker.clone()));
         worker.spawn(rest_buffers(worker.clone()));
         Ok(Self { pods })
     }
@@ -113,6 +132,11 @@ impl Dataplane {
     /// something was published.
     pub async fn captured(&self) {
         self.pods.captured().await;
+    }
+
+    /// Changes with every change of a pod's phase.
+    pub fn pods_changed(&self) -> watch::Receiver<()> {
+        self.pods.changed()
     }
 
     /// Stops changing anything in the kernel, so that a newer process can take over; what is under

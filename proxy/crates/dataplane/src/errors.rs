@@ -1,8 +1,18 @@
 //! Why a connection did not come about, or ended before both sides had finished.
-use crate::{copy::Side, limits::Refusal};
+use crate::{
+    copy::{Ended, Side},
+    cut::Why,
+    handshakes::Crowded,
+    hbone::{client::OpenTunnelError, server::AcceptError, tunnel::TunnelError},
+    judge::Denial,
+    limits::Refusal,
+};
+use culvert_identity::{store::Unavailable, tls::HandshakeError, verify::VerifyError};
 use culvert_kernel::DeliverError;
-use culvert_model::close::CloseReason;
-use std::{error::Error, io, net::SocketAddr, time::Duration};
+use culvert_model::{close::CloseReason, identity::Identity};
+use culvert_policy::NoRoute;
+use culvert_telemetry::metrics::Handshake;
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 /// Why a connection that a pod made ended early.
 #[derive(Debug, thiserror::Error)]
@@ -12,9 +22,41 @@ pub(crate) enum OutboundError {
     #[error(transparent)]
     NotAdmitted(#[from] Refusal),
     #[error(transparent)]
+    Held(#[from] HoldError),
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    #[error("{host} has no address that is known here, for port {port}")]
+    Unresolved { host: Arc<str>, port: u16 },
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Copy(#[from] CopyError),
+    Tunnel(#[from] OpenTunnelError),
+    #[error("the destination, a pod of this node, does not take it")]
+    Local(#[from] LocalError),
+    #[error("the source left while the tunnel was opened")]
+    SourceLeft,
+}
+
+/// Why a pod of this node does not take what another one sends it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LocalError {
+    #[error("policy does not let it pass")]
+    Denied(#[source] Denial),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Unavailable(#[from] InboundError),
+}
+
+/// What a connection cannot do without did not come in time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HoldError {
+    #[error("the control plane did not announce the pod within {0:?}")]
+    Unannounced(Duration),
+    #[error(transparent)]
+    Certificate(#[from] Unavailable),
+    #[error("no certificate for {identity} came within {waited:?}")]
+    CertificateLate { identity: Identity, waited: Duration },
 }
 
 /// Why a connection that came to a pod ended early.
@@ -24,13 +66,36 @@ pub(crate) enum InboundError {
     NotCaptured { listener: SocketAddr },
     #[error(transparent)]
     NotAdmitted(#[from] Refusal),
+    #[error("port {0} is one of the proxy's own")]
+    OwnPort(u16),
+    #[error(transparent)]
+    Held(#[from] HoldError),
+    #[error("denied by policy")]
+    Denied(#[source] Denial),
+    #[error(transparent)]
+    Cut(Arc<Why>),
     /// No port, or no such pair of addresses; a failed call is [`OpenError`].
     #[error(transparent)]
     Deliver(DeliverError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("the client took its request back")]
+    Abandoned,
+}
+
+/// Why a tunnel to a pod did not come about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TunnelRefusal {
+    #[error("came to the proxy's listener {listener} without having been captured")]
+    NotCaptured { listener: SocketAddr },
     #[error(transparent)]
-    Copy(#[from] CopyError),
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
+    Held(#[from] HoldError),
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 /// Why the other side of a connection could not be opened.
@@ -65,30 +130,101 @@ pub(crate) enum CopyError {
     SourceLost(#[source] io::Error),
     #[error("lost the destination")]
     DestinationLost(#[source] io::Error),
+    #[error("the tunnel broke")]
+    Tunnel(#[source] io::Error, CloseReason),
     #[error("neither side said anything for {0:?}")]
     Idle(Duration),
 }
 
 impl OutboundError {
     /// Total on purpose: a new variant does not compile until it has a reason.
-    pub(crate) const fn reason(&self) -> CloseReason {
+    pub(crate) fn reason(&self) -> CloseReason {
         match self {
             Self::NotCaptured { .. } => CloseReason::NotCaptured,
             Self::NotAdmitted(refusal) => refusal.reason(),
+            Self::Held(error) => error.reason(),
+            Self::NoRoute(error) => error.reason(),
+            Self::Unresolved { .. } => CloseReason::NoRoute,
             Self::Open(error) => error.reason(),
-            Self::Copy(error) => error.reason(),
+            Self::Tunnel(error) => error.reason(),
+            Self::Local(LocalError::Denied(_)) => CloseReason::PeerDenied,
+            Self::Local(LocalError::Refused(_) | LocalError::Unavailable(_)) => {
+                CloseReason::PeerUnavailable
+            }
+            Self::SourceLeft => CloseReason::SourceReset,
+        }
+    }
+
+    /// Whether the application was not reached and has not said a word to anybody, so that another
+    /// endpoint may be tried.
+    pub(crate) fn is_connect(&self) -> bool {
+        match self {
+            Self::Open(error) => error.is_connect(),
+            Self::Tunnel(error) => {
+                error.is_connect() || error.reason() == CloseReason::PeerUnavailable
+            }
+            Self::Local(LocalError::Unavailable(_) | LocalError::Refused(_)) => true,
+            Self::Local(LocalError::Denied(_))
+            | Self::NotCaptured { .. }
+            | Self::NotAdmitted(_)
+            | Self::Held(_)
+            | Self::NoRoute(_)
+            | Self::Unresolved { .. }
+            | Self::SourceLeft => false,
+        }
+    }
+}
+
+impl TunnelRefusal {
+    pub(crate) fn reason(&self) -> CloseReason {
+        match self {
+            Self::NotCaptured { .. } => CloseReason::NotCaptured,
+            Self::Crowded(_) => CloseReason::PodLimit,
+            Self::Held(error) => error.reason(),
+            Self::Accept(AcceptError::Handshake(HandshakeError::Peer(VerifyError::Revoked))) => {
+                CloseReason::CertRevoked
+            }
+            Self::Accept(AcceptError::Handshake(_) | AcceptError::Timeout(_)) => {
+                CloseReason::TlsFailed
+            }
+            Self::Accept(AcceptError::Left(_)) => CloseReason::SourceReset,
+            Self::Refused(refusal) => refusal.reason(),
+        }
+    }
+
+    /// How that counts among handshakes.
+    pub(crate) fn handshake(&self) -> Handshake {
+        match self {
+            Self::Accept(AcceptError::Timeout(_)) => Handshake::Timeout,
+            Self::Crowded(_) | Self::Refused(_) => Handshake::Crowded,
+            Self::Held(_) => Handshake::Identity,
+            Self::NotCaptured { .. }
+            | Self::Accept(AcceptError::Handshake(_) | AcceptError::Left(_)) => Handshake::Failed,
+        }
+    }
+}
+
+impl HoldError {
+    pub(crate) const fn reason(&self) -> CloseReason {
+        match self {
+            Self::Unannounced(_) => CloseReason::NoRoute,
+            Self::Certificate(_) | Self::CertificateLate { .. } => CloseReason::IdentityMissing,
         }
     }
 }
 
 impl InboundError {
-    pub(crate) const fn reason(&self) -> CloseReason {
+    pub(crate) fn reason(&self) -> CloseReason {
         match self {
             Self::NotCaptured { .. } => CloseReason::NotCaptured,
             Self::NotAdmitted(refusal) => refusal.reason(),
+            Self::OwnPort(_) => CloseReason::NoRoute,
+            Self::Held(error) => error.reason(),
+            Self::Denied(_) => CloseReason::PolicyDenied,
+            Self::Cut(why) => why.reason(),
             Self::Deliver(_) => CloseReason::UpstreamUnreachable,
             Self::Open(error) => error.reason(),
-            Self::Copy(error) => error.reason(),
+            Self::Abandoned => CloseReason::SourceReset,
         }
     }
 }
@@ -118,6 +254,14 @@ impl OpenError {
         }
     }
 
+    /// Whether nobody was reached.
+    pub(crate) const fn is_connect(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Reset { .. } | Self::NoDescriptors { .. } | Self::SourceLeft { .. } => false,
+        }
+    }
+
     pub(crate) const fn reason(&self) -> CloseReason {
         match self {
             Self::Refused { .. } => CloseReason::UpstreamRefused,
@@ -131,6 +275,18 @@ impl OpenError {
 }
 
 impl CopyError {
+    /// What ended a connection early, if something did.
+    pub(crate) fn of(ended: Ended) -> Option<Self> {
+        match ended {
+            Ended::Finished => None,
+            Ended::Broken { side, error } => Some(match TunnelError::reason_of(&error) {
+                Some(reason) => Self::Tunnel(error, reason),
+                None => Self::broken(side, error),
+            }),
+            Ended::Idle(limit) => Some(Self::Idle(limit)),
+        }
+    }
+
     /// A socket of `side` failed with `error`.
     pub(crate) fn broken(side: Side, error: io::Error) -> Self {
         // EPIPE is the reset of a side that had finished before, ENOTCONN one noticed at its end.
@@ -149,6 +305,7 @@ impl CopyError {
         match self {
             Self::SourceReset | Self::SourceLost(_) => CloseReason::SourceReset,
             Self::DestinationReset | Self::DestinationLost(_) => CloseReason::DestinationReset,
+            Self::Tunnel(_, reason) => *reason,
             Self::Idle(_) => CloseReason::IdleTimeout,
         }
     }
@@ -157,7 +314,7 @@ impl CopyError {
     pub(crate) fn detail(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::SourceReset | Self::DestinationReset | Self::Idle(_) => None,
-            Self::SourceLost(_) | Self::DestinationLost(_) => Some(self),
+            Self::SourceLost(_) | Self::DestinationLost(_) | Self::Tunnel(..) => Some(self),
         }
     }
 }

@@ -1,10 +1,21 @@
-//! The way of a connection that comes to a pod: accept, admit, deliver, copy.
-mod accept;
-mod deliver;
+//! The way of a connection that comes to a pod: accept, admit, authorize, deliver, copy.
+//!
+//! In plain text it comes by itself; in a tunnel, each stream is one.
+pub(crate) mod deliver;
 
-use crate::{conn::Admitted, errors::InboundError, pods::door::Door};
+mod accept;
+mod authorize;
+mod request;
+pub(crate) mod tunnel;
+
+pub(crate) use crate::errors::InboundError;
+
+use crate::{
+    conn::{Admitted, Joined},
+    pods::door::Door,
+};
 use culvert_telemetry::chain::Chain;
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -25,17 +36,34 @@ pub(crate) fn admit(
 #[expect(clippy::manual_async_fn, reason = "the arguments of an `async fn` are kept twice")]
 pub(crate) fn carry(door: Arc<Door>, admitted: Admitted) -> impl Future<Output = ()> + Send {
     async move {
-        let other = match deliver::deliver(&admitted, &door.sockets).await {
-            Ok(other) => other,
-            Err(error) => {
-                debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection refused");
-                return admitted.refuse(error.reason(), &error);
+        let Some(joined) = begin(&door, admitted).await else { return };
+        match joined.copy_until_cut().await {
+            Ok(ended) => {
+                if let Err(error) = joined.close(ended) {
+                    debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection ended");
+                }
             }
-        };
-        let joined = admitted.join(other);
-        let ended = joined.copy().await;
-        if let Err(error) = joined.close(ended) {
-            debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection ended");
+            Err(why) => joined.close_cut(&why),
         }
     }
+}
+
+/// Reaches the application; a connection that goes no further has ended when this resolves.
+///
+/// In a box: what waiting needs is more than what a connection needs for the rest of its life.
+fn begin(
+    door: &Door,
+    mut admitted: Admitted,
+) -> Pin<Box<dyn Future<Output = Option<Joined>> + Send + '_>> {
+    Box::pin(async move {
+        let Admitted { io, account } = &mut admitted;
+        match deliver::deliver(account, &door.sockets, io).await {
+            Ok(other) => Some(admitted.join(other)),
+            Err(error) => {
+                debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection refused");
+                admitted.refuse_inbound(&error);
+                None
+            }
+        }
+    })
 }

@@ -1,7 +1,5 @@
 //! What policy says of a connection, with the words to say it on.
-use culvert_model::{
-    authz::join::Authz, facts::ConnFacts, name::ObjectName, snapshot::Known,
-};
+use culvert_model::{authz::join::Authz, facts::ConnFacts, name::ObjectName, snapshot::Known};
 use culvert_policy::{Facts, RuleRef, decide, explain, explain::Explanation};
 use culvert_telemetry::denial::Denied;
 use std::{fmt, sync::Arc};

@@ -21,6 +21,10 @@ mod inbound;
 
 mod connect;
 
+mod loads;
+
+mod handshakes;
+
 pub mod hbone;
 
 pub mod copy;
@@ -35,14 +39,21 @@ mod judge;
 
 mod cut;
 
+mod recheck;
+
 mod refusals;
 
 mod connections;
 
 mod errors;
 
+mod dice;
+
 #[cfg(test)]
 mod sample;
+
+#[cfg(test)]
+mod ways;
 
 pub use config::Config;
 pub use connections::{ConnState, ConnStatus};

@@ -52,6 +52,8 @@ pub(crate) struct Limits {
 #[derive(Debug, Default)]
 pub(crate) struct PodLoad {
     open: AtomicU32,
+    /// Tunnels that others opened to it; their connections count for themselves.
+    tunnels: AtomicU32,
     emptied: Notify,
     refusals: Mutex<Refusals>,
 }
@@ -70,6 +72,13 @@ pub(crate) struct Ticket {
     pod: Arc<PodLoad>,
 }
 
+/// The right to one tunnel; gives it back when dropped.
+#[derive(Debug)]
+pub(crate) struct TunnelTicket {
+    node: Arc<Limits>,
+    pod: Arc<PodLoad>,
+}
+
 impl Bounds {
     /// `descriptors` is what the process may open, `reserve` what the node itself needs of them.
     pub(crate) fn new(per_pod: u32, descriptors: u64, reserve: u64, share_percent: u8) -> Self {
@@ -78,12 +87,14 @@ impl Bounds {
         Self { per_pod, room, share_percent: share_percent.clamp(1, 100) }
     }
 
-    /// Whether a pod that has `pod` of the node's `node` connections may have one more.
-    fn decide(self, pod: u32, node: u32) -> Result<(), Refusal> {
+    /// Whether a pod that has `pod` of the node's `node` connections may have one more; `tunnels`
+    /// is what it has beside them.
+    fn decide(self, pod: u32, tunnels: u32, node: u32) -> Result<(), Refusal> {
         let Self { per_pod, room, share_percent } = self;
         if per_pod <= pod {
             return Err(Refusal::PodLimit { limit: per_pod });
         }
+        let pod = pod.saturating_add(tunnels);
         // With p % of what is free, a pod alone settles at p % of all: x / p = (room - x) / (100 - p).
         let (share, rest) = (u64::from(share_percent), u64::from(100 - share_percent));
         let free = u64::from(room.saturating_sub(node));
@@ -116,7 +127,21 @@ impl Limits {
         let ticket = Ticket { node: Arc::clone(self), pod: Arc::clone(pod) };
         let node_before = self.open.fetch_add(1, Ordering::Relaxed);
         let pod_before = pod.open.fetch_add(1, Ordering::Relaxed);
-        self.bounds.decide(pod_before, node_before).map(|()| ticket)
+        let tunnels = pod.tunnels.load(Ordering::Relaxed);
+        self.bounds.decide(pod_before, tunnels, node_before).map(|()| ticket)
+    }
+
+    /// The same for a tunnel that somebody opens to `pod`.
+    ///
+    /// Of tunnels a pod may have as many as of connections.
+    pub(crate) fn admit_tunnel(
+        self: &Arc<Self>,
+        pod: &Arc<PodLoad>,
+    ) -> Result<TunnelTicket, Refusal> {
+        let ticket = TunnelTicket { node: Arc::clone(self), pod: Arc::clone(pod) };
+        let node_before = self.open.fetch_add(1, Ordering::Relaxed);
+        let tunnels_before = pod.tunnels.fetch_add(1, Ordering::Relaxed);
+        self.bounds.decide(tunnels_before, pod.open(), node_before).map(|()| ticket)
     }
 }
 
@@ -159,6 +184,13 @@ impl Drop for Ticket {
     }
 }
 
+impl Drop for TunnelTicket {
+    fn drop(&mut self) {
+        self.node.open.fetch_sub(1, Ordering::Relaxed);
+        self.pod.tunnels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +230,7 @@ mod tests {
     fn the_limit_per_pod_is_exact() {
         assert_eq!(fill(bounds(7, 1000, 50), 3), [7, 7, 7]);
         assert_eq!(
-            bounds(7, 1000, 50).decide(7, 7).map_err(Refusal::reason),
+            bounds(7, 1000, 50).decide(7, 0, 7).map_err(Refusal::reason),
             Err(CloseReason::PodLimit)
         );
     }
@@ -206,7 +238,10 @@ mod tests {
     #[test]
     fn without_descriptors_beyond_the_reserve_nothing_is_admitted() {
         let bounds = Bounds::new(10, 100, 200, 50);
-        assert_eq!(bounds.decide(0, 0).map_err(Refusal::reason), Err(CloseReason::NoDescriptors));
+        assert_eq!(
+            bounds.decide(0, 0, 0).map_err(Refusal::reason),
+            Err(CloseReason::NoDescriptors)
+        );
     }
 
     #[test]
@@ -219,6 +254,20 @@ mod tests {
         drop(ticket);
         assert_eq!((load.open(), limits.open.load(Ordering::Relaxed)), (0, 0));
         assert!(limits.admit(&load).is_ok());
+    }
+
+    #[test]
+    fn tunnels_take_of_the_pods_share_and_not_of_its_connections() {
+        let limits = Arc::new(Limits::new(bounds(2, 4, 100)));
+        let (load, other) = (Arc::new(PodLoad::default()), Arc::new(PodLoad::default()));
+        let tunnels = [limits.admit_tunnel(&load).unwrap(), limits.admit_tunnel(&load).unwrap()];
+        let over = limits.admit_tunnel(&load).map(drop);
+        assert_eq!(over, Err(Refusal::PodLimit { limit: 2 }));
+        let held = [limits.admit(&load).unwrap(), limits.admit(&load).unwrap()];
+        assert_eq!(limits.admit(&other).map(drop), Err(Refusal::Descriptors { open: 0, room: 4 }));
+        drop((tunnels, held));
+        assert!(limits.admit(&other).is_ok());
+        assert_eq!((load.open(), limits.open.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]
@@ -257,7 +306,7 @@ mod tests {
             room in 0..500_u64, share in 1..=100_u8, pod in 0..500_u32, others in 0..500_u32,
         ) {
             let bounds = bounds(400, room, share);
-            let ok = |pod, node| bounds.decide(pod, node).is_ok();
+            let ok = |pod, node| bounds.decide(pod, 0, node).is_ok();
             prop_assert!(ok(pod, pod + others) || !ok(pod, pod + others + 1));
             prop_assert!(ok(pod, pod + others) || !ok(pod + 1, pod + others + 1));
         }

@@ -1,10 +1,20 @@
 //! The way of a connection that a pod makes: identify, admit, open, copy.
+//!
+//! Where it leads is decided by the snapshot of the moment: to the destination as it is, through a
+//! tunnel, or over to another pod of this node.
 mod identify;
+mod local;
 mod open;
+mod tunnel;
 
-use crate::{conn::Admitted, errors::OutboundError, pods::door::Door};
+use crate::{
+    conn::{Admitted, Joined},
+    errors::OutboundError,
+    pods::door::Door,
+};
 use culvert_telemetry::chain::Chain;
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use open::Opened;
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -25,17 +35,33 @@ pub(crate) fn admit(
 #[expect(clippy::manual_async_fn, reason = "the arguments of an `async fn` are kept twice")]
 pub(crate) fn carry(door: Arc<Door>, admitted: Admitted) -> impl Future<Output = ()> + Send {
     async move {
-        let other = match open::open(&admitted, &door.sockets).await {
-            Ok(other) => other,
-            Err(error) => {
-                debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection refused");
-                return admitted.refuse(error.reason(), &error);
-            }
-        };
-        let joined = admitted.join(other);
+        let Some(joined) = begin(&door, admitted).await else { return };
         let ended = joined.copy().await;
         if let Err(error) = joined.close(ended) {
             debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection ended");
         }
     }
+}
+
+/// Opens the other side; a connection that goes no further, or another way than the plain one, has
+/// ended when this resolves.
+///
+/// In a box, as every part of it: what they need is more than what a connection needs for the rest
+/// of its life.
+fn begin(
+    door: &Arc<Door>,
+    mut admitted: Admitted,
+) -> Pin<Box<dyn Future<Output = Option<Joined>> + Send + '_>> {
+    Box::pin(async move {
+        match Box::pin(open::open(&mut admitted, door)).await {
+            Ok(Opened::Plain(other)) => return Some(admitted.join(other)),
+            Ok(Opened::Tunnel(tunnel)) => Box::pin(tunnel::carry(admitted, tunnel)).await,
+            Ok(Opened::Local(handed)) => Box::pin(local::carry(admitted, handed)).await,
+            Err(error) => {
+                debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection refused");
+                admitted.refuse(error.reason(), &error);
+            }
+        }
+        None
+    })
 }

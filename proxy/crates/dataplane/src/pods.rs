@@ -1,6 +1,8 @@
 //! The pods of this node: which there should be, and what is done about it.
 pub(crate) mod door;
+pub(crate) mod doors;
 pub(crate) mod pod;
+pub(crate) mod sockets;
 pub(crate) mod status;
 
 mod actor;
@@ -37,7 +39,7 @@ use tokio::sync::watch;
 /// Holds the pods that are wanted and lets go of the others.
 #[derive(Debug)]
 pub(crate) struct Pods {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     gate: Arc<Gate>,
     table: Arc<Table>,
     view: View<LocalPods>,
@@ -102,6 +104,10 @@ impl Pods {
         }
     }
 
+    pub(crate) fn changed(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
     pub(crate) async fn freeze(&self) {
         self.gate.shut().await;
     }
@@ -117,6 +123,11 @@ impl Pods {
         drop(planned.wait_for(Option::is_some).await);
         self.alone.store(true, Ordering::Relaxed);
         self.let_go_orphans().await;
+    }
+
+    /// Every pod that somebody cares for.
+    pub(crate) fn all(&self) -> Vec<Arc<Pod>> {
+        self.table.pods()
     }
 
     pub(crate) fn status(&self) -> Vec<PodStatus> {

@@ -1,10 +1,22 @@
 //! Pods and connections for tests.
+mod mesh;
+
+pub(crate) use mesh::{Mesh, TestPod, deny, member, service};
+
 use crate::{
     conn::{Abrupt, Admitted, Captured},
     copy,
     dataplane::Shared,
     limits::{Bounds, Limits},
-    pods::pod::Pod,
+    loads::Loads,
+    pods::{doors::Doors, pod::Pod},
+};
+use culvert_identity::{
+    ca::{Authority, issuer::AuthorityIssuer},
+    clock::{Clock, SystemClock},
+    keeper::{self, Parties, Settings},
+    store::Identities,
+    trust::TrustStore,
 };
 use culvert_model::{
     addr::PodIps,
@@ -15,11 +27,15 @@ use culvert_model::{
     snapshot::Snapshot,
     workload::{Enrolment, Workload},
 };
-use culvert_runtime::{accept::Reserve, publish};
+use culvert_runtime::{
+    accept::Reserve,
+    drain::Drain,
+    publish::{self, Publisher},
+};
 use culvert_telemetry::{
     Telemetry,
     access::{AccessFormat, AccessLog},
-    metrics::Metrics,
+    metrics::{Format, Metrics},
 };
 use parking_lot::Mutex;
 use std::{
@@ -36,12 +52,17 @@ use tokio::{
 
 /// A pod of the namespace `shop` at 10.0.0.`last`.
 pub(crate) fn pod(name: &str, last: u8) -> Arc<LocalPod> {
+    pod_at(name, IpAddr::from([10, 0, 0, last]))
+}
+
+/// The same anywhere.
+pub(crate) fn pod_at(name: &str, ip: IpAddr) -> Arc<LocalPod> {
     let object = ObjectName::new("shop", name);
     let workload = Workload {
         uid: WorkloadUid::pod("Kubernetes", &object),
         name: object,
         identity: Identity::try_new("cluster.local", "shop", name).unwrap(),
-        ips: PodIps::try_from_ips([IpAddr::from([10, 0, 0, last])]).unwrap(),
+        ips: PodIps::try_from_ips([ip]).unwrap(),
         node: "a".into(),
         cluster: "Kubernetes".into(),
         owner: name.into(),
@@ -63,7 +84,10 @@ pub(crate) fn pod(name: &str, last: u8) -> Arc<LocalPod> {
 /// A node without kernel, and what it logs of connections.
 pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) snapshot: Publisher<Snapshot>,
     lines: Lines,
+    _authority: Publisher<Arc<Authority>>,
+    drain: Drain,
 }
 
 #[derive(Clone, Default)]
@@ -72,36 +96,75 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Node {
     /// Each of its pods may have `per_pod` connections.
     pub(crate) fn new(per_pod: u32) -> Self {
+        Self::with(per_pod, |_| {})
+    }
+
+    pub(crate) fn with(per_pod: u32, change: impl FnOnce(&mut Shared)) -> Self {
         let (metrics, lines) = (Arc::new(Metrics::new("test")), Lines::default());
         let sink = Box::new(lines.clone());
         let access = AccessLog::start(AccessFormat::Text, sink, &metrics).unwrap();
-        let shared = Shared {
-            snapshot: publish::channel(Snapshot::default()).1,
+        let (snapshot, view) = publish::channel(Snapshot::default());
+        let drain = Drain::default();
+        let (authority, identities) = identities(&drain);
+        let mut shared = Shared {
+            snapshot: view,
             telemetry: Telemetry::new(metrics, access),
             limits: Arc::new(Limits::new(Bounds::new(per_pod, 10_000, 0, 100))),
             reserve: Reserve::new().unwrap(),
             copy: copy::Bounds { buffer: copy::Grade::Medium, idle: None },
             connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            hold: Duration::from_secs(5),
+            encrypt_local: false,
             drain_deadline: None,
+            identities,
+            doors: Doors::default(),
+            loads: Loads::default(),
             data: Handle::current(),
             changed: watch::Sender::default(),
         };
-        Self { shared: Arc::new(shared), lines }
+        change(&mut shared);
+        Self { shared: Arc::new(shared), snapshot, lines, _authority: authority, drain }
     }
 
     pub(crate) fn pod(&self, name: &str) -> Arc<Pod> {
         Arc::new(Pod::new(&self.shared, &pod(name, 1)))
     }
 
-    /// How each connection ended: the `close` field of every access line.
-    pub(crate) fn ends(self) -> Vec<String> {
+    /// Everything it counts.
+    pub(crate) fn metrics(&self) -> String {
+        self.shared.telemetry.metrics.encode(Format::Prometheus)
+    }
+
+    /// Every access line.
+    pub(crate) fn lines(self) -> Vec<String> {
         self.shared.telemetry.access.close(Duration::from_secs(5)).unwrap();
         let lines = String::from_utf8(self.lines.0.lock().clone()).unwrap();
-        let close = |line: &str| {
-            line.split("close=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-        };
-        lines.lines().map(close).collect()
+        lines.lines().map(str::to_owned).collect()
     }
+
+    /// How each connection ended: the `close` field of every access line.
+    pub(crate) fn ends(self) -> Vec<String> {
+        self.lines().iter().map(|line| field(line, "close").unwrap().to_owned()).collect()
+    }
+}
+
+/// A field of an access line, without its quotes.
+pub(crate) fn field<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    let (_, rest) = line.split_once(&format!("{key}="))?;
+    match rest.strip_prefix('"') {
+        Some(text) => text.split('"').next(),
+        None => rest.split(' ').next(),
+    }
+}
+
+fn identities(drain: &Drain) -> (Publisher<Arc<Authority>>, Identities) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let authority = Arc::new(Authority::new_root("cluster.local", clock.now()).unwrap());
+    let (publisher, view) = publish::channel(authority);
+    let issuer = Arc::new(AuthorityIssuer::new(view, Arc::clone(&clock)));
+    let parties = Parties { issuer, trust: TrustStore::default(), clock };
+    (publisher, keeper::start(parties, Settings::default(), &drain.worker()))
 }
 
 impl io::Write for Lines {
@@ -125,10 +188,18 @@ pub(crate) async fn connected() -> (TcpStream, TcpStream) {
 
 /// A connection that `pod` makes, when it has room for it; and the application's end.
 pub(crate) async fn admitted(pod: &Arc<Pod>) -> (Option<Admitted>, TcpStream) {
+    let (admitted, client, _) = admitted_to(pod, SocketAddr::from(([10, 0, 0, 9], 80))).await;
+    (admitted, client)
+}
+
+/// The same to somewhere.
+pub(crate) async fn admitted_to(
+    pod: &Arc<Pod>,
+    destination: SocketAddr,
+) -> (Option<Admitted>, TcpStream, SocketAddr) {
     let (client, io) = connected().await;
     let source = client.local_addr().unwrap();
-    let destination = SocketAddr::from(([10, 0, 0, 9], 80));
     let captured = Captured { io: Abrupt::new(io), source, destination };
     let identified = captured.identify(Direction::Outbound, pod, &Snapshot::default());
-    (identified.admit(pod).ok(), client)
+    (identified.admit(pod).ok(), client, source)
 }

@@ -18,7 +18,7 @@ pub(super) fn accept(
     io: TcpStream,
     source: SocketAddr,
 ) -> Result<Identified, InboundError> {
-    let destination = canonical(io.local_addr().unwrap_or(source));
+    let destination = door.sockets.named(io.local_addr().unwrap_or(source));
     let captured = Captured { io: Abrupt::new(io), source: canonical(source), destination };
     // Not held across an await: a connection lives longer than a snapshot.
     let snapshot = door.pod.shared.snapshot.pin();

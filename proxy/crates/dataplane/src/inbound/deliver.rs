@@ -1,21 +1,25 @@
 //! The connection to the application, which sees the client's own address.
-use crate::{conn::Admitted, connect::connected, errors::InboundError};
-use culvert_kernel::PodSockets;
+use super::authorize::authorize;
+use crate::{account::Account, connect::connected, errors::InboundError, pods::sockets::Sockets};
 use tokio::net::TcpStream;
 
-/// Connects to the application in the client's name.
+/// Asks the policies of the pod, and connects to its application in the client's name, while
+/// `source` is there.
 ///
 /// # Errors
 ///
-/// When it cannot be reached.
-pub(super) async fn deliver(
-    admitted: &Admitted,
-    sockets: &PodSockets,
+/// When policy denies it, or the application cannot be reached.
+pub(crate) async fn deliver(
+    account: &mut Account,
+    sockets: &Sockets,
+    source: &TcpStream,
 ) -> Result<TcpStream, InboundError> {
-    let (source, destination) = (admitted.account.source(), admitted.account.destination());
-    let limit = admitted.account.pod().shared.connect_timeout;
+    authorize(account).await?;
+    let (client, destination) = (account.source(), account.destination());
+    let limit = account.pod().shared.connect_timeout;
     let connecting = sockets
-        .deliver(source.ip(), destination)
+        .deliver(client.ip(), destination)
         .map_err(|error| InboundError::deliver(error, limit))?;
-    Ok(connected(connecting, destination, &admitted.io, limit).await?)
+    let reached = account.guard(connected(connecting, destination, source, limit)).await;
+    Ok(reached.map_err(InboundError::Cut)??)
 }

@@ -1,21 +1,157 @@
-//! The connection to the original destination.
-use crate::{conn::Admitted, connect::connected, errors::OpenError};
-use culvert_kernel::PodSockets;
+//! Finding the way and going it.
+use super::{local, local::Handed, tunnel};
+use crate::{
+    conn::Admitted,
+    connect::connected,
+    dice::{dice, new_trace},
+    errors::{OpenError, OutboundError},
+    hbone::tunnel::Tunnel,
+    pods::{door::Door, pod::Seen},
+};
+use culvert_model::{member::Member, name::WorkloadUid, path::Path, tunnel::Authority};
+use culvert_policy::{
+    Asking, Route,
+    route::{self, Hop, To},
+};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpStream;
+use tracing::debug;
 
-/// Connects to where the application meant to go, from the pod's own namespace and address.
+/// How many endpoints of a service are tried.
+const TRIES: usize = 3;
+
+/// What continues the connection.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Plain(TcpStream),
+    Tunnel(Tunnel),
+    Local(Handed),
+}
+
+/// Goes to where the application meant to go, from the pod's own namespace and address.
+///
+/// Of a service, another endpoint is tried when a connect fails.
 ///
 /// # Errors
 ///
-/// When that cannot be reached.
+/// When there is no way, or it leads nowhere.
 pub(super) async fn open(
-    admitted: &Admitted,
-    sockets: &PodSockets,
-) -> Result<TcpStream, OpenError> {
+    admitted: &mut Admitted,
+    door: &Arc<Door>,
+) -> Result<Opened, OutboundError> {
     let destination = admitted.account.destination();
-    let limit = admitted.account.pod().shared.connect_timeout;
-    match sockets.dial(destination) {
-        Ok(connecting) => connected(connecting, destination, &admitted.io, limit).await,
-        Err(error) => Err(OpenError::new(destination, error, limit)),
+    let mut failed: Vec<WorkloadUid> = Vec::new();
+    let mut last = None;
+    loop {
+        let seen = door.pod.known().await?;
+        let asking = Asking {
+            source: &seen.known,
+            destination,
+            failed: &failed,
+            load: &door.pod.shared.loads,
+            dice: &mut dice,
+        };
+        let route = match route::route(seen.snapshot(), asking) {
+            Ok(route) => route,
+            // That none is left says less than why the last one was not reached.
+            Err(none) => return Err(last.unwrap_or_else(|| none.into())),
+        };
+        note(admitted, &seen, destination, &route);
+        let endpoint = route.endpoint.as_ref().map(|endpoint| endpoint.member.uid.clone());
+        // A workload that was dialled by its own address has no other.
+        let other = endpoint.filter(|_| route.service.is_some() && failed.len() + 1 < TRIES);
+        if let Some(endpoint) = &other {
+            admitted.account.count_at(door.pod.shared.loads.count(endpoint));
+        }
+        match (go(admitted, door, seen, route).await, other) {
+            (Err(error), Some(endpoint)) if error.is_connect() => {
+                debug!(pod = %door.pod.uid, %endpoint, %error, "another endpoint is tried");
+                failed.push(endpoint);
+                last = Some(error);
+            }
+            (opened, _) => return opened,
+        }
     }
+}
+
+async fn go(
+    admitted: &mut Admitted,
+    door: &Arc<Door>,
+    seen: Seen,
+    route: Route,
+) -> Result<Opened, OutboundError> {
+    let Route { to, service, endpoint: _ } = route;
+    let hop = match to {
+        To::Plain(destination) => {
+            let limit = door.pod.shared.connect_timeout;
+            let connecting = door.sockets.dial(destination);
+            let connecting =
+                connecting.map_err(|error| OpenError::new(destination, error, limit))?;
+            // Not held while it waits.
+            drop(seen);
+            return Ok(Opened::Plain(
+                connected(connecting, destination, &admitted.io, limit).await?,
+            ));
+        }
+        To::Host(host, port) => return Err(OutboundError::Unresolved { host, port }),
+        To::Hbone(hop) => hop,
+    };
+    if let Some(entered) = enter(admitted, door, &seen, &hop)? {
+        return Ok(Opened::Local(local::hand(admitted, entered).await?));
+    }
+    let host = service.map(|service| Arc::clone(&service.host.hostname));
+    let member = Arc::clone(&seen.known.member);
+    drop(seen);
+    Ok(Opened::Tunnel(tunnel::open(admitted, door, &member, hop, host).await?))
+}
+
+/// Goes in at the destination's own door, when it is a pod of this node.
+fn enter(
+    admitted: &Admitted,
+    door: &Door,
+    seen: &Seen,
+    hop: &Hop,
+) -> Result<Option<local::Entered>, OutboundError> {
+    let shared = &door.pod.shared;
+    let (Some(peer), Authority::Addr(target)) = (&hop.peer, &hop.authority) else {
+        return Ok(None);
+    };
+    if shared.encrypt_local || hop.is_waypoint || peer.member.app_tunnel.is_some() {
+        return Ok(None);
+    }
+    let source: &Member = &seen.known.member;
+    let entered = shared
+        .doors
+        .enter(&peer.member.uid, |other| local::enter(admitted, source, peer, *target, other));
+    Ok(entered.transpose().map_err(crate::errors::LocalError::from)?)
+}
+
+/// Notes what the way says of the connection.
+fn note(admitted: &Admitted, seen: &Seen, destination: SocketAddr, route: &Route) {
+    let Route { to, service, endpoint } = route;
+    let workload = match endpoint {
+        Some(endpoint) => Some(Arc::clone(&endpoint.workload)),
+        None => seen.snapshot().at(destination.ip()).cloned(),
+    };
+    admitted.account.learn(|facts| {
+        facts.source_workload = Some(Arc::clone(&seen.known.workload));
+        facts.destination_workload = workload;
+        facts.service = service.clone();
+        facts.destination = destination;
+        match to {
+            To::Plain(target) => {
+                facts.destination = *target;
+                (facts.path, facts.hbone, facts.source_identity) = (Path::Plain, None, None);
+            }
+            To::Host(..) => {}
+            To::Hbone(Hop { next, authority, .. }) => {
+                if let Authority::Addr(target) = authority {
+                    facts.destination = *target;
+                }
+                (facts.path, facts.hbone) = (Path::Tunnel, Some(*next));
+                facts.source_identity = Some(seen.known.member.identity.clone());
+                facts.trace.get_or_insert_with(new_trace);
+            }
+        }
+    });
 }

@@ -1,19 +1,27 @@
 //! The life of one pod on this node: pending, captured, leaving.
 //!
 //! One task per pod, so that a pod whose namespace cannot be entered holds up nobody else.
-use super::{door::Door, gate::Gate, pod::Pod, status::PodPhase, table::Table};
-use culvert_kernel::{EnrolError, PodListeners, PodSpec};
-use culvert_model::{facts::Direction, pod::LocalPod};
+use super::{
+    door::{Door, Entrance},
+    gate::Gate,
+    pod::Pod,
+    sockets::Sockets,
+    status::PodPhase,
+    table::Table,
+};
+use crate::{
+    dataplane::Shared,
+    dice::dice,
+    hbone::{client::Timeouts, pool::Pool},
+};
+use culvert_kernel::{EnrolError, PodListeners, PodSockets, PodSpec};
+use culvert_model::pod::LocalPod;
 use culvert_runtime::{
     backoff::Backoff,
     drain::{Scope, Worker},
 };
 use culvert_telemetry::chain::Chain;
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::{self, Instant, Interval, MissedTickBehavior},
@@ -53,6 +61,8 @@ struct Service {
     conns: Scope,
     /// Told when a listener does not accept any more.
     lost: Arc<Notify>,
+    /// Until it is with the others of the node.
+    door: Option<Arc<Door>>,
 }
 
 /// How the pod was held last.
@@ -119,27 +129,46 @@ impl Actor {
         let spec = PodSpec::from(wanted);
         let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec));
         let Some(mut prepared) = prepare.await.transpose()? else { return Ok(None) };
-        let service = Service { conns: self.life.worker().scope(), lost: Arc::default() };
+        let conns = self.life.worker().scope();
+        let mut service = Service { conns, lost: Arc::default(), door: None };
         // Who is captured must find somebody who accepts.
         if let Some(listeners) = prepared.listeners.take() {
-            let (pod, lost) = (Arc::clone(&self.pod), Arc::clone(&service.lost));
-            let door = Arc::new(Door { pod, sockets: prepared.socks(), lost });
+            let door = self.door(prepared.socks(), &service);
             self.serve(&door, listeners, &service.conns);
+            service.door = Some(door);
         }
         let activate = self.gate.pass(move |_| prepared.activate());
         Ok(activate.await.transpose()?.map(|enrolled| {
             self.pod.put(enrolled);
+            if let Some(door) = service.door.take() {
+                self.pod.shared.doors.put(&door);
+            }
             service
         }))
     }
 
+    fn door(&self, sockets: PodSockets, service: &Service) -> Arc<Door> {
+        let (pod, lost) = (Arc::clone(&self.pod), Arc::clone(&service.lost));
+        let Shared { data, connect_timeout, handshake_timeout, .. } = &*pod.shared;
+        let timeouts = Timeouts {
+            connect: *connect_timeout,
+            handshake: *handshake_timeout,
+            // The far end has as long to reach its application, and may have to wait before.
+            response: 2 * *connect_timeout,
+        };
+        let workers = data.metrics().num_workers();
+        let pool = Pool::new(&service.conns.worker(), data.clone(), workers, timeouts);
+        Arc::new(Door { pod, sockets: Sockets::Pod(sockets), pool, lost })
+    }
+
     fn serve(&self, door: &Arc<Door>, listeners: PodListeners, conns: &Scope) {
-        let PodListeners { outbound, inbound, .. } = listeners;
-        let outbound = (outbound, Direction::Outbound);
-        let inbound = inbound.into_iter().map(|listener| (listener, Direction::Inbound));
-        for (listener, direction) in inbound.chain([outbound]) {
+        let PodListeners { outbound, inbound, hbone, .. } = listeners;
+        let outbound = (outbound, Entrance::Outbound);
+        let inbound = inbound.into_iter().map(|listener| (listener, Entrance::Plain));
+        let tunnels = hbone.into_iter().map(|listener| (listener, Entrance::Tunnels));
+        for (listener, entrance) in inbound.chain(tunnels).chain([outbound]) {
             let (worker, door) = (conns.worker(), Arc::clone(door));
-            let open = door.open(listener, direction, worker.clone());
+            let open = door.open(listener, entrance, worker.clone());
             worker.spawn_on(&self.pod.shared.data, open);
         }
     }
@@ -183,9 +212,4 @@ fn looks() -> Interval {
     let mut looks = time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks
-}
-
-/// 64 random bits.
-fn dice() -> u64 {
-    RandomState::new().hash_one(())
 }

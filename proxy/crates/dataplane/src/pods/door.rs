@@ -1,6 +1,10 @@
 //! Where a pod's connections come in.
-use crate::{account, connect, inbound, outbound, pods::pod::Pod};
-use culvert_kernel::PodSockets;
+use crate::{
+    account, connect,
+    hbone::pool::Pool,
+    inbound, outbound,
+    pods::{pod::Pod, sockets::Sockets},
+};
 use culvert_model::{addr::canonical, close::CloseReason, facts::Direction};
 use culvert_runtime::{accept::accept_loop, drain::Worker};
 use culvert_telemetry::chain::Chain;
@@ -35,9 +39,22 @@ struct Patience {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) pod: Arc<Pod>,
-    pub(crate) sockets: PodSockets,
+    pub(crate) sockets: Sockets,
+    /// The tunnels it opened to others.
+    pub(crate) pool: Pool,
     /// Told when a listener does not accept any more.
-    pub(super) lost: Arc<Notify>,
+    pub(crate) lost: Arc<Notify>,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// Connections the pod makes.
+    Outbound,
+    /// Connections to the pod, as they are.
+    Plain,
+    /// Tunnels to the pod.
+    Tunnels,
 }
 
 /// One connection's whole way. In a box of its own, for what starts and guards a task copies the
@@ -51,21 +68,21 @@ struct NoDescriptors;
 
 impl Door {
     /// Serves whoever comes to `listener` until the worker finishes, then whoever still waits.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         self: Arc<Self>,
         listener: std::net::TcpListener,
-        direction: Direction,
+        entrance: Entrance,
         worker: Worker,
     ) {
         // What it accepts has these too.
         connect::keep_alive(&listener);
         connect::no_delay(&listener);
         let ended = match TcpListener::from_std(listener) {
-            Ok(listener) => self.accept(&listener, direction, &worker).await,
+            Ok(listener) => self.accept(&listener, entrance, &worker).await,
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
-            error!(pod = %self.pod.uid, direction = direction.as_str(), %error, "listener lost");
+            error!(pod = %self.pod.uid, ?entrance, %error, "listener lost");
             self.lost.notify_one();
         }
     }
@@ -73,29 +90,36 @@ impl Door {
     async fn accept(
         self: &Arc<Self>,
         listener: &TcpListener,
-        direction: Direction,
+        entrance: Entrance,
         worker: &Worker,
     ) -> io::Result<()> {
-        let serve = |io, source| self.serve(direction, io, source);
-        let refused = |io: &TcpStream, source| self.refuse(direction, io, source);
+        let serve = |io, source| self.serve(entrance, io, source, worker);
+        let refused = |io: &TcpStream, source| self.refuse(entrance.direction(), io, source);
         let reserve = &self.pod.shared.reserve;
         accept_loop(listener, worker, reserve, serve, refused).await?;
-        empty(listener, Patience::of(direction), worker, serve).await;
+        empty(listener, Patience::of(entrance), worker, serve).await;
         Ok(())
     }
 
     /// What is decided at once is decided here, so that who is refused costs no memory.
-    fn serve(self: &Arc<Self>, direction: Direction, io: TcpStream, source: SocketAddr) -> Way {
+    fn serve(
+        self: &Arc<Self>,
+        entrance: Entrance,
+        io: TcpStream,
+        source: SocketAddr,
+        worker: &Worker,
+    ) -> Way {
         let door = Arc::clone(self);
-        match direction {
-            Direction::Outbound => match outbound::admit(self, io, source) {
+        match entrance {
+            Entrance::Outbound => match outbound::admit(self, io, source) {
                 Ok(admitted) => Box::pin(outbound::carry(door, admitted)),
                 Err(error) => self.nowhere(&error),
             },
-            Direction::Inbound => match inbound::admit(self, io, source) {
+            Entrance::Plain => match inbound::admit(self, io, source) {
                 Ok(admitted) => Box::pin(inbound::carry(door, admitted)),
                 Err(error) => self.nowhere(&error),
             },
+            Entrance::Tunnels => Box::pin(inbound::tunnel::serve(door, io, source, worker.clone())),
         }
     }
 
@@ -120,15 +144,24 @@ impl Door {
     }
 }
 
+impl Entrance {
+    pub(crate) const fn direction(self) -> Direction {
+        match self {
+            Self::Outbound => Direction::Outbound,
+            Self::Plain | Self::Tunnels => Direction::Inbound,
+        }
+    }
+}
+
 impl Patience {
-    const fn of(direction: Direction) -> Self {
-        match direction {
+    const fn of(entrance: Entrance) -> Self {
+        match entrance {
             // Who comes is in the pod.
-            Direction::Outbound => {
+            Entrance::Outbound => {
                 Self { quiet: Duration::from_millis(200), grace: Duration::from_secs(2) }
             }
             // Who comes may be a long way off, and what it has to say last be lost once.
-            Direction::Inbound => {
+            Entrance::Plain | Entrance::Tunnels => {
                 Self { quiet: Duration::from_secs(1), grace: Duration::from_secs(4) }
             }
         }
@@ -170,7 +203,7 @@ mod tests {
     use culvert_runtime::drain::{Drain, Drained};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const ABROAD: Patience = Patience::of(Direction::Inbound);
+    const ABROAD: Patience = Patience::of(Entrance::Plain);
 
     #[tokio::test(start_paused = true)]
     async fn a_listener_that_is_no_longer_wanted_serves_who_waits_and_who_comes_at_once() {
@@ -223,7 +256,7 @@ mod tests {
     /// round.
     #[test]
     fn who_comes_from_far_has_longer() {
-        let local = Patience::of(Direction::Outbound);
+        let local = Patience::of(Entrance::Outbound);
         assert!(local.quiet < ABROAD.quiet && local.grace < ABROAD.grace);
         assert!(Duration::from_secs(1) <= ABROAD.quiet);
     }

@@ -2,19 +2,24 @@
 use crate::{
     connections::{ConnStatus, Connections},
     dataplane::Shared,
+    errors::HoldError,
+    handshakes::Handshakes,
     limits::{PodLoad, Refusal, Ticket},
     pods::status::{PodPhase, PodStatus},
     refusals::Refusals,
 };
 use culvert_common::pod::PodStats;
+use culvert_identity::certificate::Certificate;
 use culvert_kernel::Enrolled;
 use culvert_model::{
     facts::{ConnFacts, Direction},
+    identity::Identity,
     name::WorkloadUid,
     pod::LocalPod,
-    snapshot::Snapshot,
+    snapshot::{Known, Snapshot},
     workload::Workload,
 };
+use culvert_runtime::publish::Published;
 use culvert_telemetry::{access::line::AccessLine, metrics::PodSample};
 use parking_lot::Mutex;
 use std::{
@@ -26,6 +31,7 @@ use std::{
     },
     time::Instant,
 };
+use tokio::time;
 
 /// What all connections of one pod share.
 ///
@@ -36,6 +42,7 @@ pub(crate) struct Pod {
     pub(crate) shared: Arc<Shared>,
     pub(crate) load: Arc<PodLoad>,
     pub(crate) connections: Connections,
+    pub(crate) handshakes: Arc<Handshakes>,
     /// As the manifest described it last.
     workload: Mutex<Arc<Workload>>,
     phase: Mutex<PodPhase>,
@@ -48,6 +55,13 @@ pub(crate) struct Pod {
     enrolled: Mutex<Option<Enrolled>>,
 }
 
+/// A pod in the mesh, at one moment. Not to be held while a connection lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) known: Arc<Known>,
+    snapshot: Arc<Published<Snapshot>>,
+}
+
 impl Pod {
     pub(crate) fn new(shared: &Arc<Shared>, pod: &LocalPod) -> Self {
         Self {
@@ -55,6 +69,7 @@ impl Pod {
             shared: Arc::clone(shared),
             load: Arc::default(),
             connections: Connections::default(),
+            handshakes: Arc::default(),
             workload: Mutex::new(Arc::clone(&pod.workload)),
             phase: Mutex::new(PodPhase::starting()),
             settled: AtomicBool::new(false),
@@ -70,6 +85,60 @@ impl Pod {
 
     pub(crate) fn workload(&self) -> Arc<Workload> {
         Arc::clone(&self.workload.lock())
+    }
+
+    /// Whose certificate it shows: as the mesh knows it, else as its manifest says.
+    pub(crate) fn identity(&self) -> Identity {
+        let pinned = self.shared.snapshot.pin();
+        match pinned.value.known(&self.uid) {
+            Some(known) => known.member.identity.clone(),
+            None => self.workload().identity.clone(),
+        }
+    }
+
+    /// What the mesh knows of it now; waits some time for it to be announced.
+    ///
+    /// # Errors
+    ///
+    /// When that time is over.
+    pub(crate) async fn known(&self) -> Result<Seen, HoldError> {
+        let mut pinned = self.shared.snapshot.pin();
+        if let Some(seen) = Seen::of(&self.uid, &pinned) {
+            return Ok(seen);
+        }
+        let mut view = self.shared.snapshot.clone();
+        let announced = async {
+            loop {
+                // Without a publisher nothing is announced any more.
+                pinned = view.newer_than(pinned.generation).await?;
+                if let Some(seen) = Seen::of(&self.uid, &pinned) {
+                    return Some(seen);
+                }
+            }
+        };
+        let waited = self.shared.hold;
+        let announced = time::timeout(waited, Box::pin(announced)).await.ok().flatten();
+        announced.ok_or(HoldError::Unannounced(waited))
+    }
+
+    /// The certificate of `identity`, which is the pod's; waits some time for it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub(crate) async fn certificate(
+        &self,
+        identity: &Identity,
+    ) -> Result<Arc<Certificate>, HoldError> {
+        let identities = &self.shared.identities;
+        if let Some(own) = identities.certificate_now(identity) {
+            return Ok(own);
+        }
+        let waited = self.shared.hold;
+        match time::timeout(waited, Box::pin(identities.certificate(identity))).await {
+            Ok(own) => Ok(own?),
+            Err(_) => Err(HoldError::CertificateLate { identity: identity.clone(), waited }),
+        }
     }
 
     /// Who is at the ends of a connection that the proxy carries for this pod.
@@ -179,6 +248,17 @@ impl Pod {
 
     fn kernel(&self) -> PodStats {
         self.enrolled.lock().as_ref().map(Enrolled::stats).unwrap_or_default()
+    }
+}
+
+impl Seen {
+    fn of(uid: &WorkloadUid, snapshot: &Arc<Published<Snapshot>>) -> Option<Self> {
+        let known = Arc::clone(snapshot.value.known(uid)?);
+        Some(Self { known, snapshot: Arc::clone(snapshot) })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot.value
     }
 }
 

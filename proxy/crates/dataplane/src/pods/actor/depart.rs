@@ -1,6 +1,9 @@
 //! How a pod leaves: let go, gone, or left to the next process.
 use super::{Actor, Service, looks};
-use crate::pods::{orphans, status::PodPhase};
+use crate::{
+    cut::Why,
+    pods::{orphans, status::PodPhase},
+};
 use culvert_kernel::Enrolled;
 use culvert_runtime::drain::{Drained, Scope};
 use culvert_telemetry::chain::Chain;
@@ -10,7 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time};
 use tracing::{debug, info, warn};
 
 /// What comes after leaving.
@@ -37,7 +40,7 @@ impl Actor {
         }
         let deadline = self.pod.shared.drain_deadline.unwrap_or(Duration::MAX);
         let ended = self.retire(conns, deadline);
-        match self.run_on(ended).await {
+        match self.run_on(ended, deadline).await {
             After::Ended => self.finish().await,
             After::Gone => {
                 self.cut().await;
@@ -78,13 +81,21 @@ impl Actor {
     }
 
     /// Waits for the end of a leaving pod's connections, or for what makes waiting pointless.
-    async fn run_on(&mut self, ended: oneshot::Receiver<Drained>) -> After {
-        let load = Arc::clone(&self.pod.load);
+    async fn run_on(&mut self, ended: oneshot::Receiver<Drained>, deadline: Duration) -> After {
+        let pod = Arc::clone(&self.pod);
+        let in_time = time::timeout(deadline, pod.load.empty());
         let mut ended = pin!(async {
             // An error is an end too: the process's worker cut it.
             drop(ended.await);
-            // Those of an earlier enrolment may be left.
-            load.empty().await;
+            // Those of an earlier enrolment may be left, and those that other pods of this node
+            // handed over, which are tasks of theirs.
+            if in_time.await.is_err() {
+                pod.connections.cut(|_| Some(Why::Drained));
+            }
+            pod.load.empty().await;
+            pod.shared.doors.take(&pod.uid);
+            // Who came in by it before is counted.
+            pod.load.empty().await;
         });
         let mut looks = looks();
         loop {
@@ -119,7 +130,10 @@ impl Actor {
     /// Cuts every connection of the pod, and says of each that the pod is gone.
     async fn cut(&mut self) {
         self.pod.set_gone(true);
+        self.pod.shared.doors.take(&self.pod.uid);
         drop(mem::replace(&mut self.life, self.worker.scope()));
+        // What other pods of this node handed over are tasks of theirs.
+        self.pod.connections.cut(|_| Some(Why::PodGone));
         self.pod.load.empty().await;
         self.pod.set_gone(false);
     }
@@ -149,6 +163,7 @@ impl Actor {
 
     /// Undoes what was done for the pod in the kernel, if it is ours to undo.
     async fn finish(&self) {
+        self.pod.shared.doors.take(&self.pod.uid);
         let Some(enrolled) = self.pod.take() else { return };
         match self.gate.pass(move |_| enrolled.finish()).await {
             Some(Ok(())) => info!(pod = %self.pod.uid, "let go"),
@@ -168,12 +183,18 @@ impl Actor {
         let mut looks = looks();
         loop {
             tokio::select! {
-                _ = &mut ended => return pod.write_last(),
+                _ = &mut ended => {
+                    pod.shared.doors.take(&pod.uid);
+                    return pod.write_last();
+                }
                 _ = looks.tick() => {
                     pod.write_rest();
                     if pod.netns_is_gone() {
-                        // Dropping `ended` cuts them.
-                        return pod.set_gone(true);
+                        pod.set_gone(true);
+                        pod.shared.doors.take(&pod.uid);
+                        pod.connections.cut(|_| Some(Why::PodGone));
+                        // Dropping `ended` cuts the others.
+                        return;
                     }
                 }
             }

@@ -1,0 +1,20 @@
+//! Whether a connection may reach the application.
+use crate::{account::Account, errors::InboundError};
+use culvert_policy::route::is_own_port;
+use std::sync::Arc;
+
+/// Asks the policies of the pod it came to, as they are now; waits some time when the pod is not
+/// announced yet.
+///
+/// # Errors
+///
+/// When they deny it, nobody has said what they are, or the port is one of the proxy's own.
+pub(crate) async fn authorize(account: &mut Account) -> Result<(), InboundError> {
+    let port = account.destination().port();
+    if is_own_port(port) {
+        return Err(InboundError::OwnPort(port));
+    }
+    let pod = Arc::clone(account.pod());
+    let seen = pod.known().await?;
+    account.judge(&seen.known).map_err(InboundError::Denied)
+}

@@ -1,0 +1,126 @@
+//! From hand to hand: the destination is a pod of this node, and both ends are ours.
+//!
+//! Everything is as if a tunnel were between: the destination's limits, its policies with the
+//! source's identity, its account. Only nothing is encrypted, for nothing leaves the process.
+use crate::{
+    account::Account,
+    conn::{Abrupt, Admitted},
+    copy,
+    errors::{CopyError, LocalError},
+    inbound,
+    limits::Refusal,
+    pods::door::Door,
+};
+use culvert_model::{
+    close::CloseReason,
+    facts::{ConnFacts, Direction},
+    member::Member,
+    path::Path,
+    snapshot::Known,
+};
+use culvert_telemetry::chain::Chain;
+use std::{net::SocketAddr, pin::pin, sync::Arc};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+/// A connection that is counted at its destination, and has not got further.
+#[derive(Debug)]
+pub(super) struct Entered {
+    account: Account,
+    door: Arc<Door>,
+}
+
+/// A connection that its destination took.
+#[derive(Debug)]
+pub(super) struct Handed {
+    account: Account,
+    other: TcpStream,
+}
+
+/// Counts the connection at `door`, that of `peer`, which `target` is an address of.
+///
+/// # Errors
+///
+/// When the pod there has as many as it may; that is recorded.
+pub(super) fn enter(
+    admitted: &Admitted,
+    source: &Member,
+    peer: &Known,
+    target: SocketAddr,
+    door: &Arc<Door>,
+) -> Result<Entered, Refusal> {
+    admitted.account.learn(|facts| {
+        (facts.path, facts.hbone) = (Path::Local, None);
+        facts.destination_identity = Some(peer.member.identity.clone());
+    });
+    let facts = admitted.account.facts();
+    let facts = ConnFacts {
+        direction: Direction::Inbound,
+        destination: target,
+        source_identity: Some(source.identity.clone()),
+        destination_workload: Some(Arc::clone(&peer.workload)),
+        ..facts
+    };
+    let account = Account::open(&door.pod, facts)?;
+    Ok(Entered { account, door: Arc::clone(door) })
+}
+
+/// Asks the destination's policies, and connects to its application in the client's name.
+///
+/// # Errors
+///
+/// When one of the two is not possible; that is recorded for the destination.
+pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed, LocalError> {
+    let Entered { mut account, door } = entered;
+    match inbound::deliver::deliver(&mut account, &door.sockets, &admitted.io).await {
+        Ok(other) => Ok(Handed { account, other }),
+        Err(error) => {
+            account.fail(&error);
+            Err(match error {
+                inbound::InboundError::Denied(denial) => LocalError::Denied(denial),
+                error => LocalError::Unavailable(error),
+            })
+        }
+    }
+}
+
+/// Carries the connection to its end.
+pub(super) async fn carry(admitted: Admitted, handed: Handed) {
+    let Admitted { io, mut account } = admitted;
+    let Handed { account: mut far, other } = handed;
+    let other = Abrupt::new(other);
+    account.opened();
+    far.opened();
+    let bounds = account.pod().shared.copy;
+    let count = |moved| {
+        account.count(moved);
+        far.count(moved);
+    };
+    let ended = {
+        let mut copy = pin!(copy::copy(&io, &other, bounds, count));
+        far.guard(copy.as_mut()).await
+    };
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(why) => {
+            drop((io, other));
+            far.close_cut(&why);
+            // To the source, whoever was at the other end has gone; but policy is policy.
+            let reason = match why.reason() {
+                CloseReason::PolicyRevoked => CloseReason::PolicyRevoked,
+                _ => CloseReason::DestinationReset,
+            };
+            return account.close(reason, Some(&*why));
+        }
+    };
+    let Some(error) = CopyError::of(ended) else {
+        io.close();
+        other.close();
+        far.close(CloseReason::Done, None);
+        return account.close(CloseReason::Done, None);
+    };
+    drop((io, other));
+    debug!(pod = %account.pod().uid, error = %Chain(&error), "local connection ended");
+    far.close(error.reason(), error.detail());
+    account.close(error.reason(), error.detail());
+}

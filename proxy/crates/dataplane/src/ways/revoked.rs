@@ -1,0 +1,91 @@
+//! Open connections follow policy: those no longer allowed are cut, others not touched.
+use super::{end_of, idle};
+use crate::sample::{Mesh, TestPod, deny, field, member};
+use culvert_model::authz::Authorization;
+use std::{io::ErrorKind, sync::Arc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// A connection that both ends know is open.
+async fn open(client: &mut TcpStream, app: &TestPod) -> TcpStream {
+    let (mut server, _) = app.app.accept().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    server.read_exact(&mut [0; 1]).await.unwrap();
+    server
+}
+
+fn select(mesh: &mut Mesh, pod: &TestPod, policy: &Arc<Authorization>) {
+    let mut selected = member("stock", pod.ip);
+    selected.policies = [policy.name.clone()].into();
+    mesh.builder.set_member(Arc::new(selected));
+}
+
+async fn still_open(client: &mut TcpStream, server: &mut TcpStream) {
+    client.write_all(b"y").await.unwrap();
+    server.read_exact(&mut [0; 1]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_comes_later_cuts_what_it_denies_and_nothing_else() {
+    for encrypt in [true, false] {
+        let mut mesh = Mesh::new(|shared| shared.encrypt_local = encrypt);
+        let (cart, web) = (mesh.pod("cart").await, mesh.pod("web").await);
+        let stock = mesh.pod("stock").await;
+        mesh.publish();
+        let mut denied = cart.connect(stock.addr()).await;
+        let mut denied_server = open(&mut denied, &stock).await;
+        let mut allowed = web.connect(stock.addr()).await;
+        let mut allowed_server = open(&mut allowed, &stock).await;
+        let mut plain = stock.plain_from(web.ip).await;
+        let mut plain_server = open(&mut plain, &stock).await;
+
+        // The selector's policy first, as a control plane may push them; then the workload.
+        let policy = deny("no-cart", "cart");
+        mesh.builder.set_policy(Arc::clone(&policy));
+        mesh.publish();
+        still_open(&mut denied, &mut denied_server).await;
+        select(&mut mesh, &stock, &policy);
+        mesh.publish();
+        assert_eq!(end_of(&mut denied).await, Err(ErrorKind::ConnectionReset));
+        assert_eq!(end_of(&mut denied_server).await, Err(ErrorKind::ConnectionReset));
+        still_open(&mut allowed, &mut allowed_server).await;
+        still_open(&mut plain, &mut plain_server).await;
+
+        // Plain text is let pass no longer.
+        let everybody = deny("nobody", "");
+        mesh.builder.set_policy(Arc::clone(&everybody));
+        select(&mut mesh, &stock, &everybody);
+        mesh.publish();
+        assert_eq!(end_of(&mut plain).await, Err(ErrorKind::ConnectionReset));
+        assert_eq!(end_of(&mut allowed).await, Err(ErrorKind::ConnectionReset));
+        idle(&mesh).await;
+        let lines = mesh.node.lines();
+        let inbound = lines.iter().filter(|line| field(line, "direction") == Some("inbound"));
+        for line in inbound {
+            assert_eq!(field(line, "close"), Some("policy_revoked"), "{line}");
+            assert_eq!(field(line, "policy.rule"), Some("0"), "{line}");
+        }
+        let source = if encrypt { "destination_reset" } else { "policy_revoked" };
+        let outbound = lines.iter().filter(|line| field(line, "direction") == Some("outbound"));
+        for line in outbound {
+            assert_eq!(field(line, "close"), Some(source), "{line}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_vanishes_takes_what_was_handed_to_it_along() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    mesh.publish();
+    let mut client = cart.connect(stock.addr()).await;
+    let _server = open(&mut client, &stock).await;
+    stock.door.pod.connections.cut(|_| Some(crate::cut::Why::PodGone));
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    idle(&mesh).await;
+    let mut ends = mesh.node.ends();
+    ends.sort_unstable();
+    assert_eq!(ends, ["destination_reset", "pod_gone"]);
+}
