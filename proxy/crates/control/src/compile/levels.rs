@@ -61,9 +61,6 @@ impl Compiler {
     /// Which slices list which pods.
     pub(super) fn list(&mut self, touched: &mut Touched) {
         let Listing { by_pod, by_slice } = &mut self.listing;
-        // Whether a pod is there decides whether a slice's endpoint stands for itself.
-        let of_pods = touched.pods.iter().filter_map(|pod| by_pod.get(pod)).flatten();
-        let slices: Vec<ObjectName> = of_pods.cloned().collect();
         for name in &touched.slices {
             for pod in by_slice.remove(name).into_iter().flatten() {
                 if let Some(slices) = by_pod.get_mut(&pod) {
@@ -82,7 +79,6 @@ impl Compiler {
             }
             by_slice.insert(name.clone(), pods);
         }
-        touched.slices.extend(slices);
     }
 
     /// Policies.

@@ -141,11 +141,8 @@ impl<'a> World<'a> {
         let (host, ports) = (draft.service.host.clone(), slice_ports(draft, slice));
         let meta = &slice.meta;
         let mut wanted: BTreeMap<WorkloadUid, Wanted> = BTreeMap::new();
-        let known = |pod: &ObjectName| self.store.pods.get(pod).is_some();
-        for endpoint in &slice.endpoints {
-            if endpoint.pod.as_ref().is_some_and(known) {
-                continue;
-            }
+        // Pods say more of themselves, and where one is gone there is nothing left.
+        for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.pod.is_none()) {
             let place = endpoint.ip.value.to_string();
             let uid = self.uid("discovery.k8s.io/EndpointSlice", meta, Some(&place));
             let node = endpoint.node.as_deref().unwrap_or_default();

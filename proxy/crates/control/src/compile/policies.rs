@@ -29,6 +29,8 @@ pub(super) struct Policies {
     wide: HashMap<Arc<str>, Mode>,
     mesh_wide: Mode,
     demands: BTreeMap<ObjectName, Arc<Held>>,
+    /// The `PeerAuthentication`s of a namespace of which something may have been told.
+    told: HashMap<Arc<str>, Vec<ObjectName>>,
     demand_selectors: Selectors<ObjectName>,
 }
 
@@ -117,7 +119,12 @@ impl Policies {
                 if let Demand::Own(policy) = &held.demand {
                     changed.policies.insert(policy.name.clone(), None);
                 }
-                changed.notes.push((name, Vec::new()));
+            }
+            let gone = self.told.remove(namespace).unwrap_or_default();
+            changed.notes.extend(gone.into_iter().map(|name| (name, Vec::new())));
+            let names: Vec<_> = here.iter().map(|policy| policy.meta.name.clone()).collect();
+            if !names.is_empty() {
+                self.told.insert(Arc::clone(namespace), names);
             }
             for policy in store.peer_authentications.of(namespace) {
                 let notes = peer::notes(policy, here.iter().copied(), root);
@@ -145,7 +152,7 @@ impl Policies {
 
     /// Where `PeerAuthentication`s choose workloads.
     pub(super) fn demanding_namespaces(&self) -> impl Iterator<Item = Arc<str>> {
-        let of_modes = self.wide.keys().cloned();
+        let of_modes = self.wide.keys().chain(self.told.keys()).cloned();
         of_modes.chain(self.demands.keys().map(|name| Arc::clone(&name.namespace)))
     }
 

@@ -162,7 +162,7 @@ impl Registry {
     pub(super) fn of(&self, kind: Kind, name: &ObjectName) -> impl Iterator<Item = &Arc<Draft>> {
         let drafts = self.drafts.get(&(kind, name.clone())).into_iter().flatten();
         drafts.filter(|draft| {
-            self.get(&draft.service.host).is_some_and(|winner| Arc::ptr_eq(winner, draft))
+            self.get(&draft.service.host).is_some_and(|winner| winner.key == draft.key)
         })
     }
 
@@ -172,7 +172,7 @@ impl Registry {
         let drafts = twice.flat_map(|(_, key)| self.drafts.get(key).into_iter().flatten());
         drafts.filter_map(|draft| {
             let winner = self.get(&draft.service.host)?;
-            (!Arc::ptr_eq(winner, draft) && winner.key != draft.key).then(|| {
+            (winner.key != draft.key).then(|| {
                 let message = format!(
                     "the host {} is that of {} already: ignored here",
                     draft.service.host.hostname, winner.origin

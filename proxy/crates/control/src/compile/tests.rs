@@ -2,6 +2,16 @@
 
 mod told;
 
+mod shown;
+
+mod services;
+
+mod policies;
+
+mod settings;
+
+mod steps;
+
 use super::{Compiled, Settings, compile};
 use crate::object::Objects;
 use culvert_model::{pod::Fail, workload::Enrolment};

@@ -148,11 +148,24 @@ impl Part<'_> {
             LooseValue::Seq(items) => {
                 Value::Seq(items.into_iter().map(|item| self.spelled(item)).collect())
             }
+            LooseValue::Map(entries) if let Some(text) = self.ends_in_colon(&entries) => {
+                Value::Text(text)
+            }
             LooseValue::Map(entries) => {
                 Value::Map(entries.into_iter().map(|entry| self.entry(entry)).collect())
             }
         };
         Node { at: self.mark(node.at), value }
+    }
+
+    /// The text that `[fd00::]` holds: to Kubernetes a colon before a bracket is part of a word.
+    fn ends_in_colon(&self, entries: &[(Spanned<Box<str>>, Loose)]) -> Option<Box<str>> {
+        let [(key, Loose { value: LooseValue::Null, .. })] = entries else { return None };
+        let start = usize::try_from(key.defined.span().byte_offset()?).ok()?;
+        let len = usize::try_from(key.defined.span().byte_len()?).ok()?;
+        let rest = self.text.get(start.checked_add(len)?..)?;
+        let is_word = rest.starts_with(":]") || rest.starts_with(":,");
+        is_word.then(|| format!("{}:", key.value).into())
     }
 
     fn entry(&self, (key, value): (Spanned<Box<str>>, Loose)) -> Entry {

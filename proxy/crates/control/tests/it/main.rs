@@ -8,3 +8,6 @@ mod changes;
 
 #[cfg(test)]
 mod corpora;
+
+#[cfg(test)]
+mod ambient;

@@ -1,10 +1,11 @@
 //! A folder of manifests, a running control plane, and what came of it.
 use culvert_control::{
     compile::Settings,
-    control::{Control, StartError},
+    control::StartError,
+    local::Control,
     status::Status,
 };
-use culvert_model::{pod::LocalPods, snapshot::Snapshot};
+use culvert_model::pod::LocalPods;
 use culvert_runtime::{
     drain::Drain,
     publish::{View, channel},
@@ -22,7 +23,6 @@ pub(crate) const NAMESPACE: &str = "{apiVersion: v1, kind: Namespace, metadata: 
 
 pub(crate) struct Story {
     pub(crate) control: Control,
-    pub(crate) snapshots: View<Snapshot>,
     pub(crate) local: View<LocalPods>,
     drain: Drain,
 }
@@ -42,15 +42,12 @@ pub(crate) fn pod(name: &str, ip: u8) -> String {
 
 impl Story {
     pub(crate) async fn start(paths: &[&Path]) -> Result<Self, StartError> {
-        let (snapshot_publisher, snapshots) = channel(Snapshot::default());
         let (local_publisher, local) = channel(LocalPods::default());
         let drain = Drain::default();
         let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
         let worker = drain.worker();
-        let control =
-            Control::start(&paths, settings(), snapshot_publisher, local_publisher, &worker)
-                .await?;
-        Ok(Self { control, snapshots, local, drain })
+        let control = Control::start(&paths, settings(), local_publisher, &worker).await?;
+        Ok(Self { control, local, drain })
     }
 
     /// Names of the pods this node must hold now.

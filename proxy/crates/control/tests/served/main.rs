@@ -1,0 +1,9 @@
+//! Nodes at the ports of a control plane: over TLS, with tokens and certificates.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod plane;
+
+mod certificates;
+mod follow;
+mod leave;
+mod strangers;
