@@ -5,7 +5,7 @@
 //! `client` and `server`.
 //!
 //! Reading order: [`headers`], `settings`, `chunk`, `tunnel` (the seam), `relay`, `io`, `link`,
-//! `server`, `client`, `pool`.
+//! `window`, `server`, `client`, `pool`.
 pub mod headers;
 
 mod settings;
@@ -19,6 +19,8 @@ pub(crate) mod relay;
 mod io;
 
 mod link;
+
+mod window;
 
 pub(crate) mod server;
 

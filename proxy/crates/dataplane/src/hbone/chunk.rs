@@ -1,6 +1,13 @@
 //! What is sent: a lent buffer, given back when its bytes are in the link's records.
-use crate::copy::Buffer;
+use crate::copy::{Buffer, Grade};
 use bytes::Buf;
+
+/// Where in a buffer the bytes begin that are to be sent.
+///
+/// TLS copies them to 5 bytes after the beginning of a block of memory. If both began a page, each
+/// load would wait for the store before it, which has the same place in its page: the copy then
+/// takes several times as long.
+const BEGIN: usize = 2048;
 
 /// The bytes of `buffer[from..to]`; none, for the end of a stream.
 #[derive(Debug, Default)]
@@ -11,11 +18,25 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// The first `filled` bytes of `buffer`.
+    /// Where to read to, at most `room` bytes.
+    pub(crate) fn space(buffer: &mut Buffer, room: usize) -> &mut [u8] {
+        let space = &mut buffer.bytes_mut()[BEGIN..];
+        let room = room.min(space.len());
+        &mut space[..room]
+    }
+
+    /// The first `filled` bytes of the [`space`](Self::space) of `buffer`.
     pub(crate) fn filled(buffer: Buffer, filled: usize) -> Self {
-        debug_assert!(filled <= buffer.bytes().len());
+        let end = BEGIN + filled;
+        debug_assert!(end <= buffer.bytes().len());
         // No grade is anywhere near 4 GiB.
-        Self { buffer: Some(buffer), from: 0, to: u32::try_from(filled).unwrap_or(u32::MAX) }
+        let cut = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { buffer: Some(buffer), from: cut(BEGIN), to: cut(end) }
+    }
+
+    /// How much one of `grade` can hold.
+    pub(crate) const fn room(grade: Grade) -> usize {
+        grade.size() - BEGIN
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     server::TLS_BUFFER,
     settings,
     tunnel::Tunnel,
+    window::Window,
 };
 use crate::{connect, errors::OpenError};
 use culvert_identity::{
@@ -131,8 +132,8 @@ async fn shake(
     expected: Arc<[Identity]>,
 ) -> Result<Driver, OpenTunnelError> {
     let secured = tls::connect(own, expected, ReadAhead::new(tcp)).await;
-    let Secured { mut io, peer } = secured
-        .map_err(|source| OpenTunnelError::Tls { next, source: Arc::new(source) })?;
+    let Secured { mut io, peer } =
+        secured.map_err(|source| OpenTunnelError::Tls { next, source: Arc::new(source) })?;
     io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let link = Link::new();
     let io = Noted::new(io, Arc::clone(&link));
@@ -172,7 +173,7 @@ impl Driver {
     /// has ended while the process drains.
     pub(super) async fn drive(self, on_tick: impl Fn(&Arc<Carrier>)) {
         let Self { mut http, mut pinger, carrier } = self;
-        let link = &carrier.link;
+        let (link, mut window) = (&carrier.link, Window::default());
         let mut nudged = pin!(link.nudge.notified());
         poll_fn(|cx| {
             while nudged.as_mut().poll(cx).is_ready() {
@@ -182,6 +183,9 @@ impl Driver {
                     Nudge::Ask => pinger.ask(),
                     Nudge::Unused => on_tick(&carrier),
                 }
+            }
+            if let Some(size) = window.adjust(link.waiting()) {
+                http.set_target_window_size(size);
             }
             if let Poll::Ready(end) = Pin::new(&mut http).poll(cx) {
                 link.ended(end.err().map_or(LinkEnd::Closed, LinkEnd::of));

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -27,6 +27,8 @@ pub(crate) struct Link {
     heard: AtomicU64,
     /// How many tunnels are in it, those that are being opened included.
     streams: AtomicU32,
+    /// How many bytes of its tunnels wait for applications to take them.
+    waiting: AtomicUsize,
     /// Requests the peer took back before they were answered, since somebody looked.
     abandoned: AtomicU32,
     end: OnceLock<LinkEnd>,
@@ -68,7 +70,11 @@ pub(crate) enum LinkEnd {
 
 /// A tunnel's place in its link; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Link>);
+pub(crate) struct Place {
+    link: Arc<Link>,
+    /// How many bytes of it wait for its application.
+    waiting: usize,
+}
 
 /// Asks the peer from time to time whether it is there.
 pub(super) struct Pinger {
@@ -84,6 +90,7 @@ impl Link {
             began: Instant::now(),
             heard: AtomicU64::new(0),
             streams: AtomicU32::new(0),
+            waiting: AtomicUsize::new(0),
             abandoned: AtomicU32::new(0),
             end: OnceLock::new(),
             ask: AtomicBool::new(false),
@@ -165,7 +172,11 @@ impl Link {
 
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Place(Arc::clone(self))
+        Place { link: Arc::clone(self), waiting: 0 }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Counts a request that was taken back.
@@ -180,13 +191,26 @@ impl Link {
 
 impl Place {
     pub(super) fn link(&self) -> &Arc<Link> {
-        &self.0
+        &self.link
+    }
+
+    /// So many bytes came and wait.
+    pub(super) fn wait(&mut self, bytes: usize) {
+        self.waiting += bytes;
+        self.link.waiting.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many of them have left.
+    pub(super) fn go(&mut self, bytes: usize) {
+        self.waiting -= bytes;
+        self.link.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let link = &self.0;
+        let Self { link, waiting } = self;
+        link.waiting.fetch_sub(*waiting, Ordering::Relaxed);
         link.unused.store(link.now(), Ordering::Relaxed);
         let before = link.streams.fetch_sub(1, Ordering::Relaxed);
         if before == 1 && link.tell_unused.load(Ordering::Relaxed) {

@@ -9,6 +9,7 @@ use super::{
     io::{Noted, ReadAhead},
     link::{Link, LinkEnd, Pinger},
     settings,
+    window::Window,
 };
 use crate::connect;
 use culvert_identity::{
@@ -78,6 +79,7 @@ struct Serving<'a, F> {
     http: server::Connection<Io, Chunk>,
     link: Arc<Link>,
     pinger: Pinger,
+    window: Window,
     unused: Unused,
     draining: bool,
     on_request: &'a F,
@@ -149,14 +151,11 @@ pub(crate) async fn serve(
 }
 
 impl<'a, F: Fn(Incoming)> Serving<'a, F> {
-    fn new(
-        mut http: server::Connection<Io, Chunk>,
-        link: &Arc<Link>,
-        on_request: &'a F,
-    ) -> Self {
+    fn new(mut http: server::Connection<Io, Chunk>, link: &Arc<Link>, on_request: &'a F) -> Self {
         let pinger = Pinger::new(http.ping_pong());
         let unused = Unused::new(FIRST_STREAM);
-        Self { http, link: Arc::clone(link), pinger, unused, draining: false, on_request }
+        let (link, window) = (Arc::clone(link), Window::default());
+        Self { http, link, pinger, window, unused, draining: false, on_request }
     }
 
     /// Lets no new streams in.
@@ -169,6 +168,9 @@ impl<'a, F: Fn(Incoming)> Serving<'a, F> {
     fn poll(&mut self, cx: &mut Context<'_>, nudged: Pin<&mut Notified<'_>>) -> Poll<()> {
         if nudged.poll(cx).is_ready() {
             return Poll::Ready(());
+        }
+        if let Some(size) = self.window.adjust(self.link.waiting()) {
+            self.http.set_target_window_size(size);
         }
         while let Poll::Ready(next) = self.http.poll_accept(cx) {
             match next {
@@ -201,11 +203,7 @@ impl<'a, F: Fn(Incoming)> Serving<'a, F> {
         Poll::Pending
     }
 
-    fn take(
-        &mut self,
-        request: http::Request<RecvStream>,
-        respond: server::SendResponse<Chunk>,
-    ) {
+    fn take(&mut self, request: http::Request<RecvStream>, respond: server::SendResponse<Chunk>) {
         self.unused.limit = UNUSED;
         let (head, body) = request.into_parts();
         let respond = Respond::new(respond, body, self.link.enter());

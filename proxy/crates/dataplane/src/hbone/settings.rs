@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;
 
 /// What all streams of a link may send before it is acknowledged.
-const LINK_WINDOW: u32 = 16 << 20;
+pub(super) const LINK_WINDOW: u32 = 16 << 20;
 
 /// The largest frame that is taken. How large they are that are sent, the peer decides, and
 /// [`SEND_MAX`].
@@ -64,6 +64,3 @@ pub(super) fn client() -> client::Builder {
         .data_frame_budget(SMALL_FRAMES);
     settings
 }
-
-/// What the codec of a link is fed with.
-pub(super) type Payload = Chunk;

@@ -52,12 +52,18 @@ impl Tunnel {
     }
 
     /// What came next. Its bytes count against the peer's window until [`release`](Self::release).
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, TunnelError>> {
+    pub(crate) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Received, TunnelError>> {
         if !self.receiving {
             return Poll::Pending;
         }
         match ready!(self.receive.poll_data(cx)) {
-            Some(Ok(bytes)) => return Poll::Ready(Ok(Received::Bytes(bytes))),
+            Some(Ok(bytes)) => {
+                self.place.wait(bytes.len());
+                return Poll::Ready(Ok(Received::Bytes(bytes)));
+            }
             None => {}
             Some(Err(error)) => match self.judge(error) {
                 None => {}
@@ -70,6 +76,7 @@ impl Tunnel {
 
     /// Lets the peer send as much more: so much has left this process.
     pub(crate) fn release(&mut self, bytes: usize) {
+        self.place.go(bytes);
         // Fails only when more is released than came.
         drop(self.receive.flow_control().release_capacity(bytes));
     }

@@ -23,7 +23,11 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum Pick {
     /// Use this one; and make another one, for all are busy.
-    Use { carrier: Arc<Carrier>, place: Place, more: Option<Made> },
+    Use {
+        carrier: Arc<Carrier>,
+        place: Place,
+        more: Option<Made>,
+    },
     Wait(Waiting),
     Make(Made, Waiting),
 }

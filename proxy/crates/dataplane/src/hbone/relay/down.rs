@@ -165,4 +165,3 @@ impl Queue {
         self.gathered.advance(count);
     }
 }
-

@@ -56,7 +56,7 @@ impl<'a> Up<'a> {
             }
             // Nothing is read that cannot be sent: what waits, waits in the kernel.
             self.reserved = true;
-            let want = self.appetite.grade().size();
+            let want = Chunk::room(self.appetite.grade());
             let Poll::Ready(room) = tunnel.poll_capacity(cx, want).map_err(Broken::Tunnel)? else {
                 return self.poll_reset(cx, tcp);
             };
@@ -72,12 +72,12 @@ impl<'a> Up<'a> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut left = TURN_BYTES;
         while 0 < left && !self.finished {
-            let want = self.appetite.grade().size();
+            let want = Chunk::room(self.appetite.grade());
             let Poll::Ready(Ok(room)) = tunnel.poll_capacity(&mut cx, want) else { return };
             let mut buffer = Buffer::borrow(self.appetite.grade());
-            let room = room.min(buffer.bytes().len());
+            let space = Chunk::space(&mut buffer, room);
             // Past tokio's readiness, which may not have heard of it yet.
-            match (&*SockRef::from(tcp)).read(&mut buffer.bytes_mut()[..room]) {
+            match (&*SockRef::from(tcp)).read(space) {
                 Ok(read) if 0 < read => {
                     if tunnel.send(Chunk::filled(buffer, read)).is_err() {
                         return;
@@ -91,15 +91,11 @@ impl<'a> Up<'a> {
     }
 
     /// Reads once, at most `room`, and sends it; passes the end on when that was all.
-    fn read(
-        &mut self,
-        tcp: &TcpStream,
-        tunnel: &mut Tunnel,
-        room: usize,
-    ) -> Result<usize, Broken> {
+    fn read(&mut self, tcp: &TcpStream, tunnel: &mut Tunnel, room: usize) -> Result<usize, Broken> {
         let mut buffer = Buffer::borrow(self.appetite.grade());
-        let room = room.min(buffer.bytes().len());
-        match read(tcp, &mut buffer.bytes_mut()[..room]) {
+        let space = Chunk::space(&mut buffer, room);
+        let whole = space.len();
+        match read(tcp, space) {
             Ok(0) => {
                 drop(buffer);
                 self.waive(tunnel);
@@ -108,7 +104,9 @@ impl<'a> Up<'a> {
                 Ok(0)
             }
             Ok(read) => {
-                self.appetite.read(read, buffer.grade());
+                // A full one is full, although a part of it is never used.
+                let used = if read == whole { buffer.grade().size() } else { read };
+                self.appetite.read(used, buffer.grade());
                 tunnel.send(Chunk::filled(buffer, read)).map_err(Broken::Tunnel)?;
                 Ok(read)
             }

@@ -93,8 +93,7 @@ async fn garbage_ends_only_its_own_link() {
 async fn a_client_that_opens_no_stream_is_closed_after_a_while() {
     let mesh = Mesh::new();
     let server = mesh.server().await;
-    let (mut silent, mut polite) =
-        (secured(&mesh, &server).await, secured(&mesh, &server).await);
+    let (mut silent, mut polite) = (secured(&mesh, &server).await, secured(&mesh, &server).await);
     polite.write_all(PREFACE).await.unwrap();
     // The beginning of a request that is never finished.
     let mut slow = secured(&mesh, &server).await;

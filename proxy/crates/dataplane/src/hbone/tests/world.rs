@@ -2,7 +2,6 @@
 use crate::{
     copy::{Bounds, Ended, Grade, Side},
     hbone::{
-        chunk::Chunk,
         headers::{Baggage, Request},
         pool::{OpenTunnelError, Opened, Pool, Target, Timeouts},
         relay::relay,
@@ -177,11 +176,8 @@ impl Client {
 
     fn dial(&self) -> io::Result<std::net::TcpStream> {
         self.dialled.fetch_add(1, Ordering::SeqCst);
-        let socket = socket2::Socket::new(
-            socket2::Domain::IPV4,
-            socket2::Type::STREAM.nonblocking(),
-            None,
-        )?;
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM.nonblocking(), None)?;
         match socket.connect(&self.target.next.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
             Ok(()) | Err(_) => Ok(socket.into()),
@@ -227,10 +223,4 @@ fn close(tcp: TcpStream, ended: &Ended) {
         tcp.set_zero_linger().unwrap();
     }
     drop(tcp);
-}
-
-pub(super) fn chunk(bytes: &[u8]) -> Chunk {
-    let mut buffer = crate::copy::Buffer::borrow(Grade::Small);
-    buffer.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    Chunk::filled(buffer, bytes.len())
 }
