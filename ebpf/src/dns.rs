@@ -10,7 +10,7 @@ use culvert_common::{
 };
 
 use crate::{
-    addr::{AF_INET, AF_INET6, Attempt, IPPROTO_UDP, put_v4, put_v6},
+    addr::{Attempt, IPPROTO_UDP, put_v4, put_v6},
     count::{Counter, count},
     maps::{DNS, DNS_BACK, PODS, Storage, is_alive, orig},
     pod::{address_of, excludes},
@@ -99,21 +99,22 @@ fn meant_for_us(context: &SockAddrContext, attempt: &Attempt) -> Option<(Addr, u
 /// Whom the application asked, if what it receives is the proxy's answer.
 #[inline(always)]
 fn asked(context: &SockAddrContext, from: &Attempt) -> Option<Addr> {
-    let (_, pod) = pod(context)?;
-    let v4 = is_mapped(&from.destination);
-    if address_of(pod, v4)? != from.destination {
-        return None;
-    }
-    let family = if v4 { AF_INET } else { AF_INET6 };
+    let netns = cookie(context);
+    let key =
+        DnsBackKey { netns, own: from.destination, port_be: from.port_be, reserved: [0; 3] };
     // SAFETY: copied at once.
-    unsafe { DNS_BACK.get(DnsBackKey { pod_id: pod.pod_id, port_be: from.port_be, family }) }
-        .copied()
+    unsafe { DNS_BACK.get(key) }.copied()
 }
 
 #[inline(always)]
 fn pod(context: &SockAddrContext) -> Option<(u64, &'static PodCfg)> {
-    // SAFETY: the helper takes the context of the running program.
-    let netns = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
+    let netns = cookie(context);
     // SAFETY: a reference into the map, not used after a change of the map by this program.
     Some((netns, unsafe { PODS.get(netns) }?))
+}
+
+#[inline(always)]
+fn cookie(context: &SockAddrContext) -> u64 {
+    // SAFETY: the helper takes the context of the running program.
+    unsafe { bpf_get_netns_cookie(context.as_ptr()) }
 }

@@ -108,9 +108,10 @@ pub(crate) static EVENTS: RingBuf<FlowEvent, { 1 << 20 }> = RingBuf::new();
 #[btf_map]
 pub(crate) static DNS: HashMap<DnsKey, DnsPorts, 16384, ON_DEMAND> = HashMap::new();
 
-/// Whose answers come from which port. Value: the name server.
+/// Whose answers come from which address and port. Value: the name server, for the application must
+/// see the answer come from whom it asked.
 ///
-/// Written by user space, read by `recvmsg`. Full: as [`DNS`]. 1.2 MiB.
+/// Written by user space, read by `recvmsg`. Full: as [`DNS`]. 1.5 MiB.
 #[btf_map]
 pub(crate) static DNS_BACK: HashMap<DnsBackKey, Addr, 16384, ON_DEMAND> = HashMap::new();
 

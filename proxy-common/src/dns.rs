@@ -20,19 +20,22 @@ pub struct DnsPorts {
     pub tcp_be: u16,
 }
 
-/// Key of `DNS_BACK`: a port that the proxy answers from. The value is the name server, for the
-/// application must see the answer come from whom it asked.
+/// Key of `DNS_BACK`: a port of a namespace that the proxy answers from.
+///
+/// Told by the namespace: an answer may come after its pod has left the mesh.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DnsBackKey {
-    pub pod_id: u32,
+    /// The namespace's cookie.
+    pub netns: u64,
+    /// Where the answer comes from.
+    pub own: Addr,
     pub port_be: u16,
-    /// The answer's address family, `AF_INET` or `AF_INET6`: each has ports of its own.
-    pub family: u16,
+    pub reserved: [u16; 3],
 }
 
 const _: () = {
     assert!(size_of::<DnsKey>() == 4 + 16);
     assert!(size_of::<DnsPorts>() == 2 + 2);
-    assert!(size_of::<DnsBackKey>() == 4 + 2 + 2);
+    assert!(size_of::<DnsBackKey>() == 8 + 16 + 2 + 6);
 };

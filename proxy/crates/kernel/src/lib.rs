@@ -30,7 +30,8 @@ pub use crate::{
     instance::{Instance, InstanceError},
     node::{Node, NodeError, NodeOptions, owner::Generation},
     pod::{
-        EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan, record::RecordError,
+        DnsListener, EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan,
+        record::RecordError,
     },
     probe::{Capabilities, ProbeError, probe},
     sockets::{DeliverError, PodSockets, reset},

@@ -81,6 +81,8 @@ pub(crate) struct Maps {
     pub(crate) verdicts: Table<VerdictKey, Verdict>,
     pub(crate) direct: Table<Tuple, Direct>,
     pub(crate) bypass: Table<Tuple, u32>,
+    pub(crate) dns: Table<DnsKey, DnsPorts>,
+    pub(crate) dns_back: Table<DnsBackKey, Addr>,
     pub(crate) sockets: Sockets,
 }
 
@@ -110,6 +112,8 @@ impl Maps {
             verdicts: table(pins, "VERDICTS")?,
             direct: table(pins, "DIRECT")?,
             bypass: table(pins, "BYPASS")?,
+            dns: table(pins, "DNS")?,
+            dns_back: table(pins, "DNS_BACK")?,
             sockets: Sockets(table(pins, "ORIG")?),
         })
     }

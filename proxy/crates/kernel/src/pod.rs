@@ -14,6 +14,7 @@ use crate::{
     pod::{
         guard::Ready,
         hold::{Hold, Tentative},
+        record::Names,
     },
     sockets::PodSockets,
 };
@@ -25,12 +26,13 @@ use culvert_model::{
 };
 use std::{
     io,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, TcpListener, UdpSocket},
     os::fd::OwnedFd,
     path::PathBuf,
 };
 
 mod activate;
+pub(crate) mod dns;
 pub(crate) mod guard;
 pub(crate) mod hold;
 pub(crate) mod listeners;
@@ -51,6 +53,10 @@ pub struct PodSpec {
     pub fail: Fail,
     /// Ports that neither listeners nor deliveries may take.
     pub container_ports: Vec<u16>,
+    /// The name servers it asks, whose DNS is captured. Those that are within the pod, or that it
+    /// cannot reach, are not; of more than eight, the first. A change takes another
+    /// [`Node::prepare`](crate::Node::prepare).
+    pub resolvers: Vec<IpAddr>,
 }
 
 /// Why a pod cannot be enrolled now.
@@ -107,6 +113,22 @@ pub struct PodListeners {
     /// each family. The accepted socket's local address is the pod's with that port; any other is
     /// of somebody in the pod who connected to the listener itself.
     pub hbone: Vec<TcpListener>,
+    /// Questions to the pod's name servers, one for each of them.
+    pub dns: Vec<DnsListener>,
+}
+
+/// The proxy in the place of one of the pod's name servers, on the pod's own address.
+///
+/// Questions arrive while the heartbeat is fresh ([`Node::beat`](crate::Node::beat)); else they go
+/// to the name server itself.
+#[derive(Debug)]
+pub struct DnsListener {
+    pub resolver: IpAddr,
+    /// Only the pod itself reaches it. The application sees answers come from the name server. The
+    /// port stays the same for as long as the pod lives: generations share it.
+    pub udp: UdpSocket,
+    /// [`PodSockets::original_dst`] says who was meant; nobody: refuse it.
+    pub tcp: TcpListener,
 }
 
 /// A pod of which nothing is captured yet that was not before.
@@ -123,9 +145,16 @@ pub struct Prepared {
     listening: Vec<u16>,
     /// The inbound listeners again, for their slots of the map.
     steered: Vec<(u32, OwnedFd)>,
-    out_port: u16,
+    served: Served,
     inbound: OwnedFd,
     guard: Option<Ready>,
+}
+
+/// Where the proxy takes what a pod sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    out_port: u16,
+    names: Vec<Names>,
 }
 
 /// A captured pod.
@@ -134,7 +163,7 @@ pub struct Enrolled {
     hold: Hold,
     sockets: PodSockets,
     spec: PodSpec,
-    out_port: u16,
+    served: Served,
     /// Ports of the listeners, which deliveries must not take.
     listening: Vec<u16>,
 }
@@ -205,6 +234,7 @@ impl From<&LocalPod> for PodSpec {
             ips: pod.workload.ips,
             fail: pod.fail,
             container_ports: pod.container_ports.clone(),
+            resolvers: pod.resolvers.clone(),
         }
     }
 }

@@ -68,6 +68,15 @@ impl PodSockets {
         dial::dial(&self.pod, destination)
     }
 
+    /// A datagram socket from inside the pod, connected past capture; nonblocking.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket(2)` and `connect(2)`.
+    pub fn udp(&self, destination: SocketAddr) -> io::Result<std::net::UdpSocket> {
+        dial::udp(&self.pod, destination)
+    }
+
     /// Connects to the pod's application with the client's address as source.
     ///
     /// The connection is in progress: await writability, then take the socket's error. A port is

@@ -5,6 +5,8 @@
 mod capture;
 #[path = "it/delivery.rs"]
 mod delivery;
+#[path = "it/dns.rs"]
+mod dns;
 #[path = "it/exclude.rs"]
 mod exclude;
 #[path = "it/failopen.rs"]

@@ -8,7 +8,8 @@ use crate::{
         load,
     },
     pod::{
-        EnrolError, Enrolled, PodSpec, Prepared, guard, hold::Hold, prepare, record::Record, undo,
+        EnrolError, Enrolled, PodSpec, Prepared, Served, dns, guard, hold::Hold, prepare,
+        record::Record, undo,
     },
     sys::{Attached, Hook, Table, Target},
 };
@@ -33,7 +34,7 @@ impl Prepared {
     /// When a map or link refuses; a fresh pod is undone then, an adopted one is left to whoever
     /// served it.
     pub fn activate(self) -> Result<Enrolled, EnrolError> {
-        let Self { tentative, spec, sockets, listening, steered, out_port, inbound, guard, .. } =
+        let Self { tentative, spec, sockets, listening, steered, served, inbound, guard, .. } =
             self;
         let Some(hold) = tentative.hold() else { return Err(NodeError::NotOwner.into()) };
         let shared = &hold.shared;
@@ -43,10 +44,10 @@ impl Prepared {
         count(shared, hold.pod_id)?;
         steer(shared, &dir, &steered)?;
         attach_inbound(hold, &dir, &inbound)?;
-        write_entries(hold, &spec, out_port)?;
+        write_entries(hold, &spec, &served)?;
         set_guard(hold, &dir, guard)?;
         let hold = tentative.commit().ok_or(NodeError::NotOwner)?;
-        Ok(Enrolled { hold, sockets, spec, out_port, listening })
+        Ok(Enrolled { hold, sockets, spec, served, listening })
     }
 }
 
@@ -67,7 +68,7 @@ impl Enrolled {
             let inbound = prepare::inbound_program(&shared, self.hold.pod_id, spec.fail)?;
             attach_inbound(&self.hold, &dir, &inbound)?;
         }
-        write_entries(&self.hold, spec, self.out_port)?;
+        write_entries(&self.hold, spec, &self.served)?;
         self.sockets.avoid(spec.container_ports.iter().chain(&self.listening).copied());
         self.spec = spec.clone();
         Ok(())
@@ -125,14 +126,15 @@ fn attach_inbound(hold: &Hold, dir: &Path, program: &OwnedFd) -> Result<(), Node
 }
 
 /// Writes what the maps say of the pod, and removes what an earlier generation wrote beyond that.
-fn write_entries(hold: &Hold, spec: &PodSpec, out_port: u16) -> Result<(), EnrolError> {
+fn write_entries(hold: &Hold, spec: &PodSpec, served: &Served) -> Result<(), EnrolError> {
     let shared = &hold.shared;
     let old = hold.record().ok_or(NodeError::NotOwner)?;
     let new = Record {
         netns: spec.netns.clone(),
         ips: spec.ips.iter().collect(),
         fail_open: spec.fail == Fail::Open,
-        out_port,
+        out_port: served.out_port,
+        names: dns::wanted(&served.names, spec),
         exclusions: shared.exclusions.networks().map(|network| network.to_string()).collect(),
         ..old.clone()
     };
@@ -146,6 +148,7 @@ fn write_entries(hold: &Hold, spec: &PodSpec, out_port: u16) -> Result<(), Enrol
     for (key, ports) in shared.exclusions.entries(new.pod_id) {
         maps.exclude.set(&key, &ports).map_err(map("EXCLUDE"))?;
     }
+    dns::write(shared, &new)?;
     Ok(maps.pods.set(&new.cookie, &new.config()).map_err(map("PODS"))?)
 }
 
@@ -158,7 +161,7 @@ fn remove_stale(shared: &Shared, old: &Record, new: &Record) -> Result<(), NodeE
         let removed = shared.maps.exclude.remove(&exclusions::key(old.pod_id, &network));
         removed.map_err(|source| NodeError::Map { map: "EXCLUDE", source })?;
     }
-    Ok(())
+    dns::remove_stale(shared, old, new)
 }
 
 /// Guards the pod, or, where that is not wanted any more, stops guarding it.

@@ -5,14 +5,18 @@
 //! draws from all of them, those that are reserved for deliveries are as good.
 use crate::{
     netns::Netns,
-    pod::{EnrolError, PodListeners, sysctl},
+    pod::{
+        EnrolError, PodListeners,
+        dns::{self, Place},
+        sysctl,
+    },
     sockets::{bound_queue, ports::UPPER},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
     io, iter,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     ops::RangeInclusive,
 };
 
@@ -26,7 +30,12 @@ const TRIES: usize = 16_384;
 const LOWEST: u16 = 1_024;
 
 /// Makes the listeners; none of them is on one of the `taken` ports.
-pub(crate) fn open(netns: &Netns, v6: bool, taken: &[u16]) -> Result<PodListeners, EnrolError> {
+pub(crate) fn open(
+    netns: &Netns,
+    v6: bool,
+    taken: &[u16],
+    names: &[Place],
+) -> Result<PodListeners, EnrolError> {
     let make = || {
         let drawn = drawn_ports().map_err(|source| EnrolError::Listen { what: "", source })?;
         let seed = RandomState::new().build_hasher().finish();
@@ -42,7 +51,12 @@ pub(crate) fn open(netns: &Netns, v6: bool, taken: &[u16]) -> Result<PodListener
             Ok::<_, EnrolError>(iter::once(v4).chain(v6).collect())
         };
         let (inbound, hbone) = (on_loopback("inbound")?, on_loopback("tunnel")?);
-        Ok(PodListeners { outbound, inbound, hbone })
+        let dns = names.iter().map(|place| {
+            let opened = dns::open(place, &mut ports);
+            opened.map_err(|source| EnrolError::Listen { what: "DNS", source })
+        });
+        let dns = dns.collect::<Result<_, _>>()?;
+        Ok(PodListeners { outbound, inbound, hbone, dns })
     };
     netns.run(make).map_err(EnrolError::Enter)?
 }
@@ -74,9 +88,13 @@ fn candidates(drawn: RangeInclusive<u16>, seed: u64) -> impl Iterator<Item = u16
 }
 
 /// Listens at `address` on the first port that is free.
-fn listen(address: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> io::Result<TcpListener> {
+pub(super) fn listen(
+    address: SocketAddr,
+    ports: &mut impl Iterator<Item = u16>,
+) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    dns::set_freebind(&socket, address.ip())?;
     if address.is_ipv6() {
         // The outbound listener serves IPv4 too, whatever net.ipv6.bindv6only says.
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -84,18 +102,25 @@ fn listen(address: SocketAddr, ports: &mut impl Iterator<Item = u16>) -> io::Res
     // Accepted sockets inherit both.
     socket.set_tcp_nodelay(true)?;
     bound_queue(&socket)?;
+    bind(&socket, address.ip(), ports)?;
+    // After the bind, which is to fail where somebody is. Accepted sockets inherit it: they are on
+    // the application's port, which a restarted server must get again.
+    socket.set_reuse_address(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Binds to the first port that is free.
+pub(super) fn bind(
+    socket: &Socket,
+    ip: IpAddr,
+    ports: &mut impl Iterator<Item = u16>,
+) -> io::Result<()> {
     for port in ports.take(TRIES) {
         // A socket that could not be bound is as it was.
-        match socket.bind(&SocketAddr::new(address.ip(), port).into()) {
+        match socket.bind(&SocketAddr::new(ip, port).into()) {
             Err(e) if e.raw_os_error() == Some(libc::EADDRINUSE) => {}
-            bound => {
-                bound?;
-                // After the bind, which is to fail where somebody is. Accepted sockets inherit it:
-                // they are on the application's port, which a restarted server must get again.
-                socket.set_reuse_address(true)?;
-                socket.listen(BACKLOG)?;
-                return Ok(socket.into());
-            }
+            bound => return bound,
         }
     }
     Err(io::Error::new(

@@ -7,10 +7,10 @@ use crate::{
         load::{self, Inbound},
     },
     pod::{
-        EnrolError, PodListeners, PodSpec, Prepared, guard,
+        EnrolError, PodListeners, PodSpec, Prepared, Served, dns, guard,
         hold::{Hold, Tentative},
         listeners,
-        record::{self, Record, Registry},
+        record::{self, Names, Record, Registry},
         routing, sysctl, undo,
     },
     sockets::PodSockets,
@@ -31,7 +31,8 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
         undo::finish(shared, &former, undo::netns_of(&former).as_ref())?;
     }
     let v6 = routing::has_v6(&netns)?;
-    let listeners = listeners::open(&netns, v6, &spec.container_ports)?;
+    let names = dns::places(spec, v6, &known_names(shared, spec, cookie));
+    let listeners = listeners::open(&netns, v6, &spec.container_ports, &names)?;
     let before = Before { v6, sysctls: sysctl::current(&netns, v6)? };
     let (pod_id, fresh) = record(shared, spec, (&netns, cookie), before)?;
     let hold = Hold::take(shared, pod_id, netns.clone(), spec.netns.clone());
@@ -42,12 +43,10 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
     let inbound = inbound_program(shared, pod_id, spec.fail)?;
     let strict = shared.options.strict;
     let guard = strict.then(|| guard::prepare(shared, &netns, pod_id, spec.ips)).transpose()?;
-    let out_port = port(&listeners.outbound)?;
+    let served =
+        Served { out_port: port(&listeners.outbound)?, names: dns::names(&listeners.dns)? };
     let sockets = PodSockets::new(shared, &netns, pod_id);
-    let PodListeners { outbound, inbound: plaintext, hbone } = &listeners;
-    sockets
-        .own(plaintext.iter().chain(hbone).chain([outbound]))
-        .map_err(|source| NodeError::Map { map: "ORIG", source })?;
+    sockets.own(tcp(&listeners)).map_err(|source| NodeError::Map { map: "ORIG", source })?;
     let listening = listening(&listeners)?;
     sockets.avoid(spec.container_ports.iter().chain(&listening).copied());
     Ok(Prepared {
@@ -57,7 +56,7 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
         spec: spec.clone(),
         sockets,
         listening,
-        out_port,
+        served,
         inbound,
         guard,
     })
@@ -140,6 +139,7 @@ fn new_record(
         v6: false,
         sysctls: BTreeMap::new(),
         guard: None,
+        names: Vec::new(),
     })
 }
 
@@ -157,8 +157,20 @@ fn steered(listeners: &PodListeners) -> Result<Vec<(u32, OwnedFd)>, EnrolError> 
 }
 
 fn listening(listeners: &PodListeners) -> Result<Vec<u16>, EnrolError> {
-    let PodListeners { outbound, inbound, hbone } = listeners;
-    inbound.iter().chain(hbone).chain([outbound]).map(port).collect()
+    tcp(listeners).map(port).collect()
+}
+
+fn tcp(listeners: &PodListeners) -> impl Iterator<Item = &TcpListener> {
+    let PodListeners { outbound, inbound, hbone, dns } = listeners;
+    let dns = dns.iter().map(|it| &it.tcp);
+    inbound.iter().chain(hbone).chain([outbound]).chain(dns)
+}
+
+/// Where an earlier generation answered in the place of the pod's name servers.
+fn known_names(shared: &Shared, spec: &PodSpec, cookie: u64) -> Vec<Names> {
+    let registry = shared.registry();
+    let known = registry.life(&spec.uid, cookie).ok().flatten();
+    known.map(|record| record.names.clone()).unwrap_or_default()
 }
 
 fn port(listener: &TcpListener) -> Result<u16, EnrolError> {

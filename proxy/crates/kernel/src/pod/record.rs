@@ -1,6 +1,6 @@
 //! What was changed for each pod, kept under the run folder so that it can be undone after a crash.
 use crate::{instance::Instance, maps::Maps, node::NodeError, pod::guard::Guarded};
-use culvert_common::pod::{FAIL_OPEN, HAS_EXCLUDES, PodCfg};
+use culvert_common::pod::{FAIL_OPEN, HAS_DNS, HAS_EXCLUDES, PodCfg};
 use culvert_model::name::WorkloadUid;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,18 @@ pub(crate) struct Record {
     /// The sysctls as they were before the first generation changed them.
     pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) guard: Option<Guarded>,
+    /// Where its name servers are stood in for.
+    #[serde(default)]
+    pub(crate) names: Vec<Names>,
+}
+
+/// The proxy in the place of one name server of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Names {
+    pub(crate) resolver: IpAddr,
+    /// Kept for as long as the pod lives: an application's socket may be connected to it.
+    pub(crate) udp: u16,
+    pub(crate) tcp: u16,
 }
 
 /// The records of every pod, and which of them this process holds.
@@ -103,6 +115,9 @@ impl Record {
         }
         if !self.exclusions.is_empty() {
             config.flags |= HAS_EXCLUDES;
+        }
+        if !self.names.is_empty() {
+            config.flags |= HAS_DNS;
         }
         config
     }

@@ -3,7 +3,7 @@ use crate::{
     direct,
     netns::Netns,
     node::{NodeError, Shared, links, load},
-    pod::{EnrolError, guard, record::Record, routing, sysctl},
+    pod::{EnrolError, dns, guard, record::Record, routing, sysctl},
 };
 use culvert_common::addr;
 use std::{fs, io, net::IpAddr, path::Path};
@@ -46,6 +46,7 @@ pub(crate) fn finish(
         let key = crate::exclusions::key(record.pod_id, &network);
         maps.exclude.remove(&key).map_err(map("EXCLUDE"))?;
     }
+    dns::forget(shared, record)?;
     maps.stats.remove(&record.pod_id).map_err(map("POD_STATS"))?;
     if let Some(netns) = netns {
         restore(record, netns)?;

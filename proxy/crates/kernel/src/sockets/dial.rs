@@ -4,7 +4,7 @@ use culvert_common::conn;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, UdpSocket},
     os::fd::AsFd as _,
 };
 
@@ -14,6 +14,16 @@ pub(crate) fn dial(pod: &Pod, destination: SocketAddr) -> io::Result<TcpStream> 
     let socket = pod.netns.run(|| stream(destination))??;
     pod.mark(socket.as_fd(), conn::LEAVES)?;
     start(&socket, destination)?;
+    Ok(socket.into())
+}
+
+/// A socket for questions to where the application's were meant to go.
+pub(crate) fn udp(pod: &Pod, destination: SocketAddr) -> io::Result<UdpSocket> {
+    let destination = culvert_model::addr::canonical(destination);
+    let (domain, kind) = (Domain::for_address(destination), Type::DGRAM.nonblocking());
+    let socket = pod.netns.run(|| Socket::new(domain, kind, Some(Protocol::UDP)))??;
+    pod.mark(socket.as_fd(), conn::LEAVES)?;
+    socket.connect(&destination.into())?;
     Ok(socket.into())
 }
 

@@ -1,5 +1,7 @@
 //! A proxy and applications just big enough to see who reaches whom.
-use culvert_kernel::{Enrolled, Node, PodListeners, PodSockets, PodSpec, netns::Netns, reset};
+use culvert_kernel::{
+    DnsListener, Enrolled, Node, PodListeners, PodSockets, PodSpec, netns::Netns, reset,
+};
 use socket2::SockRef;
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -66,6 +68,16 @@ impl Proxy {
         let listeners = prepared.listeners.take().unwrap();
         let loops = serve(listeners, &prepared.socks(), &tell);
         Self { enrolled: prepared.activate().unwrap(), events, _loops: loops }
+    }
+
+    /// As [`Self::start`], without anybody on the listeners for DNS.
+    pub(crate) fn start_with_dns(node: &Node, spec: &PodSpec) -> (Self, Vec<DnsListener>) {
+        let mut prepared = node.prepare(spec).unwrap();
+        let (tell, events) = mpsc::channel();
+        let mut listeners = prepared.listeners.take().unwrap();
+        let dns = std::mem::take(&mut listeners.dns);
+        let loops = serve(listeners, &prepared.socks(), &tell);
+        (Self { enrolled: prepared.activate().unwrap(), events, _loops: loops }, dns)
     }
 
     pub(crate) fn event(&self) -> Event {

@@ -130,6 +130,7 @@ impl Pod {
             ips: PodIps::try_from_ips(self.ips.iter().copied()).unwrap(),
             fail: Fail::Closed,
             container_ports: vec![8080],
+            resolvers: Vec::new(),
         }
     }
 
