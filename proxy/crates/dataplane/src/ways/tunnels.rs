@@ -7,6 +7,7 @@ use culvert_model::{
     service::{AppProtocol, Port},
 };
 use std::{io::ErrorKind, num::NonZeroU16, sync::Arc};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The lines of one connection: of its source, and of its destination.
 fn both(lines: &[String]) -> [&String; 2] {
@@ -74,14 +75,16 @@ async fn a_reset_is_a_reset_at_the_other_end_of_a_tunnel() {
     let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
     mesh.publish();
     let mut client = cart.connect(stock.addr()).await;
-    let (server, _) = stock.app.accept().await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut client, b"x").await.unwrap();
-    server.readable().await.unwrap();
+    let (mut server, _) = stock.app.accept().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    server.read_exact(&mut [0; 1]).await.unwrap();
     server.set_zero_linger().unwrap();
     drop(server);
     assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
     idle(&mesh).await;
-    assert_eq!(mesh.node.ends(), ["destination_reset"; 2]);
+    let lines = mesh.node.lines();
+    let closed: Vec<_> = lines.iter().map(|line| field(line, "close")).collect();
+    assert_eq!(closed, [Some("destination_reset"); 2], "{lines:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,10 +131,10 @@ async fn open_connections_are_listed_with_their_way() {
     let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
     mesh.publish();
     let mut client = cart.connect(stock.addr()).await;
-    let (server, _) = stock.app.accept().await.unwrap();
+    let (mut server, _) = stock.app.accept().await.unwrap();
     // Both sides are there once something went through.
-    tokio::io::AsyncWriteExt::write_all(&mut client, b"x").await.unwrap();
-    server.readable().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    server.read_exact(&mut [0; 1]).await.unwrap();
     assert_eq!((cart.paths(), stock.paths()), (vec![Path::Tunnel], vec![Path::Tunnel]));
     let listed = stock.door.pod.connections();
     let id = |name| Some(format!("spiffe://cluster.local/ns/shop/sa/{name}"));
