@@ -1,9 +1,17 @@
 //! What a running node answers: on its Unix socket, on loopback, to Prometheus and to kubelet.
 mod answers;
+mod certificates;
+pub(crate) mod control;
+mod decimal;
+mod dump;
 pub(crate) mod listeners;
+mod manifests;
+mod mesh;
+mod policies;
 mod routes;
 mod serve;
 pub(crate) mod view;
+mod when;
 
 pub(crate) use answers::Answers;
 
@@ -12,6 +20,9 @@ use listeners::Listeners;
 use serve::{Listener, serve};
 use std::{io, net::TcpListener, sync::Arc};
 use tracing::info;
+
+/// The name of the Unix socket in the run folder.
+pub(crate) const SOCKET: &str = "admin.sock";
 
 /// Starts to answer on every listener, until the worker finishes.
 ///

@@ -1,13 +1,18 @@
 //! The command line: one file per command.
+pub(crate) mod certificates;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod connections;
+pub(crate) mod control;
 pub(crate) mod demo;
 pub(crate) mod door;
 pub(crate) mod log;
+pub(crate) mod node;
 pub(crate) mod output;
+pub(crate) mod policies;
 pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod uninstall;
 pub(crate) mod up;
 pub(crate) mod version;
@@ -28,6 +33,7 @@ use crate::{
 Examples:
   culvert demo                show what it does, here and now
   culvert up -f manifests/    hold the pods of this machine, as the manifests say
+  culvert control -f manifests/  and on each machine  culvert node --config node.yaml
   culvert status              what the running node does, and what is wrong
 
 Exit codes: 0 done, 1 found problems, 2 wrong use, 3 cannot reach or cannot run."
@@ -44,7 +50,12 @@ enum Command {
     #[command(hide = true, subcommand)]
     DemoPeer(Peer),
     Up(Box<up::Up>),
+    Node(Box<node::Node>),
+    Control(Box<control::Control>),
+    Token(token::Token),
     Status(status::Status),
+    Certificates(certificates::Certificates),
+    Policies(policies::Policies),
     Connections(connections::Connections),
     Config(config::Config),
     Log(log::Log),
@@ -64,7 +75,12 @@ impl Cli {
             Command::Demo(demo) => demo.run(),
             Command::DemoPeer(peer) => peer.run(),
             Command::Up(up) => up.run(variables),
+            Command::Node(node) => node.run(variables),
+            Command::Control(control) => control.run(variables),
+            Command::Token(token) => token.run(variables),
             Command::Status(status) => status.run(variables),
+            Command::Certificates(certificates) => certificates.run(variables),
+            Command::Policies(policies) => policies.run(variables),
             Command::Connections(connections) => connections.run(variables),
             Command::Config(config) => config.run(variables),
             Command::Log(log) => log.run(variables),

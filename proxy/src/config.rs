@@ -314,6 +314,11 @@ pub(crate) fn instance_name(text: &str) -> Result<String, String> {
     parse::instance(text)
 }
 
+/// A whole number with a unit; if it is none, why.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    parse::duration(text)
+}
+
 /// A variable and a flag name the setting already.
 fn problem(setting: &Setting, origin: &Origin, wrong: &str) -> Problem {
     let message = match origin {

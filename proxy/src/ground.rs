@@ -12,14 +12,20 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     error::Error,
     ffi::OsStr,
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     iter::successors,
-    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tracing::{info, warn};
+
+/// Where root's instances meet.
+const RUN: &str = "/run/culvert";
 
 /// The file of the run folder that says where its processes captured, one path a line.
 const CGROUP_ROOTS: &str = "cgroup-roots";
@@ -36,9 +42,9 @@ impl Ground {
     /// Goes through the steps in their order; the first that fails ends it.
     pub(crate) fn prepare(config: &Config) -> Result<Self, Failure> {
         let capabilities = probe::probe().map_err(|error| no_kernel(&error))?;
-        let Capabilities { kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx } =
+        let Capabilities { kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, destroy } =
             &capabilities;
-        info!(kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, "kernel probed");
+        info!(kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, destroy, "kernel probed");
         check_prober(config)?;
         let instance = Instance::new(&config.instance, config.cgroup_root.clone())
             .map_err(|error| no_instance(&error))?;
@@ -50,6 +56,37 @@ impl Ground {
         enough_descriptors(raise_descriptors(), config)?;
         Ok(Self { capabilities, instance, lock: Arc::new(lock) })
     }
+}
+
+/// Where processes of an instance meet: root's, or one's own.
+pub(crate) fn run_dir(instance: &str) -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        return Path::new(RUN).join(instance);
+    }
+    let own = || PathBuf::from(format!("/tmp/culvert-{uid}"));
+    set("XDG_RUNTIME_DIR").map_or_else(own, |run| run.join("culvert")).join(instance)
+}
+
+/// Makes that folder, which nobody else may enter.
+///
+/// # Errors
+///
+/// When it cannot be made, or belongs to somebody else.
+pub(crate) fn make_run_dir(instance: &str) -> Result<PathBuf, Failure> {
+    let path = run_dir(instance);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    let checked = made.and_then(|()| fs::symlink_metadata(&path)).and_then(|found| {
+        let own = found.uid() == nix::unistd::geteuid().as_raw() && found.is_dir();
+        own.then_some(()).ok_or_else(|| io::Error::other("it belongs to somebody else"))
+    });
+    checked.map_err(|error| {
+        let what = format_args!("cannot use the folder {}", path.display());
+        Failure::new(Exit::Cannot, what, "see that it can be written, or set XDG_RUNTIME_DIR")
+            .because(&error)
+    })?;
+    Ok(path)
 }
 
 pub(crate) fn no_kernel(error: &ProbeError) -> Failure {
@@ -131,7 +168,7 @@ fn record_cgroup_root(instance: &Instance) {
 
 /// Where processes of an instance captured, or tried to, as they recorded it.
 pub(crate) fn recorded_cgroup_roots(instance: &str) -> Vec<PathBuf> {
-    let path = Path::new("/run/culvert").join(instance).join(CGROUP_ROOTS);
+    let path = Path::new(RUN).join(instance).join(CGROUP_ROOTS);
     let recorded = fs::read(path).unwrap_or_default();
     let lines = recorded.split(|&byte| byte == b'\n');
     let paths = lines.map(|line| PathBuf::from(OsStr::from_bytes(line)));

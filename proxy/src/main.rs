@@ -15,6 +15,8 @@ mod signals;
 
 mod ground;
 
+mod control;
+
 mod node;
 
 mod takeover;

@@ -1,9 +1,22 @@
 //! A node's parts, started in the order in which a connection meets them, and ended in the reverse.
-mod advice;
+//!
+//! Reading order: [`source`] (manifests), [`ways`] (to the control plane), [`discovery`] (what it
+//! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
+//! (what is said back), [`feed`] (all of these), [`parts`] (with the kernel), [`life`].
+pub(crate) mod advice;
+mod discovery;
+mod feed;
+mod identity;
+mod keep;
 mod life;
+mod orders;
 mod parts;
+mod report;
+mod retention;
+mod source;
+mod ways;
 
-pub(crate) use life::live;
+pub(crate) use {discovery::Progress, feed::Handles, life::live, source::Source, ways::WayError};
 
 use crate::{config::Config, config::report::Report, ground::Ground};
 use culvert_telemetry::{access::AccessLog, log::LogHandle, metrics::Metrics};
@@ -15,6 +28,7 @@ use tokio::runtime::Handle;
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) report: Report,
+    /// Manifests of the whole mesh, when the control plane is in this process.
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) ground: Ground,
     pub(crate) log: LogHandle,

@@ -4,6 +4,7 @@
 //! has the workers, which do nothing but carry connections; neither waits for the other.
 use crate::{
     config::{Config, report::Report, settings},
+    control,
     failure::{Exit, Failure},
     ground::Ground,
     node::{self, Plan},
@@ -51,6 +52,25 @@ pub(crate) fn node(config: Config, report: Report, paths: Vec<PathBuf>) -> Resul
     if let Err(error) = access.close(LAST_LINES) {
         warn!(%error, "access lines are lost");
     }
+    lived
+}
+
+/// Runs a control plane and nothing else, until it is told to end or cannot go on.
+pub(crate) fn control(
+    config: Config,
+    report: Report,
+    paths: Vec<PathBuf>,
+) -> Result<Exit, Failure> {
+    let log = start_log(&config)?;
+    tell(&report);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(usize::from(config.workers.get()))
+        .thread_name("control")
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| no_threads(&error))?;
+    let lived = runtime.block_on(control::live(control::Alone { config, report, paths, log }));
+    runtime.shutdown_background();
     lived
 }
 

@@ -1,24 +1,22 @@
 //! What the doors are answered from: handles on the running parts.
-use super::view;
-use crate::config::{
-    Config,
-    report::{Entry, Report},
-    settings,
+use super::{certificates, dump, manifests, mesh, policies, view};
+use crate::{
+    config::{
+        Config,
+        report::{Entry, Report},
+        settings,
+    },
+    node::{Handles, Source},
 };
-use culvert_control::{control::Control, problem::Problem, status::SkippedKind};
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
-use culvert_model::{
-    snapshot::Snapshot,
-    workload::{Enrolment, Workload},
-};
-use culvert_runtime::{publish::View, ready::Readiness};
+use culvert_model::workload::{Enrolment, Workload};
+use culvert_runtime::ready::Readiness;
 use culvert_telemetry::{
     log::LogHandle,
     metrics::{Format, Metrics},
 };
 use std::{
-    path::PathBuf,
     process,
     sync::{
         Arc,
@@ -31,15 +29,13 @@ use std::{
 pub(crate) struct Answers {
     pub(crate) config: Config,
     pub(crate) report: Report,
-    pub(crate) paths: Vec<PathBuf>,
     pub(crate) capabilities: Capabilities,
     /// Changes when a take-over came to nothing.
     pub(crate) generation: Arc<AtomicU64>,
     pub(crate) readiness: Readiness,
     pub(crate) log: LogHandle,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) control: Control,
-    pub(crate) snapshot: View<Snapshot>,
+    pub(crate) feed: Handles,
     pub(crate) dataplane: Dataplane,
 }
 
@@ -61,23 +57,15 @@ impl Answers {
             trust_domain: self.config.trust_domain.clone(),
             ready: waiting.is_empty(),
             waiting: waiting.into_iter().map(str::to_owned).collect(),
-            configuration: self.configuration(),
+            configuration: manifests::of_node(&self.feed.source),
+            mesh: mesh::of_node(&self.feed),
+            control: match &self.feed.source {
+                Source::Here { control, .. } => Some(mesh::of_control(control)),
+                Source::Pods { .. } => None,
+            },
             // Capabilities are plain fields.
             kernel: serde_json::to_value(&self.capabilities).unwrap_or_default(),
             pods: self.pods(),
-        }
-    }
-
-    fn configuration(&self) -> view::Configuration {
-        let status = self.control.status();
-        let refused = status.refused.as_ref().map_or(&[][..], |refused| &refused.problems);
-        view::Configuration {
-            paths: self.paths.iter().map(|path| path.display().to_string()).collect(),
-            generation: status.generation,
-            since_unix_ms: status.since_unix_ms,
-            refused: refused.iter().map(problem).collect(),
-            notes: status.notes.iter().map(problem).collect(),
-            skipped: status.skipped.iter().map(skipped).collect(),
         }
     }
 
@@ -94,7 +82,7 @@ impl Answers {
     }
 
     pub(super) fn config(&self) -> view::Config {
-        let snapshot = self.snapshot.pin();
+        let snapshot = self.feed.snapshot.pin();
         let mut workloads: Vec<_> = snapshot.value.workloads().map(|w| workload(w)).collect();
         workloads.sort_by(|a, b| a.uid.cmp(&b.uid));
         view::Config {
@@ -102,6 +90,18 @@ impl Answers {
             generation: snapshot.generation.number(),
             workloads,
         }
+    }
+
+    pub(super) fn certificates(&self) -> view::Certificates {
+        certificates::all(&self.feed.identities)
+    }
+
+    pub(super) fn policies(&self) -> Vec<view::Policy> {
+        policies::all(&self.feed.snapshot.pin().value)
+    }
+
+    pub(super) fn dump(&self) -> serde_json::Value {
+        dump::dump(&self.feed.snapshot.pin().value, &self.feed.identities, &self.dataplane)
     }
 
     /// In force now: the log may have been changed since the start.
@@ -119,11 +119,12 @@ impl Answers {
 
     pub(super) fn exposition(&self, format: Format) -> String {
         self.metrics.set_pods(self.dataplane.samples());
+        self.metrics.set_certificates(certificates::samples(&self.feed.identities));
         self.metrics.encode(format)
     }
 }
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn workload(workload: &Workload) -> view::Workload {
     view::Workload {
@@ -134,27 +135,6 @@ fn workload(workload: &Workload) -> view::Workload {
         node: workload.node.to_string(),
         identity: workload.identity.to_string(),
         enrolled: workload.enrolment == Enrolment::Enrolled,
-    }
-}
-
-fn problem(problem: &Problem) -> view::Problem {
-    view::Problem {
-        file: problem.file.clone(),
-        line: problem.line,
-        column: problem.column,
-        message: problem.message.clone(),
-        object: problem.object.clone(),
-        fix: problem.fix.clone(),
-        text: problem.to_string(),
-    }
-}
-
-fn skipped(skipped: &SkippedKind) -> view::Skipped {
-    view::Skipped {
-        kind: format!("{} {}", skipped.api_version, skipped.kind),
-        objects: skipped.objects,
-        because: skipped.because.to_owned(),
-        first: skipped.first.clone(),
     }
 }
 
@@ -193,5 +173,10 @@ fn connection(status: &ConnStatus) -> view::Connection {
         bytes_sent: status.bytes_sent,
         bytes_received: status.bytes_received,
         age_seconds: status.age,
+        path: Some(status.path.to_owned()),
+        source_identity: status.source_identity.clone(),
+        destination_identity: status.destination_identity.clone(),
+        service: status.service.clone(),
+        hop: status.hop.map(|hop| hop.to_string()),
     }
 }

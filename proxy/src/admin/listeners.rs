@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     process,
 };
+use tracing::warn;
 
 /// Listening, not yet answering; kept to be handed to the process after.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl Listeners {
         // Last, because it leaves a file behind when a later step fails.
         let door = match door_before {
             Some(fd) => nonblocking(UnixListener::from(fd)),
-            None => bind_unix(&run_dir.join("admin.sock"))?,
+            None => bind_unix(&run_dir.join(super::SOCKET))?,
         };
         Ok(Self { door, admin, metrics, readiness, xds, xds_tls })
     }
@@ -143,6 +144,15 @@ pub(crate) fn prepare_unix(path: &Path) -> Result<(UnixListener, Place), ListenE
     let place = Place { path: path.to_owned(), beside };
     fs::set_permissions(&place.beside, Permissions::from_mode(0o600)).map_err(error)?;
     Ok((nonblocking(listener), place))
+}
+
+/// Takes these sockets of a run folder away.
+pub(crate) fn remove_sockets(run_dir: &Path, names: &[&str]) {
+    for name in names {
+        if let Err(error) = fs::remove_file(run_dir.join(name)) {
+            warn!(name, %error, "cannot remove a socket");
+        }
+    }
 }
 
 /// As [`prepare_unix`], in its place at once.

@@ -1,5 +1,6 @@
 //! What can be asked where.
-use super::answers::Answers;
+use super::{answers::Answers, control::Joining, view};
+use crate::node::Source;
 use axum::{
     Router,
     extract::{Query, State},
@@ -8,9 +9,9 @@ use axum::{
         header::{ACCEPT, CONTENT_TYPE},
     },
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{get, post},
 };
-use culvert_telemetry::{chain::Chain, metrics::Format};
+use culvert_telemetry::{chain::Chain, log::LogHandle, metrics::Format};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tracing::info;
@@ -22,12 +23,16 @@ const PATHS: &str = "\
 /pods         the enrolled pods of this node
 /connections  what goes through the proxy now
 /config       settings with where each came from, and the workloads known
+/certificates those of the pods, and the roots that are believed
+/policies     which speak of whom
+/why          ?from=SRC&to=DST[:PORT]: how a connection would fare
+/config_dump  everything, as tools for Istio's ztunnel read it
 /log          log directives; PUT /log?level=DIRECTIVES on the Unix socket changes them
 ";
 
 /// The Unix socket: everything.
 pub(super) fn door(answers: &Arc<Answers>) -> Router {
-    let routes = reading().route("/log", get(log).put(set_log));
+    let routes = reading().route("/log", get(log).put(set_log)).route("/token", post(token));
     routes.with_state(Arc::clone(answers))
 }
 
@@ -41,6 +46,7 @@ pub(super) fn metrics(answers: &Arc<Answers>) -> Router {
     Router::new()
         .route("/metrics", get(exposition))
         .route("/stats/prometheus", get(exposition))
+        .route("/healthz/ready", get(ready))
         .fallback(async || (StatusCode::NOT_FOUND, "no such path; there is /metrics\n"))
         .with_state(Arc::clone(answers))
 }
@@ -63,10 +69,26 @@ fn reading() -> Router<Arc<Answers>> {
             "/connections",
             get(async |State(a): State<Arc<Answers>>| document(&a.connections())),
         )
+        .route(
+            "/certificates",
+            get(async |State(a): State<Arc<Answers>>| document(&a.certificates())),
+        )
+        .route("/policies", get(async |State(a): State<Arc<Answers>>| document(&a.policies())))
+        .route("/config_dump", get(async |State(a): State<Arc<Answers>>| document(&a.dump())))
         .route("/config", get(async |State(a): State<Arc<Answers>>| document(&a.config())))
         .fallback(async || {
             (StatusCode::NOT_FOUND, format!("no such path; there are:\n{PATHS}")).into_response()
         })
+}
+
+async fn token(State(answers): State<Arc<Answers>>, Query(joining): Query<Joining>) -> Response {
+    match &answers.feed.source {
+        Source::Here { control, .. } => joining.token(control),
+        Source::Pods { .. } => {
+            let why = "this node follows a control plane elsewhere: ask that one";
+            (StatusCode::BAD_REQUEST, why).into_response()
+        }
+    }
 }
 
 async fn log(State(answers): State<Arc<Answers>>) -> Response {
@@ -74,23 +96,27 @@ async fn log(State(answers): State<Arc<Answers>>) -> Response {
 }
 
 #[derive(Debug, Deserialize)]
-struct Level {
+pub(super) struct Level {
     level: Option<String>,
 }
 
-async fn set_log(
-    State(answers): State<Arc<Answers>>,
-    Query(Level { level }): Query<Level>,
-) -> Response {
-    let Some(level) = level else {
-        return (StatusCode::BAD_REQUEST, "want /log?level=DIRECTIVES").into_response();
-    };
-    match answers.log.set(&level) {
-        Ok(()) => {
-            info!(directives = level, "log changed");
-            document(&answers.log())
+async fn set_log(State(answers): State<Arc<Answers>>, Query(level): Query<Level>) -> Response {
+    level.set(&answers.log)
+}
+
+impl Level {
+    /// Changes what is logged, and says what is now.
+    pub(super) fn set(self, log: &LogHandle) -> Response {
+        let Some(level) = self.level else {
+            return (StatusCode::BAD_REQUEST, "want /log?level=DIRECTIVES").into_response();
+        };
+        match log.set(&level) {
+            Ok(()) => {
+                info!(directives = level, "log changed");
+                document(&view::Log { log: log.current() })
+            }
+            Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
         }
-        Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
     }
 }
 
@@ -110,7 +136,7 @@ async fn ready(State(answers): State<Arc<Answers>>) -> Response {
     }
 }
 
-fn document(value: &impl Serialize) -> Response {
+pub(super) fn document(value: &impl Serialize) -> Response {
     // Plain structs with string keys always serialize.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');

@@ -5,6 +5,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod mesh;
+
+pub(crate) use mesh::{
+    Certificate, Certificates, Closing, Control, Mesh, Node, Policy, RefusedResource, Token,
+    Uncaptured,
+};
+
 /// `GET /version`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Version {
@@ -29,10 +36,30 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) waiting: Vec<String>,
     pub(crate) configuration: Configuration,
+    /// Where the mesh is known from.
+    #[serde(default)]
+    pub(crate) mesh: Mesh,
+    /// When this process is a control plane too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) control: Option<Control>,
     /// What the kernel can do, as the probe found it.
     #[serde(default)]
     pub(crate) kernel: Value,
     pub(crate) pods: Vec<Pod>,
+}
+
+/// `GET /status` of a control plane that holds no pods.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ControlStatus {
+    /// `control`; a node's status has none.
+    pub(crate) role: String,
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) cluster: String,
+    pub(crate) ready: bool,
+    pub(crate) configuration: Configuration,
+    pub(crate) control: Control,
 }
 
 /// What became of the manifests.
@@ -111,6 +138,19 @@ pub(crate) struct Connection {
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) age_seconds: f64,
+    /// `plain`, `tunnel`, `local` or `direct`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_identity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) destination_identity: Option<String>,
+    /// The service that was addressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
+    /// The next hop that was dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hop: Option<String>,
 }
 
 /// `GET /config`

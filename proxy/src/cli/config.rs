@@ -1,5 +1,8 @@
 //! `culvert config`
-use super::{door::DoorArgs, output};
+use super::{
+    door::{DoorArgs, Whom},
+    output,
+};
 use crate::{
     admin::view,
     config::{report::shown, sources::Variables},
@@ -21,7 +24,7 @@ pub(crate) struct Config {
 
 impl Config {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables)?;
+        let door = self.door.door(variables, Whom::Node)?;
         let document = door.get("/config")?;
         if self.output == output::Format::Json {
             output::print(document);

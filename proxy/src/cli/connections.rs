@@ -1,6 +1,6 @@
 //! `culvert connections`
 use super::{
-    door::{Door, DoorArgs},
+    door::{Door, DoorArgs, Whom},
     output,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables)?;
+        let door = self.door.door(variables, Whom::Node)?;
         let document = door.get("/connections")?;
         let mut connections: Vec<Connection> = door.read(&document)?;
         if let Some(pod) = &self.pod {

@@ -1,7 +1,9 @@
-//! The client's side of a node's admin socket.
+//! The client's side of an admin socket.
 use crate::{
+    admin::SOCKET,
     config::{instance_name, sources::Variables},
     failure::{Exit, Failure},
+    ground::run_dir,
 };
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
@@ -22,21 +24,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any node's answer: 100,000 connections at 600 bytes.
 const LONGEST_ANSWER: usize = 64 << 20;
 
-/// Where the instances of this machine keep their sockets.
-const RUN: &str = "/run/culvert";
-
 /// Where their programs are pinned.
 const PINS: &str = "/sys/fs/bpf/culvert";
 
-/// Which node is asked.
+/// Which process is asked.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DoorArgs {
-    /// The node's instance on this machine [default: `CULVERT_INSTANCE`, else node].
+    /// The instance on this machine [default: `CULVERT_INSTANCE`, else node, or control for what
+    /// only a control plane knows].
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// The node's admin socket, instead of an instance.
+    /// The admin socket of a node, instead of an instance.
     #[arg(long, value_name = "SOCKET", conflicts_with = "instance")]
     node: Option<PathBuf>,
+    /// The control plane: its admin socket, or without one its instance on this machine.
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["instance", "node"], num_args = 0..=1)]
+    control: Option<Option<PathBuf>>,
+}
+
+/// Who is meant when nobody is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    Node,
+    Control,
 }
 
 /// A node's admin socket.
@@ -51,30 +61,45 @@ impl DoorArgs {
     /// # Errors
     ///
     /// When what is said cannot name an instance.
-    pub(crate) fn door(&self, variables: &Variables) -> Result<Door, Failure> {
-        match &self.node {
-            Some(socket) => Ok(Door { socket: socket.clone(), instance: None }),
-            None => Ok(Door::of_instance(&instance(self.instance.as_deref(), variables)?)),
+    pub(crate) fn door(&self, variables: &Variables, default: Whom) -> Result<Door, Failure> {
+        let named = self.instance.as_deref();
+        match (&self.node, &self.control) {
+            (Some(socket), _) | (None, Some(Some(socket))) => {
+                Ok(Door { socket: socket.clone(), instance: None })
+            }
+            (None, Some(None)) => {
+                Ok(Door::of_instance(&instance(named, variables, Whom::Control)?))
+            }
+            (None, None) => Ok(Door::of_instance(&instance(named, variables, default)?)),
         }
     }
 }
 
 /// Where an instance of this machine listens.
 fn socket_of(instance: &str) -> PathBuf {
-    Path::new(RUN).join(instance).join("admin.sock")
+    run_dir(instance).join(SOCKET)
 }
 
-/// The instance that a command means: the flag, else the variable, else `node`.
+/// The instance that a command means: the flag, else the variable, else the role's own name.
 ///
 /// # Errors
 ///
 /// When that cannot be a name: it would be a path elsewhere.
-pub(crate) fn instance(flag: Option<&str>, variables: &Variables) -> Result<String, Failure> {
+pub(crate) fn instance(
+    flag: Option<&str>,
+    variables: &Variables,
+    default: Whom,
+) -> Result<String, Failure> {
     let variable = variables.get("CULVERT_INSTANCE").filter(|name| !name.is_empty());
     let (name, origin) = match (flag, variable) {
         (Some(flag), _) => (flag.into(), "--instance"),
         (None, Some(variable)) => (variable.to_string_lossy(), "CULVERT_INSTANCE"),
-        (None, None) => return Ok("node".to_owned()),
+        (None, None) => {
+            return Ok(match default {
+                Whom::Node => "node".to_owned(),
+                Whom::Control => "control".to_owned(),
+            });
+        }
     };
     instance_name(&name).map_err(|wrong| {
         let next = "name an instance as it was started; /run/culvert has a folder for each";
@@ -107,6 +132,12 @@ impl Door {
     /// Asks for a change; the answer is the state after it.
     pub(crate) fn put(&self, path: &str) -> Result<String, Failure> {
         let body = self.ask("PUT", path)?;
+        Ok(String::from_utf8_lossy(&body).trim_end().to_owned())
+    }
+
+    /// Asks for something that is made; the answer is that.
+    pub(crate) fn post(&self, path: &str) -> Result<String, Failure> {
+        let body = self.ask("POST", path)?;
         Ok(String::from_utf8_lossy(&body).trim_end().to_owned())
     }
 
@@ -226,11 +257,11 @@ fn again(instance: Option<&str>) -> String {
 
 /// What to do when the instance is not there: the ones that are, or a start.
 fn others() -> String {
-    let mut found: Vec<String> = fs::read_dir(RUN)
+    let mut found: Vec<String> = fs::read_dir(run_dir(""))
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.path().join("admin.sock").exists())
+        .filter(|entry| entry.path().join(SOCKET).exists())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     found.sort_unstable();
@@ -248,21 +279,22 @@ mod tests {
     #[test]
     fn the_flag_beats_the_variable_beats_the_default() {
         let variables = [("CULVERT_INSTANCE".to_owned(), "b".into())].into();
-        assert_eq!(instance(Some("a"), &variables).unwrap(), "a");
-        assert_eq!(instance(None, &variables).unwrap(), "b");
-        assert_eq!(instance(None, &Variables::new()).unwrap(), "node");
+        assert_eq!(instance(Some("a"), &variables, Whom::Node).unwrap(), "a");
+        assert_eq!(instance(None, &variables, Whom::Node).unwrap(), "b");
+        assert_eq!(instance(None, &Variables::new(), Whom::Node).unwrap(), "node");
         let empty = [("CULVERT_INSTANCE".to_owned(), "".into())].into();
-        assert_eq!(instance(None, &empty).unwrap(), "node");
+        assert_eq!(instance(None, &empty, Whom::Node).unwrap(), "node");
+        assert_eq!(instance(None, &empty, Whom::Control).unwrap(), "control");
     }
 
     #[test]
     fn what_would_lead_elsewhere_is_no_instance() {
         for name in ["..", "a/b", "", "Node"] {
-            let failure = instance(Some(name), &Variables::new()).unwrap_err();
+            let failure = instance(Some(name), &Variables::new(), Whom::Node).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{failure}");
         }
         let variables = [("CULVERT_INSTANCE".to_owned(), "../x".into())].into();
-        let failure = instance(None, &variables).unwrap_err().to_string();
+        let failure = instance(None, &variables, Whom::Node).unwrap_err().to_string();
         assert!(failure.starts_with("culvert: CULVERT_INSTANCE: \"../x\""), "{failure}");
     }
 }

@@ -1,5 +1,8 @@
 //! `culvert log`
-use super::{door::DoorArgs, output};
+use super::{
+    door::{DoorArgs, Whom},
+    output,
+};
 use crate::{
     admin::view,
     config::{raw::nearest, sources::Variables},
@@ -26,18 +29,21 @@ pub(crate) struct Log {
 }
 
 /// The parts that log.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 9] = [
     "culvert",
     "culvert_control",
     "culvert_dataplane",
+    "culvert_identity",
     "culvert_kernel",
+    "culvert_policy",
     "culvert_runtime",
     "culvert_telemetry",
+    "culvert_xds",
 ];
 
 impl Log {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables)?;
+        let door = self.door.door(variables, Whom::Node)?;
         let document = match &self.directives {
             Some(directives) => door.put(&format!("/log?level={}", escape(directives))),
             None => door.get("/log"),
@@ -81,7 +87,7 @@ fn notes(directives: &str) -> Vec<String> {
 }
 
 /// As a query's value: all but the unreserved characters as `%XX` (RFC 3986 §2.3).
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));

@@ -1,19 +1,28 @@
 //! `culvert status`
-use super::{door::DoorArgs, output};
+use super::{
+    door::{DoorArgs, Whom},
+    output,
+};
 use crate::{
-    admin::view::{self, Configuration, Pod, Problem, Skipped},
+    admin::view::{self, Configuration, ControlStatus, Pod, Problem, Skipped},
     config::sources::Variables,
     failure::{Exit, Failure},
 };
 
-/// Show what a running node does, and what is wrong.
+mod mesh;
+
+/// Show what a running node or control plane does, and what is wrong.
 ///
-/// Exit code 1 when a pod is not captured, a change of the manifests was refused, or the node is
-/// not ready.
+/// Of a control plane: nodes and the configuration each runs, what they do not understand, pods
+/// that are not captured and why, policies that close.
+/// Exit code 1 when a pod is not captured, a change of the manifests was refused, something is not
+/// understood, a certificate is missing or late, the control plane is away, or the node is not
+/// ready.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   culvert status
+  culvert status --control
   culvert status -o json | jq '.pods[] | select(.state == \"pending\")'")]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -32,19 +41,61 @@ to enrol some, label their namespace culvert.dev/mesh: enabled";
 
 impl Status {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables)?;
+        let door = self.door.door(variables, Whom::Node)?;
         let document = door.get("/status")?;
-        let status: view::Status = door.read(&document)?;
+        let role: Role = door.read(&document)?;
+        let (text, is_well) = if role.role == "control" {
+            let status: ControlStatus = door.read(&document)?;
+            (render_control(&status), control_is_well(&status))
+        } else {
+            let status: view::Status = door.read(&document)?;
+            (render(&status), is_well(&status))
+        };
         match self.output {
             output::Format::Json => output::print(document),
-            output::Format::Text => output::print(render(&status)),
+            output::Format::Text => output::print(text),
         }
-        Ok(if is_well(&status) { Exit::Done } else { Exit::Found })
+        Ok(if is_well { Exit::Done } else { Exit::Found })
     }
+}
+
+/// Whose status it is; a node's does not say.
+#[derive(Debug, serde::Deserialize)]
+struct Role {
+    #[serde(default)]
+    role: String,
+}
+
+fn control_is_well(status: &ControlStatus) -> bool {
+    status.ready
+        && status.configuration.refused.is_empty()
+        && mesh::control_is_well(&status.control)
+}
+
+fn render_control(status: &ControlStatus) -> String {
+    let ControlStatus { instance, version, pid, cluster, ready, configuration, control, .. } =
+        status;
+    let ready = if *ready { "ready" } else { "not ready" };
+    let mut lines = vec![
+        format!("instance {instance}  {ready}"),
+        format!("process  {pid}, version {version}"),
+        format!("cluster  {cluster}"),
+        config(configuration),
+    ];
+    lines.extend(mesh::control(control));
+    lines.extend(manifests(configuration));
+    lines.join("\n")
+}
+
+fn config(configuration: &Configuration) -> String {
+    let paths = configuration.paths.join(" ");
+    format!("config   generation {} from {paths}", configuration.generation)
 }
 
 fn is_well(status: &view::Status) -> bool {
     status.ready
+        && mesh::is_well(&status.mesh)
+        && status.control.as_ref().is_none_or(mesh::control_is_well)
         && status.configuration.refused.is_empty()
         && status.pods.iter().all(|pod| pod.state != "pending")
 }
@@ -65,6 +116,8 @@ fn render(status: &view::Status) -> String {
             "\npending pods are not captured yet; each is tried again every two seconds".to_owned(),
         );
     }
+    lines.extend(mesh::troubles(&status.mesh));
+    lines.extend(status.control.iter().flat_map(mesh::control));
     lines.extend(manifests(&status.configuration));
     lines.join("\n")
 }
@@ -109,11 +162,8 @@ fn head(status: &view::Status) -> Vec<String> {
         format!("instance {instance}  {ready}"),
         format!("process  {pid}, version {version}, ABI {abi}, generation {generation}"),
         format!("node     {node} in cluster {cluster}, trust domain {}", status.trust_domain),
-        format!(
-            "config   generation {} from {}",
-            configuration.generation,
-            configuration.paths.join(" ")
-        ),
+        mesh::way(&status.mesh),
+        config(configuration),
     ];
     lines.push(format!("kernel   {}", output::capabilities(&status.kernel)));
     lines
@@ -140,6 +190,10 @@ mod tests {
             "node": "worker-1", "cluster": "Kubernetes", "trust_domain": "cluster.local",
             "ready": true,
             "configuration": {"paths": ["/etc/mesh"], "generation": 2, "since_unix_ms": 0},
+            "mesh": {
+                "control": "https://127.0.0.1:15012", "connected": true, "generation": 5,
+                "workloads": 3, "services": 1,
+            },
             "kernel": {"kernel": "6.1.0", "tcx": false},
             "pods": [{
                 "uid": "x", "namespace": "shop", "name": "cart", "ips": ["10.0.0.1", "fd00::1"],
@@ -160,6 +214,7 @@ mod tests {
         instance node  ready
         process  7, version 0.1.0, ABI 1, generation 3
         node     worker-1 in cluster Kubernetes, trust domain cluster.local
+        mesh     https://127.0.0.1:15012 connected; 3 workloads, 1 services, generation 5
         config   generation 2 from /etc/mesh
         kernel   6.1.0, no tcx
 
@@ -196,6 +251,7 @@ mod tests {
         instance node  not ready: draining
         process  7, version 0.1.0, ABI 1, generation 3
         node     worker-1 in cluster Kubernetes, trust domain cluster.local
+        mesh     https://127.0.0.1:15012 connected; 3 workloads, 1 services, generation 5
         config   generation 2 from /etc/mesh
         kernel   6.1.0, no tcx
 

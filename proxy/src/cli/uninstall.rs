@@ -37,7 +37,7 @@ pub(crate) struct Uninstall {
 
 impl Uninstall {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let name = door::instance(self.instance.as_deref(), variables)?;
+        let name = door::instance(self.instance.as_deref(), variables, door::Whom::Node)?;
         let variable = variables.get("CULVERT_CGROUP_ROOT").filter(|root| !root.is_empty());
         let named = self.cgroup_root.or_else(|| variable.map(Into::into));
         let instances = find(&name, named).map_err(|error| no_instance(&error))?;

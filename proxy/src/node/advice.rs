@@ -1,20 +1,22 @@
 //! What to do about each reason for which a node cannot start.
+use super::WayError;
 use crate::{
     admin::listeners::ListenError,
-    config::settings::Setting,
+    config::settings::{self, Setting},
     failure::{Exit, Failure},
     ground::{Ground, no_instance},
     takeover::new::TakeoverError,
 };
 use culvert_control::control::StartError;
+use culvert_identity::{ca::files::FilesError, crl::CrlError};
 use culvert_kernel::{NodeError, RecordError};
 use std::io;
 
 /// Whoever mends these has seen what the rest is like.
 const MAX_TOLD: usize = 50;
 
-pub(super) fn no_manifests(error: &StartError) -> Failure {
-    match error {
+pub(crate) fn no_control(error: &StartError) -> Failure {
+    let next = match error {
         // Each problem has its own lines.
         StartError::Manifests(problems) => {
             let failure = Failure::new(
@@ -23,17 +25,56 @@ pub(super) fn no_manifests(error: &StartError) -> Failure {
                 "mend them and start again",
             );
             let failure = problems.0.iter().take(MAX_TOLD).fold(failure, Failure::and);
-            match problems.0.len().saturating_sub(MAX_TOLD) {
+            return match problems.0.len().saturating_sub(MAX_TOLD) {
                 0 => failure,
                 more => failure.and(format_args!("… and {more} more")),
-            }
+            };
         }
-        StartError::Watch(_) => Failure::of(
-            Exit::Cannot,
-            error,
-            "see the limits of inotify: sysctl fs.inotify.max_user_watches, max_user_instances",
+        StartError::Watch(_) => {
+            "see the limits of inotify: sysctl fs.inotify.max_user_watches, max_user_instances"
+                .to_owned()
+        }
+        StartError::Authority(_) => {
+            format!(
+                "see the files of the settings {} and {}",
+                settings::CA_FOLDER,
+                settings::STATE_DIR
+            )
+        }
+        StartError::JoinKey(_) | StartError::Record(_) => {
+            format!(
+                "see that the folder can be written, or name another with {}",
+                settings::STATE_DIR
+            )
+        }
+        StartError::Serving(_) => format!("mend the setting {}", settings::CONTROL_NAMES),
+    };
+    Failure::of(Exit::Cannot, error, next)
+}
+
+pub(super) fn no_way(error: &WayError) -> Failure {
+    let next = match error {
+        WayError::Read { .. } => "name a file that exists with the setting join_token".to_owned(),
+        WayError::Token { .. } => {
+            "have a new one made where the control plane runs: `culvert token NODE`".to_owned()
+        }
+        WayError::OtherNode { node, .. } => format!(
+            "have one made for this node (`culvert token {node}`), or name the node as the token does with --node-name"
         ),
-    }
+        WayError::Node(..) => "choose another name with --node-name".to_owned(),
+        WayError::Upstream(_) => format!("mend the setting {}", settings::CONTROL),
+    };
+    Failure::of(Exit::Usage, error, next)
+}
+
+pub(super) fn no_crl(error: &CrlError) -> Failure {
+    let next = format!("name a file of revocation lists, PEM or DER, with {}", settings::CRL);
+    Failure::of(Exit::Cannot, error, next)
+}
+
+pub(super) fn no_authority(error: &FilesError) -> Failure {
+    let next = format!("see {}: ca-cert.pem, ca-key.pem, root-cert.pem", settings::CA_FOLDER);
+    Failure::of(Exit::Cannot, error, next)
 }
 
 pub(super) fn no_takeover(error: &TakeoverError) -> Failure {
@@ -47,7 +88,7 @@ pub(super) fn no_takeover(error: &TakeoverError) -> Failure {
     Failure::of(Exit::Cannot, error, next)
 }
 
-pub(super) fn no_listener(error: &ListenError) -> Failure {
+pub(crate) fn no_listener(error: &ListenError) -> Failure {
     let next = match error {
         ListenError::Address { address, setting, source }
             if source.kind() == io::ErrorKind::AddrInUse =>
@@ -109,7 +150,7 @@ pub(super) fn no_node(error: &NodeError) -> Failure {
     Failure::of(Exit::Cannot, error, next)
 }
 
-pub(super) fn no_descriptor(error: &io::Error) -> Failure {
+pub(crate) fn no_descriptor(error: &io::Error) -> Failure {
     Failure::new(Exit::Cannot, "cannot open the doors", "raise the limit of open files (ulimit -n)")
         .because(error)
 }

@@ -2,10 +2,14 @@
 use super::{
     Plan,
     advice::{no_return, tell_refused},
+    feed::Feed,
     parts::{Kernel, Parts},
 };
 use crate::{
-    admin::listeners::{Place, prepare_unix},
+    admin::{
+        self,
+        listeners::{Place, prepare_unix, remove_sockets},
+    },
     failure::{Exit, Failure},
     signals::Signals,
     takeover::{
@@ -18,16 +22,12 @@ use culvert_dataplane::PodPhase;
 use culvert_runtime::drain::{Drain, Drained};
 use culvert_telemetry::chain::Chain;
 use std::{
-    fs, io,
+    io,
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tokio::{
-    net::UnixListener,
-    pin,
-    time,
-};
+use tokio::{net::UnixListener, pin, time};
 use tracing::{info, warn};
 
 /// How long answers in flight may take once everything else has ended.
@@ -166,11 +166,15 @@ fn tell_ready(parts: &Parts, generation: u64) {
 
 /// Drains: connections until the deadline, then the doors. A second signal ends it at once.
 async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
-    let Parts { work, doors, listeners, answers, kernel, .. } = parts;
+    let Parts { work, feeding, doors, serving, feed, listeners, answers, kernel, .. } = parts;
+    let Feed { reports, .. } = feed;
     let deadline = plan.config.drain_deadline;
     let captured = captured(&kernel);
     let _not_ready = answers.readiness.block("draining");
     let mut doors = Some(doors);
+    // A successor speaks for the node and serves others; nobody else would.
+    reports.drain(Duration::ZERO).await;
+    serving.drain(Duration::ZERO).await;
     match end {
         End::Signal | End::Displaced => {
             info!(?deadline, "draining; a second signal ends it at once");
@@ -193,9 +197,10 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
         }
     };
     tell_drained(drained);
+    feeding.drain(LAST_ANSWERS).await;
     if let Some(doors) = doors {
         // They are ours to remove only while nobody else answers on them.
-        remove_sockets(&plan.ground.instance.run_dir());
+        remove_sockets(&plan.ground.instance.run_dir(), &[admin::SOCKET, takeover::SOCKET]);
         doors.drain(LAST_ANSWERS).await;
         if captured > 0 {
             warn!(
@@ -234,14 +239,6 @@ fn takeover_socket(run_dir: &Path) -> Result<(UnixListener, Place), Failure> {
     })?;
     let socket = UnixListener::from_std(bound).map_err(|error| no_socket(&error))?;
     Ok((socket, place))
-}
-
-fn remove_sockets(run_dir: &Path) {
-    for name in ["admin.sock", takeover::SOCKET] {
-        if let Err(error) = fs::remove_file(run_dir.join(name)) {
-            warn!(name, %error, "cannot remove a socket");
-        }
-    }
 }
 
 fn no_socket(error: &io::Error) -> Failure {

@@ -1,34 +1,37 @@
 //! Starting every part, in the data's order.
 use super::{
     Plan,
-    advice::{no_descriptor, no_listener, no_manifests, no_node, no_takeover},
+    advice::{no_descriptor, no_listener, no_node, no_takeover},
+    feed::Feed,
+    identity::certified,
+    report::Told,
 };
 use crate::{
     admin::{
         self, Answers,
         listeners::{Handed, Listeners},
     },
-    config::Config,
     failure::{Exit, Failure},
     takeover::{
         new::{self, Predecessor},
         old::Standing,
     },
 };
-use culvert_control::{compile::Settings, control::Control};
 use culvert_dataplane::{Dataplane, Wires};
 use culvert_kernel::{Node, NodeOptions};
-use culvert_model::{pod::LocalPods, snapshot::Snapshot};
 use culvert_runtime::{
-    drain::{Drain, Worker},
-    publish::{self, View},
+    drain::Drain,
     ready::{Blocker, Readiness},
 };
 use culvert_telemetry::{Telemetry, chain::Chain};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time;
 use tracing::{error, info};
 
 /// How many captured connections of one pod may wait to be accepted: the listeners' backlog and
@@ -39,13 +42,24 @@ const PENDING_LIMIT: u32 = 1 << 14;
 /// of the kernel's table.
 const TUPLE_LIMIT: u32 = 1 << 16;
 
+/// How often to look whether the process that serves meanwhile is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long certificates may take before a process that has all of its own is taken over anyway.
+const CERTIFICATES: Duration = Duration::from_secs(20);
+
 /// The parts of a running node, for whoever ends them.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// Manifests and connections.
+    /// Connections.
     pub(super) work: Drain,
+    /// What they need until their end: configuration and certificates.
+    pub(super) feeding: Drain,
     /// Admin, metrics and readiness, which outlive the work to tell of its end.
     pub(super) doors: Drain,
+    /// Where other nodes come in, which a successor takes over at once.
+    pub(super) serving: Drain,
+    pub(super) feed: Feed,
     pub(super) listeners: Listeners,
     pub(super) answers: Arc<Answers>,
     pub(super) kernel: Arc<Kernel>,
@@ -62,55 +76,61 @@ pub(super) struct Kernel {
     pub(super) dataplane: Dataplane,
 }
 
-/// The manifests' part, which runs before anything of an older process is touched: with manifests
-/// that are wrong, that one stays.
-struct Read {
-    control: Control,
-    snapshot: View<Snapshot>,
-    local: View<LocalPods>,
-}
-
 impl Parts {
     /// Starts everything; what was started ends if a later step fails.
     pub(super) async fn start(plan: &Plan) -> Result<Self, Failure> {
-        let (work, doors) = (Drain::default(), Drain::default());
+        let (work, feeding, doors, serving) =
+            (Drain::default(), Drain::default(), Drain::default(), Drain::default());
         let readiness = Readiness::default();
         let first_pods = Some(readiness.block("not every pod was looked at yet"));
-        let Read { control, snapshot, local } = read(plan, &work.worker()).await?;
+        let feed = Feed::start(plan, &readiness, &feeding.worker()).await?;
+        await_knowledge(plan, &feed).await;
         let (predecessor, handed) = ask_predecessor(plan)?;
         // Before the kernel is touched: an address of somebody else ends the start harmlessly.
-        let listeners = listen(&plan.config, plan, handed)?;
+        let listeners = listen(plan, handed)?;
+        feed.source.serve(&listeners, &serving.worker())?;
         let node = load(plan)?;
         let generation = node.claim().map_err(|error| no_node(&error))?.0;
         info!(generation, "kernel maps claimed");
         let telemetry = Telemetry::new(Arc::clone(&plan.metrics), plan.access.clone());
         let wires = Wires {
             kernel: Arc::clone(&node),
-            snapshot: snapshot.clone(),
-            pods: local,
+            snapshot: feed.snapshot.clone(),
+            pods: feed.held.clone(),
+            identities: feed.identities.clone(),
             telemetry,
             data: plan.data.clone(),
         };
         let dataplane = Dataplane::start(wires, &limits(plan), &work.worker())
             .map_err(|error| Failure::of(Exit::Cannot, &error, "raise the limit of open files"))?;
+        report(&feed, &dataplane);
         let generation = Arc::new(AtomicU64::new(generation));
         let answers = Arc::new(Answers {
             config: plan.config.clone(),
             report: plan.report.clone(),
-            paths: plan.paths.clone(),
             capabilities: plan.ground.capabilities.clone(),
             generation: Arc::clone(&generation),
             readiness,
             log: plan.log.clone(),
             metrics: Arc::clone(&plan.metrics),
-            control,
-            snapshot,
+            feed: feed.handles(),
             dataplane: dataplane.clone(),
         });
         admin::start(&listeners, &answers, &doors.worker())
             .map_err(|error| no_descriptor(&error))?;
         let kernel = Arc::new(Kernel { node, generation, dataplane });
-        Ok(Self { work, doors, listeners, answers, kernel, predecessor, first_pods })
+        Ok(Self {
+            work,
+            feeding,
+            doors,
+            serving,
+            feed,
+            listeners,
+            answers,
+            kernel,
+            predecessor,
+            first_pods,
+        })
     }
 }
 
@@ -134,20 +154,37 @@ impl Standing for Kernel {
     }
 }
 
-async fn read(plan: &Plan, worker: &Worker) -> Result<Read, Failure> {
-    let Config { node_name, cluster, trust_domain, .. } = &plan.config;
-    let settings = Settings {
-        node_name: node_name.as_str().into(),
-        cluster: cluster.as_str().into(),
-        trust_domain: trust_domain.as_str().into(),
-    };
-    let (snapshots, snapshot) = publish::channel(Snapshot::default());
-    let (locals, local) = publish::channel(LocalPods::default());
-    let control = Control::start(&plan.paths, settings, snapshots, locals, worker);
-    match control.await {
-        Ok(control) => Ok(Read { control, snapshot, local }),
-        Err(error) => Err(no_manifests(&error)),
+/// A process that runs serves its pods until this one knows as much: the mesh, and a certificate
+/// for each pod. Without one, a node that starts late is better than none.
+async fn await_knowledge(plan: &Plan, feed: &Feed) {
+    if plan.ground.lock.is_only() {
+        return;
     }
+    info!("a process of this instance runs, and serves until this one knows the mesh");
+    let known = feed.known();
+    tokio::pin!(known);
+    loop {
+        tokio::select! {
+            () = &mut known => break,
+            () = time::sleep(LOOK) => if plan.ground.lock.is_only() {
+                return;
+            }
+        }
+    }
+    certified(&feed.identities, &feed.held.pin().value, CERTIFICATES).await;
+}
+
+/// Has the control plane told what becomes of the pods.
+fn report(feed: &Feed, dataplane: &Dataplane) {
+    let Some(reporter) = feed.reporter.clone() else { return };
+    let told = Told {
+        dataplane: dataplane.clone(),
+        leaving: feed.leaving.clone(),
+        progress: feed.progress.clone(),
+        reporter,
+    };
+    let worker = feed.reports.worker();
+    worker.spawn(told.run(worker.clone()));
 }
 
 fn ask_predecessor(plan: &Plan) -> Result<(Option<Predecessor>, Handed), Failure> {
@@ -162,9 +199,9 @@ fn ask_predecessor(plan: &Plan) -> Result<(Option<Predecessor>, Handed), Failure
     }
 }
 
-fn listen(config: &Config, plan: &Plan, handed: Handed) -> Result<Listeners, Failure> {
+fn listen(plan: &Plan, handed: Handed) -> Result<Listeners, Failure> {
     let run_dir = plan.ground.instance.run_dir();
-    Listeners::open(&config.doors, &run_dir, handed).map_err(|error| no_listener(&error))
+    Listeners::open(&plan.config.doors, &run_dir, handed).map_err(|error| no_listener(&error))
 }
 
 fn load(plan: &Plan) -> Result<Arc<Node>, Failure> {
@@ -183,6 +220,7 @@ fn load(plan: &Plan) -> Result<Arc<Node>, Failure> {
 
 fn limits(plan: &Plan) -> culvert_dataplane::Config {
     let limits = &plan.config.limits;
+    let mesh = &plan.config.mesh;
     culvert_dataplane::Config {
         max_connections_per_pod: limits.max_connections_per_pod,
         descriptor_share: limits.descriptor_share.0,
@@ -191,8 +229,8 @@ fn limits(plan: &Plan) -> culvert_dataplane::Config {
         idle_timeout: limits.idle_timeout,
         buffer_max: limits.buffer_max,
         drain_deadline: None,
-        encrypt_local: plan.config.mesh.encrypt_local,
-        handshake_timeout: plan.config.mesh.handshake_timeout,
+        encrypt_local: mesh.encrypt_local,
+        handshake_timeout: mesh.handshake_timeout,
         ..culvert_dataplane::Config::default()
     }
 }

@@ -1,0 +1,50 @@
+//! What became of the manifests.
+use super::view;
+use crate::node::Source;
+use culvert_control::{
+    problem::Problem,
+    status::{SkippedKind, Status},
+};
+use std::path::PathBuf;
+
+/// Those that a node reads: all, or of its own pods.
+pub(super) fn of_node(source: &Source) -> view::Configuration {
+    match source {
+        Source::Here { control, paths } => of(&control.status(), paths),
+        Source::Pods { control, paths, .. } => of(&control.status(), paths),
+    }
+}
+
+/// What is in force, and why the last change is not.
+pub(super) fn of(status: &Status, paths: &[PathBuf]) -> view::Configuration {
+    let refused = status.refused.as_ref().map_or(&[][..], |refused| &refused.problems);
+    view::Configuration {
+        paths: paths.iter().map(|path| path.display().to_string()).collect(),
+        generation: status.generation,
+        since_unix_ms: status.since_unix_ms,
+        refused: refused.iter().map(problem).collect(),
+        notes: status.notes.iter().map(problem).collect(),
+        skipped: status.skipped.iter().map(skipped).collect(),
+    }
+}
+
+fn problem(problem: &Problem) -> view::Problem {
+    view::Problem {
+        file: problem.file.clone(),
+        line: problem.line,
+        column: problem.column,
+        message: problem.message.clone(),
+        object: problem.object.clone(),
+        fix: problem.fix.clone(),
+        text: problem.to_string(),
+    }
+}
+
+fn skipped(skipped: &SkippedKind) -> view::Skipped {
+    view::Skipped {
+        kind: format!("{} {}", skipped.api_version, skipped.kind),
+        objects: skipped.objects,
+        because: skipped.because.to_owned(),
+        first: skipped.first.clone(),
+    }
+}

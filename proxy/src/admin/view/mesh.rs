@@ -1,0 +1,143 @@
+//! The documents about the mesh: the way into it, who is in it, certificates, policies.
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node's way into the mesh.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Mesh {
+    /// The control plane's address.
+    pub(crate) control: String,
+    pub(crate) connected: bool,
+    /// Why not, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// Of the snapshot in force.
+    pub(crate) generation: u64,
+    pub(crate) workloads: usize,
+    pub(crate) services: usize,
+    /// The control plane's version in force, by type of resource.
+    #[serde(default)]
+    pub(crate) versions: BTreeMap<String, String>,
+    /// What the control plane sent and this node does not understand.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedResource>,
+    /// Certificates of this node's pods that are missing, expired, or not renewed in time.
+    #[serde(default)]
+    pub(crate) certificates: Vec<Certificate>,
+}
+
+/// A resource that is not understood.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RefusedResource {
+    pub(crate) resource: String,
+    pub(crate) field: String,
+    pub(crate) problem: String,
+    /// Its earlier version is in force; else what must hold in its place.
+    pub(crate) previous_stays: bool,
+}
+
+/// What a control plane knows of the mesh.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Control {
+    pub(crate) trust_domain: String,
+    /// Where it serves.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) workloads: usize,
+    pub(crate) services: usize,
+    pub(crate) policies: usize,
+    pub(crate) nodes: Vec<Node>,
+    /// Enrolled pods that no node has captured, and why.
+    pub(crate) uncaptured: Vec<Uncaptured>,
+    /// Policies that close more than they say.
+    pub(crate) closing: Vec<Closing>,
+}
+
+/// A node that is connected.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) node: String,
+    pub(crate) address: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) since_seconds: u64,
+    /// What it runs, by type of resource.
+    pub(crate) applied: BTreeMap<String, String>,
+    /// It has accepted all there is.
+    pub(crate) current: bool,
+    /// What it does not understand.
+    pub(crate) refused: Vec<String>,
+    pub(crate) pods: usize,
+    pub(crate) captured: usize,
+}
+
+/// An enrolled pod that is reached in plain text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Uncaptured {
+    pub(crate) pod: String,
+    pub(crate) node: String,
+    pub(crate) reason: String,
+}
+
+/// A policy that closes more than it says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Closing {
+    pub(crate) policy: String,
+    pub(crate) object: String,
+    pub(crate) because: String,
+    pub(crate) origin: String,
+}
+
+/// `GET /certificates`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Certificates {
+    pub(crate) certificates: Vec<Certificate>,
+    /// Believed of peers, as PEM.
+    pub(crate) roots: Vec<String>,
+}
+
+/// A certificate of this node's pods.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    pub(crate) identity: String,
+    /// `valid`, `expired`, `missing` or `asked`.
+    pub(crate) state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) serial: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_after: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_in_seconds: Option<i64>,
+    /// Why the last attempt to have one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+}
+
+/// `GET /policies` (a list of these)
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Policy {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// `ALLOW` or `DENY`.
+    pub(crate) action: String,
+    /// `global`, `namespace` or `selector`.
+    pub(crate) scope: String,
+    pub(crate) dry_run: bool,
+    pub(crate) rules: usize,
+    /// Of the workloads known.
+    pub(crate) workloads: usize,
+    /// `file:line`, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<String>,
+    /// A workload names it and nobody knows it: the workload is closed.
+    #[serde(default)]
+    pub(crate) missing: bool,
+}
+
+/// `POST /token`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) node: String,
+    pub(crate) token: String,
+}

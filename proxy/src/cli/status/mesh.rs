@@ -1,0 +1,109 @@
+//! The part of a status that is about the mesh: the way into it, and all of it.
+use crate::{
+    admin::view::{Certificate, Closing, Control, Mesh, Node, RefusedResource, Uncaptured},
+    cli::output,
+};
+
+/// Whether nothing about a node's way into the mesh needs anybody.
+pub(super) fn is_well(mesh: &Mesh) -> bool {
+    mesh.connected && mesh.refused.is_empty() && mesh.certificates.is_empty()
+}
+
+/// Whether nothing about the mesh needs anybody.
+pub(super) fn control_is_well(control: &Control) -> bool {
+    control.uncaptured.is_empty() && control.nodes.iter().all(|node| node.refused.is_empty())
+}
+
+/// One line.
+pub(super) fn way(mesh: &Mesh) -> String {
+    let Mesh { control, connected, generation, workloads, services, .. } = mesh;
+    let connected = if *connected { "connected" } else { "away: everything stays as it is" };
+    format!(
+        "mesh     {control} {connected}; {workloads} workloads, {services} services, generation {generation}"
+    )
+}
+
+/// What is wrong.
+pub(super) fn troubles(mesh: &Mesh) -> Vec<String> {
+    let Mesh { refused, certificates, error, .. } = mesh;
+    let mut lines = Vec::new();
+    if let Some(error) = error {
+        lines.push(format!("\nthe control plane is away: {error}"));
+    }
+    if !refused.is_empty() {
+        lines.push("\nnot understood of what the control plane sent:".to_owned());
+        lines.extend(refused.iter().map(not_understood));
+    }
+    if !certificates.is_empty() {
+        lines.push("\ncertificates:".to_owned());
+        lines.extend(certificates.iter().map(ailing));
+    }
+    lines
+}
+
+fn not_understood(refused: &RefusedResource) -> String {
+    let RefusedResource { resource, field, problem, previous_stays } = refused;
+    let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+    let instead = match previous_stays {
+        true => "its earlier version stays",
+        false => "what it speaks of is closed",
+    };
+    format!("{resource}: {field}{problem}; {instead}")
+}
+
+fn ailing(certificate: &Certificate) -> String {
+    let Certificate { identity, state, not_after, failure, .. } = certificate;
+    let until = not_after.as_ref().map(|end| format!(" until {end}")).unwrap_or_default();
+    let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
+    format!("{identity} is {state}{until}{why}")
+}
+
+/// Nodes, pods that are not captured, policies that close.
+pub(super) fn control(control: &Control) -> Vec<String> {
+    let Control { trust_domain, addresses, workloads, services, policies, .. } = control;
+    let mut lines = vec![format!(
+        "\ncontrol plane of trust domain {trust_domain}, serving {}: {workloads} workloads, {services} services, {policies} policies",
+        if addresses.is_empty() { "this process only".to_owned() } else { addresses.join(" ") },
+    )];
+    if control.nodes.is_empty() {
+        lines.push("no node is connected".to_owned());
+    } else {
+        let heads = ["NODE", "FROM", "CONNECTED", "PODS", "CAPTURED", "CONFIGURATION"];
+        lines.push(output::render(heads, control.nodes.iter().map(row)));
+    }
+    for node in control.nodes.iter().filter(|node| !node.refused.is_empty()) {
+        lines.push(format!("\nnode {} does not understand:", node.node));
+        lines.extend(node.refused.iter().cloned());
+    }
+    if !control.uncaptured.is_empty() {
+        lines.push("\nenrolled, and not captured: reached in plain text".to_owned());
+        lines.push(output::render(
+            ["POD", "NODE", "REASON"],
+            control.uncaptured.iter().map(|Uncaptured { pod, node, reason }| {
+                [pod.clone(), node.clone(), reason.clone()]
+            }),
+        ));
+    }
+    if !control.closing.is_empty() {
+        lines.push("\npolicies that close more than they say:".to_owned());
+        lines.extend(control.closing.iter().map(|closing| {
+            let Closing { policy: _, object, because, origin } = closing;
+            format!("{origin}: {object}: {because}")
+        }));
+    }
+    lines
+}
+
+fn row(node: &Node) -> [String; 6] {
+    let versions: Vec<_> =
+        node.applied.iter().map(|(of, version)| format!("{of} {version}")).collect();
+    let current = if node.current { "current" } else { "behind" };
+    [
+        node.node.clone(),
+        node.address.clone().unwrap_or_default(),
+        format!("{}s", node.since_seconds),
+        node.pods.to_string(),
+        node.captured.to_string(),
+        [current.to_owned(), versions.join(", ")].join(" ").trim_end().to_owned(),
+    ]
+}

@@ -1,0 +1,52 @@
+//! `culvert token`
+use super::{
+    door::{DoorArgs, Whom},
+    log::escape,
+    output,
+};
+use crate::{
+    admin::view,
+    config::{duration, sources::Variables},
+    failure::{Exit, Failure},
+};
+use std::time::Duration;
+
+/// Print the token by which a node joins the mesh.
+///
+/// Asks the control plane that runs on this machine. Whoever has the token can be that node and
+/// get the certificates of the pods that it hosts: keep it as secret as a key. It also says by
+/// what to know the control plane, so the node needs nothing else. It is needed whenever the node's
+/// process starts anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  culvert token worker-1 > worker-1.token
+  culvert token worker-1 --good-for 24h
+  culvert token worker-1 --instance node      of a control plane inside `culvert up`")]
+pub(crate) struct Token {
+    /// The node, by its setting `node_name`.
+    #[arg(value_name = "NODE")]
+    joining: String,
+    /// For how long; a whole number with a unit.
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    good_for: Duration,
+    #[command(flatten)]
+    door: DoorArgs,
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: output::Format,
+}
+
+impl Token {
+    pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
+        let Self { joining, good_for, door, output } = self;
+        let door = door.door(variables, Whom::Control)?;
+        let seconds = good_for.as_secs().max(1);
+        let path = format!("/token?node={}&good_for={seconds}", escape(&joining));
+        let document = door.post(&path)?;
+        match output {
+            output::Format::Json => output::print(document),
+            output::Format::Text => output::print(door.read::<view::Token>(&document)?.token),
+        }
+        Ok(Exit::Done)
+    }
+}

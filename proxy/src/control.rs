@@ -1,0 +1,128 @@
+//! The control plane: alone as `culvert control`, or inside of `culvert up`.
+use crate::{
+    admin::{
+        self,
+        listeners::{Listeners, remove_sockets},
+    },
+    config::{Config, report::Report},
+    failure::{Exit, Failure},
+    ground,
+    node::advice::{no_control, no_descriptor, no_listener},
+    signals::Signals,
+    takeover::lock::{Lock, LockError},
+};
+use culvert_control::{
+    compile::Settings,
+    control::{Access, Ca, Control, Kind, Listen, Plan},
+};
+use culvert_identity::ca::files::Given;
+use culvert_runtime::drain::{Drain, Worker};
+use culvert_telemetry::log::LogHandle;
+use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use tracing::info;
+
+/// The root's key and certificate, in the folder of what outlives the process.
+const ROOT: &str = "root.pem";
+
+/// How long nodes may take to notice that this process ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a process that is a control plane and nothing else is made from.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) config: Config,
+    pub(crate) report: Report,
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) log: LogHandle,
+}
+
+/// Serves until it is told to end, or cannot go on.
+pub(crate) async fn live(alone: Alone) -> Result<Exit, Failure> {
+    let mut signals = Signals::new()?;
+    let Alone { config, report, paths, log } = alone;
+    let run_dir = ground::make_run_dir(&config.instance)?;
+    let _lock = Lock::alone(&run_dir).map_err(|error| no_place(&error))?;
+    let (work, doors) = (Drain::default(), Drain::default());
+    let worker = work.worker();
+    let control = tokio::select! {
+        biased;
+        () = signals.next() => return Ok(Exit::Done),
+        started = start(&config, &paths, "", &worker) => started?,
+    };
+    let listeners = Listeners::open(&config.doors, &run_dir, Vec::new());
+    let listeners = listeners.map_err(|error| no_listener(&error))?;
+    serve(&control, &listeners, &worker)?;
+    let answers = admin::control::Answers { config, report, paths, log, control };
+    admin::control::start(&listeners, &Arc::new(answers), &doors.worker())
+        .map_err(|error| no_descriptor(&error))?;
+    info!("ready");
+    signals.next().await;
+    info!("told to end; nodes go on as they are until a control plane is back");
+    tokio::select! {
+        biased;
+        () = signals.next() => {}
+        _ = work.drain(FAREWELL) => {}
+    }
+    remove_sockets(&run_dir, &[admin::SOCKET]);
+    doors.drain(FAREWELL).await;
+    Ok(Exit::Done)
+}
+
+/// Reads the manifests and makes ready to serve them; `node` is who holds pods in this process.
+///
+/// # Errors
+///
+/// When manifests or keys are no good.
+pub(crate) async fn start(
+    config: &Config,
+    paths: &[PathBuf],
+    node: &str,
+    worker: &Worker,
+) -> Result<Control, Failure> {
+    let state_dir = config.serve.state_dir.clone();
+    let ca = match &config.ca_folder {
+        Some(folder) => Ca::Given(Given::in_folder(folder)),
+        None => Ca::Kept(state_dir.join(ROOT)),
+    };
+    let settings = Settings {
+        node_name: node.into(),
+        cluster: config.cluster.as_str().into(),
+        trust_domain: config.trust_domain.as_str().into(),
+    };
+    let listen = Listen { names: config.serve.names.clone() };
+    let paths = paths.to_vec();
+    let plan = Plan { paths, settings, ca, state_dir, listen, access: Access::Nodes };
+    Control::start(plan, worker).await.map_err(|error| no_control(&error))
+}
+
+/// Lets nodes in where the settings say, until the worker finishes.
+///
+/// # Errors
+///
+/// When a descriptor cannot be copied.
+pub(crate) fn serve(
+    control: &Control,
+    listeners: &Listeners,
+    worker: &Worker,
+) -> Result<(), Failure> {
+    for (listener, kind) in [(&listeners.xds, Kind::Plain), (&listeners.xds_tls, Kind::Tls)] {
+        let Some(listener) = listener else { continue };
+        let listen = |listener: &TcpListener| -> io::Result<()> {
+            let address = listener.local_addr()?;
+            info!(%address, "serving nodes");
+            control.listen(listener.try_clone()?, kind, worker)
+        };
+        listen(listener).map_err(|error| no_descriptor(&error))?;
+    }
+    Ok(())
+}
+
+fn no_place(error: &LockError) -> Failure {
+    let next = match error {
+        LockError::Starting(_) | LockError::Living(_) => {
+            "end it with SIGTERM; or choose another --instance"
+        }
+        LockError::Io { .. } => "see that the folder can be written",
+    };
+    Failure::of(Exit::Cannot, error, next)
+}

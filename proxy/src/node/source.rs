@@ -1,0 +1,151 @@
+//! Who says which pods are here, and where the rest comes from: the control plane in this process,
+//! or manifests of this node's own pods and a control plane elsewhere.
+use super::{Plan, advice, feed::home, ways::Ways};
+use crate::{
+    admin::listeners::Listeners,
+    config::Url,
+    control,
+    failure::{Exit, Failure},
+};
+use culvert_control::{
+    compile::Settings,
+    control::{Control, Kind},
+    local,
+};
+use culvert_model::pod::LocalPods;
+use culvert_runtime::{
+    drain::Worker,
+    publish::{self, View},
+};
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io::{self, Write as _},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::time;
+use tracing::warn;
+
+/// The name of this node's own token in the run folder.
+const TOKEN: &str = "join-token";
+
+/// How long one is good, and how often it is made anew.
+const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const TOKEN_TURN: Duration = Duration::from_secs(60 * 60);
+
+/// What is read here.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Everything.
+    Here { control: Control, paths: Vec<PathBuf> },
+    /// The node's own pods.
+    Pods { control: local::Control, local: View<LocalPods>, paths: Vec<PathBuf> },
+}
+
+impl Source {
+    /// Starts to read, and finds the way to the control plane.
+    ///
+    /// # Errors
+    ///
+    /// When manifests or settings are no good.
+    pub(super) async fn start(plan: &Plan, worker: &Worker) -> Result<(Self, Ways), Failure> {
+        match &plan.config.mesh.upstream {
+            None => Self::here(plan, worker).await,
+            Some(upstream) => {
+                let ways = Ways::open(upstream, home(plan)).map_err(|e| advice::no_way(&e))?;
+                let (publisher, local) = publish::channel(LocalPods::default());
+                let paths = plan.config.mesh.pods.clone();
+                let settings = Settings {
+                    node_name: plan.config.node_name.as_str().into(),
+                    cluster: plan.config.cluster.as_str().into(),
+                    trust_domain: ways.trust_domain().into(),
+                };
+                let control = local::Control::start(&paths, settings, publisher, worker).await;
+                let control = control.map_err(|error| advice::no_control(&error))?;
+                Ok((Self::Pods { control, local, paths }, ways))
+            }
+        }
+    }
+
+    /// The pods that are to be here.
+    pub(super) fn local(&self) -> View<LocalPods> {
+        match self {
+            Self::Here { control, .. } => control.local(),
+            Self::Pods { local, .. } => local.clone(),
+        }
+    }
+
+    /// Lets other nodes in, where the settings say.
+    ///
+    /// # Errors
+    ///
+    /// When a descriptor cannot be copied.
+    pub(super) fn serve(&self, listeners: &Listeners, worker: &Worker) -> Result<(), Failure> {
+        match self {
+            Self::Here { control, .. } => control::serve(control, listeners, worker),
+            Self::Pods { .. } => Ok(()),
+        }
+    }
+
+    /// The control plane in this process, and a way to it that is no different from a stranger's:
+    /// over TLS, with a token.
+    async fn here(plan: &Plan, worker: &Worker) -> Result<(Self, Ways), Failure> {
+        let paths = plan.paths.clone();
+        let control = control::start(&plan.config, &paths, &plan.config.node_name, worker).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listened = listener.and_then(|listener| {
+            let port = listener.local_addr()?.port();
+            listener.set_nonblocking(true)?;
+            control.listen(listener, Kind::Tls, worker)?;
+            Ok(port)
+        });
+        let port = listened.map_err(|error| {
+            let next = "see that the loopback interface is up (ip link set lo up)";
+            Failure::new(Exit::Cannot, "cannot listen on loopback", next).because(&error)
+        })?;
+        let file = plan.ground.instance.run_dir().join(TOKEN);
+        write_token(&control, &plan.config.node_name, &file)?;
+        keep_token(control.clone(), plan.config.node_name.clone(), file.clone(), worker);
+        let url = Url { tls: true, host: Ipv4Addr::LOCALHOST.to_string(), port };
+        let ways = Ways::home(url, file, home(plan)).map_err(|error| advice::no_way(&error))?;
+        Ok((Self::Here { control, paths }, ways))
+    }
+}
+
+/// Makes the token anew while the process lives, and after the root changed.
+fn keep_token(control: Control, node: String, file: PathBuf, worker: &Worker) {
+    let own = worker.clone();
+    worker.spawn(async move {
+        loop {
+            tokio::select! {
+                () = own.finishing() => return,
+                () = time::sleep(TOKEN_TURN) => {}
+            }
+            if let Err(failure) = write_token(&control, &node, &file) {
+                warn!("{failure}");
+            }
+        }
+    });
+}
+
+fn write_token(control: &Control, node: &str, file: &Path) -> Result<(), Failure> {
+    let token = control.join_token(node, TOKEN_LIFE).map_err(|error| {
+        Failure::of(Exit::Cannot, &error, "choose another node name with --node-name")
+    })?;
+    replace(file, &token).map_err(|error| {
+        let what = format_args!("cannot write {}", file.display());
+        Failure::new(Exit::Cannot, what, "see that it can be written").because(&error)
+    })
+}
+
+/// Whole or not at all, and for nobody else to read.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let beside = file.with_extension("new");
+    let mut opened =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    opened.set_permissions(Permissions::from_mode(0o600))?;
+    opened.write_all(text.as_bytes())?;
+    fs::rename(&beside, file)
+}

@@ -1,0 +1,293 @@
+//! The ways from a node to its control plane: for configuration, reports and certificates.
+use crate::config::{Url, mesh::Upstream as Settings};
+use culvert_identity::{
+    ca::{files::Given, issuer::AuthorityIssuer},
+    clock::SystemClock,
+    issue::{self, IssueError, Issued, Issuer, Request},
+    istio::{self, IstioCa},
+    join::{JoinError, Token},
+    node,
+    store::Identities,
+    trust::TrustStore,
+    upstream::{Anchors, Server, Way},
+};
+use culvert_model::identity::{Identity, NotAnIdentity};
+use culvert_xds::transport::{
+    BoxIo,
+    upstream::{Connect, Upstream, UpstreamError, plain},
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+/// What leads to the control plane, before anybody goes.
+#[derive(Debug)]
+pub(super) struct Ways {
+    discovery: Towards,
+    ca: Option<Towards>,
+    /// What is sent along for discovery and reports.
+    token: Option<PathBuf>,
+    cluster: String,
+    report: bool,
+    /// Of the node itself, when the control plane knows nodes by certificates.
+    own: Option<Identity>,
+    trust_domain: String,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+enum Towards {
+    Plain(Url),
+    Tls { url: Url, way: Way, token: Option<PathBuf> },
+}
+
+/// Why the settings lead nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WayError {
+    #[error("cannot read the join token {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the join token {} is no good", path.display())]
+    Token {
+        path: PathBuf,
+        #[source]
+        source: JoinError,
+    },
+    #[error("the join token {} is for node {of}, and this is node {node}", path.display())]
+    OtherNode { path: PathBuf, of: String, node: String },
+    #[error("node {0} cannot have an identity")]
+    Node(String, #[source] NotAnIdentity),
+    #[error("the control plane cannot be called")]
+    Upstream(#[from] UpstreamError),
+}
+
+/// Who is asked for certificates; known only once those who ask are there, for the way to it shows
+/// one itself.
+#[derive(Debug, Default)]
+pub(super) struct Late(OnceLock<Arc<dyn Issuer>>);
+
+/// Who a node is and where it lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home<'a> {
+    pub(super) node: &'a str,
+    pub(super) cluster: &'a str,
+    /// When no token says it.
+    pub(super) trust_domain: &'a str,
+}
+
+impl Ways {
+    /// The ways that the settings of a node name.
+    ///
+    /// # Errors
+    ///
+    /// When the join token is none, or another node's.
+    pub(super) fn open(settings: &Settings, home: Home<'_>) -> Result<Self, WayError> {
+        let Settings { control, name, join_token, root, ca, ca_token, report, network: _ } =
+            settings;
+        let token = join_token.as_deref().map(|path| read(path, home.node)).transpose()?;
+        let trust_domain =
+            token.as_ref().map_or(home.trust_domain, |token| token.trust_domain()).to_owned();
+        let named = |url: &Url| Server::Name(name.clone().unwrap_or_else(|| url.host.clone()));
+        let bearer = join_token.clone().or_else(|| ca_token.clone());
+        let towards = |url: &Url, token: Option<PathBuf>| -> Result<_, WayError> {
+            let (server, anchors) = match (root, join_token) {
+                (Some(root), _) => (named(url), Anchors::File(root.clone())),
+                (None, Some(token)) => {
+                    let identity = node::control_plane(&trust_domain);
+                    let identity = identity.map_err(|e| WayError::Node(home.node.to_owned(), e))?;
+                    (Server::Identity(identity), Anchors::Token(token.clone()))
+                }
+                // Plain text alone: the settings see to it.
+                (None, None) => return Ok(Towards::Plain(url.clone())),
+            };
+            if !url.tls {
+                return Ok(Towards::Plain(url.clone()));
+            }
+            let way = Way::new(&url.address(), server, anchors);
+            Ok(Towards::Tls { url: url.clone(), way, token })
+        };
+        let discovery = towards(control, bearer.clone())?;
+        let other = ca_token.clone().or_else(|| join_token.clone());
+        let ca = ca.as_ref().map(|url| towards(url, other)).transpose()?;
+        let own = join_token.as_ref().map(|_| own(&trust_domain, home.node)).transpose()?;
+        let (cluster, report) = (home.cluster.to_owned(), *report);
+        Ok(Self { discovery, ca, token: bearer, cluster, report, own, trust_domain })
+    }
+
+    /// The way to the control plane in this process, which listens at `url` and gave `token`.
+    ///
+    /// # Errors
+    ///
+    /// When the token is no good.
+    pub(super) fn home(url: Url, token: PathBuf, home: Home<'_>) -> Result<Self, WayError> {
+        let settings = Settings {
+            control: url,
+            name: None,
+            join_token: Some(token),
+            root: None,
+            ca: None,
+            ca_token: None,
+            report: true,
+            network: String::new(),
+        };
+        Self::open(&settings, home)
+    }
+
+    /// The node's own, when it has one.
+    pub(super) fn own(&self) -> Option<&Identity> {
+        self.own.as_ref()
+    }
+
+    pub(super) fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
+    /// Where configuration comes from, for people.
+    pub(super) fn address(&self) -> String {
+        self.discovery.url().to_string()
+    }
+
+    /// For discovery.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be called so.
+    pub(super) fn discovery(
+        &self,
+        identities: &Identities,
+        trust: &TrustStore,
+    ) -> Result<Upstream, WayError> {
+        let url = self.discovery.url();
+        let connect = self.discovery.connect(self.own.as_ref(), identities, trust);
+        let upstream = Upstream::try_new(&url.to_string(), connect)?;
+        let upstream = upstream.with_metadata("clusterid", &self.cluster);
+        Ok(match &self.token {
+            Some(token) => upstream.with_token(token.clone()),
+            None => upstream,
+        })
+    }
+
+    /// For reports; `None`: nobody understands them.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be called so.
+    pub(super) fn report(
+        &self,
+        identities: &Identities,
+        trust: &TrustStore,
+    ) -> Result<Option<Upstream>, WayError> {
+        self.report.then(|| self.discovery(identities, trust)).transpose()
+    }
+
+    /// Who signs; `None`: nobody is asked in plain text.
+    pub(super) fn issuer(
+        &self,
+        identities: &Identities,
+        trust: &TrustStore,
+    ) -> Option<Arc<dyn Issuer>> {
+        let Towards::Tls { way, token, .. } = self.ca.as_ref().unwrap_or(&self.discovery) else {
+            return None;
+        };
+        let way = shown(way, self.own.as_ref(), identities, trust);
+        let (token, cluster) = (token.clone(), self.cluster.clone());
+        let settings = istio::Settings { token, cluster, headers: Vec::new() };
+        Some(Arc::new(IstioCa::new(way, settings)))
+    }
+}
+
+impl Towards {
+    fn url(&self) -> &Url {
+        match self {
+            Self::Plain(url) | Self::Tls { url, .. } => url,
+        }
+    }
+
+    fn connect(
+        &self,
+        own: Option<&Identity>,
+        identities: &Identities,
+        trust: &TrustStore,
+    ) -> Connect {
+        match self {
+            Self::Plain(url) => plain(&url.address()),
+            Self::Tls { way, .. } => {
+                let way = shown(way, own, identities, trust);
+                Arc::new(move || {
+                    let way = way.clone();
+                    Box::pin(async move { Ok(Box::new(way.connect().await?) as BoxIo) })
+                })
+            }
+        }
+    }
+}
+
+impl Late {
+    /// It is this one; the first word counts.
+    pub(super) fn is(&self, issuer: Arc<dyn Issuer>) {
+        drop(self.0.set(issuer));
+    }
+}
+
+impl Issuer for Late {
+    fn issue<'a>(&'a self, request: &'a Request) -> issue::Answer<'a, Result<Issued, IssueError>> {
+        match self.0.get() {
+            Some(issuer) => issuer.issue(request),
+            None => Box::pin(async { Err(IssueError::Refused("nobody is asked yet".to_owned())) }),
+        }
+    }
+
+    fn changed(&self) -> issue::Answer<'_, ()> {
+        Box::pin(async {
+            match self.0.get() {
+                Some(issuer) => issuer.changed().await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// Signs in this process, with files that somebody gave.
+///
+/// # Errors
+///
+/// When they cannot be used.
+pub(super) fn given(
+    folder: &Path,
+    trust_domain: &str,
+    worker: &culvert_runtime::drain::Worker,
+) -> Result<Arc<dyn Issuer>, culvert_identity::ca::files::FilesError> {
+    let authority = Given::in_folder(folder).follow(trust_domain, worker)?;
+    Ok(Arc::new(AuthorityIssuer::new(authority, Arc::new(SystemClock))))
+}
+
+/// The way with what is learnt by and by: the mesh's roots, and the node's own certificate.
+fn shown(way: &Way, own: Option<&Identity>, identities: &Identities, trust: &TrustStore) -> Way {
+    let way = way.clone().with_mesh(trust.clone());
+    match own {
+        Some(own) => way.with_own(identities.clone(), own.clone()),
+        None => way,
+    }
+}
+
+fn own(trust_domain: &str, node: &str) -> Result<Identity, WayError> {
+    node::identity(trust_domain, node).map_err(|error| WayError::Node(node.to_owned(), error))
+}
+
+/// The join token of a file, when it is this node's.
+fn read(path: &Path, node: &str) -> Result<Token, WayError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| WayError::Read { path: path.to_owned(), source })?;
+    let token = Token::parse(text.trim())
+        .map_err(|source| WayError::Token { path: path.to_owned(), source })?;
+    if token.node() == node {
+        return Ok(token);
+    }
+    let of = token.node().to_owned();
+    Err(WayError::OtherNode { path: path.to_owned(), of, node: node.to_owned() })
+}
