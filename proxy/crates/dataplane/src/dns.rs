@@ -31,6 +31,8 @@ mod frame;
 
 mod resolv;
 
+mod sockets;
+
 #[cfg(test)]
 mod sample;
 #[cfg(test)]

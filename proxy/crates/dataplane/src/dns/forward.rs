@@ -6,7 +6,7 @@ use crate::dns::{
     cache::{Cache, Cached, Key, share},
     message::{
         Rcode,
-        query::Query,
+        query::{Audience, Query, Sort},
         reply::{self, Kept},
     },
     node::Node,
@@ -85,8 +85,8 @@ impl Forwarder {
 
     /// The answer, if there is one that is fresh.
     pub(crate) fn remembered(&self, request: &Request) -> Option<Vec<u8>> {
-        let query = request.query.as_ref().filter(|query| query.is_plain)?;
-        let cached = self.cached(request.resolver, query).filter(Cached::is_fresh)?;
+        let query = request.query.as_ref().filter(|query| query.audience != Audience::Asker)?;
+        let cached = self.cached(request.resolver, query.sort()).filter(Cached::is_fresh)?;
         Some(cached.tell(query))
     }
 
@@ -94,19 +94,19 @@ impl Forwarder {
     pub(crate) async fn ask(self: &Arc<Self>, request: &Request) -> Result<Vec<u8>, UpstreamError> {
         let resolver = request.resolver;
         let old = request.query.as_ref().and_then(|query| {
-            let cached = self.cached(resolver, query)?;
+            let cached = query.stand_ins().find_map(|sort| self.cached(resolver, sort))?;
             Some((cached, query))
         });
         let Some((cached, query)) = old else { return self.ask_now(request).await };
-        if cached.is_fresh() && query.is_plain {
-            return Ok(cached.tell(query));
-        }
         let outcome = if self.is_down(resolver) {
             Err(UpstreamError::Down { resolver })
         } else {
             // The question goes on when this does not wait for it any more.
             let asked = timeout(STALE_AFTER, self.ask_now(request)).await;
-            asked.unwrap_or(Err(UpstreamError::Timeout { resolver }))
+            asked.unwrap_or_else(|_| {
+                self.down.lock().insert(resolver, Instant::now());
+                Err(UpstreamError::Timeout { resolver })
+            })
         };
         match outcome {
             Ok(answer) if reply::rcode(&answer) != Ok(Rcode::SERV_FAIL) => Ok(answer),
@@ -120,7 +120,7 @@ impl Forwarder {
 
     async fn ask_now(self: &Arc<Self>, request: &Request) -> Result<Vec<u8>, UpstreamError> {
         let Some(query) = &request.query else { return self.ask_alone(request).await };
-        if !query.is_plain {
+        if query.audience != Audience::All {
             return self.ask_alone(request).await;
         }
         let mut flight = self.join(request, query)?;
@@ -170,7 +170,7 @@ impl Forwarder {
         };
         self.worker.spawn(async move {
             let outcome = own.exchange(&request).await;
-            own.land(&flight, &request, outcome.as_deref());
+            own.flights.lock().remove(&flight);
             landed.send_replace(Some(outcome.map(Into::into)));
             drop(permits);
         });
@@ -178,14 +178,15 @@ impl Forwarder {
     }
 
     /// Keeps an answer, if it may be kept.
-    fn land(&self, flight: &Flight, request: &Request, answer: Result<&[u8], &UpstreamError>) {
+    fn keep(&self, request: &Request, answer: &[u8]) {
         let query = request.query.as_ref();
-        let kept = answer.ok().zip(query).and_then(|(answer, query)| Kept::new(answer, query));
-        if let Some(kept) = kept {
-            let room = share(self.node.settings().cache, self.node.pods());
-            self.cache.lock().put(flight.key.clone(), kept, Instant::now(), room);
-        }
-        self.flights.lock().remove(flight);
+        let Some((query, kept)) = query.and_then(|query| Some((query, Kept::new(answer, query)?)))
+        else {
+            return;
+        };
+        let key = Key { resolver: request.resolver, sort: query.sort() };
+        let room = share(self.node.settings().cache, self.node.pods());
+        self.cache.lock().put(key, kept, Instant::now(), room);
     }
 
     async fn exchange(&self, request: &Request) -> Result<Vec<u8>, UpstreamError> {
@@ -196,17 +197,18 @@ impl Forwarder {
             Exchange { sockets: &*self.sockets, resolver: *resolver, question: bytes, datagram };
         let answer = exchange.run(*by).await;
         series.forwarded(begun.elapsed(), answer.is_err());
-        let mut down = self.down.lock();
         match &answer {
-            Ok(_) => drop(down.remove(resolver)),
-            Err(_) => drop(down.insert(*resolver, Instant::now())),
+            Ok(answer) => {
+                self.keep(request, answer);
+                self.down.lock().remove(resolver);
+            }
+            Err(_) => drop(self.down.lock().insert(*resolver, Instant::now())),
         }
-        drop(down);
         answer
     }
 
-    fn cached(&self, resolver: SocketAddr, query: &Query) -> Option<Cached> {
-        let key = Key { resolver, sort: query.sort() };
+    fn cached(&self, resolver: SocketAddr, sort: Sort) -> Option<Cached> {
+        let key = Key { resolver, sort };
         self.cache.lock().get(&key, Instant::now(), self.node.settings().stale)
     }
 

@@ -38,11 +38,11 @@ pub(crate) fn ask_edns(id: u16, host: &str, kind: u16, size: u16) -> Vec<u8> {
     bytes
 }
 
-/// A question with a cookie.
-pub(crate) fn ask_with_option(id: u16, host: &str, kind: u16) -> Vec<u8> {
+/// A question with an option: 10 is a cookie.
+pub(crate) fn ask_with_option(id: u16, host: &str, kind: u16, code: u16) -> Vec<u8> {
     let mut message = message(id, host, kind);
     let mut edns = Edns::new();
-    edns.options_mut().insert(EdnsOption::Unknown(10, b"8 bytes.".to_vec()));
+    edns.options_mut().insert(EdnsOption::Unknown(code, b"8 bytes.".to_vec()));
     message.set_edns(edns);
     message.to_vec().unwrap()
 }

@@ -21,8 +21,27 @@ pub struct Edns {
     pub size: u16,
     pub version: u8,
     pub dnssec_ok: bool,
-    /// There are options: what is answered may be for this asker alone.
-    pub has_options: bool,
+    pub options: Options,
+}
+
+/// What an asker says of itself besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Options {
+    None,
+    /// By which it knows the resolver again (RFC 7873); many resolvers do not answer it.
+    Cookie,
+    Other,
+}
+
+/// Who may be told the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever asks the same: the question has nothing beside it.
+    All,
+    /// The same, when the answer shows that the resolver takes no notice of cookies.
+    Cookies,
+    /// Nobody else.
+    Asker,
 }
 
 /// A message that asks one question.
@@ -32,18 +51,16 @@ pub struct Query {
     pub flags: u16,
     pub question: Question,
     pub edns: Option<Edns>,
-    /// Nothing is in it but a question and perhaps an OPT record without options: everybody who
-    /// asks so is to get the same answer.
-    pub is_plain: bool,
+    pub audience: Audience,
 }
 
-/// What an answer depends on, but for what an asker says of itself in options: the question, and
-/// what is wanted of the resolver.
+/// What an answer depends on: the question, and what is wanted of the resolver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sort {
     question: Question,
     flags: u16,
-    edns: Option<(u8, bool)>,
+    /// The version, whether signatures are wanted, and whether there is a cookie.
+    edns: Option<(u8, bool, bool)>,
 }
 
 /// A message that came from an asker.
@@ -83,11 +100,24 @@ impl Edns {
 impl Query {
     /// What all who are to get the same answer have in common.
     pub fn sort(&self) -> Sort {
-        Sort {
-            question: self.question.clone(),
-            flags: self.flags,
-            edns: self.edns.map(|edns| (edns.version, edns.dnssec_ok)),
-        }
+        let edns =
+            self.edns.map(|edns| (edns.version, edns.dnssec_ok, edns.options == Options::Cookie));
+        Sort { question: self.question.clone(), flags: self.flags, edns }
+    }
+
+    /// Sorts of which an answer is better than none, the best first.
+    pub fn stand_ins(&self) -> impl Iterator<Item = Sort> {
+        let own = self.sort();
+        let without_options = Sort {
+            edns: own.edns.map(|(version, signed, _)| (version, signed, false)),
+            ..own.clone()
+        };
+        let flags = own.flags & flag::RECURSION_DESIRED;
+        let plain = Sort { flags, edns: None, ..own.clone() };
+        // Who checks signatures takes an answer without them for a forgery.
+        let checks = own.flags & flag::CHECKING_DISABLED != 0
+            || own.edns.is_some_and(|(_, signed, _)| signed);
+        [own, without_options].into_iter().chain((!checks).then_some(plain))
     }
 
     /// The largest datagram the asker takes.
@@ -121,12 +151,13 @@ fn read(bytes: &[u8], flags: u16) -> Result<Option<Query>, Malformed> {
         1 => Some(Question::parse(bytes)?),
         _ => return Err(Malformed),
     };
-    let (mut edns, mut is_plain) = (None, true);
+    let (mut edns, mut audience) = (None, Audience::All);
     for record in Records::of(bytes)? {
         let record = record?;
         let is_edns = record.kind == kind::OPT && record.section == Section::Additional;
         if !is_edns {
-            is_plain = false;
+            // Signed, perhaps.
+            audience = Audience::Asker;
             continue;
         }
         let [_, version, upper, lower] = record.ttl.to_be_bytes();
@@ -134,14 +165,29 @@ fn read(bytes: &[u8], flags: u16) -> Result<Option<Query>, Malformed> {
             size: record.class,
             version,
             dnssec_ok: u16::from_be_bytes([upper, lower]) & flag::DNSSEC_OK != 0,
-            has_options: !record.data.is_empty(),
+            options: options(record.data),
         };
         if !record.is_of_root || edns.replace(found).is_some() {
             return Err(Malformed);
         }
-        is_plain &= !found.has_options;
+        audience = match (audience, found.options) {
+            (Audience::Asker, _) | (_, Options::Other) => Audience::Asker,
+            (_, Options::Cookie) => Audience::Cookies,
+            (other, Options::None) => other,
+        };
     }
-    Ok(question.map(|question| Query { id, flags, question, edns, is_plain }))
+    Ok(question.map(|question| Query { id, flags, question, edns, audience }))
+}
+
+/// Which options there are.
+fn options(data: &[u8]) -> Options {
+    const COOKIE: u16 = 10;
+    if data.is_empty() {
+        return Options::None;
+    }
+    let is_all = |length: u16| data.len() == 4 + usize::from(length);
+    let is_cookie = u16_at(data, 0) == Ok(COOKIE) && u16_at(data, 2).is_ok_and(is_all);
+    if is_cookie { Options::Cookie } else { Options::Other }
 }
 
 #[cfg(test)]
@@ -164,16 +210,17 @@ mod tests {
         let asked = query(&sample::ask(7, "Web.Shop", kind::AAAA));
         assert_eq!((asked.id, asked.question.kind, asked.question.class), (7, kind::AAAA, 1));
         assert_eq!(asked.question.name.to_string(), "Web.Shop.");
-        assert_eq!((asked.edns, asked.is_plain, asked.datagram()), (None, true, 512));
+        assert_eq!((asked.edns, asked.audience, asked.datagram()), (None, Audience::All, 512));
     }
 
     #[test]
     fn reads_edns() {
         let asked = query(&sample::ask_edns(7, "web", kind::A, 1232));
-        assert!(asked.is_plain);
+        assert_eq!(asked.audience, Audience::All);
         assert_eq!(asked.datagram(), 1232);
         assert_eq!(query(&sample::ask_edns(7, "web", kind::A, 12)).datagram(), 512);
-        assert!(!query(&sample::ask_with_option(7, "web", kind::A)).is_plain);
+        let audience = |code| query(&sample::ask_with_option(7, "web", kind::A, code)).audience;
+        assert_eq!((audience(10), audience(8)), (Audience::Cookies, Audience::Asker));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! how it is told again. Nothing of it is written anew but the id, times to live and letters' case.
 use super::{
     HEADER, Malformed, Rcode, flag, kind, put,
-    query::{Query, Question},
+    query::{Audience, Query, Question},
     section::{Records, Section},
     u16_at, u32_at,
 };
@@ -69,10 +69,12 @@ pub fn answers(bytes: &[u8], asked: &[u8]) -> Result<bool, Malformed> {
 }
 
 impl Kept {
-    /// The answer to `query`, if it may be kept: whole, with a time to live, and not a failure.
+    /// The answer to `query`, if it may be kept: for others too, whole, with a time to live, and
+    /// not a failure.
     pub fn new(bytes: &[u8], query: &Query) -> Option<Self> {
         let rcode = rcode(bytes).ok()?;
-        let is_kept = matches!(rcode, Rcode::NO_ERROR | Rcode::NX_DOMAIN);
+        let is_kept = matches!(rcode, Rcode::NO_ERROR | Rcode::NX_DOMAIN)
+            && query.audience != Audience::Asker;
         if !is_kept || is_truncated(bytes) || Question::parse(bytes) != Ok(query.question.clone()) {
             return None;
         }
@@ -81,6 +83,9 @@ impl Kept {
         for record in Records::of(bytes).ok()? {
             let record = record.ok()?;
             if record.kind == kind::OPT {
+                if query.audience == Audience::Cookies && !record.data.is_empty() {
+                    return None;
+                }
                 continue;
             }
             // Above 31 bits is taken for none (RFC 2181, 8).

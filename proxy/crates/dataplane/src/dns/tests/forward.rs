@@ -19,7 +19,7 @@ async fn what_the_mesh_does_not_know_comes_as_the_resolver_says_it() {
     let pod = Pod::start(&upstream, Settings::default()).await;
     for asked in [
         sample::ask(7, "nobody.example", kind::A),
-        sample::ask_with_option(9, "nobody.example", 65),
+        sample::ask_with_option(9, "nobody.example", 65, 10),
         sample::ask_edns(0xffff, "nobody.example", 16, 4096),
     ] {
         for answer in [pod.by_udp(&asked).await, pod.by_tcp(&asked).await] {
@@ -42,10 +42,36 @@ async fn an_answer_is_remembered_for_whoever_asks_the_same() {
         assert_eq!(ips(&answer), ips(&first));
     }
     assert_eq!(upstream.asked(), 1);
-    // Another kind of question, and one with options of its own.
-    pod.by_udp(&sample::ask(9, "example.org", kind::AAAA)).await;
-    pod.by_udp(&sample::ask_with_option(9, "example.org", kind::A)).await;
-    assert_eq!(upstream.asked(), 3);
+    // Another kind of question, and with a cookie: the resolver takes no notice of it.
+    for _ in 0..2 {
+        pod.by_udp(&sample::ask(9, "example.org", kind::AAAA)).await;
+        pod.by_udp(&sample::ask_with_option(9, "example.org", kind::A, 10)).await;
+    }
+    assert_eq!(upstream.asked(), 4, "there is no such address, and nobody says for how long");
+    // Other options may be for this asker alone.
+    for _ in 0..2 {
+        pod.by_udp(&sample::ask_with_option(9, "example.org", kind::A, 65_001)).await;
+    }
+    assert_eq!(upstream.asked(), 6);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_cookie_is_its_owners() {
+    let upstream = Upstream::start(|asked, _| {
+        let mut answer = sample::answer(asked, &[([192, 0, 2, 1], 60)]);
+        let cookie = &asked[asked.len() - 12..];
+        let length = answer.len();
+        answer[length - 1] = 12;
+        answer.extend_from_slice(cookie);
+        vec![answer]
+    })
+    .await;
+    let pod = Pod::start(&upstream, Settings::default()).await;
+    for _ in 0..2 {
+        let answer = pod.by_udp(&sample::ask_with_option(9, "example.org", kind::A, 10)).await;
+        assert!(answer.ends_with(b"8 bytes."));
+    }
+    assert_eq!(upstream.asked(), 2);
 }
 
 #[tokio::test]
@@ -69,7 +95,7 @@ async fn equal_questions_are_asked_once() {
 async fn an_old_answer_is_told_while_the_resolver_is_away() {
     let upstream = Upstream::start(one_address(5)).await;
     let pod = Pod::start(&upstream, Settings::default()).await;
-    let asked = sample::ask_edns(7, "example.org", kind::A, 1232);
+    let asked = sample::ask(7, "example.org", kind::A);
     pod.by_udp(&asked).await;
     upstream.stop().await;
     jump(Duration::from_secs(10)).await;
@@ -77,7 +103,7 @@ async fn an_old_answer_is_told_while_the_resolver_is_away() {
     assert_eq!((sample::rcode(&answer), ips(&answer)), (Rcode::NO_ERROR, vec!["192.0.2.1".into()]));
     // Options do not matter any more.
     assert_eq!(
-        ips(&pod.by_udp(&sample::ask_with_option(8, "example.org", kind::A)).await).len(),
+        ips(&pod.by_udp(&sample::ask_with_option(8, "example.org", kind::A, 10)).await).len(),
         1
     );
     let unknown = pod.by_udp(&sample::ask(8, "other.example", kind::A)).await;
