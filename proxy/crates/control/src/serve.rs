@@ -40,6 +40,7 @@ pub(crate) struct Porter {
     trust: TrustStore,
     worker: Worker,
     strangers: Strangers,
+    patience: Duration,
 }
 
 /// What one port needs for each of its connections.
@@ -51,7 +52,8 @@ struct Port {
 
 impl Porter {
     pub(crate) fn new(door: Door, serving: Serving, trust: TrustStore, worker: Worker) -> Self {
-        Self { door, serving, trust, worker, strangers: Strangers::default() }
+        let (strangers, patience) = (Strangers::default(), PATIENCE);
+        Self { door, serving, trust, worker, strangers, patience }
     }
 
     /// Serves whoever comes to `listener`, until `worker` finishes.
@@ -85,7 +87,7 @@ impl Porter {
 
 impl Port {
     async fn serve(self, io: TcpStream, from: SocketAddr) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.porter.patience;
         let Some(stranger) = self.porter.strangers.enter(from.ip().to_canonical()) else {
             info!(%from, "too many strangers: turned away");
             return;
@@ -112,7 +114,7 @@ impl Port {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 info!(%from, %error, cause, "a connection without TLS");
             }
-            Err(_elapsed) => info!(%from, "no TLS within {PATIENCE:?}: turned away"),
+            Err(_elapsed) => info!(%from, "no TLS in time: turned away"),
         }
     }
 }
@@ -135,7 +137,7 @@ impl Porter {
         tokio::select! {
             settled = time::timeout_at(until, grip.settled(&standing)) => {
                 if settled.is_err() {
-                    info!(?from, "nothing was asked for within {PATIENCE:?}: turned away");
+                    info!(?from, "nothing was asked for in time: turned away");
                     grip.cut();
                     return;
                 }
@@ -166,3 +168,6 @@ impl Porter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{net::TcpStream, time};
@@ -33,7 +33,8 @@ pub struct Way {
     server: Server,
     anchors: Anchors,
     mesh: Option<TrustStore>,
-    own: Option<(Identities, Identity)>,
+    /// Of all clones: whoever issues certificates goes this way too.
+    own: Arc<OnceLock<(Identities, Identity)>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,7 +104,7 @@ impl Way {
     /// To `address`, which is `host:port`.
     pub fn new(address: &str, server: Server, anchors: Anchors) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { address: address.into(), server, anchors, mesh: None, own: None, clock }
+        Self { address: address.into(), server, anchors, mesh: None, own: Arc::default(), clock }
     }
 
     /// Believes the roots of the mesh too, once there are any: a root that replaces the one of the
@@ -113,10 +114,14 @@ impl Way {
         Self { mesh: Some(mesh), ..self }
     }
 
-    /// Shows the certificate of `identity` whenever there is a valid one.
+    /// Shows the certificate of `identity` whenever there is a valid one, also on the ways that
+    /// this one was cloned from or to. The first call counts.
     #[must_use]
     pub fn with_own(self, identities: Identities, identity: Identity) -> Self {
-        Self { own: Some((identities, identity)), ..self }
+        if self.own.set((identities, identity)).is_err() {
+            tracing::error!(address = &*self.address, "a second certificate for one way");
+        }
+        self
     }
 
     /// Goes by another clock than the machine's.
@@ -152,7 +157,7 @@ impl Way {
     async fn open_slowly(&self) -> Result<TlsStream<TcpStream>, ConnectError> {
         let address = || Arc::clone(&self.address);
         let (verifier, name) = self.verifier()?;
-        let own = self.own.as_ref();
+        let own = self.own.get();
         let own = own.and_then(|(identities, identity)| identities.certificate_now(identity));
         let own = own.as_ref().map(|own| own.signer());
         let config = tls::control_client_config(verifier, own, &self.clock);

@@ -2,8 +2,8 @@
 use crate::plane::{NAMESPACE, Node, Plane, id, now, pod};
 use culvert_control::control::{Ca, join_token};
 use culvert_identity::{
-    ca::Authority,
     clock::{Clock as _, SystemClock},
+    join::Claims,
     node,
     store::Unavailable,
 };
@@ -67,20 +67,17 @@ async fn a_pod_that_is_about_to_be_known_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_certificate_of_its_own_a_node_needs_no_token() {
     let plane = Plane::start(&[NAMESPACE, &pod("a", "one", 1, "")]).await;
-    // Long enough to get a certificate, and expired at the next stream.
-    let mut node = plane.node_with("one", &plane.control.join_token("one", HOUR).unwrap());
+    let mut node = plane.node("one");
     let own = node::identity("cluster.local", "one").unwrap();
     let _held = node.identities.hold(own.clone());
     node.identities.certificate(&own).await.unwrap();
     node.follows().await;
-    let expired = plane.control.join_token("one", Duration::ZERO).unwrap();
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    node.replace_token(&expired);
+    let claims = Claims::new("cluster.local", "one", SystemClock.now(), HOUR);
+    node.replace_token(&plane.token_with(&plane.state().join("other-key"), &claims));
     let plane = plane.restart(async |_| {}).await;
     node.follower.until(|status| !status.connected || status.failures > 0).await;
-    let status = plane
-        .until(|status| status.nodes.iter().any(|node| node.follows && node.reports))
-        .await;
+    let status =
+        plane.until(|status| status.nodes.iter().any(|node| node.follows && node.reports)).await;
     assert_eq!(status.nodes[0].identity.as_deref(), Some(&*own.to_string()));
     node.identities.certificate(&id("a")).await.unwrap();
 }
@@ -105,6 +102,4 @@ async fn a_node_believes_no_other_control_plane() {
     let token = join_token(&plane.state(), &other, "cluster.local", "one", HOUR).unwrap();
     let refused = plane.node_with("one", &token).refusal().await;
     assert!(refused.contains("not issued under a root of the mesh"), "{refused}");
-    // Nor one under the same root that is a workload.
-    drop(Authority::new_root("cluster.local", SystemClock.now()).unwrap());
 }

@@ -7,6 +7,7 @@ use culvert_control::{
 use culvert_identity::{
     clock::{Clock, SystemClock},
     istio::{self, IstioCa},
+    join::{Claims, Key},
     keeper::{self, Parties},
     node,
     store::Identities,
@@ -69,7 +70,7 @@ pub(crate) struct Node {
     pub(crate) identities: Identities,
     pub(crate) trust: TrustStore,
     pub(crate) drain: Drain,
-    _token: TempDir,
+    token: TempDir,
 }
 
 /// What a node was told.
@@ -95,7 +96,7 @@ impl Apply for Seen {
 }
 
 impl Seen {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { members: watch::Sender::default(), log: Arc::default() }
     }
 
@@ -108,9 +109,8 @@ impl Seen {
 
     /// Waits until this workload is reached so, and this many policies select it.
     pub(crate) async fn shows(&self, name: &str, tunnel: Tunnel, policies: usize) {
-        let as_wanted = |member: &Arc<Member>| {
-            member.tunnel == tunnel && member.policies.len() == policies
-        };
+        let as_wanted =
+            |member: &Arc<Member>| member.tunnel == tunnel && member.policies.len() == policies;
         self.until(|all| all.get(name).is_some_and(as_wanted)).await;
     }
 }
@@ -189,6 +189,12 @@ impl Plane {
         let at = tls.local_addr().unwrap();
         control.listen(tls, Kind::Tls, &drain.worker()).unwrap();
         (control, drain, at)
+    }
+
+    /// A token that this control plane would have made if it had this key.
+    pub(crate) fn token_with(&self, key: &Path, claims: &Claims) -> String {
+        let authority = now(&self.control.authority());
+        Key::kept(key).unwrap().mint(claims, authority.roots()).unwrap()
     }
 
     /// A node that shows a token for `token` and says that it is `name`.
@@ -285,7 +291,11 @@ impl Node {
         let (who, mode) = (who(name), Mode::Everything);
         let follower = Follower::start(upstream, &who, mode, seen.clone(), &drain.worker());
         let name = name.to_owned();
-        Self { name, seen, follower, reporter, orders, identities, trust, drain, _token: folder }
+        Self { name, seen, follower, reporter, orders, identities, trust, drain, token: folder }
+    }
+
+    pub(crate) fn replace_token(&self, token: &str) {
+        fs::write(self.token.path().join("token"), token).unwrap();
     }
 
     /// Reports a pod.
