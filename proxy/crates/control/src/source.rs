@@ -1,5 +1,7 @@
 //! Where objects come from.
 
+mod cache;
+
 pub mod files;
 
 mod walk;

@@ -112,6 +112,7 @@ impl Compiler {
     /// Everything that is wrong with them, sorted by place. Nothing has changed then: half a set
     /// could leave pods out of the mesh.
     pub fn apply(&mut self, objects: &Objects) -> Result<Changes, Vec<Problem>> {
+        let is_first = self.is_new();
         let diffs = Diffs::between(&self.objects, objects);
         let changes = self.step(&diffs);
         let mut problems = self.problems();
@@ -119,7 +120,11 @@ impl Compiler {
         problems.sort();
         problems.dedup();
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            self.step(&diffs.reversed());
+            if is_first {
+                *self = Self::new(self.settings.clone());
+            } else {
+                self.step(&diffs.reversed());
+            }
             return Err(problems);
         }
         self.mesh.notes = problems;
@@ -143,12 +148,16 @@ impl Compiler {
         let (config, notes) = root::config(&self.store, &self.settings);
         let key = (Kind::Settings, ObjectName::new("", ""));
         self.tell(Level::Settings, key, notes);
-        // Without any policy there has been no step yet.
-        if config != *self.mesh.config || self.mesh.policies.is_empty() {
+        if config != *self.mesh.config || self.is_new() {
             self.mesh.config = Arc::new(config);
             changes.config = true;
             touched.everything(&self.store);
         }
+    }
+
+    /// Whether nothing was applied so far: one policy is always there.
+    fn is_new(&self) -> bool {
+        self.mesh.policies.is_empty()
     }
 
     fn tell_namespaces(&mut self, touched: &Touched) {

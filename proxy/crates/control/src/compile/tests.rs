@@ -12,6 +12,8 @@ mod settings;
 
 mod steps;
 
+mod size;
+
 use super::{Compiled, Settings, compile};
 use crate::object::Objects;
 use culvert_model::{pod::Fail, workload::Enrolment};

@@ -1,5 +1,8 @@
 //! Manifests in files and folders.
-use super::walk::{Walk, unreadable};
+use super::{
+    cache::Cache,
+    walk::{Walk, unreadable},
+};
 use crate::{object::Objects, problem::Problem};
 use std::{
     fs, io,
@@ -19,7 +22,9 @@ const MAX_BYTES: u64 = 64 << 20;
 pub struct Files {
     paths: Vec<PathBuf>,
     /// What can be read only once: standard input and pipes.
-    read: Vec<(String, Arc<[u8]>)>,
+    read: Vec<(Objects, Vec<Problem>)>,
+    /// Clones share it.
+    cache: Arc<Cache>,
 }
 
 /// Reads every manifest below `paths`.
@@ -42,7 +47,7 @@ impl Files {
     ///
     /// When standard input or a pipe cannot be read.
     pub fn open(paths: &[PathBuf]) -> Result<Self, Vec<Problem>> {
-        let mut files = Self { paths: Vec::new(), read: Vec::new() };
+        let mut files = Self { paths: Vec::new(), read: Vec::new(), cache: Arc::default() };
         let mut problems = Vec::new();
         for path in paths {
             let is_input = path.as_os_str() == STANDARD_INPUT;
@@ -56,14 +61,18 @@ impl Files {
             };
             let name = if is_input { "<stdin>".into() } else { path.display().to_string() };
             match read {
-                Ok(bytes) => files.read.push((name, bytes.into())),
+                Ok(bytes) => {
+                    let (objects, wrong) = Objects::parse(&name, &bytes);
+                    files.read.push((objects, wrong));
+                }
                 Err(error) => problems.push(unreadable(Path::new(&name), &error)),
             }
         }
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
-    /// Reads the set as it is now.
+    /// Reads the set as it is now; what did not change since the last time is not read again, and
+    /// is the same object.
     ///
     /// # Errors
     ///
@@ -75,12 +84,13 @@ impl Files {
             objects.append(read);
             problems.extend(wrong);
         };
-        for (name, bytes) in &self.read {
-            add(Objects::parse(name, bytes));
+        for (objects, wrong) in &self.read {
+            add((objects.clone(), wrong.clone()));
         }
+        self.cache.retain(&files);
         for path in files {
-            match fs::File::open(&path).and_then(read_all) {
-                Ok(bytes) => add(Objects::parse(&path.display().to_string(), &bytes)),
+            match self.cache.parse(&path, read_all) {
+                Ok(read) => add(read),
                 // Deleted since the folder was listed: the watch will say so too.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => add((Objects::default(), vec![unreadable(&path, &error)])),

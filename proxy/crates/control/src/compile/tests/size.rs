@@ -1,0 +1,61 @@
+//! How long a large set takes; run by hand: `cargo test -p culvert-control a_large -- --ignored --nocapture`.
+use super::settings;
+use crate::{compile::incremental::Compiler, object::Objects};
+use std::time::Instant;
+
+#[test]
+#[ignore = "prints times, and asserts none"]
+fn a_large_set_and_one_change_in_it() {
+    let pod = |n: usize, ip: usize| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: p{n}, namespace: ns{}, labels: {{app: a{}, version: v1}}}}, \
+             spec: {{nodeName: n{}, serviceAccountName: s{}, containers: [{{ports: [{{name: http, containerPort: 8080}}]}}]}}, \
+             status: {{phase: Running, podIP: 10.{}.{}.{}}}}}",
+            n % 100,
+            n % 1000,
+            n % 200,
+            n % 500,
+            ip >> 16,
+            (ip >> 8) & 255,
+            ip & 255
+        )
+    };
+    let service = |n: usize| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: s{n}, namespace: ns{}}}, spec: {{clusterIP: 172.16.{}.{}, \
+             selector: {{app: a{n}}}, ports: [{{name: http, port: 80, targetPort: http}}]}}}}",
+            n % 100,
+            n >> 8,
+            n & 255
+        )
+    };
+    let policy = |n: usize| {
+        format!(
+            "{{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {{name: p{n}, namespace: ns{}}}, \
+             spec: {{selector: {{matchLabels: {{app: a{n}}}}}, rules: [{{from: [{{source: {{principals: ['cluster.local/ns/a/sa/b']}}}}]}}]}}}}",
+            n % 100
+        )
+    };
+    let texts =
+        (0..10_000).map(|n| pod(n, n)).chain((0..1000).map(service)).chain((0..1000).map(policy));
+    let start = Instant::now();
+    let mut all = Objects::default();
+    for (n, text) in texts.enumerate() {
+        let (objects, problems) = Objects::parse(&format!("{n}.yaml"), text.as_bytes());
+        assert_eq!(problems, []);
+        all.append(objects);
+    }
+    println!("parse {:?}", start.elapsed());
+    let mut compiler = Compiler::new(settings());
+    let start = Instant::now();
+    compiler.apply(&all).unwrap();
+    println!("first compile {:?}, {} members", start.elapsed(), compiler.mesh().members.len());
+    for round in 0..5 {
+        let (changed, _) = Objects::parse("5.yaml", pod(5, 20_000 + round).as_bytes());
+        let mut next = all.clone();
+        next.pods[5] = changed.pods[0].clone();
+        let start = Instant::now();
+        let changes = compiler.apply(&next).unwrap();
+        println!("one pod {:?}, {} members changed", start.elapsed(), changes.members.len());
+    }
+}
