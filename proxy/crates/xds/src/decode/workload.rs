@@ -75,8 +75,8 @@ pub fn decode(message: pb::Workload) -> Result<Member, DecodeError> {
         },
         tunnel: decode_tunnel(tunnel_protocol)?,
         native_tunnel,
-        waypoint: gateway::decode_some("waypoint", waypoint)?,
-        network_gateway: gateway::decode_some("network_gateway", network_gateway)?,
+        waypoint: gateway::decode_some("waypoint", waypoint)?.map(Arc::new),
+        network_gateway: gateway::decode_some("network_gateway", network_gateway)?.map(Arc::new),
         app_tunnel: application_tunnel
             .map(decode_app_tunnel)
             .transpose()

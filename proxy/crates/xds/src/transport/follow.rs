@@ -11,7 +11,7 @@ use crate::{
 };
 use culvert_model::authz::Authorization;
 use culvert_proto::{
-    Struct, Value,
+    Message as _, Struct, Value,
     envoy::{
         config::core::v3::Node,
         service::discovery::v3::{
@@ -29,6 +29,7 @@ use tokio::{
     time,
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 
 /// After the first failure.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -65,6 +66,23 @@ pub trait Apply: Send + 'static {
     ///
     /// Until [`Holdings::is_ready`] a workload may name policies that are only about to come.
     fn apply(&mut self, holdings: &Holdings, changed: Changed);
+
+    /// A response of so many bytes came.
+    fn received(&mut self, _type_url: &str, _bytes: usize) {}
+
+    /// A stream ended, or could not be opened.
+    fn ended(&mut self, _how: Ended) {}
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// There was no connection, or it broke.
+    Connection,
+    /// The control plane refused it, or ended it with an error.
+    Refused,
+    /// The control plane closed it.
+    Closed,
 }
 
 /// How it goes.
@@ -209,12 +227,28 @@ impl Follower {
     }
 }
 
+impl Ended {
+    fn of(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::Connect(..) => Self::Connection,
+            // What the library says of a connection that broke.
+            UpstreamError::Status(status) if status.code() == Code::Unknown => Self::Connection,
+            UpstreamError::Status(_)
+            | UpstreamError::Origin(_)
+            | UpstreamError::Token(..)
+            | UpstreamError::Metadata(_) => Self::Refused,
+            UpstreamError::Closed => Self::Closed,
+        }
+    }
+}
+
 impl<A: Apply> Following<A> {
     async fn run(mut self, worker: &Worker) {
         while !worker.is_finishing() {
             let Err(error) = self.stream().await;
             self.holdings.addresses.disconnect();
             self.holdings.policies.disconnect();
+            self.apply.ended(Ended::of(&error));
             let text = chain(&error);
             tracing::warn!("discovery: {text}");
             self.status.send_modify(|status| {
@@ -267,6 +301,7 @@ impl<A: Apply> Following<A> {
     }
 
     fn take(&mut self, response: Response) -> Outgoing {
+        self.apply.received(&response.type_url, response.encoded_len());
         let version = response.system_version_info.clone();
         let reply = match &*response.type_url {
             Address::TYPE_URL => {
