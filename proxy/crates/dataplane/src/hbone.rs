@@ -28,5 +28,8 @@ pub(crate) mod client;
 
 pub(crate) mod pool;
 
+#[doc(hidden)]
+pub mod door;
+
 #[cfg(test)]
 mod tests;

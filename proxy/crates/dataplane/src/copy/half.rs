@@ -239,9 +239,7 @@ pub(crate) fn write_all_of(
     pieces: &[IoSlice<'_>],
     whole: usize,
 ) -> io::Result<usize> {
-    write_by(io, whole, || {
-        SockRef::from(io).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL)
-    })
+    write_by(io, whole, || SockRef::from(io).send_vectored_with_flags(pieces, libc::MSG_NOSIGNAL))
 }
 
 /// Writes `whole` bytes by `send`; zero when nothing fitted.

@@ -91,7 +91,8 @@ pub(super) struct Carrier {
 /// What drives a link.
 #[derive(Debug)]
 pub(super) struct Driver {
-    http: Connection<Noted<TlsStream<ReadAhead>>, Chunk>,
+    /// In a box: with TLS it is several KB, which would move from future to future.
+    http: Box<Connection<Noted<TlsStream<ReadAhead>>, Chunk>>,
     pinger: Pinger,
     carrier: Arc<Carrier>,
 }
@@ -142,7 +143,7 @@ async fn shake(
     let pinger = Pinger::new(http.ping_pong());
     let requests = Mutex::new(Some(requests));
     let carrier = Arc::new(Carrier { link, next, peer, requests, proven: AtomicBool::new(false) });
-    Ok(Driver { http, pinger, carrier })
+    Ok(Driver { http: Box::new(http), pinger, carrier })
 }
 
 async fn connected(

@@ -153,7 +153,7 @@ impl Link {
         self.nudge.notify_one();
         time::sleep(limit).await;
         if self.heard.load(Ordering::Relaxed) != before {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -76,7 +76,8 @@ pub(crate) enum AcceptError {
 
 /// A link being served.
 struct Serving<'a, F> {
-    http: server::Connection<Io, Chunk>,
+    /// In a box: with TLS it is several KB, which would move from future to future.
+    http: Box<server::Connection<Io, Chunk>>,
     link: Arc<Link>,
     pinger: Pinger,
     window: Window,
@@ -125,7 +126,7 @@ pub(crate) async fn serve(
     let Accepted { io, peer, remote, local: _ } = accepted;
     let link = Link::new();
     let io = Noted::new(io, Arc::clone(&link));
-    let preface = settings::server().handshake::<_, Chunk>(io);
+    let preface = Box::pin(settings::server().handshake::<_, Chunk>(io));
     let http = match time::timeout(FIRST_STREAM, preface).await {
         Ok(Ok(http)) => http,
         Ok(Err(error)) => return debug!(%remote, %error, "the client speaks no HTTP/2"),
@@ -154,7 +155,7 @@ impl<'a, F: Fn(Incoming)> Serving<'a, F> {
     fn new(mut http: server::Connection<Io, Chunk>, link: &Arc<Link>, on_request: &'a F) -> Self {
         let pinger = Pinger::new(http.ping_pong());
         let unused = Unused::new(FIRST_STREAM);
-        let (link, window) = (Arc::clone(link), Window::default());
+        let (link, http, window) = (Arc::clone(link), Box::new(http), Window::default());
         Self { http, link, pinger, window, unused, draining: false, on_request }
     }
 

@@ -1,5 +1,4 @@
 //! The constants of the protocol, as Istio's proxies have them.
-use super::chunk::Chunk;
 use h2::{client, server};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! One connection in a link: the seam behind which HTTP/2 can be made by somebody else.
 //!
-//! A half close is END_STREAM, a TCP reset is RST_STREAM(CONNECT_ERROR), both ways. A peer that
-//! resets with NO_ERROR or CANCEL, as ztunnel does where it merely lets go, is read as one that
+//! A half close is `END_STREAM`, a TCP reset is `RST_STREAM(CONNECT_ERROR)`, both ways. A peer that
+//! resets with `NO_ERROR` or `CANCEL`, as ztunnel does where it merely lets go, is read as one that
 //! finished. A tunnel that is dropped before both ends finished is reset.
 use super::{
     chunk::Chunk,

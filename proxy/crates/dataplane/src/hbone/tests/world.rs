@@ -2,7 +2,8 @@
 use crate::{
     copy::{Bounds, Ended, Grade, Side},
     hbone::{
-        headers::{Baggage, Request},
+        door,
+        headers::Request,
         pool::{OpenTunnelError, Opened, Pool, Target, Timeouts},
         relay::relay,
         server::{self, Incoming},
@@ -15,15 +16,14 @@ use culvert_identity::{
     keeper::{self, Parties, Settings},
     store::Identities,
     tls,
-    trust::TrustStore,
+    trust::{Trust, TrustStore},
 };
 use culvert_model::{identity::Identity, name::WorkloadUid, tunnel::Authority as To};
 use culvert_runtime::{
     drain::{Drain, Worker},
-    publish::{self, Publisher},
+    publish::{self, Publisher, View},
 };
 use h2::client::SendRequest;
-use http::StatusCode;
 use std::{
     io,
     net::SocketAddr,
@@ -93,7 +93,7 @@ impl Mesh {
 
     /// A server that connects to the address it is asked for and carries.
     pub(super) async fn server(&self) -> Server {
-        self.server_with(|worker, incoming| worker.spawn(deliver(incoming))).await
+        self.server_with(|worker, incoming| worker.spawn(door::deliver(incoming))).await
     }
 
     pub(super) async fn server_with(
@@ -114,13 +114,7 @@ impl Mesh {
                 };
                 count.fetch_add(1, Ordering::SeqCst);
                 let (own, trust, worker) = (Arc::clone(&own), trust.clone(), serving.clone());
-                let on_request = on_request.clone();
-                serving.spawn(async move {
-                    let limit = TIMEOUTS.handshake;
-                    let Ok(accepted) = server::accept(accepted, &own, limit).await else { return };
-                    let on_request = |incoming| on_request(&worker, incoming);
-                    server::serve(accepted, &worker, trust, on_request).await;
-                });
+                serving.spawn(serve(accepted, own, trust, worker, on_request.clone()));
             }
         });
         Server { addr, links, drain }
@@ -146,25 +140,20 @@ impl Mesh {
     }
 }
 
-pub(super) fn uid(name: &str) -> WorkloadUid {
-    WorkloadUid::pod("Kubernetes", &culvert_model::name::ObjectName::new("shop", name))
+async fn serve(
+    tcp: TcpStream,
+    own: Arc<Certificate>,
+    trust: View<Trust>,
+    worker: Worker,
+    on_request: impl Fn(&Worker, Incoming) + Send + Sync,
+) {
+    let Ok(accepted) = server::accept(tcp, &own, TIMEOUTS.handshake).await else { return };
+    let on_request = |incoming| on_request(&worker, incoming);
+    server::serve(accepted, &worker, trust, on_request).await;
 }
 
-/// As a pod's listener does: the answer comes when the application is connected.
-pub(super) async fn deliver(incoming: Incoming) {
-    let Incoming { request, mut respond } = incoming;
-    let To::Addr(to) = request.authority else {
-        return respond.refuse(StatusCode::SERVICE_UNAVAILABLE);
-    };
-    let tcp = tokio::select! {
-        tcp = TcpStream::connect(to) => tcp,
-        () = respond.abandoned() => return,
-    };
-    let Ok(tcp) = tcp else { return respond.refuse(StatusCode::SERVICE_UNAVAILABLE) };
-    let baggage = Baggage { service: Some("bank".into()), ..Baggage::default() };
-    let Ok(mut tunnel) = respond.accept(&baggage) else { return };
-    let ended = relay(&tcp, Side::Destination, &mut tunnel, BOUNDS, |_| {}).await;
-    close(tcp, &ended);
+pub(super) fn uid(name: &str) -> WorkloadUid {
+    WorkloadUid::pod("Kubernetes", &culvert_model::name::ObjectName::new("shop", name))
 }
 
 impl Client {
