@@ -167,7 +167,7 @@ impl Policies {
         namespace: &str,
         labels: &Labels<'_>,
         config: &MeshConfig,
-    ) -> Box<[ObjectName]> {
+    ) -> Arc<[ObjectName]> {
         let mut all = self.selectors.choosing(namespace, labels);
         if *namespace != *config.root_namespace {
             all.extend(self.selectors.choosing(&config.root_namespace, labels));
