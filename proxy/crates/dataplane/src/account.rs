@@ -86,19 +86,21 @@ impl Account {
         }
     }
 
-    /// Asks the policies of `known`, its destination, whether it may pass.
+    /// Asks the policies of `known`, its destination, whether it may pass; says whether one on trial
+    /// is against it.
     ///
     /// The account was opened before: from then on a change of policy finds it.
     ///
     /// # Errors
     ///
     /// When it may not.
-    pub(crate) fn judge(&mut self, known: &Known) -> Result<(), Denial> {
+    pub(crate) fn judge(&mut self, known: &Known) -> Result<bool, Denial> {
         let passed = self.conn.live.see(|facts| judge::judge(known, facts))?;
+        let on_trial = passed.trial.is_some();
         if let (Some(record), Some(trial)) = (&mut self.record, passed.trial) {
             record.deny(trial);
         }
-        Ok(())
+        Ok(on_trial)
     }
 
     /// Waits for `work`, unless somebody cuts the connection.

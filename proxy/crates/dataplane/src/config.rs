@@ -1,4 +1,5 @@
 //! What the dataplane is told once, at its start.
+use crate::dns;
 use std::time::Duration;
 
 /// The settings.
@@ -24,6 +25,8 @@ pub struct Config {
     pub hold: Duration,
     /// Whether connections between two pods of this node go through tunnels too.
     pub encrypt_local: bool,
+    /// How questions of pods to their name servers are answered; `None`: they are not captured.
+    pub dns: Option<dns::Settings>,
     /// How long the connections of a pod that left the mesh may run on; `None`: to their end.
     pub drain_deadline: Option<Duration>,
 }
@@ -40,6 +43,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(5),
             hold: Duration::from_secs(5),
             encrypt_local: false,
+            dns: Some(dns::Settings::default()),
             drain_deadline: None,
         }
     }

@@ -3,6 +3,8 @@ use crate::{
     config::Config,
     connections::ConnStatus,
     copy::{self, Grade},
+    direct::{self, Direct},
+    dns,
     limits::{Bounds, Limits},
     loads::Loads,
     pods::{Pods, doors::Doors, status::PodStatus},
@@ -39,9 +41,12 @@ pub(crate) struct Shared {
     pub(crate) hold: Duration,
     pub(crate) encrypt_local: bool,
     pub(crate) drain_deadline: Option<Duration>,
+    /// `None`: questions to name servers are not captured.
+    pub(crate) dns: Option<Arc<dns::Node>>,
     pub(crate) identities: Identities,
     pub(crate) doors: Doors,
     pub(crate) loads: Loads,
+    pub(crate) direct: Direct,
     /// Where connections run.
     pub(crate) data: Handle,
     /// Told whenever a pod's phase changes.
@@ -86,6 +91,7 @@ impl Dataplane {
         let Wires { kernel, snapshot, pods, identities, telemetry, data } = wires;
         let Config { connect_timeout, idle_timeout, buffer_max, drain_deadline, .. } = *config;
         let Config { handshake_timeout, hold, encrypt_local, .. } = *config;
+        let dns = config.dns.clone().map(dns::Node::new);
         let shared = Shared {
             snapshot,
             telemetry,
@@ -97,13 +103,21 @@ impl Dataplane {
             hold,
             encrypt_local,
             drain_deadline,
+            dns: dns.transpose().map_err(StartError::Reserve)?,
             identities,
             doors: Doors::default(),
             loads: Loads::default(),
+            direct: Direct::new((!encrypt_local).then(|| Arc::clone(&kernel))),
             data,
             changed: watch::Sender::default(),
         };
-        let pods = Arc::new(Pods::new(Arc::new(shared), kernel, pods, worker));
+        let shared = Arc::new(shared);
+        worker.spawn(direct::beat(Arc::clone(&kernel), worker.clone()));
+        let follow = direct::follow(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
+        worker.spawn(follow);
+        let events = direct::events(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
+        worker.spawn(events);
+        let pods = Arc::new(Pods::new(shared, kernel, pods, worker));
         worker.spawn(Arc::clone(&pods).run(worker.clone()));
         worker.spawn(recheck::run(Arc::clone(&pods), worker.clone()));
         worker.spawn(rest_buffers(worker.clone()));

@@ -2,6 +2,7 @@
 use crate::{
     copy::{Ended, Side},
     cut::Why,
+    dns::LookupError,
     handshakes::Crowded,
     hbone::{client::OpenTunnelError, server::AcceptError, tunnel::TunnelError},
     judge::Denial,
@@ -25,8 +26,8 @@ pub(crate) enum OutboundError {
     Held(#[from] HoldError),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
-    #[error("{host} has no address that is known here, for port {port}")]
-    Unresolved { host: Arc<str>, port: u16 },
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -144,7 +145,7 @@ impl OutboundError {
             Self::NotAdmitted(refusal) => refusal.reason(),
             Self::Held(error) => error.reason(),
             Self::NoRoute(error) => error.reason(),
-            Self::Unresolved { .. } => CloseReason::NoRoute,
+            Self::Lookup(_) => CloseReason::NoEndpoint,
             Self::Open(error) => error.reason(),
             Self::Tunnel(error) => error.reason(),
             Self::Local(LocalError::Denied(_)) => CloseReason::PeerDenied,
@@ -163,13 +164,14 @@ impl OutboundError {
             Self::Tunnel(error) => {
                 error.is_connect() || error.reason() == CloseReason::PeerUnavailable
             }
-            Self::Local(LocalError::Unavailable(_) | LocalError::Refused(_)) => true,
+            Self::Local(LocalError::Unavailable(_) | LocalError::Refused(_)) | Self::Lookup(_) => {
+                true
+            }
             Self::Local(LocalError::Denied(_))
             | Self::NotCaptured { .. }
             | Self::NotAdmitted(_)
             | Self::Held(_)
             | Self::NoRoute(_)
-            | Self::Unresolved { .. }
             | Self::SourceLeft => false,
         }
     }

@@ -3,8 +3,9 @@
 //! In plain text it comes by itself; in a tunnel, each stream is one.
 pub(crate) mod deliver;
 
+pub(crate) mod authorize;
+
 mod accept;
-mod authorize;
 mod request;
 pub(crate) mod tunnel;
 
@@ -58,7 +59,7 @@ fn begin(
     Box::pin(async move {
         let Admitted { io, account } = &mut admitted;
         match deliver::deliver(account, &door.sockets, io).await {
-            Ok(other) => Some(admitted.join(other)),
+            Ok((other, _)) => Some(admitted.join(other)),
             Err(error) => {
                 debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection refused");
                 admitted.refuse_inbound(&error);

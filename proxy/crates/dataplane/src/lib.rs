@@ -41,6 +41,8 @@ mod cut;
 
 mod recheck;
 
+mod direct;
+
 mod refusals;
 
 mod connections;

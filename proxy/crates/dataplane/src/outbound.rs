@@ -2,6 +2,7 @@
 //!
 //! Where it leads is decided by the snapshot of the moment: to the destination as it is, through a
 //! tunnel, or over to another pod of this node.
+mod host;
 mod identify;
 mod local;
 mod open;

@@ -7,6 +7,7 @@ use crate::{
     conn::{Abrupt, Admitted, Captured},
     copy,
     dataplane::Shared,
+    direct::Direct,
     limits::{Bounds, Limits},
     loads::Loads,
     pods::{doors::Doors, pod::Pod},
@@ -87,7 +88,7 @@ pub(crate) struct Node {
     pub(crate) snapshot: Publisher<Snapshot>,
     lines: Lines,
     _authority: Publisher<Arc<Authority>>,
-    drain: Drain,
+    _drain: Drain,
 }
 
 #[derive(Clone, Default)]
@@ -117,14 +118,16 @@ impl Node {
             hold: Duration::from_secs(5),
             encrypt_local: false,
             drain_deadline: None,
+            dns: None,
             identities,
             doors: Doors::default(),
             loads: Loads::default(),
+            direct: Direct::new(None),
             data: Handle::current(),
             changed: watch::Sender::default(),
         };
         change(&mut shared);
-        Self { shared: Arc::new(shared), snapshot, lines, _authority: authority, drain }
+        Self { shared: Arc::new(shared), snapshot, lines, _authority: authority, _drain: drain }
     }
 
     pub(crate) fn pod(&self, name: &str) -> Arc<Pod> {

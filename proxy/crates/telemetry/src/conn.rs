@@ -104,6 +104,16 @@ impl ConnRecord {
         self.close(reason, error)
     }
 
+    /// Says nothing of its end: it goes on, and it is not for this process to tell of it.
+    pub fn leave(mut self) {
+        self.finished = true;
+        self.settle();
+        if let Some(series) = &self.series {
+            let path = self.live.see(|facts| facts.path);
+            self.telemetry.metrics.closed(series, path, CloseReason::Drained);
+        }
+    }
+
     /// What others may see of it; clones of the `Arc` outlive the record.
     pub fn live(&self) -> &Arc<Live> {
         &self.live

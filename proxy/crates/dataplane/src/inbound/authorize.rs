@@ -1,7 +1,17 @@
 //! Whether a connection may reach the application.
 use crate::{account::Account, errors::InboundError};
+use culvert_model::snapshot::Known;
 use culvert_policy::route::is_own_port;
 use std::sync::Arc;
+
+/// That it may.
+#[derive(Debug)]
+pub(crate) struct Authorized {
+    /// The pod, whose policies said so.
+    pub(crate) known: Arc<Known>,
+    /// A policy on trial would have denied it.
+    pub(crate) on_trial: bool,
+}
 
 /// Asks the policies of the pod it came to, as they are now; waits some time when the pod is not
 /// announced yet.
@@ -9,12 +19,13 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// When they deny it, nobody has said what they are, or the port is one of the proxy's own.
-pub(crate) async fn authorize(account: &mut Account) -> Result<(), InboundError> {
+pub(crate) async fn authorize(account: &mut Account) -> Result<Authorized, InboundError> {
     let port = account.destination().port();
     if is_own_port(port) {
         return Err(InboundError::OwnPort(port));
     }
     let pod = Arc::clone(account.pod());
     let seen = pod.known().await?;
-    account.judge(&seen.known).map_err(InboundError::Denied)
+    let on_trial = account.judge(&seen.known).map_err(InboundError::Denied)?;
+    Ok(Authorized { known: seen.known, on_trial })
 }

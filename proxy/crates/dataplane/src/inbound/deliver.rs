@@ -1,5 +1,5 @@
 //! The connection to the application, which sees the client's own address.
-use super::authorize::authorize;
+use super::authorize::{Authorized, authorize};
 use crate::{account::Account, connect::connected, errors::InboundError, pods::sockets::Sockets};
 use tokio::net::TcpStream;
 
@@ -13,13 +13,13 @@ pub(crate) async fn deliver(
     account: &mut Account,
     sockets: &Sockets,
     source: &TcpStream,
-) -> Result<TcpStream, InboundError> {
-    authorize(account).await?;
+) -> Result<(TcpStream, Authorized), InboundError> {
+    let authorized = authorize(account).await?;
     let (client, destination) = (account.source(), account.destination());
     let limit = account.pod().shared.connect_timeout;
     let connecting = sockets
         .deliver(client.ip(), destination)
         .map_err(|error| InboundError::deliver(error, limit))?;
     let reached = account.guard(connected(connecting, destination, source, limit)).await;
-    Ok(reached.map_err(InboundError::Cut)??)
+    Ok((reached.map_err(InboundError::Cut)??, authorized))
 }

@@ -1,5 +1,5 @@
 //! One connection in a tunnel: what it asks for, whether it may, and the application.
-use super::authorize::authorize;
+use super::authorize::{Authorized, authorize};
 use crate::{
     account::Account,
     conn::Abrupt,
@@ -84,7 +84,7 @@ async fn connect(
     account: &mut Account,
     respond: &mut Respond,
 ) -> Result<(TcpStream, Baggage), InboundError> {
-    authorize(account).await?;
+    let Authorized { known, .. } = authorize(account).await?;
     let (client, destination) = (account.source(), account.destination());
     let pod = Arc::clone(account.pod());
     let limit = pod.shared.connect_timeout;
@@ -98,9 +98,7 @@ async fn connect(
         }
         () = respond.abandoned() => return Err(InboundError::Abandoned),
     };
-    let pinned = pod.shared.snapshot.pin();
-    let known = pinned.value.known(&pod.uid);
-    Ok((io, known.map(|known| Baggage::of(&known.member)).unwrap_or_default()))
+    Ok((io, Baggage::of(&known.member)))
 }
 
 async fn relayed(mut account: Account, io: Abrupt, mut tunnel: Tunnel) {

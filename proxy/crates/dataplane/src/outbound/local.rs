@@ -6,17 +6,17 @@ use crate::{
     account::Account,
     conn::{Abrupt, Admitted},
     copy,
+    direct::Passed,
     errors::{CopyError, LocalError},
-    inbound,
+    inbound::{self, authorize::Authorized},
     limits::Refusal,
     pods::door::Door,
 };
 use culvert_model::{
     close::CloseReason,
     facts::{ConnFacts, Direction},
-    member::Member,
     path::Path,
-    snapshot::Known,
+    snapshot::{Bound, Known},
 };
 use culvert_telemetry::chain::Chain;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
@@ -28,6 +28,10 @@ use tracing::debug;
 pub(super) struct Entered {
     account: Account,
     door: Arc<Door>,
+    /// What the application dialled.
+    meant: SocketAddr,
+    source: Arc<Known>,
+    service: Option<Arc<Bound>>,
 }
 
 /// A connection that its destination took.
@@ -44,9 +48,10 @@ pub(super) struct Handed {
 /// When the pod there has as many as it may; that is recorded.
 pub(super) fn enter(
     admitted: &Admitted,
-    source: &Member,
-    peer: &Known,
-    target: SocketAddr,
+    meant: SocketAddr,
+    source: &Arc<Known>,
+    service: Option<Arc<Bound>>,
+    (peer, target): (&Known, SocketAddr),
     door: &Arc<Door>,
 ) -> Result<Entered, Refusal> {
     admitted.account.learn(|facts| {
@@ -57,12 +62,13 @@ pub(super) fn enter(
     let facts = ConnFacts {
         direction: Direction::Inbound,
         destination: target,
-        source_identity: Some(source.identity.clone()),
+        source_identity: Some(source.member.identity.clone()),
         destination_workload: Some(Arc::clone(&peer.workload)),
         ..facts
     };
     let account = Account::open(&door.pod, facts)?;
-    Ok(Entered { account, door: Arc::clone(door) })
+    let (door, source) = (Arc::clone(door), Arc::clone(source));
+    Ok(Entered { account, door, meant, source, service })
 }
 
 /// Asks the destination's policies, and connects to its application in the client's name.
@@ -71,9 +77,16 @@ pub(super) fn enter(
 ///
 /// When one of the two is not possible; that is recorded for the destination.
 pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed, LocalError> {
-    let Entered { mut account, door } = entered;
+    let Entered { mut account, door, meant, source, service } = entered;
     match inbound::deliver::deliver(&mut account, &door.sockets, &admitted.io).await {
-        Ok(other) => Ok(Handed { account, other }),
+        Ok((other, Authorized { known: destination, on_trial })) => {
+            if !on_trial {
+                let target = account.destination();
+                let passed = Passed { meant, target, source, service, destination };
+                account.pod().shared.direct.permit(&passed);
+            }
+            Ok(Handed { account, other })
+        }
         Err(error) => {
             account.fail(&error);
             Err(match error {

@@ -1,5 +1,5 @@
 //! Finding the way and going it.
-use super::{local, local::Handed, tunnel};
+use super::{host, local, local::Handed, tunnel};
 use crate::{
     conn::Admitted,
     connect::connected,
@@ -8,7 +8,7 @@ use crate::{
     hbone::tunnel::Tunnel,
     pods::{door::Door, pod::Seen},
 };
-use culvert_model::{member::Member, name::WorkloadUid, path::Path, tunnel::Authority};
+use culvert_model::{name::WorkloadUid, path::Path, service::Service, tunnel::Authority};
 use culvert_policy::{
     Asking, Route,
     route::{self, Hop, To},
@@ -63,7 +63,7 @@ pub(super) async fn open(
         if let Some(endpoint) = &other {
             admitted.account.count_at(door.pod.shared.loads.count(endpoint));
         }
-        match (go(admitted, door, seen, route).await, other) {
+        match (go(admitted, door, seen, destination, route).await, other) {
             (Err(error), Some(endpoint)) if error.is_connect() => {
                 debug!(pod = %door.pod.uid, %endpoint, %error, "another endpoint is tried");
                 failed.push(endpoint);
@@ -78,6 +78,7 @@ async fn go(
     admitted: &mut Admitted,
     door: &Arc<Door>,
     seen: Seen,
+    meant: SocketAddr,
     route: Route,
 ) -> Result<Opened, OutboundError> {
     let Route { to, service, endpoint: _ } = route;
@@ -93,10 +94,14 @@ async fn go(
                 connected(connecting, destination, &admitted.io, limit).await?,
             ));
         }
-        To::Host(host, port) => return Err(OutboundError::Unresolved { host, port }),
+        To::Host(host, port) => {
+            drop(seen);
+            let opened = Box::pin(host::open(admitted, door, &host, port)).await?;
+            return Ok(Opened::Plain(opened));
+        }
         To::Hbone(hop) => hop,
     };
-    if let Some(entered) = enter(admitted, door, &seen, &hop)? {
+    if let Some(entered) = enter(admitted, door, &seen, meant, &hop, service.as_deref())? {
         return Ok(Opened::Local(local::hand(admitted, entered).await?));
     }
     let host = service.map(|service| Arc::clone(&service.host.hostname));
@@ -110,7 +115,9 @@ fn enter(
     admitted: &Admitted,
     door: &Door,
     seen: &Seen,
+    meant: SocketAddr,
     hop: &Hop,
+    service: Option<&Service>,
 ) -> Result<Option<local::Entered>, OutboundError> {
     let shared = &door.pod.shared;
     let (Some(peer), Authority::Addr(target)) = (&hop.peer, &hop.authority) else {
@@ -119,10 +126,10 @@ fn enter(
     if shared.encrypt_local || hop.is_waypoint || peer.member.app_tunnel.is_some() {
         return Ok(None);
     }
-    let source: &Member = &seen.known.member;
-    let entered = shared
-        .doors
-        .enter(&peer.member.uid, |other| local::enter(admitted, source, peer, *target, other));
+    let bound = service.and_then(|service| seen.snapshot().service(&service.host)).cloned();
+    let entered = shared.doors.enter(&peer.member.uid, |other| {
+        local::enter(admitted, meant, &seen.known, bound, (peer, *target), other)
+    });
     Ok(entered.transpose().map_err(crate::errors::LocalError::from)?)
 }
 

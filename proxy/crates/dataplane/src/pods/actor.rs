@@ -12,16 +12,17 @@ use super::{
 use crate::{
     dataplane::Shared,
     dice::dice,
+    dns::{self, Serving},
     hbone::{client::Timeouts, pool::Pool},
 };
-use culvert_kernel::{EnrolError, PodListeners, PodSockets, PodSpec};
+use culvert_kernel::{DnsListener, EnrolError, PodListeners, PodSockets, PodSpec};
 use culvert_model::pod::LocalPod;
 use culvert_runtime::{
     backoff::Backoff,
-    drain::{Scope, Worker},
+    drain::{Drained, Scope, Worker},
 };
 use culvert_telemetry::chain::Chain;
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::{self, Instant, Interval, MissedTickBehavior},
@@ -58,11 +59,25 @@ pub(super) struct Actor {
 
 /// What serves one enrolment.
 struct Service {
-    conns: Scope,
+    tasks: Tasks,
     /// Told when a listener does not accept any more.
     lost: Arc<Notify>,
     /// Until it is with the others of the node.
     door: Option<Arc<Door>>,
+}
+
+/// What runs for one enrolment.
+struct Tasks {
+    conns: Scope,
+    /// Runs on until all of those have ended: an application may ask as long as it likes.
+    dns: Option<Serving>,
+}
+
+/// What the manifest says of the pod.
+struct Spec {
+    pod: PodSpec,
+    /// Its questions to name servers are to be answered.
+    has_dns: bool,
 }
 
 /// How the pod was held last.
@@ -91,8 +106,8 @@ impl Actor {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         while !self.worker.is_finishing() {
             let Some(wanted) = self.want.borrow_and_update().clone() else {
-                if let Some(Service { conns, .. }) = self.former.take() {
-                    self.leave(conns).await;
+                if let Some(Service { tasks, .. }) = self.former.take() {
+                    self.leave(tasks).await;
                 } else if self.end().await {
                     return;
                 }
@@ -126,15 +141,18 @@ impl Actor {
     /// Puts the pod into the kernel's hands and ours, in the place of an earlier enrolment. `None` when the process
     /// finishes before.
     async fn enrol(&self, wanted: &LocalPod) -> Result<Option<Service>, EnrolError> {
-        let spec = PodSpec::from(wanted);
-        let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec));
+        let spec = self.spec(wanted);
+        let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec.read()));
         let Some(mut prepared) = prepare.await.transpose()? else { return Ok(None) };
         let conns = self.life.worker().scope();
-        let mut service = Service { conns, lost: Arc::default(), door: None };
+        let tasks = Tasks { conns, dns: None };
+        let mut service = Service { tasks, lost: Arc::default(), door: None };
         // Who is captured must find somebody who accepts.
-        if let Some(listeners) = prepared.listeners.take() {
-            let door = self.door(prepared.socks(), &service);
-            self.serve(&door, listeners, &service.conns);
+        if let Some(mut listeners) = prepared.listeners.take() {
+            let names = mem::take(&mut listeners.dns);
+            service.tasks.dns = self.answer(names, prepared.socks(), &service.lost);
+            let door = self.door(prepared.pod_id(), prepared.socks(), &service);
+            self.serve(&door, listeners, &service.tasks.conns);
             service.door = Some(door);
         }
         let activate = self.gate.pass(move |_| prepared.activate());
@@ -147,7 +165,7 @@ impl Actor {
         }))
     }
 
-    fn door(&self, sockets: PodSockets, service: &Service) -> Arc<Door> {
+    fn door(&self, id: u32, sockets: PodSockets, service: &Service) -> Arc<Door> {
         let (pod, lost) = (Arc::clone(&self.pod), Arc::clone(&service.lost));
         let Shared { data, connect_timeout, handshake_timeout, .. } = &*pod.shared;
         let timeouts = Timeouts {
@@ -157,8 +175,33 @@ impl Actor {
             response: 2 * *connect_timeout,
         };
         let workers = data.metrics().num_workers();
-        let pool = Pool::new(&service.conns.worker(), data.clone(), workers, timeouts);
-        Arc::new(Door { pod, sockets: Sockets::Pod(sockets), pool, lost })
+        let Tasks { conns, dns } = &service.tasks;
+        let pool = Pool::new(&conns.worker(), data.clone(), workers, timeouts);
+        let lookup = dns.as_ref().map(|dns| dns.lookup().clone());
+        Arc::new(Door { pod, id, sockets: Sockets::Pod(sockets), pool, lookup, lost })
+    }
+
+    /// Answers the pod in the place of its name servers.
+    fn answer(
+        &self,
+        listeners: Vec<DnsListener>,
+        sockets: PodSockets,
+        lost: &Arc<Notify>,
+    ) -> Option<Serving> {
+        let Shared { dns, snapshot, telemetry, data, .. } = &*self.pod.shared;
+        let node = dns.as_ref().filter(|_| !listeners.is_empty())?;
+        let client = dns::Client {
+            own: self.pod.workload(),
+            snapshot: snapshot.clone(),
+            metrics: Arc::clone(&telemetry.metrics),
+            sockets: Arc::new(sockets),
+        };
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        Some(dns::start(node, client, listeners, data, lost))
+    }
+
+    fn spec(&self, wanted: &LocalPod) -> Spec {
+        Spec { pod: PodSpec::from(wanted), has_dns: self.pod.shared.dns.is_some() }
     }
 
     fn serve(&self, door: &Arc<Door>, listeners: PodListeners, conns: &Scope) {
@@ -205,6 +248,30 @@ impl Actor {
             _ = self.want.changed() => {}
             () = time::sleep(at_most) => {}
         }
+    }
+}
+
+impl Tasks {
+    async fn end(self, deadline: Duration) -> Drained {
+        let Self { conns, dns } = self;
+        let drained = conns.end(deadline).await;
+        if let Some(dns) = dns {
+            dns.end().await;
+        }
+        drained
+    }
+}
+
+impl Spec {
+    /// As the kernel is told; reads a file when the manifest does not name the pod's name servers.
+    fn read(self) -> PodSpec {
+        let Self { mut pod, has_dns } = self;
+        if !has_dns {
+            pod.resolvers.clear();
+        } else if pod.resolvers.is_empty() {
+            pod.resolvers = dns::servers(&pod.netns);
+        }
+        pod
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a pod's connections come in.
 use crate::{
-    account, connect,
+    account, connect, dns,
     hbone::pool::Pool,
     inbound, outbound,
     pods::{pod::Pod, sockets::Sockets},
@@ -39,9 +39,13 @@ struct Patience {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) pod: Arc<Pod>,
+    /// What the programs call the pod.
+    pub(crate) id: u32,
     pub(crate) sockets: Sockets,
     /// The tunnels it opened to others.
     pub(crate) pool: Pool,
+    /// Who knows the addresses of hosts outside of the mesh.
+    pub(crate) lookup: Option<dns::Lookup>,
     /// Told when a listener does not accept any more.
     pub(crate) lost: Arc<Notify>,
 }

@@ -27,7 +27,8 @@ pub(crate) enum Change {
     None,
     /// The kernel is told.
     Update,
-    /// It has other addresses: it is enrolled anew while the old enrolment still holds.
+    /// It has other addresses, or asks other name servers: it is enrolled anew while the old
+    /// enrolment still holds.
     Readdress,
     /// It is another pod by the same name: the old one is let go, the new one enrolled.
     Replace,
@@ -52,7 +53,7 @@ impl Change {
     pub(crate) fn between(old: &LocalPod, new: &LocalPod) -> Self {
         if old.netns != new.netns {
             Self::Replace
-        } else if old.workload.ips != new.workload.ips {
+        } else if old.workload.ips != new.workload.ips || old.resolvers != new.resolvers {
             Self::Readdress
         } else if old.fail != new.fail || old.container_ports != new.container_ports {
             Self::Update

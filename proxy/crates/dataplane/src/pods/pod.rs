@@ -174,6 +174,10 @@ impl Pod {
         self.gone.store(gone, Ordering::Relaxed);
     }
 
+    pub(crate) fn phase(&self) -> PodPhase {
+        self.phase.lock().clone()
+    }
+
     /// Notes how far enrolment is; what it was before, if that is news.
     pub(super) fn set_phase(&self, phase: PodPhase) -> Option<PodPhase> {
         let mut now = self.phase.lock();

@@ -1,5 +1,5 @@
 //! The sockets that connections of a pod are made of.
-use culvert_kernel::{DeliverError, PodSockets};
+use culvert_kernel::{DeliverError, Flow, PodSockets};
 use culvert_model::addr::canonical;
 use std::{
     io,
@@ -33,6 +33,24 @@ impl Sockets {
             Self::Pod(_) => canonical(end),
             #[cfg(test)]
             Self::Here(_) => here::named(end),
+        }
+    }
+
+    /// The pod's connections that no proxy is in.
+    pub(crate) fn flows(&self) -> io::Result<Vec<Flow>> {
+        match self {
+            Self::Pod(sockets) => sockets.flows(),
+            #[cfg(test)]
+            Self::Here(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Ends one of them; whether there was one.
+    pub(crate) fn destroy(&self, one: SocketAddr, other: SocketAddr) -> io::Result<bool> {
+        match self {
+            Self::Pod(sockets) => sockets.destroy(one, other),
+            #[cfg(test)]
+            Self::Here(_) => Ok(false),
         }
     }
 

@@ -82,7 +82,8 @@ impl Mesh {
         };
         let pool = Pool::new(&worker, Handle::current(), 1, timeouts);
         let (sockets, lost) = (Sockets::Here(ip), Arc::default());
-        let door = Arc::new(Door { pod: Arc::clone(&pod), sockets, pool, lost });
+        let door =
+            Arc::new(Door { pod: Arc::clone(&pod), id: 0, sockets, pool, lookup: None, lost });
         self.node.shared.doors.put(&door);
         let tunnels = std::net::TcpListener::bind(here::real((ip, 15008).into())).unwrap();
         tunnels.set_nonblocking(true).unwrap();
@@ -183,7 +184,7 @@ pub(crate) fn member(name: &str, ip: IpAddr) -> Member {
         owner: name.into(),
         owner_kind: OwnerKind::default(),
         services: std::iter::empty::<(ServiceName, Vec<Port>)>().collect(),
-        policies: Box::default(),
+        policies: Arc::default(),
         health: Health::Healthy,
         capacity: 1,
     }

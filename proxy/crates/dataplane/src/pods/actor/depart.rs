@@ -1,11 +1,11 @@
 //! How a pod leaves: let go, gone, or left to the next process.
-use super::{Actor, Service, looks};
+use super::{Actor, Service, Tasks, looks};
 use crate::{
     cut::Why,
     pods::{orphans, status::PodPhase},
 };
 use culvert_kernel::Enrolled;
-use culvert_runtime::drain::{Drained, Scope};
+use culvert_runtime::drain::Drained;
 use culvert_telemetry::chain::Chain;
 use std::{
     mem,
@@ -32,14 +32,14 @@ enum After {
 impl Actor {
     /// Lets new connections go direct and the old ones run on, and cleans up after the last of
     /// them; unless the pod is wanted again before.
-    pub(super) async fn leave(&mut self, conns: Scope) {
+    pub(super) async fn leave(&mut self, tasks: Tasks) {
         self.enter(PodPhase::Leaving);
         info!(pod = %self.pod.uid, connections = self.pod.load.open(), "leaving");
         if let Some(Err(error)) = self.change(Enrolled::release).await {
             warn!(pod = %self.pod.uid, error = %Chain(&error), "pod still captured");
         }
         let deadline = self.pod.shared.drain_deadline.unwrap_or(Duration::MAX);
-        let ended = self.retire(conns, deadline);
+        let ended = self.retire(tasks, deadline);
         match self.run_on(ended, deadline).await {
             After::Ended => self.finish().await,
             After::Gone => {
@@ -52,10 +52,10 @@ impl Actor {
     }
 
     /// Has the tasks of an enrolment finish; tells when they have.
-    pub(super) fn retire(&self, conns: Scope, deadline: Duration) -> oneshot::Receiver<Drained> {
+    pub(super) fn retire(&self, tasks: Tasks, deadline: Duration) -> oneshot::Receiver<Drained> {
         let (tell, ended) = oneshot::channel();
         self.worker.spawn(async move {
-            let drained = conns.end(deadline).await;
+            let drained = tasks.end(deadline).await;
             if tell.send(drained).is_err() {
                 debug!(?drained, "enrolment ended");
             }
@@ -65,8 +65,8 @@ impl Actor {
 
     /// Has finish what served before the pod was enrolled anew.
     pub(super) fn retire_former(&mut self) {
-        if let Some(Service { conns, .. }) = self.former.take() {
-            drop(self.retire(conns, Duration::MAX));
+        if let Some(Service { tasks, .. }) = self.former.take() {
+            drop(self.retire(tasks, Duration::MAX));
         }
     }
 
@@ -75,8 +75,8 @@ impl Actor {
         if !self.pod.netns_is_gone() {
             return;
         }
-        if let Some(Service { conns, .. }) = self.former.take() {
-            self.bury(conns).await;
+        if let Some(Service { tasks, .. }) = self.former.take() {
+            self.bury(tasks).await;
         }
     }
 
@@ -119,11 +119,11 @@ impl Actor {
     }
 
     /// Ends everything of a pod whose namespace vanished, or that became another one.
-    pub(super) async fn bury(&mut self, conns: Scope) {
+    pub(super) async fn bury(&mut self, tasks: Tasks) {
         self.enter(PodPhase::Leaving);
         info!(pod = %self.pod.uid, connections = self.pod.load.open(), "gone");
         self.cut().await;
-        drop(conns);
+        drop(tasks);
         self.finish().await;
     }
 

@@ -4,7 +4,7 @@
 //! new enrolment has taken their place.
 use super::{Actor, Held, Service, looks};
 use crate::pods::{plan::Change, status::PodPhase};
-use culvert_kernel::{EnrolError, Enrolled, PodSpec};
+use culvert_kernel::{EnrolError, Enrolled};
 use culvert_model::pod::LocalPod;
 use std::{sync::Arc, time::Duration};
 use tracing::info;
@@ -26,7 +26,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = self.worker.finishing() => {
-                    drop(self.retire(service.conns, Duration::MAX));
+                    drop(self.retire(service.tasks, Duration::MAX));
                     return Held::Over;
                 }
                 // Somebody may have put other listeners in the place of ours, and be gone.
@@ -46,7 +46,7 @@ impl Actor {
                 }
             }
             let Some(wanted) = self.want.borrow_and_update().clone() else {
-                self.leave(service.conns).await;
+                self.leave(service.tasks).await;
                 return Held::Over;
             };
             match Change::between(&held, &wanted) {
@@ -74,15 +74,15 @@ impl Actor {
     }
 
     async fn gone(&mut self, service: Service) -> Held {
-        self.bury(service.conns).await;
+        self.bury(service.tasks).await;
         Held::Over
     }
 
     /// Tells the kernel of a change that concerns no connection.
     async fn update(&self, wanted: &LocalPod) -> Result<(), EnrolError> {
-        let spec = PodSpec::from(wanted);
+        let spec = self.spec(wanted);
         // None: there is nobody to tell, or the next process reads it by itself.
-        self.change(move |enrolled| enrolled.update(&spec)).await.unwrap_or(Ok(()))
+        self.change(move |enrolled| enrolled.update(&spec.read())).await.unwrap_or(Ok(()))
     }
 
     /// Changes the kernel's side, when there is one and the process does not finish before.

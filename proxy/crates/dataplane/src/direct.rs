@@ -1,0 +1,174 @@
+//! Connections that go from pod to pod of the node without us, because one like it was let pass.
+//!
+//! A verdict names the epochs of both pods; whatever a decision about connections from or to a pod
+//! reads, a change of it gives the pod a new epoch, and with it all its verdicts end. What goes
+//! direct already is asked for anew then, and ended when it may no longer be.
+mod beat;
+mod events;
+mod follow;
+
+pub(crate) use {beat::beat, events::events, follow::follow};
+
+use crate::pods::door::Door;
+use culvert_kernel::{Node, Verdict};
+use culvert_model::{
+    name::WorkloadUid,
+    snapshot::{Bound, Known, Snapshot},
+};
+use culvert_telemetry::{chain::Chain, denial::Denied};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tracing::debug;
+
+/// The pods between which connections may go direct.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    /// `None`: there is none, everything comes to us.
+    kernel: Option<Arc<Node>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    next: u64,
+    places: HashMap<WorkloadUid, Place>,
+    /// Connections that we ended, until they say so themselves.
+    revoked: HashMap<(SocketAddr, SocketAddr), Box<Denied>>,
+}
+
+/// One pod, and everything that decisions about it read.
+#[derive(Debug)]
+struct Place {
+    door: Arc<Door>,
+    epoch: u64,
+    known: Arc<Known>,
+    /// The services it was permitted to reach directly, by their addresses.
+    services: HashMap<IpAddr, Arc<Bound>>,
+}
+
+/// A connection that was let pass, from hand to hand.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// What the application dialled, and where that led.
+    pub(crate) meant: SocketAddr,
+    pub(crate) target: SocketAddr,
+    /// As the way was chosen.
+    pub(crate) source: Arc<Known>,
+    /// The service that was dialled.
+    pub(crate) service: Option<Arc<Bound>>,
+    /// As policy decided.
+    pub(crate) destination: Arc<Known>,
+}
+
+/// Pods that have another epoch than before.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) epochs: Vec<(u32, u64)>,
+    pub(crate) doors: Vec<Arc<Door>>,
+}
+
+impl Direct {
+    pub(crate) fn new(kernel: Option<Arc<Node>>) -> Self {
+        // Later than every epoch of an earlier process, whose connections may still be there.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let next = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX / 2);
+        let (places, revoked) = (HashMap::new(), HashMap::new());
+        Self { kernel, state: Mutex::new(State { next, places, revoked }) }
+    }
+
+    /// Lets the kernel pass the next connections like this one, if nothing has changed since it
+    /// was decided.
+    pub(crate) fn permit(&self, passed: &Passed) {
+        let Some(kernel) = &self.kernel else { return };
+        let Some(verdict) = self.state.lock().verdict(passed) else { return };
+        match kernel.permit(&verdict) {
+            Ok(recorded) => debug!(?verdict, recorded, "may go direct"),
+            Err(error) => debug!(?verdict, error = %Chain(&error), "does not go direct"),
+        }
+    }
+
+    /// Gives new epochs to the pods about which something changed; `doors` are those that take
+    /// part.
+    pub(crate) fn reconcile(&self, snapshot: &Snapshot, doors: &[Arc<Door>]) -> Changes {
+        let mut state = self.state.lock();
+        let State { next, places, .. } = &mut *state;
+        let mut changes = Changes::default();
+        places.retain(|uid, _| doors.iter().any(|door| door.pod.uid == *uid));
+        for door in doors {
+            let uid = &door.pod.uid;
+            let Some(known) = snapshot.known(uid) else {
+                places.remove(uid);
+                continue;
+            };
+            if places.get(uid).is_some_and(|place| place.is_still(door, known, snapshot)) {
+                continue;
+            }
+            *next += 1;
+            changes.epochs.push((door.id, *next));
+            changes.doors.push(Arc::clone(door));
+            let (door, known) = (Arc::clone(door), Arc::clone(known));
+            let place = Place { door, epoch: *next, known, services: HashMap::new() };
+            places.insert(uid.clone(), place);
+        }
+        changes
+    }
+
+    /// The epoch that the pod of `id` has now.
+    pub(crate) fn epochs(&self) -> HashMap<u32, u64> {
+        self.state.lock().places.values().map(|place| (place.door.id, place.epoch)).collect()
+    }
+
+    fn revoke(&self, ends: (SocketAddr, SocketAddr), denied: Box<Denied>) {
+        self.state.lock().revoked.insert(ends, denied);
+    }
+
+    fn was_revoked(&self, ends: (SocketAddr, SocketAddr)) -> Option<Box<Denied>> {
+        self.state.lock().revoked.remove(&ends)
+    }
+}
+
+impl State {
+    fn verdict(&mut self, passed: &Passed) -> Option<Verdict> {
+        let Passed { meant, target, source, service, destination } = passed;
+        let same = |place: &Place, known: &Arc<Known>| Arc::ptr_eq(&place.known, known);
+        let to = self.places.get(&destination.member.uid).filter(|to| same(to, destination))?;
+        let (destination_pod, destination_epoch) = (to.door.id, to.epoch);
+        let from = self.places.get_mut(&source.member.uid).filter(|from| same(from, source))?;
+        let endpoints = match service {
+            None if meant == target => 1,
+            None => return None,
+            Some(bound) => {
+                from.services.insert(meant.ip(), Arc::clone(bound));
+                u16::try_from(bound.endpoints.len()).ok()?
+            }
+        };
+        Some(Verdict {
+            source_pod: from.door.id,
+            destination: *meant,
+            endpoint: *target,
+            endpoints,
+            destination_pod,
+            source_epoch: from.epoch,
+            destination_epoch,
+        })
+    }
+}
+
+impl Place {
+    /// Whether everything is as it was when it got its epoch.
+    fn is_still(&self, door: &Arc<Door>, known: &Arc<Known>, snapshot: &Snapshot) -> bool {
+        let namespace = &known.member.name.namespace;
+        let leads_there = |ip: &IpAddr, bound: &Arc<Bound>| {
+            snapshot.known_at(*ip).is_none()
+                && snapshot.service_at(*ip, namespace).is_some_and(|now| Arc::ptr_eq(now, bound))
+        };
+        Arc::ptr_eq(&self.door, door)
+            && (Arc::ptr_eq(&self.known, known) || self.known == *known)
+            && self.services.iter().all(|(ip, bound)| leads_there(ip, bound))
+    }
+}

@@ -1,0 +1,34 @@
+//! The sign of life without which nothing goes direct and no DNS is captured.
+use culvert_kernel::Node;
+use culvert_runtime::drain::Worker;
+use culvert_telemetry::chain::Chain;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{self, MissedTickBehavior};
+use tracing::warn;
+
+/// A quarter of the time for which one holds.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Gives it until the process finishes.
+pub(crate) async fn beat(kernel: Arc<Node>, worker: Worker) {
+    let mut turns = time::interval(EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = worker.finishing() => break,
+            _ = turns.tick() => {}
+        }
+        // Not while another process takes over: then it is that one's to give.
+        if let Err(error) = kernel.beat()
+            && !said
+        {
+            warn!(error = %Chain(&error), "no sign of life: nothing goes direct");
+            said = true;
+        }
+    }
+    if let Err(error) = kernel.stop_beating() {
+        warn!(error = %Chain(&error), "the sign of life holds for another two seconds");
+    }
+}

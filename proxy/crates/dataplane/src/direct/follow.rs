@@ -1,0 +1,135 @@
+//! What goes direct follows policy.
+use super::Changes;
+use crate::{
+    dataplane::Shared,
+    judge::judge,
+    pods::{door::Door, status::PodPhase},
+};
+use culvert_kernel::{DirectFlow, Node};
+use culvert_model::{
+    close::CloseReason,
+    facts::{ConnFacts, Direction},
+    path::Path,
+    snapshot::Snapshot,
+};
+use culvert_runtime::drain::Worker;
+use culvert_telemetry::chain::Chain;
+use std::{collections::HashMap, future::pending, net::SocketAddr, sync::Arc};
+use tokio::task;
+use tracing::{debug, info, warn};
+
+/// Renews the pods' epochs with every change, and ends what may no longer be, until the process
+/// finishes.
+pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worker) {
+    let mut snapshots = shared.snapshot.clone();
+    let mut phases = shared.changed.subscribe();
+    let mut snapshot = snapshots.pin();
+    loop {
+        let changes = shared.direct.reconcile(&snapshot.value, &captured(&shared));
+        if !changes.epochs.is_empty() {
+            let (shared, kernel) = (Arc::clone(&shared), Arc::clone(&kernel));
+            let snapshot = snapshot.value.clone();
+            // Waits for a process that takes over, and looks into namespaces.
+            let done = task::spawn_blocking(move || apply(&shared, &kernel, &snapshot, changes));
+            if let Err(error) = done.await {
+                warn!(%error, "direct connections were not looked at");
+            }
+        }
+        let newer = async {
+            match snapshots.newer_than(snapshot.generation).await {
+                Some(newer) => newer,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = worker.finishing() => return,
+            newer = newer => snapshot = newer,
+            // The sender lives as long as we do.
+            _ = phases.changed() => {}
+        }
+    }
+}
+
+/// The pods that take part.
+fn captured(shared: &Shared) -> Vec<Arc<Door>> {
+    let mut doors = shared.doors.all();
+    doors.retain(|door| door.pod.phase() == PodPhase::Captured);
+    doors
+}
+
+fn apply(shared: &Shared, kernel: &Node, snapshot: &Snapshot, changes: Changes) {
+    let Changes { epochs, doors } = changes;
+    if let Err(error) = kernel.set_epochs(epochs) {
+        return debug!(error = %Chain(&error), "another process decides what goes direct");
+    }
+    match kernel.direct_flows() {
+        Ok(flows) => recheck(shared, snapshot, &flows),
+        Err(error) => warn!(error = %Chain(&error), "direct connections are not known"),
+    }
+    doors.iter().for_each(|door| recheck_older(shared, snapshot, door));
+}
+
+/// Ends those of `flows` that policy no longer lets pass.
+fn recheck(shared: &Shared, snapshot: &Snapshot, flows: &[DirectFlow]) {
+    let epochs = shared.direct.epochs();
+    let doors: HashMap<u32, Arc<Door>> =
+        shared.doors.all().into_iter().map(|door| (door.id, door)).collect();
+    let is_old = |pod: u32, epoch: u64| epochs.get(&pod) != Some(&epoch);
+    for flow in flows {
+        let DirectFlow { source_pod, destination_pod, source, destination, .. } = *flow;
+        if !is_old(source_pod, flow.source_epoch)
+            && !is_old(destination_pod, flow.destination_epoch)
+        {
+            continue;
+        }
+        let Some(door) = doors.get(&destination_pod) else { continue };
+        let facts = ConnFacts {
+            source_identity: doors.get(&source_pod).map(|door| door.pod.identity()),
+            path: Path::Direct,
+            ..ConnFacts::new(Direction::Inbound, source, destination)
+        };
+        let Some(known) = snapshot.known(&door.pod.uid) else { continue };
+        if let Err(denial) = judge(known, &facts) {
+            shared.direct.revoke((source, destination), denial.denied);
+            end(door, source, destination);
+        }
+    }
+}
+
+/// Ends connections to the pod that are older than its enrolment, and not let pass in plain text.
+fn recheck_older(shared: &Shared, snapshot: &Snapshot, door: &Door) {
+    let Some(known) = snapshot.known(&door.pod.uid) else { return };
+    let flows = match door.sockets.flows() {
+        Ok(flows) => flows,
+        Err(error) => {
+            return warn!(pod = %door.pod.uid, %error, "older connections are not known");
+        }
+    };
+    for flow in flows.iter().filter(|flow| flow.inbound && !flow.direct) {
+        let facts = door.pod.facts(Direction::Inbound, flow.remote, flow.local, snapshot);
+        let Err(denial) = judge(known, &facts) else { continue };
+        if !end(door, flow.remote, flow.local) {
+            continue;
+        }
+        let mut record = shared.telemetry.open(facts);
+        record.deny((*denial.denied).clone());
+        record.settle();
+        record.received(flow.sent);
+        record.sent(flow.received);
+        record.finish(CloseReason::PolicyRevoked, Some(&denial));
+    }
+}
+
+/// Ends one connection; whether there was one.
+fn end(door: &Door, source: SocketAddr, destination: SocketAddr) -> bool {
+    match door.sockets.destroy(source, destination) {
+        Ok(ended) => {
+            info!(pod = %door.pod.uid, %source, %destination, ended, "cut by policy, past the proxy");
+            ended
+        }
+        Err(error) => {
+            warn!(pod = %door.pod.uid, %source, %destination, %error, "cannot be cut");
+            false
+        }
+    }
+}
