@@ -31,6 +31,10 @@ use std::{
 };
 use tokio::{net, runtime};
 
+/// As the product has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Per round, over all streams.
 const TOTAL: usize = 1 << 30;
 const REQUESTS: usize = 20_000;

@@ -146,6 +146,7 @@ impl Pool {
     }
 
     /// How many links there are.
+    #[cfg(test)]
     pub(crate) fn links(&self) -> usize {
         self.0.slots.lock().values().map(Slot::len).sum()
     }

@@ -157,3 +157,23 @@ const fn other(side: Side) -> Side {
         Side::Destination => Side::Source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a relay while it lives; there is one per connection.
+    const RELAY_MAX: usize = 320;
+
+    fn size_of_relay<'a, F: Future>(
+        _relay: impl Fn(&'a TcpStream, Side, &'a mut Tunnel, Bounds, fn(Moved)) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_relay_is_small() {
+        let size = size_of_relay(relay);
+        assert!(size <= RELAY_MAX, "{size}");
+    }
+}

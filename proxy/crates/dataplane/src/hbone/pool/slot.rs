@@ -62,6 +62,7 @@ impl Slot {
         Pick::Use { carrier, place, more }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.carriers.len()
     }
