@@ -40,7 +40,7 @@ mod tests;
 
 pub use lookup::{Lookup, LookupError};
 pub use node::{Node, Settings};
-pub use resolv::ResolvConf;
+pub(crate) use resolv::servers;
 pub use respond::Client;
 pub use upstream::{Sockets, UpstreamError};
 

@@ -31,8 +31,8 @@ pub struct Lookup {
 pub enum LookupError {
     #[error("{host} is no host name")]
     NoName { host: Arc<str> },
-    #[error("the pod has no resolver that is known")]
-    NoResolver,
+    #[error("no resolver of the pod is known that could be asked for {host}")]
+    NoResolver { host: Arc<str> },
     #[error("{resolver} knows no address of {host}")]
     Unknown { host: Arc<str>, resolver: SocketAddr },
     #[error("{resolver} cannot say what the address of {host} is")]
@@ -58,7 +58,7 @@ impl Lookup {
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
         let name = Name::from_host(host)
             .map_err(|_malformed: Malformed| LookupError::NoName { host: host.into() })?;
-        let mut last = LookupError::NoResolver;
+        let mut last = LookupError::NoResolver { host: host.into() };
         for resolver in self.resolvers.iter().copied() {
             let (v4, v6) = tokio::join!(
                 self.ask((host, &name), kind::A, resolver),

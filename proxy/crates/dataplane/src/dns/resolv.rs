@@ -4,7 +4,6 @@ use std::{
     io::{self, Read as _},
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Larger files are cut: no resolver reads so far.
@@ -16,39 +15,21 @@ const FILES_OF_NAMESPACES: &str = "/etc/netns";
 
 const RESOLV_CONF: &str = "resolv.conf";
 
-/// What a `resolv.conf` says, as far as it matters here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResolvConf {
-    /// In the order in which they are asked.
-    pub servers: Vec<IpAddr>,
-    /// What is appended to names.
-    pub search: Vec<Arc<str>>,
+/// The name servers of the namespace mounted at `netns`, in the order in which they are asked, or
+/// else the machine's; none when neither can be read.
+///
+/// One that the pod does not ask does no harm: nothing is sent there then.
+pub(crate) fn servers(netns: &Path) -> Vec<IpAddr> {
+    let machine = Path::new("/etc").join(RESOLV_CONF);
+    let files = of_namespace(netns).into_iter().chain([machine]);
+    files.into_iter().find_map(|file| read(&file).ok()).unwrap_or_default()
 }
 
-impl ResolvConf {
-    /// That of the namespace mounted at `netns`, else the machine's; empty when neither can be
-    /// read.
-    ///
-    /// One that is not the pod's does no harm: what the pod asks of others is not captured.
-    pub fn of_namespace(netns: &Path) -> Self {
-        let machine = Path::new("/etc").join(RESOLV_CONF);
-        let files = of_namespace(netns).into_iter().chain([machine]);
-        files.into_iter().find_map(|file| read(&file).ok()).unwrap_or_default()
-    }
-
-    /// Reads what can be read; the last of several search lists counts (resolv.conf(5)).
-    pub fn parse(text: &str) -> Self {
-        let mut conf = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
-            let mut words = line.split_ascii_whitespace();
-            match words.next() {
-                Some("nameserver") => conf.servers.extend(words.next().and_then(address)),
-                Some("search" | "domain") => conf.search = words.map(Into::into).collect(),
-                _ => {}
-            }
-        }
-        conf
-    }
+/// What can be read of a `resolv.conf` (resolv.conf(5)).
+fn parse(text: &str) -> Vec<IpAddr> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    let words = lines.filter(|rest| rest.starts_with([' ', '\t']));
+    words.filter_map(|rest| address(rest.split_ascii_whitespace().next()?)).collect()
 }
 
 /// An address, without the interface that a link-local one may have behind it.
@@ -63,10 +44,10 @@ fn of_namespace(netns: &Path) -> Option<PathBuf> {
     Some(Path::new(FILES_OF_NAMESPACES).join(name).join(RESOLV_CONF))
 }
 
-fn read(file: &Path) -> io::Result<ResolvConf> {
+fn read(file: &Path) -> io::Result<Vec<IpAddr>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(SIZE_MAX).read_to_end(&mut bytes)?;
-    Ok(ResolvConf::parse(&String::from_utf8_lossy(&bytes)))
+    Ok(parse(&String::from_utf8_lossy(&bytes)))
 }
 
 #[cfg(test)]
@@ -76,19 +57,16 @@ mod tests {
 
     #[test]
     fn what_is_written() {
-        let conf = ResolvConf::parse(
+        let servers = parse(
             "# nameserver 192.0.2.9\n\
              nameserver 10.96.0.10\n\
-             search first.example\n\
-             nameserver fe80::1%eth0 trailing\n\
+             search svc.cluster.local\n\
+             nameserver\tfe80::1%eth0 trailing\n\
              nameserver somewhere\n\
-             search shop.svc.cluster.local svc.cluster.local\n\
-             options ndots:5\n",
+             nameservers 192.0.2.10\n\
+             nameserver\n",
         );
-        let ips = ["10.96.0.10", "fe80::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        assert_eq!(conf.servers, ips);
-        let search: Vec<_> = conf.search.iter().map(|domain| &**domain).collect();
-        assert_eq!(search, ["shop.svc.cluster.local", "svc.cluster.local"]);
+        assert_eq!(servers, ["10.96.0.10", "fe80::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
     }
 
     #[test]
@@ -97,14 +75,14 @@ mod tests {
         assert_eq!(of("/run/netns/web"), Some("/etc/netns/web/resolv.conf".into()));
         assert_eq!(of("/var/run/netns/web"), Some("/etc/netns/web/resolv.conf".into()));
         assert_eq!(of("/proc/1/ns/net"), None);
-        let unread = ResolvConf::of_namespace(Path::new("/run/netns/there is no such one"));
-        assert_eq!(unread, ResolvConf::of_namespace(Path::new("/proc/1/ns/net")));
+        let unread = servers(Path::new("/run/netns/there is no such one"));
+        assert_eq!(unread, servers(Path::new("/proc/1/ns/net")), "the machine's");
     }
 
     proptest! {
         #[test]
         fn garbage_is_survived(text in any::<String>()) {
-            ResolvConf::parse(&text);
+            parse(&text);
         }
     }
 }

@@ -43,8 +43,6 @@ pub struct Client {
     pub own: Arc<Workload>,
     pub snapshot: View<Snapshot>,
     pub metrics: Arc<Metrics>,
-    /// Search domains of the pod beside those of its namespace, if they are known.
-    pub search: Vec<Arc<str>>,
     pub sockets: Arc<dyn Sockets>,
 }
 
@@ -86,13 +84,13 @@ pub(crate) struct Waiting {
 
 impl Responder {
     pub(crate) fn new(node: &Arc<Node>, client: Client, worker: Worker) -> Self {
-        let Client { own, snapshot, metrics, search, sockets } = client;
+        let Client { own, snapshot, metrics, sockets } = client;
         let settings = node.settings();
         Self {
             own,
             snapshot,
             metrics,
-            domains: Domains::new(&settings.cluster_domain, search),
+            domains: Domains::new(&settings.cluster_domain),
             forwarder: Arc::new(Forwarder::new(node, sockets, worker)),
             waiting: Arc::new(Semaphore::new(settings.waiting_per_pod)),
             connections: Arc::new(Semaphore::new(settings.connections_per_pod)),

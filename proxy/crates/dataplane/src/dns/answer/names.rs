@@ -11,8 +11,6 @@ pub struct Domains {
     cluster: Box<str>,
     /// `svc.cluster.local`.
     services: Box<str>,
-    /// Search domains of the pod that are not the cluster's.
-    other: Box<[Box<str>]>,
 }
 
 /// A name that may be meant.
@@ -24,16 +22,13 @@ pub(super) struct Alias {
 }
 
 impl Domains {
-    /// The cluster's own domain, and others that are appended to names.
-    pub fn new(cluster: &str, other: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let lower = |domain: &str| domain.trim_matches('.').to_ascii_lowercase();
-        let cluster = lower(cluster);
-        let other = other.into_iter().map(|domain| lower(domain.as_ref()));
-        Self {
-            services: format!("{SVC}.{cluster}").into(),
-            other: other.filter(|domain| !domain.is_empty()).map(Into::into).collect(),
-            cluster: cluster.into(),
-        }
+    /// Those of a cluster.
+    ///
+    /// Search domains that a pod has besides are not for us to take off: what is below them are
+    /// names of others.
+    pub fn new(cluster: &str) -> Self {
+        let cluster = cluster.trim_matches('.').to_ascii_lowercase();
+        Self { services: format!("{SVC}.{cluster}").into(), cluster: cluster.into() }
     }
 
     /// The service and, before it, a pod that `host` can name besides what it names as a whole.
@@ -60,8 +55,7 @@ impl Domains {
         add(host.to_owned(), None);
         self.complete(host, namespace, |host| add(host, None));
         let of_namespace = format!("{namespace}.{}", self.services);
-        let own = [&*of_namespace, &*self.services, &*self.cluster];
-        for domain in own.into_iter().chain(self.other.iter().map(|domain| &**domain)) {
+        for domain in [&*of_namespace, &*self.services, &*self.cluster] {
             if let Some(stripped) = under(host, domain) {
                 let written = Some(stripped.split('.').count());
                 add(stripped.to_owned(), written);
@@ -122,7 +116,7 @@ mod tests {
 
     #[track_caller]
     fn check(host: &str, expected: &[(&str, Option<usize>)]) {
-        let domains = Domains::new("Cluster.Local.", ["corp.example"]);
+        let domains = Domains::new("Cluster.Local.");
         let aliases = domains.aliases(host, "shop");
         let found: Vec<_> =
             aliases.iter().map(|alias| (alias.host.as_str(), alias.written)).collect();
@@ -166,23 +160,6 @@ mod tests {
                 ("www.example.org.shop.svc", Some(5)),
             ],
         );
-        check(
-            "web.corp.example",
-            &[
-                ("web.corp.example", None),
-                ("web.corp.example.svc.cluster.local", None),
-                ("web", Some(1)),
-                ("web.shop.svc.cluster.local", Some(1)),
-            ],
-        );
-        check(
-            "corp.example",
-            &[
-                ("corp.example", None),
-                ("corp.example.svc.cluster.local", None),
-                ("corp.example.shop.svc.cluster.local", None),
-            ],
-        );
     }
 
     #[test]
@@ -194,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_pod_of_a_service() {
-        let domains = Domains::new("cluster.local", [""; 0]);
+        let domains = Domains::new("cluster.local");
         assert_eq!(
             domains.pod_of("db-0.db.bank.svc.cluster.local"),
             Some(("db-0", "db.bank.svc.cluster.local"))

@@ -60,7 +60,7 @@ fn member(name: &str, ips: &[&str], of: &Service, health: Health) -> Member {
         owner: name.into(),
         owner_kind: OwnerKind::Pod,
         services: [(of.host.clone(), Arc::default())].into_iter().collect(),
-        policies: Box::default(),
+        policies: Arc::default(),
         health,
         capacity: 1,
     }
@@ -75,7 +75,7 @@ fn mesh(services: Vec<Service>, members: Vec<Member>) -> Snapshot {
 
 /// A pod of `shop` asks.
 fn ask(snapshot: &Snapshot, host: &str, kind: u16) -> Answer {
-    let domains = Domains::new("cluster.local", [""; 0]);
+    let domains = Domains::new("cluster.local");
     let asker = Asker { namespace: "shop", domains: &domains, snapshot };
     let name = Name::from_host(host).unwrap();
     answer(asker, &Question { name, kind, class: INTERNET }, || 0)
@@ -119,7 +119,7 @@ fn a_service_by_all_its_names() {
 #[test]
 fn a_class_of_its_own_and_the_root_are_not_ours() {
     let mesh = mesh(vec![service("shop", "web", &["10.96.0.1"])], vec![]);
-    let domains = Domains::new("cluster.local", [""; 0]);
+    let domains = Domains::new("cluster.local");
     let asker = Asker { namespace: "shop", domains: &domains, snapshot: &mesh };
     let chaos = Question { name: Name::from_host("web").unwrap(), kind: A, class: 3 };
     assert_eq!(answer(asker, &chaos, || 0), FORWARD);

@@ -216,7 +216,6 @@ fn client() -> Client {
         own: Arc::new(workload()),
         snapshot: publish::channel(mesh()).1,
         metrics: Arc::new(Metrics::new("test")),
-        search: Vec::new(),
         sockets: Arc::new(Here),
     }
 }
