@@ -70,8 +70,8 @@ fn workload(member: &Member) -> Value {
         "authorizationPolicies": texts(member.policies.iter()),
         "services": texts(member.services.iter().map(|(name, _)| name)),
     });
-    set(&mut fields, "waypoint", member.waypoint.as_ref().map(gateway));
-    set(&mut fields, "networkGateway", member.network_gateway.as_ref().map(gateway));
+    set(&mut fields, "waypoint", member.waypoint.as_deref().map(gateway));
+    set(&mut fields, "networkGateway", member.network_gateway.as_deref().map(gateway));
     let tunnel = member.app_tunnel.map(|tunnel| {
         let protocol = match tunnel.protocol {
             AppTunnelProtocol::None => "NONE",

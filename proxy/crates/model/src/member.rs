@@ -28,9 +28,9 @@ pub struct Member {
     pub tunnel: Tunnel,
     /// It speaks HBONE by itself.
     pub native_tunnel: bool,
-    pub waypoint: Option<Gateway>,
+    pub waypoint: Option<Arc<Gateway>>,
     /// The way to it from other networks.
-    pub network_gateway: Option<Gateway>,
+    pub network_gateway: Option<Arc<Gateway>>,
     pub app_tunnel: Option<AppTunnel>,
     /// The node it runs on; empty when that is not known.
     pub node: Arc<str>,
@@ -44,7 +44,7 @@ pub struct Member {
     /// The services it is an endpoint of, and where it has their ports.
     pub services: Services,
     /// The policies that select it.
-    pub policies: Box<[ObjectName]>,
+    pub policies: Arc<[ObjectName]>,
     pub health: Health,
     /// Weight among a service's endpoints.
     pub capacity: u32,
@@ -128,7 +128,7 @@ impl Member {
             owner: empty,
             owner_kind: OwnerKind::default(),
             services: Services::default(),
-            policies: Box::default(),
+            policies: Arc::default(),
             health: Health::default(),
             capacity: 1,
         }

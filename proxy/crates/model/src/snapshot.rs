@@ -12,12 +12,15 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 pub mod build;
 
+mod called;
+
 mod intern;
 
 mod shards;
 
 mod vips;
 
+pub use called::Called;
 use shards::Shards;
 use vips::Vips;
 
@@ -63,10 +66,11 @@ pub enum OutboundPolicy {
 }
 
 /// One workload, and what is decided by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Known {
     pub member: Arc<Member>,
-    pub workload: Arc<Workload>,
+    /// What decisions and telemetry call it.
+    pub workload: Called,
     pub authz: Arc<Authz>,
 }
 
@@ -95,6 +99,12 @@ pub struct SameIp {
     pub second: WorkloadUid,
 }
 
+impl Known {
+    pub fn new(member: Arc<Member>, authz: Arc<Authz>) -> Self {
+        Self { workload: Called::new(Arc::clone(&member)), member, authz }
+    }
+}
+
 impl Snapshot {
     /// Indexes `workloads`, of which no policy speaks and which are behind no service.
     ///
@@ -104,11 +114,9 @@ impl Snapshot {
     pub fn build(workloads: impl IntoIterator<Item = Arc<Workload>>) -> Result<Self, SameIp> {
         let mut built = Self::default();
         for workload in workloads {
-            let known = Arc::new(Known {
-                member: Arc::new(stand_in(&workload)),
-                workload: Arc::clone(&workload),
-                authz: Arc::default(),
-            });
+            let member = Arc::new(stand_in(&workload));
+            let workload_of = Called::as_it_is(Arc::clone(&member), Arc::clone(&workload));
+            let known = Arc::new(Known { member, workload: workload_of, authz: Arc::default() });
             for ip in workload.ips.iter() {
                 if let Some(first) = built.own_ips.insert(ip, Arc::clone(&known)) {
                     let (first, second) = (first.workload.uid.clone(), workload.uid.clone());
@@ -145,16 +153,16 @@ impl Snapshot {
 
     /// The workload at `ip` of our network; a v4-mapped address is looked up as IPv4.
     pub fn at(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
-        self.known_at(ip).map(|known| &known.workload)
+        self.known_at(ip).map(|known| &*known.workload)
     }
 
     pub fn workload(&self, uid: &WorkloadUid) -> Option<&Arc<Workload>> {
-        self.known(uid).map(|known| &known.workload)
+        self.known(uid).map(|known| &*known.workload)
     }
 
     /// In no order.
     pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
-        self.known.values().map(|known| &known.workload)
+        self.known.values().map(|known| &*known.workload)
     }
 
     /// Who may talk to a workload; `None` when it is not known: whoever asks on behalf of an

@@ -68,7 +68,7 @@ impl<'a> World<'a> {
             node: node.into(),
             locality: self.locality(node),
             services: self.services_of_pod(pod, &labels),
-            policies: self.policies.choosing(&meta.name.namespace, &labels, self.config).into(),
+            policies: self.policies.choosing(&meta.name.namespace, &labels, self.config),
             health: if is_ready { Health::Healthy } else { Health::Unhealthy },
             ..self.named(uid, meta, identity, names)
         };
@@ -229,7 +229,7 @@ impl<'a> World<'a> {
             network: network.unwrap_or_else(|| Arc::clone(&self.config.network)),
             locality: written_locality(endpoint.locality.as_deref().unwrap_or_default()),
             capacity: endpoint.weight.max(1),
-            policies: self.policies.choosing(&meta.name.namespace, labels, self.config).into(),
+            policies: self.policies.choosing(&meta.name.namespace, labels, self.config),
             ..self.named(uid, meta, identity, Names::of_entry(&meta.name.name, labels))
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Whatever order things arrive in, the result is the same, but for two workloads that claim one
 //! address: there the one that claimed it last has it.
-use super::{Bound, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips, intern::Interner};
+use super::{Bound, Called, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips, intern::Interner};
 use crate::{
     authz::{Authorization, join::Policies},
     member::Member,
@@ -147,7 +147,8 @@ impl Builder {
         let concerned: Vec<_> = self.known.values().filter(concerned).cloned().collect();
         for before in concerned {
             let authz = self.policies.join(&before.member.name.namespace, &before.member.policies);
-            let (member, workload) = (Arc::clone(&before.member), Arc::clone(&before.workload));
+            let member = Arc::clone(&before.member);
+            let workload = Called::after(&before.workload, &member);
             self.replace(&Arc::new(Known { member, workload, authz }));
         }
     }
@@ -158,11 +159,9 @@ impl Builder {
             return;
         }
         let authz = self.policies.join(&member.name.namespace, &member.policies);
-        let workload = Arc::new(member.workload());
-        // Who holds the workload before may go on holding it while it says the same.
         let workload = match &before {
-            Some(before) if *before.workload == *workload => Arc::clone(&before.workload),
-            Some(_) | None => workload,
+            Some(before) => Called::after(&before.workload, &member),
+            None => Called::new(Arc::clone(&member)),
         };
         if let Some(before) = &before {
             let gone =

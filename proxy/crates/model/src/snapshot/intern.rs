@@ -3,14 +3,17 @@ use crate::{
     locality::Locality,
     member::{Member, Services},
     name::ObjectName,
+    network::Gateway,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 /// Remembers what it has seen as long as somebody else uses it.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     strings: HashSet<Arc<str>>,
     services: HashSet<Services>,
+    policies: HashSet<Arc<[ObjectName]>>,
+    gateways: HashSet<Arc<Gateway>>,
     /// How much there may be before it looks for what nobody uses.
     enough: usize,
 }
@@ -28,8 +31,8 @@ impl Interner {
             network_mode: _,
             tunnel: _,
             native_tunnel: _,
-            waypoint: _,
-            network_gateway: _,
+            waypoint,
+            network_gateway,
             app_tunnel: _,
             node,
             cluster,
@@ -58,37 +61,38 @@ impl Interner {
             identity.uri_mut(),
         ];
         for text in often {
-            *text = self.string(text);
+            *text = shared(&mut self.strings, text);
         }
-        for ObjectName { namespace, name } in policies {
-            *namespace = self.string(namespace);
-            *name = self.string(name);
+        for gateway in waypoint.iter_mut().chain(network_gateway) {
+            *gateway = shared(&mut self.gateways, gateway);
         }
-        *services = match self.services.get(services) {
-            Some(same) => same.clone(),
-            None => {
-                self.services.insert(services.clone());
-                services.clone()
-            }
-        };
+        *policies = shared(&mut self.policies, policies);
+        *services = shared(&mut self.services, services);
         self.sweep();
-    }
-
-    fn string(&mut self, text: &Arc<str>) -> Arc<str> {
-        if let Some(same) = self.strings.get(text) {
-            return Arc::clone(same);
-        }
-        self.strings.insert(Arc::clone(text));
-        Arc::clone(text)
     }
 
     /// Forgets what nobody else has, now and then: each time there is twice as much as was in use.
     fn sweep(&mut self) {
-        if self.strings.len() + self.services.len() < self.enough.max(1024) {
+        if self.len() < self.enough.max(1024) {
             return;
         }
         self.services.retain(Services::is_shared);
+        self.policies.retain(|policies| Arc::strong_count(policies) > 1);
+        self.gateways.retain(|gateway| Arc::strong_count(gateway) > 1);
         self.strings.retain(|text| Arc::strong_count(text) > 1);
-        self.enough = 2 * (self.strings.len() + self.services.len());
+        self.enough = 2 * self.len();
     }
+
+    fn len(&self) -> usize {
+        self.strings.len() + self.services.len() + self.policies.len() + self.gateways.len()
+    }
+}
+
+/// The one of `all` that equals `value`, which is put there if there is none.
+fn shared<T: Eq + Hash + Clone>(all: &mut HashSet<T>, value: &T) -> T {
+    if let Some(same) = all.get(value) {
+        return same.clone();
+    }
+    all.insert(value.clone());
+    value.clone()
 }

@@ -330,7 +330,7 @@ fn a_waypoint_is_never_gone_round() {
 #[test]
 fn a_workload_goes_by_its_waypoint_only_when_it_is_dialled_itself() {
     let world = || {
-        let behind_way = Member { waypoint: Some(by_service("way")), ..cart() };
+        let behind_way = Member { waypoint: Some(Arc::new(by_service("way"))), ..cart() };
         World::of([client(), behind_way, waypoint()], [service("cart"), way()])
     };
     check(world(), "10.0.0.2:80", "hbone 10.0.0.7:15008 for 10.0.0.2:80 as way by waypoint");
@@ -341,7 +341,7 @@ fn a_workload_goes_by_its_waypoint_only_when_it_is_dialled_itself() {
 fn a_waypoint_itself_goes_to_what_is_behind_it() {
     for gateway in [by_service("way"), by_ip("", "10.0.0.1"), by_ip("", "10.1.0.7")] {
         let way_client = behind(client(), "way", &[]);
-        let behind_way = Member { waypoint: Some(gateway.clone()), ..cart() };
+        let behind_way = Member { waypoint: Some(Arc::new(gateway.clone())), ..cart() };
         let also = Service { waypoint: Some(gateway), ..service("cart") };
         let world = || World::of([way_client.clone(), behind_way.clone()], [also.clone(), way()]);
         check(world(), "10.0.0.2:80", "hbone 10.0.0.2:15008 for 10.0.0.2:80 as cart");

@@ -200,6 +200,5 @@ fn imagined(snapshot: &Snapshot, account: &ObjectName) -> Option<Arc<Known>> {
         network: Arc::clone(&snapshot.mesh().network),
         ..Member::new(uid, account.clone(), identity)
     };
-    let workload = Arc::new(member.workload());
-    Some(Arc::new(Known { member: Arc::new(member), workload, authz: Arc::default() }))
+    Some(Arc::new(Known::new(Arc::new(member), Arc::default())))
 }
