@@ -22,10 +22,16 @@ pub(crate) enum Leftover {
 /// Whether the share that `held` counts is used up.
 #[inline(always)]
 pub(crate) fn is_full(stats: Stats, held: Counter) -> bool {
-    let Some(node) = NODE.get(0) else { return true };
+    !has_room(stats, held, 1)
+}
+
+/// Whether so many entries more fit in the share that `held` counts.
+#[inline(always)]
+pub(crate) fn has_room(stats: Stats, held: Counter, entries: u64) -> bool {
+    let Some(node) = NODE.get(0) else { return false };
     let limit =
         if matches!(held, Counter::Pending) { node.pending_limit } else { node.tuple_limit };
-    stats.get(held) >= u64::from(limit)
+    stats.get(held).saturating_add(entries) <= u64::from(limit)
 }
 
 /// Adds an entry to the share of `pod_id`. Two processors at once may exceed it by one.

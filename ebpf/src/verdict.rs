@@ -7,8 +7,8 @@ use culvert_common::{
 
 use crate::{
     count::{Counter, Stats},
-    maps::{EPOCHS, VERDICTS, is_alive},
-    share::is_full,
+    maps::{EPOCHS, VERDICTS, is_alive, is_strict},
+    share::has_room,
 };
 
 /// Where a connect goes that may go direct.
@@ -23,8 +23,9 @@ pub(crate) fn endpoint(source_pod: u32, to: &Addr, port_be: u16) -> Option<(Addr
             return None;
         }
     }
-    // What cannot be recorded cannot be let pass.
-    if is_full(Stats::of(source_pod)?, Counter::Tuples) {
+    // What cannot be recorded cannot be let pass: in `DIRECT`, `BYPASS` and, if strict, `EGRESS_OK`.
+    let entries = if is_strict() { 3 } else { 2 };
+    if !has_room(Stats::of(source_pod)?, Counter::Tuples, entries) {
         return None;
     }
     Some((verdict.endpoint, verdict.endpoint_port_be))

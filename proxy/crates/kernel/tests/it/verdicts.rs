@@ -6,6 +6,7 @@ use crate::{
     world::options,
 };
 use culvert_kernel::{At, DirectEvent, End, NodeOptions, Verdict, reset};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -236,13 +237,17 @@ fn strict_lets_direct_connections_out() {
 
 #[test]
 fn beyond_a_pods_share_connections_come_to_the_proxy() {
-    let pair = Pair::with("directshare", NodeOptions { tuple_limit: 2, ..options() });
-    let to = pair.permit(0);
-    let first = connect(&pair.a.netns, to).unwrap();
-    assert_eq!(pair.from.enrolled.stats().tuples, 2);
-    // To the proxy, whose delivery counts in the other pod's share.
-    assert!(!pair.is_direct(to));
-    talk_over(&first).unwrap();
+    for (test, strict, holds) in [("directshare", false, 2), ("directstrict", true, 3)] {
+        // Of a second one, one entry would not fit.
+        let tuple_limit = 2 * u32::try_from(holds).unwrap() - 1;
+        let pair = Pair::with(test, NodeOptions { tuple_limit, strict, ..options() });
+        let to = pair.permit(0);
+        let first = connect(&pair.a.netns, to).unwrap();
+        assert_eq!(pair.from.enrolled.stats().tuples, holds);
+        assert!(!pair.is_direct(to));
+        talk_over(&first).unwrap();
+        assert_eq!(pair.from.enrolled.stats().over_limit, 0);
+    }
 }
 
 #[test]
@@ -256,4 +261,19 @@ fn one_pods_verdicts_take_nobody_elses_room() {
         assert!(pair.node.permit(&many).unwrap());
     }
     assert!(pair.is_direct(to));
+}
+
+#[test]
+fn multipath_sockets_go_direct_where_there_are_any() {
+    let mut pair = Pair::new("mptcpdirect");
+    let to = pair.permit(0);
+    let mptcp = Some(Protocol::MPTCP);
+    let made = pair.a.netns.run(|| Socket::new(Domain::IPV4, Type::STREAM, mptcp)).unwrap();
+    let Ok(socket) = made else { return };
+    socket.connect(&to.into()).unwrap();
+    assert_eq!(pair.event().at, At::Opened);
+    let seen = talk_over(&socket.into()).unwrap();
+    assert_eq!(seen, Seen { by_app: pair.a.ips[0], peer: to });
+    assert!(matches!(pair.event().at, At::Closed { end: End::Done, .. }));
+    assert_eq!((pair.from.events(), pair.to.events()), (vec![], vec![]));
 }
