@@ -12,6 +12,7 @@ mod routes;
 mod serve;
 pub(crate) mod view;
 mod when;
+pub(crate) mod why;
 
 pub(crate) use answers::Answers;
 

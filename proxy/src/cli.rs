@@ -16,6 +16,7 @@ pub(crate) mod token;
 pub(crate) mod uninstall;
 pub(crate) mod up;
 pub(crate) mod version;
+pub(crate) mod why;
 
 use crate::{
     config::sources::Variables,
@@ -56,6 +57,7 @@ enum Command {
     Status(status::Status),
     Certificates(certificates::Certificates),
     Policies(policies::Policies),
+    Why(why::Why),
     Connections(connections::Connections),
     Config(config::Config),
     Log(log::Log),
@@ -81,6 +83,7 @@ impl Cli {
             Command::Status(status) => status.run(variables),
             Command::Certificates(certificates) => certificates.run(variables),
             Command::Policies(policies) => policies.run(variables),
+            Command::Why(why) => why.run(variables),
             Command::Connections(connections) => connections.run(variables),
             Command::Config(config) => config.run(variables),
             Command::Log(log) => log.run(variables),

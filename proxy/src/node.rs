@@ -12,11 +12,12 @@ mod life;
 mod orders;
 mod parts;
 mod report;
+mod resolvers;
 mod retention;
 mod source;
 mod ways;
 
-pub(crate) use {discovery::Progress, feed::Handles, life::live, source::Source, ways::WayError};
+pub(crate) use {feed::Handles, life::live, source::Source, ways::WayError};
 
 use crate::{config::Config, config::report::Report, ground::Ground};
 use culvert_telemetry::{access::AccessLog, log::LogHandle, metrics::Metrics};

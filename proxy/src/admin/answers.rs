@@ -1,5 +1,8 @@
 //! What the doors are answered from: handles on the running parts.
-use super::{certificates, dump, manifests, mesh, policies, view};
+use super::{
+    certificates, dump, manifests, mesh, policies, view,
+    why::{self, Unanswered},
+};
 use crate::{
     config::{
         Config,
@@ -98,6 +101,10 @@ impl Answers {
 
     pub(super) fn policies(&self) -> Vec<view::Policy> {
         policies::all(&self.feed.snapshot.pin().value)
+    }
+
+    pub(super) fn why(&self, from: &str, to: &str) -> Result<view::Why, Unanswered> {
+        why::ask(&self.feed.snapshot.pin().value, from, to)
     }
 
     pub(super) fn dump(&self) -> serde_json::Value {

@@ -59,7 +59,6 @@ fn certificate(status: &Status, now: u64) -> view::Certificate {
         (None, Some(_)) => "missing",
         (None, None) => "asked",
     };
-    let left = |end: u64| i64::try_from(i128::from(end) - i128::from(now)).unwrap_or(i64::MAX);
     view::Certificate {
         identity: identity.to_string(),
         state: state.to_owned(),
@@ -69,6 +68,11 @@ fn certificate(status: &Status, now: u64) -> view::Certificate {
         expires_in_seconds: validity.map(|validity| left(validity.not_after.as_secs())),
         failure: failure.as_ref().map(|failure| Chain(&**failure).to_string()),
     }
+}
+
+/// Seconds until then; less than none when it is past.
+pub(super) fn left(end: u64) -> i64 {
+    i64::try_from(i128::from(end) - i128::from(now())).unwrap_or(i64::MAX)
 }
 
 fn now() -> u64 {

@@ -1,7 +1,10 @@
 //! A node's way into the mesh, and what a control plane knows of all of it.
-use super::{certificates, view};
+use super::{certificates, view, when::rfc3339};
 use crate::node::Handles;
-use culvert_control::control::Control;
+use culvert_control::{
+    control::Control,
+    status::mesh::{AppliedStatus, MeshStatus, NodeStatus, RefusalStatus},
+};
 
 /// How a node is connected, and how far it is.
 pub(super) fn of_node(feed: &Handles) -> view::Mesh {
@@ -32,8 +35,73 @@ pub(super) fn of_node(feed: &Handles) -> view::Mesh {
 
 /// What a control plane knows.
 pub(super) fn of_control(control: &Control) -> view::Control {
-    let _ = control;
-    view::Control::default()
+    let status = control.mesh_status();
+    let MeshStatus { counts, authority, certificates, .. } = &status;
+    view::Control {
+        trust_domain: status.trust_domain.clone(),
+        workloads: counts.workloads,
+        services: counts.services,
+        policies: counts.policies,
+        enrolled: counts.enrolled,
+        announced: counts.announced,
+        nodes: status.nodes.iter().map(node).collect(),
+        uncaptured: (status.uncaptured.iter())
+            .map(|pod| view::Uncaptured {
+                pod: format!("{}/{}", pod.namespace, pod.name),
+                node: pod.node.clone(),
+                reason: pod.because.clone(),
+                origin: pod.origin.clone(),
+                announced: pod.announced,
+            })
+            .collect(),
+        closing: (status.closing.iter())
+            .map(|closing| view::Closing {
+                object: closing.object.clone(),
+                because: closing.because.clone(),
+                origin: closing.origin.clone(),
+            })
+            .collect(),
+        authority: view::Authority {
+            not_after: rfc3339(authority.not_after),
+            expires_in_seconds: certificates::left(authority.not_after),
+            roots: authority.roots,
+            serving_not_after: rfc3339(authority.own_not_after),
+        },
+        certificates_issued: certificates.issued,
+        certificates_refused: certificates.refused,
+        unsaved: status.unsaved.clone(),
+    }
+}
+
+fn node(status: &NodeStatus) -> view::Node {
+    let refusals = status.refusals.iter().map(|refusal| {
+        let RefusalStatus { resource, field, problem, .. } = refusal;
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        format!("{resource}: {field}{problem}")
+    });
+    // A node that reports says more than its last answer did.
+    let refused: Vec<_> = refusals.collect();
+    let refused = if refused.is_empty() { status.nacks.clone() } else { refused };
+    view::Node {
+        node: status.name.clone(),
+        address: status.address.clone(),
+        identity: status.identity.clone(),
+        version: status.version.clone(),
+        connected_for_seconds: status.connected_for_seconds,
+        reports: status.reports,
+        applied: (status.applied.iter())
+            .map(|applied| {
+                let AppliedStatus { type_url, version, generation } = applied;
+                let version = version.clone();
+                (short(type_url), view::Applied { version, generation: *generation })
+            })
+            .collect(),
+        current: status.follows && status.behind == 0 && status.unanswered == 0,
+        refused,
+        captured: status.pods.captured,
+        pending: status.pods.pending,
+        leaving: status.pods.leaving,
+    }
 }
 
 /// `Address` of `type.googleapis.com/istio.workload.Address`.

@@ -74,11 +74,26 @@ fn reading() -> Router<Arc<Answers>> {
             get(async |State(a): State<Arc<Answers>>| document(&a.certificates())),
         )
         .route("/policies", get(async |State(a): State<Arc<Answers>>| document(&a.policies())))
+        .route("/why", get(why))
         .route("/config_dump", get(async |State(a): State<Arc<Answers>>| document(&a.dump())))
         .route("/config", get(async |State(a): State<Arc<Answers>>| document(&a.config())))
         .fallback(async || {
             (StatusCode::NOT_FOUND, format!("no such path; there are:\n{PATHS}")).into_response()
         })
+}
+
+/// What is asked.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    from: String,
+    to: String,
+}
+
+async fn why(State(answers): State<Arc<Answers>>, Query(asked): Query<Asked>) -> Response {
+    match answers.why(&asked.from, &asked.to) {
+        Ok(why) => document(&why),
+        Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
+    }
 }
 
 async fn token(State(answers): State<Arc<Answers>>, Query(joining): Query<Joining>) -> Response {

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod mesh;
+mod why;
 
 pub(crate) use mesh::{
-    Certificate, Certificates, Closing, Control, Mesh, Node, Policy, RefusedResource, Token,
-    Uncaptured,
+    Applied, Authority, Certificate, Certificates, Closing, Control, Mesh, Node, Policy,
+    RefusedResource, Token, Uncaptured,
 };
+pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
 
 /// `GET /version`
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -38,7 +38,7 @@ pub(crate) struct DoorArgs {
     #[arg(long, value_name = "SOCKET", conflicts_with = "instance")]
     node: Option<PathBuf>,
     /// The control plane: its admin socket, or without one its instance on this machine.
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["instance", "node"], num_args = 0..=1)]
+    #[arg(long, value_name = "SOCKET", conflicts_with = "node", num_args = 0..=1)]
     control: Option<Option<PathBuf>>,
 }
 

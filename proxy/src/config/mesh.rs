@@ -5,7 +5,7 @@ use super::{
     settings::{Role, Setting},
     url::{Url, url},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// What a node knows of its way into the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) struct Mesh {
     pub(crate) handshake_timeout: Duration,
     pub(crate) encrypt_local: bool,
     pub(crate) dns: bool,
+    /// Of pods that do not say theirs; empty: the machine's.
+    pub(crate) resolvers: Vec<IpAddr>,
 }
 
 /// A control plane somewhere else.
@@ -57,6 +59,7 @@ impl Values {
         let handshake_timeout = self.one(&s::HANDSHAKE_TIMEOUT, parse::duration);
         let encrypt_local = self.one(&s::ENCRYPT_LOCAL, parse::switch);
         let dns = self.one(&s::DNS, parse::switch);
+        let resolvers = self.all(&s::RESOLVERS, parse::ip);
         Some(Mesh {
             upstream: upstream?,
             pods: pods?,
@@ -66,6 +69,7 @@ impl Values {
             handshake_timeout: handshake_timeout?,
             encrypt_local: encrypt_local?,
             dns: dns?,
+            resolvers: resolvers?,
         })
     }
 

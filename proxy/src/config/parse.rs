@@ -45,6 +45,10 @@ pub(super) fn name_or_empty(text: &str) -> Result<String, String> {
     if text.is_empty() { Ok(String::new()) } else { name(text) }
 }
 
+pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_form| format!("{text:?} is not an IP address"))
+}
+
 /// A relative path is one from here.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| format!("{text:?} is no path: {error}"))

@@ -6,6 +6,7 @@ use super::{
     identity::Holds,
     keep::Keep,
     orders::Orders,
+    resolvers::Resolvers,
     source::Source,
     ways::{self, Home, Late, Ways},
 };
@@ -126,6 +127,10 @@ impl Feed {
             leaving: told,
             released: releases,
             holds: Holds::new(identities.clone()),
+            resolvers: match config.mesh.dns {
+                true => Resolvers::of(&config.mesh.resolvers),
+                false => Resolvers::Off,
+            },
             patience: config.mesh.release_timeout,
         };
         worker.spawn(keep.run(worker.clone()));

@@ -1,6 +1,6 @@
 //! Which pods the dataplane holds: what manifests want, once the node knows the mesh; and who
 //! leaves, until it may.
-use super::{identity::Holds, retention::Retention};
+use super::{identity::Holds, resolvers::Resolvers, retention::Retention};
 use culvert_model::{
     name::WorkloadUid,
     pod::{LocalPod, LocalPods},
@@ -29,6 +29,7 @@ pub(super) struct Keep {
     pub(super) leaving: watch::Sender<BTreeSet<WorkloadUid>>,
     pub(super) released: mpsc::Receiver<Vec<WorkloadUid>>,
     pub(super) holds: Holds,
+    pub(super) resolvers: Resolvers,
     pub(super) patience: Duration,
 }
 
@@ -91,7 +92,7 @@ impl Keep {
         });
         let pods = retention.pods();
         self.holds.hold(&pods);
-        self.held.publish(pods);
+        self.held.publish(self.resolvers.settle(pods));
     }
 }
 

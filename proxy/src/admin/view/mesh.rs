@@ -40,47 +40,85 @@ pub(crate) struct RefusedResource {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Control {
     pub(crate) trust_domain: String,
-    /// Where it serves.
-    pub(crate) addresses: Vec<String>,
     pub(crate) workloads: usize,
     pub(crate) services: usize,
     pub(crate) policies: usize,
+    /// Workloads that are to be in the mesh.
+    pub(crate) enrolled: usize,
+    /// Workloads that everybody is told to reach by HBONE.
+    pub(crate) announced: usize,
     pub(crate) nodes: Vec<Node>,
     /// Enrolled pods that no node has captured, and why.
     pub(crate) uncaptured: Vec<Uncaptured>,
     /// Policies that close more than they say.
     pub(crate) closing: Vec<Closing>,
+    pub(crate) authority: Authority,
+    pub(crate) certificates_issued: u64,
+    pub(crate) certificates_refused: u64,
+    /// Why what is announced could not be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsaved: Option<String>,
+}
+
+/// Who signs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Authority {
+    /// RFC 3339, of its own certificate.
+    pub(crate) not_after: String,
+    pub(crate) expires_in_seconds: i64,
+    pub(crate) roots: usize,
+    /// RFC 3339, of the certificate by which nodes know the control plane.
+    pub(crate) serving_not_after: String,
 }
 
 /// A node that is connected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) node: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) since_seconds: u64,
+    /// What its certificate proved; absent: it showed a token, or is on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+    /// Of the program; empty: it does not report.
+    pub(crate) version: String,
+    pub(crate) connected_for_seconds: u64,
+    pub(crate) reports: bool,
     /// What it runs, by type of resource.
-    pub(crate) applied: BTreeMap<String, String>,
+    pub(crate) applied: BTreeMap<String, Applied>,
     /// It has accepted all there is.
     pub(crate) current: bool,
     /// What it does not understand.
     pub(crate) refused: Vec<String>,
-    pub(crate) pods: usize,
     pub(crate) captured: usize,
+    pub(crate) pending: usize,
+    pub(crate) leaving: usize,
 }
 
-/// An enrolled pod that is reached in plain text.
+/// How far a node is with one type of resource.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Applied {
+    pub(crate) version: String,
+    /// Of the node's snapshot.
+    pub(crate) generation: u64,
+}
+
+/// An enrolled pod that is not captured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Uncaptured {
+    /// `namespace/name`
     pub(crate) pod: String,
     pub(crate) node: String,
     pub(crate) reason: String,
+    /// `file:line` of the manifest.
+    pub(crate) origin: String,
+    /// It was captured, and everybody is told so still: connections to it fail meanwhile.
+    pub(crate) announced: bool,
 }
 
 /// A policy that closes more than it says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Closing {
-    pub(crate) policy: String,
     pub(crate) object: String,
     pub(crate) because: String,
     pub(crate) origin: String,

@@ -1,8 +1,13 @@
 //! The part of a status that is about the mesh: the way into it, and all of it.
 use crate::{
-    admin::view::{Certificate, Closing, Control, Mesh, Node, RefusedResource, Uncaptured},
+    admin::view::{
+        Applied, Authority, Certificate, Closing, Control, Mesh, Node, RefusedResource, Uncaptured,
+    },
     cli::output,
 };
+
+/// An authority that ends within a month is told of.
+const SOON: i64 = 30 * 24 * 60 * 60;
 
 /// Whether nothing about a node's way into the mesh needs anybody.
 pub(super) fn is_well(mesh: &Mesh) -> bool {
@@ -11,7 +16,10 @@ pub(super) fn is_well(mesh: &Mesh) -> bool {
 
 /// Whether nothing about the mesh needs anybody.
 pub(super) fn control_is_well(control: &Control) -> bool {
-    control.uncaptured.is_empty() && control.nodes.iter().all(|node| node.refused.is_empty())
+    control.uncaptured.is_empty()
+        && control.unsaved.is_none()
+        && control.authority.expires_in_seconds > SOON
+        && control.nodes.iter().all(|node| node.refused.is_empty())
 }
 
 /// One line.
@@ -60,15 +68,20 @@ fn ailing(certificate: &Certificate) -> String {
 
 /// Nodes, pods that are not captured, policies that close.
 pub(super) fn control(control: &Control) -> Vec<String> {
-    let Control { trust_domain, addresses, workloads, services, policies, .. } = control;
-    let mut lines = vec![format!(
-        "\ncontrol plane of trust domain {trust_domain}, serving {}: {workloads} workloads, {services} services, {policies} policies",
-        if addresses.is_empty() { "this process only".to_owned() } else { addresses.join(" ") },
-    )];
+    let Control { trust_domain, workloads, services, policies, enrolled, announced, .. } = control;
+    let mut lines = vec![
+        format!(
+            "\ncontrol plane of trust domain {trust_domain}: {workloads} workloads, {enrolled} enrolled, {announced} announced; {services} services, {policies} policies"
+        ),
+        authority(control),
+    ];
+    lines
+        .extend(control.unsaved.iter().map(|why| format!("what is announced is not saved: {why}")));
+    lines.push(String::new());
     if control.nodes.is_empty() {
         lines.push("no node is connected".to_owned());
     } else {
-        let heads = ["NODE", "FROM", "CONNECTED", "PODS", "CAPTURED", "CONFIGURATION"];
+        let heads = ["NODE", "FROM", "VERSION", "CONNECTED", "CAPTURED", "CONFIGURATION"];
         lines.push(output::render(heads, control.nodes.iter().map(row)));
     }
     for node in control.nodes.iter().filter(|node| !node.refused.is_empty()) {
@@ -76,34 +89,49 @@ pub(super) fn control(control: &Control) -> Vec<String> {
         lines.extend(node.refused.iter().cloned());
     }
     if !control.uncaptured.is_empty() {
-        lines.push("\nenrolled, and not captured: reached in plain text".to_owned());
+        lines.push("\nenrolled, and not captured:".to_owned());
         lines.push(output::render(
-            ["POD", "NODE", "REASON"],
-            control.uncaptured.iter().map(|Uncaptured { pod, node, reason }| {
-                [pod.clone(), node.clone(), reason.clone()]
+            ["POD", "NODE", "REACHED", "REASON"],
+            control.uncaptured.iter().map(|Uncaptured { pod, node, reason, announced, .. }| {
+                let reached = if *announced { "not, it was captured" } else { "in plain text" };
+                [pod.clone(), node.clone(), reached.to_owned(), reason.clone()]
             }),
         ));
     }
     if !control.closing.is_empty() {
         lines.push("\npolicies that close more than they say:".to_owned());
         lines.extend(control.closing.iter().map(|closing| {
-            let Closing { policy: _, object, because, origin } = closing;
+            let Closing { object, because, origin } = closing;
             format!("{origin}: {object}: {because}")
         }));
     }
     lines
 }
 
+fn authority(control: &Control) -> String {
+    let Authority { not_after, expires_in_seconds, roots, .. } = &control.authority;
+    let (issued, refused) = (control.certificates_issued, control.certificates_refused);
+    let soon = if *expires_in_seconds < SOON { ", which is SOON" } else { "" };
+    format!(
+        "certificates: {issued} issued, {refused} refused; the authority ends {not_after}{soon}; roots: {roots}"
+    )
+}
+
 fn row(node: &Node) -> [String; 6] {
+    let applied = node.applied.iter();
     let versions: Vec<_> =
-        node.applied.iter().map(|(of, version)| format!("{of} {version}")).collect();
+        applied.map(|(of, Applied { version, .. })| format!("{of} {version}")).collect();
     let current = if node.current { "current" } else { "behind" };
+    let pods = match node.pending {
+        0 => node.captured.to_string(),
+        pending => format!("{} of {}", node.captured, node.captured + pending),
+    };
     [
         node.node.clone(),
         node.address.clone().unwrap_or_default(),
-        format!("{}s", node.since_seconds),
-        node.pods.to_string(),
-        node.captured.to_string(),
+        node.version.clone(),
+        format!("{}s", node.connected_for_seconds),
+        pods,
         [current.to_owned(), versions.join(", ")].join(" ").trim_end().to_owned(),
     ]
 }

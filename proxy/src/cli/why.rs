@@ -1,0 +1,106 @@
+//! `culvert why`
+use super::{
+    door::{DoorArgs, Whom},
+    log::escape,
+    output,
+    start::whole,
+};
+use crate::{
+    admin::{
+        view,
+        why::{self, Unanswered},
+    },
+    config::sources::Variables,
+    failure::{Exit, Failure},
+};
+use culvert_control::{
+    compile::{self, Settings},
+    problem::Problem,
+    source::files,
+};
+use culvert_model::snapshot::{Mesh, Snapshot, build::Builder};
+use std::{path::PathBuf, sync::Arc};
+
+/// Say whether one workload may reach another, by which way, and by which rule.
+///
+/// From the running node, or with -f from manifests. Both answer as connections are decided:
+/// policy, rule, the condition that fails, file and line. Where an ALLOW is missing, the rule that
+/// came closest and what it lacked.
+/// Exit code 0 permitted, 1 denied or depending on what is chosen.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  culvert why pod/shop/web-0 cart.shop:80
+  culvert why sa/shop/web 10.0.0.7:8080 -f manifests/
+  culvert why 192.0.2.1 pod/shop/cart-0:8080 -o json | jq '.ways[].arrivals[].rule'")]
+pub(crate) struct Why {
+    /// Who opens the connection: pod/NAMESPACE/NAME, sa/NAMESPACE/NAME, or an address.
+    #[arg(value_name = "SRC")]
+    from: String,
+    /// Whom it is to reach: pod/NAMESPACE/NAME, sa/NAMESPACE/NAME, an address or a service's host
+    /// name.
+    #[arg(value_name = "DST[:PORT]")]
+    to: String,
+    /// A manifest, or a folder of manifests, instead of a running node; may be repeated.
+    #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    door: DoorArgs,
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: output::Format,
+}
+
+impl Why {
+    pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
+        let Self { from, to, files, door, output } = self;
+        let answer = if files.is_empty() {
+            let door = door.door(variables, Whom::Node)?;
+            let document = door.get(&format!("/why?from={}&to={}", escape(&from), escape(&to)))?;
+            door.read::<view::Why>(&document)?
+        } else {
+            let snapshot = of_manifests(files.into_iter().map(whole).collect())?;
+            why::ask(&snapshot, &from, &to).map_err(|error| not_asked(&error))?
+        };
+        match output {
+            output::Format::Json => output::json(&answer),
+            output::Format::Text => output::print(answer.text.trim_end()),
+        }
+        Ok(if answer.is_permitted() { Exit::Done } else { Exit::Found })
+    }
+}
+
+/// The mesh as it would be with every enrolled pod captured.
+fn of_manifests(paths: Vec<PathBuf>) -> Result<Snapshot, Failure> {
+    let objects = files::load(&paths).map_err(|problems| wrong(&problems))?;
+    let settings = Settings {
+        node_name: "".into(),
+        cluster: "Kubernetes".into(),
+        trust_domain: "cluster.local".into(),
+    };
+    let mesh = compile::mesh(&objects, &settings).map_err(|problems| wrong(&problems))?;
+    let mut builder = Builder::new(Mesh {
+        network: Arc::clone(&mesh.config.network),
+        outbound: mesh.config.outbound,
+        node: "".into(),
+    });
+    for wanted in mesh.members.values() {
+        builder.set_member(wanted.announced(true));
+    }
+    for offered in mesh.services.values() {
+        builder.set_service(Arc::clone(&offered.service));
+    }
+    for policy in mesh.policies.values() {
+        builder.set_policy(Arc::clone(policy));
+    }
+    Ok(builder.build())
+}
+
+fn wrong(problems: &[Problem]) -> Failure {
+    let failure =
+        Failure::new(Exit::Found, "the manifests have problems", "mend them and ask again");
+    problems.iter().fold(failure, Failure::and)
+}
+
+fn not_asked(error: &Unanswered) -> Failure {
+    Failure::of(Exit::Usage, error, "`culvert why --help` shows how to ask")
+}
