@@ -3,7 +3,7 @@ use super::{
     chunk::Chunk,
     headers::{Baggage, Request},
     io::{Noted, ReadAhead},
-    link::{Link, LinkEnd, Nudge, Pinger, Place},
+    link::{Link, LinkEnd, Pinger, Place},
     server::TLS_BUFFER,
     settings,
     tunnel::Tunnel,
@@ -179,11 +179,14 @@ impl Driver {
         poll_fn(|cx| {
             while nudged.as_mut().poll(cx).is_ready() {
                 nudged.set(link.nudge.notified());
-                match link.nudged() {
-                    Nudge::End => return Poll::Ready(()),
-                    Nudge::Ask => pinger.ask(),
-                    Nudge::Unused => on_tick(&carrier),
+                if link.end().is_some() {
+                    return Poll::Ready(());
                 }
+                if link.take_ask() {
+                    pinger.ask();
+                }
+                // One nudge may stand for several.
+                on_tick(&carrier);
             }
             if let Some(size) = window.adjust(link.waiting()) {
                 http.set_target_window_size(size);

@@ -42,15 +42,6 @@ pub(crate) struct Link {
     pub(super) nudge: Notify,
 }
 
-/// What the task that drives a link was woken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nudge {
-    End,
-    Ask,
-    /// The last tunnel ended.
-    Unused,
-}
-
 /// Why a link ended.
 #[derive(Debug)]
 pub(crate) enum LinkEnd {
@@ -117,12 +108,9 @@ impl Link {
         self.nudge.notify_one();
     }
 
-    /// Why it was nudged.
-    pub(super) fn nudged(&self) -> Nudge {
-        if self.end().is_some() {
-            return Nudge::End;
-        }
-        if self.ask.swap(false, Ordering::Relaxed) { Nudge::Ask } else { Nudge::Unused }
+    /// Whether a ping is wanted; asked once.
+    pub(super) fn take_ask(&self) -> bool {
+        self.ask.swap(false, Ordering::Relaxed)
     }
 
     /// Notes that something came in.
