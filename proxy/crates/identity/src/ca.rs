@@ -130,6 +130,22 @@ impl Authority {
         Ok(Self { trust_domain, signing, chain, roots, validity })
     }
 
+    /// The same, which has everybody believe `roots`: while one replaces another.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be roots.
+    pub fn believing(&self, roots: &[CertificateDer<'static>]) -> Result<Self, AuthorityError> {
+        let key = KeyPair::from_pem(&self.signing.key().serialize_pem())
+            .map_err(|error| AuthorityError::Key(error.to_string()))?;
+        let mut chain = self.chain.clone();
+        if chain.is_empty() {
+            // It signs with a root itself.
+            chain.extend(self.roots.iter().find(|root| check_own(root, &key).is_ok()).cloned());
+        }
+        Self::assemble(&self.trust_domain, key, chain, roots.to_vec())
+    }
+
     pub fn trust_domain(&self) -> &str {
         &self.trust_domain
     }

@@ -94,12 +94,14 @@ impl Key {
             Ok::<_, KeyError>(BASE64.encode(bytes) + "\n")
         };
         let text = secret::kept(path, made)?;
-        let bytes = BASE64.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY);
+        let bytes = BASE64.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
         let content = || KeyError::Content { path: path.display().to_string() };
         Ok(Self::of(&bytes.ok_or_else(content)?))
     }
 
-    fn of(bytes: &[u8]) -> Self {
+    /// For who keeps it elsewhere.
+    #[must_use]
+    pub fn of(bytes: &[u8; KEY]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 

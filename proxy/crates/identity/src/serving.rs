@@ -236,7 +236,7 @@ impl ResolvesServerCert for Current {
 fn believe(trust: &TrustStore, authority: &Authority) {
     match trust.set_roots(authority.roots()) {
         Ok(true) => {
-            tracing::info!(roots = authority.roots().len(), "the authority has other roots")
+            tracing::info!(roots = authority.roots().len(), "the authority has other roots");
         }
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "the authority's roots are not used"),

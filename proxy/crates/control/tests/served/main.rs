@@ -6,4 +6,5 @@ mod plane;
 mod certificates;
 mod follow;
 mod leave;
+mod rotate;
 mod strangers;

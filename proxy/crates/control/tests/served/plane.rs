@@ -143,11 +143,16 @@ fn listener(port: u16) -> TcpListener {
 
 impl Plane {
     pub(crate) async fn start(manifests: &[&str]) -> Self {
+        Self::start_with(manifests, kept).await
+    }
+
+    /// With an authority of one's own.
+    pub(crate) async fn start_with(manifests: &[&str], ca: impl FnOnce(&Path) -> Ca) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("manifests")).unwrap();
         let file = folder.path().join("manifests/all.yaml");
         fs::write(file, manifests.join("---\n")).unwrap();
-        let (control, drain) = run(folder.path()).await;
+        let (control, drain) = run(folder.path(), ca(folder.path())).await;
         let (tls, plain) = (listener(0), listener(0));
         let (tls_at, plain_at) = (tls.local_addr().unwrap(), plain.local_addr().unwrap());
         control.listen(tls, Kind::Tls, &drain.worker()).unwrap();
@@ -176,7 +181,7 @@ impl Plane {
         drop(control);
         drain.drain(PATIENCE).await;
         meanwhile(folder.path()).await;
-        let (control, drain) = run(folder.path()).await;
+        let (control, drain) = run(folder.path(), kept(folder.path())).await;
         control.listen(listener(tls.port()), Kind::Tls, &drain.worker()).unwrap();
         control.listen(listener(plain.port()), Kind::Plain, &drain.worker()).unwrap();
         Self { folder, control, drain, tls, plain }
@@ -184,7 +189,7 @@ impl Plane {
 
     /// Another replica: the same manifests and state, other ports.
     pub(crate) async fn replica(&self) -> (Control, Drain, SocketAddr) {
-        let (control, drain) = run(self.folder.path()).await;
+        let (control, drain) = run(self.folder.path(), kept(self.folder.path())).await;
         let tls = listener(0);
         let at = tls.local_addr().unwrap();
         control.listen(tls, Kind::Tls, &drain.worker()).unwrap();
@@ -222,13 +227,17 @@ impl Plane {
     }
 }
 
-async fn run(folder: &Path) -> (Control, Drain) {
+fn kept(folder: &Path) -> Ca {
+    Ca::Kept(folder.join("state/root.pem"))
+}
+
+async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
     let drain = Drain::default();
     let (node_name, cluster) = ("".into(), "Kubernetes".into());
     let plan = Plan {
         paths: vec![folder.join("manifests")],
         settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
-        ca: Ca::Kept(folder.join("state/root.pem")),
+        ca,
         state_dir: folder.join("state"),
         listen: Listen::default(),
         access: Access::Nodes,

@@ -147,14 +147,13 @@ impl World {
     }
 
     fn set(&mut self, entry: Entry) -> Option<Name> {
-        if let Some(before) = self.entries.get_mut(&entry.name) {
-            if before.is(&entry) {
-                // Whoever asks from now on learns where it is written now.
-                if before.origin != entry.origin {
-                    *before = Arc::new(entry);
-                }
-                return None;
+        let before = self.entries.get_mut(&entry.name);
+        if let Some(before) = before.filter(|before| before.is(&entry)) {
+            // Whoever asks from now on learns where it is written now.
+            if before.origin != entry.origin {
+                *before = Arc::new(entry);
             }
+            return None;
         }
         self.remove(&Name::clone(&entry.name));
         let name = Name::clone(&entry.name);

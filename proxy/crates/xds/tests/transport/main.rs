@@ -3,4 +3,5 @@
 
 mod discovery;
 mod mesh;
+mod refused;
 mod report;
