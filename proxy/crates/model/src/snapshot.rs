@@ -80,6 +80,8 @@ pub struct Bound {
     pub service: Arc<Service>,
     /// In the order of their uids.
     pub endpoints: Arc<[Endpoint]>,
+    /// The largest capacity among them.
+    pub heaviest: u32,
 }
 
 /// A workload behind a service.
@@ -102,6 +104,14 @@ pub struct SameIp {
 impl Known {
     pub fn new(member: Arc<Member>, authz: Arc<Authz>) -> Self {
         Self { workload: Called::new(Arc::clone(&member)), member, authz }
+    }
+}
+
+impl Bound {
+    pub fn new(service: Arc<Service>, endpoints: Arc<[Endpoint]>) -> Self {
+        let capacities = endpoints.iter().map(|endpoint| endpoint.known.member.capacity);
+        let heaviest = capacities.max().unwrap_or(0);
+        Self { service, endpoints, heaviest }
     }
 }
 

@@ -15,19 +15,20 @@ use std::{hint::black_box, net::IpAddr, num::NonZeroU16, sync::Arc};
 
 const WORKLOADS: usize = 10_000;
 
-/// Ten of each app; every one is also behind the service that all are behind.
-fn member(at: usize, health: Health) -> Arc<Member> {
+/// Ten of each app; perhaps also behind the service that all are behind.
+fn member(at: usize, health: Health, with_all: bool) -> Arc<Member> {
     let app = at / 10;
     let namespace = format!("ns-{}", app % 100);
     let name = ObjectName::new(&*namespace, format!("app-{app}-{at}"));
     let identity = Identity::try_new("td", &namespace, &format!("app-{app}")).expect("is one");
     let [_, high, middle, low] = u32::try_from(at).expect("is small").to_be_bytes();
-    let services = [ServiceName::new(namespace, format!("app-{app}")), all()];
+    let own = ServiceName::new(namespace, format!("app-{app}"));
+    let services = [own].into_iter().chain(with_all.then(all));
     Arc::new(Member {
         addresses: [IpAddr::from([10, high, middle, low])].into(),
         tunnel: Tunnel::Hbone,
         node: format!("node-{}", at % 100).into(),
-        services: services.into_iter().map(|name| (name, Vec::<Port>::new())).collect(),
+        services: services.map(|name| (name, Vec::<Port>::new())).collect(),
         health,
         ..Member::new(WorkloadUid::pod("Kubernetes", &name), name, identity)
     })
@@ -67,7 +68,7 @@ fn policy(namespace: &str, scope: Scope) -> Arc<Authorization> {
 fn filled(with_all: bool) -> Builder {
     let mut builder = Builder::default();
     for at in 0..WORKLOADS {
-        builder.set_member(member(at, Health::Healthy));
+        builder.set_member(member(at, Health::Healthy, with_all));
     }
     for app in 0..WORKLOADS / 10 {
         let [.., high, low] = u32::try_from(app).expect("is small").to_be_bytes();
@@ -92,7 +93,7 @@ fn changes(criterion: &mut Criterion) {
             b.iter(|| {
                 is_sick = !is_sick;
                 let health = if is_sick { Health::Unhealthy } else { Health::Healthy };
-                builder.set_member(member(4711, health));
+                builder.set_member(member(4711, health, with_all));
                 held = black_box(builder.build());
             });
         });

@@ -77,14 +77,20 @@ pub(crate) struct Fit {
     pub(crate) near: usize,
 }
 
-/// What a look at every endpoint says.
-#[derive(Clone, Copy, Debug, Default)]
-struct Field {
-    /// The nearness of the nearest.
+/// The nearest of those that may be chosen.
+#[derive(Debug, Default)]
+struct Field<'a> {
     near: usize,
+    all: Vec<&'a Endpoint>,
     /// What they weigh together.
     weight: u64,
 }
+
+/// So many are looked at one by one.
+const FEW: usize = 32;
+
+/// How often one is thrown that may not be chosen before all are looked at.
+const TRIES: usize = 16;
 
 impl Load for Idle {
     fn open(&self, _: &WorkloadUid) -> u32 {
@@ -99,28 +105,27 @@ impl<'a> Choice<'a> {
         load: &dyn Load,
         dice: &mut dyn FnMut() -> u64,
     ) -> Option<(&'a Endpoint, Fit)> {
-        let field = self.survey()?;
-        let first = self.pick(field, None, dice)?;
-        let others = Field { weight: field.weight - weight(first.0), ..field };
-        let Some(second) = self.pick(others, Some(first.0), dice) else { return Some(first) };
+        let two = self.throw(dice).or_else(|| self.survey().throw(dice));
+        let (first, second) = two?;
         // By connections per weight, without division.
         let share = |one: &Endpoint, other: &Endpoint| {
             u64::from(load.open(&one.known.member.uid)) * weight(other)
         };
-        let less = share(second.0, first.0) < share(first.0, second.0);
-        Some(if less { second } else { first })
+        let chosen = match second {
+            Some(second) if share(second, first) < share(first, second) => second,
+            Some(_) | None => first,
+        };
+        self.judge(chosen).ok().map(|fit| (chosen, fit))
     }
 
     /// Every endpoint, and why it is chosen from or not.
     pub(crate) fn judged(&self) -> impl Iterator<Item = (&'a Endpoint, Result<Fit, Out>)> {
-        let nearest = self.survey().map(|field| field.near);
+        let nearest = self.survey().near;
         let choice = *self;
         self.bound.endpoints.iter().map(move |endpoint| {
-            let fit = choice.judge(endpoint).and_then(|fit| match nearest {
-                Some(nearest) if fit.near < nearest => Err(Out::Farther),
-                Some(_) | None => Ok(fit),
-            });
-            (endpoint, fit)
+            let fit = choice.judge(endpoint);
+            let is_near = |fit: Fit| if fit.near < nearest { Err(Out::Farther) } else { Ok(fit) };
+            (endpoint, fit.and_then(is_near))
         })
     }
 
@@ -152,46 +157,39 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn survey(&self) -> Option<Field> {
-        let mut field = None;
+    fn survey(&self) -> Field<'a> {
+        let mut field = Field::default();
         for endpoint in &*self.bound.endpoints {
             let Ok(fit) = self.judge(endpoint) else { continue };
-            let found: &mut Field = field.get_or_insert(Field { near: fit.near, weight: 0 });
-            if fit.near > found.near {
-                *found = Field { near: fit.near, weight: 0 };
+            if fit.near > field.near {
+                field = Field { near: fit.near, ..Field::default() };
             }
-            if fit.near == found.near {
-                found.weight += weight(endpoint);
+            if fit.near == field.near {
+                field.weight += weight(endpoint);
+                field.all.push(endpoint);
             }
         }
         field
     }
 
-    /// One of the nearest but `but`, thrown by weight.
-    fn pick(
-        &self,
-        field: Field,
-        but: Option<&Endpoint>,
-        dice: &mut dyn FnMut() -> u64,
-    ) -> Option<(&'a Endpoint, Fit)> {
-        if field.weight == 0 {
+    /// Two of many by weight, without a look at the others; `None` when that does not do.
+    fn throw(&self, dice: &mut dyn FnMut() -> u64) -> Option<(&'a Endpoint, Option<&'a Endpoint>)> {
+        let all = &self.bound.endpoints;
+        let is_far = |mode| matches!(mode, BalanceMode::Strict | BalanceMode::Failover);
+        if all.len() <= FEW || is_far(self.bound.service.balance.mode) {
             return None;
         }
-        let mut left = below(field.weight, dice);
-        for endpoint in &*self.bound.endpoints {
-            if but.is_some_and(|but| std::ptr::eq(but, endpoint)) {
-                continue;
-            }
-            let Ok(fit) = self.judge(endpoint) else { continue };
-            if fit.near != field.near {
-                continue;
-            }
-            match left.checked_sub(weight(endpoint)) {
-                Some(rest) => left = rest,
-                None => return Some((endpoint, fit)),
-            }
-        }
-        None
+        let (heaviest, count) = (u64::from(self.bound.heaviest), u64::try_from(all.len()).ok()?);
+        let mut one = |but: Option<&Endpoint>| {
+            (0..TRIES).find_map(|_| {
+                let endpoint = &all[usize::try_from(below(count, dice)).ok()?];
+                let is_other = !but.is_some_and(|but| std::ptr::eq(but, endpoint));
+                let by_weight = below(heaviest, dice) < weight(endpoint);
+                (is_other && by_weight && self.judge(endpoint).is_ok()).then_some(endpoint)
+            })
+        };
+        let first = one(None)?;
+        Some((first, Some(one(Some(first))?)))
     }
 
     /// Where the endpoint has the port: what it says itself goes before what the service says.
@@ -237,6 +235,35 @@ impl<'a> Choice<'a> {
             Nearness::Cluster => source.cluster == member.cluster,
             Nearness::Network => source.network == member.network,
         }
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Two by weight, or the only one.
+    fn throw(&self, dice: &mut dyn FnMut() -> u64) -> Option<(&'a Endpoint, Option<&'a Endpoint>)> {
+        let first = self.pick(self.weight, None, dice)?;
+        Some((first, self.pick(self.weight - weight(first), Some(first), dice)))
+    }
+
+    /// One by weight, of all but `but`, which weigh `total` together.
+    fn pick(
+        &self,
+        total: u64,
+        but: Option<&Endpoint>,
+        dice: &mut dyn FnMut() -> u64,
+    ) -> Option<&'a Endpoint> {
+        if total == 0 {
+            return None;
+        }
+        let mut left = below(total, dice);
+        let others = self.all.iter().filter(|one| !but.is_some_and(|but| std::ptr::eq(but, **one)));
+        for endpoint in others {
+            match left.checked_sub(weight(endpoint)) {
+                Some(rest) => left = rest,
+                None => return Some(endpoint),
+            }
+        }
+        None
     }
 }
 

@@ -89,7 +89,7 @@ impl Builder {
             self.index(&service);
         }
         let endpoints = self.endpoints.get(&name).map(Endpoints::all).unwrap_or_default();
-        self.services.insert(name, Arc::new(Bound { service, endpoints }));
+        self.services.insert(name, Arc::new(Bound::new(service, endpoints)));
     }
 
     pub fn remove_service(&mut self, name: &ServiceName) {
@@ -225,7 +225,7 @@ impl Builder {
             && !Arc::ptr_eq(&bound.endpoints, &endpoints)
         {
             let service = Arc::clone(&bound.service);
-            self.services.insert(name.clone(), Arc::new(Bound { service, endpoints }));
+            self.services.insert(name.clone(), Arc::new(Bound::new(service, endpoints)));
         }
     }
 

@@ -151,6 +151,50 @@ fn weights_are_kept_in_the_long_run() {
     near(shares(&[u32::MAX, u32::MAX, 1, 0], true), [50, 50, 0, 0]);
 }
 
+#[test]
+fn of_many_each_has_its_share_and_who_may_not_be_chosen_has_none() {
+    let many = |mode| {
+        let members = (0..100).map(|at| Member {
+            capacity: [1, 3, 2, 0][at % 4],
+            health: if at % 5 == 0 { Health::Unhealthy } else { Health::Healthy },
+            ..located(endpoint(at), if at < 50 { "r/z/s/n/c" } else { "q/z/s/n/c" })
+        });
+        world(preferring(mode, &[Nearness::Region]), members)
+    };
+    for (mode, count) in [(BalanceMode::Anywhere, 100), (BalanceMode::Failover, 50)] {
+        let (snapshot, mut dice) = (many(mode), thrown(3));
+        let mut counts = [0_u32; 100];
+        for _ in 0..60_000 {
+            let (chosen, _) = choice(&snapshot, &[]).choose(&Idle, &mut dice).unwrap();
+            let name = chosen.known.member.name.name.strip_prefix('e').unwrap();
+            counts[name.parse::<usize>().unwrap()] += 1;
+        }
+        let weight = |at: usize| {
+            let may = at < count && !at.is_multiple_of(5);
+            if may { [1, 3, 2, 0][at % 4] } else { 0 }
+        };
+        let total: u32 = (0..100).map(weight).sum();
+        for (at, got) in counts.iter().enumerate() {
+            let want = 60_000 * weight(at) / total;
+            assert!(got.abs_diff(want) <= want / 5, "{mode:?} e{at}: {got} is not {want}");
+        }
+    }
+}
+
+#[test]
+fn one_that_may_be_chosen_is_found_among_many() {
+    let members = (0..100).map(|at| Member {
+        health: if at == 77 { Health::Healthy } else { Health::Unhealthy },
+        ..endpoint(at)
+    });
+    let snapshot = world(Balance::default(), members);
+    for seed in 0..20 {
+        let (chosen, _) = choice(&snapshot, &[]).choose(&Idle, &mut thrown(seed)).unwrap();
+        assert_eq!(chosen.known.member.uid, uid("e77"));
+    }
+    assert!(choice(&snapshot, &[uid("e77")]).choose(&Idle, &mut thrown(1)).is_none());
+}
+
 fn any_endpoint() -> impl Strategy<Value = Member> {
     let at = proptest::sample::select(vec![
         "r/z/s/n/c",
