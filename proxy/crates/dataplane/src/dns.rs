@@ -29,8 +29,6 @@ mod tcp;
 
 mod frame;
 
-mod resolv;
-
 mod sockets;
 
 #[cfg(test)]
@@ -40,7 +38,6 @@ mod tests;
 
 pub use lookup::{Lookup, LookupError};
 pub use node::{Node, Settings};
-pub(crate) use resolv::servers;
 pub use respond::Client;
 pub use upstream::{Sockets, UpstreamError};
 

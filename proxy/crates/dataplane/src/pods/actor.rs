@@ -4,6 +4,7 @@
 use super::{
     door::{Door, Entrance},
     gate::Gate,
+    peers::Peers,
     pod::Pod,
     sockets::Sockets,
     status::PodPhase,
@@ -73,13 +74,6 @@ struct Tasks {
     dns: Option<Serving>,
 }
 
-/// What the manifest says of the pod.
-struct Spec {
-    pod: PodSpec,
-    /// Its questions to name servers are to be answered.
-    has_dns: bool,
-}
-
 /// How the pod was held last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
@@ -142,7 +136,7 @@ impl Actor {
     /// finishes before.
     async fn enrol(&self, wanted: &LocalPod) -> Result<Option<Service>, EnrolError> {
         let spec = self.spec(wanted);
-        let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec.read()));
+        let prepare = self.gate.pass(move |kernel| kernel.prepare(&spec));
         let Some(mut prepared) = prepare.await.transpose()? else { return Ok(None) };
         let conns = self.life.worker().scope();
         let tasks = Tasks { conns, dns: None };
@@ -178,7 +172,15 @@ impl Actor {
         let Tasks { conns, dns } = &service.tasks;
         let pool = Pool::new(&conns.worker(), data.clone(), workers, timeouts);
         let lookup = dns.as_ref().map(|dns| dns.lookup().clone());
-        Arc::new(Door { pod, id, sockets: Sockets::Pod(sockets), pool, lookup, lost })
+        Arc::new(Door {
+            pod,
+            id,
+            sockets: Sockets::Pod(sockets),
+            pool,
+            peers: Peers::default(),
+            lookup,
+            lost,
+        })
     }
 
     /// Answers the pod in the place of its name servers.
@@ -200,8 +202,12 @@ impl Actor {
         Some(dns::start(node, client, listeners, data, lost))
     }
 
-    fn spec(&self, wanted: &LocalPod) -> Spec {
-        Spec { pod: PodSpec::from(wanted), has_dns: self.pod.shared.dns.is_some() }
+    fn spec(&self, wanted: &LocalPod) -> PodSpec {
+        let mut spec = PodSpec::from(wanted);
+        if self.pod.shared.dns.is_none() {
+            spec.resolvers.clear();
+        }
+        spec
     }
 
     fn serve(&self, door: &Arc<Door>, listeners: PodListeners, conns: &Scope) {
@@ -259,19 +265,6 @@ impl Tasks {
             dns.end().await;
         }
         drained
-    }
-}
-
-impl Spec {
-    /// As the kernel is told; reads a file when the manifest does not name the pod's name servers.
-    fn read(self) -> PodSpec {
-        let Self { mut pod, has_dns } = self;
-        if !has_dns {
-            pod.resolvers.clear();
-        } else if pod.resolvers.is_empty() {
-            pod.resolvers = dns::servers(&pod.netns);
-        }
-        pod
     }
 }
 

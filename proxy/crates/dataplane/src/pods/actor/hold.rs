@@ -82,7 +82,7 @@ impl Actor {
     async fn update(&self, wanted: &LocalPod) -> Result<(), EnrolError> {
         let spec = self.spec(wanted);
         // None: there is nobody to tell, or the next process reads it by itself.
-        self.change(move |enrolled| enrolled.update(&spec.read())).await.unwrap_or(Ok(()))
+        self.change(move |enrolled| enrolled.update(&spec)).await.unwrap_or(Ok(()))
     }
 
     /// Changes the kernel's side, when there is one and the process does not finish before.
