@@ -6,6 +6,8 @@
 mod beat;
 mod events;
 mod follow;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use {beat::beat, events::events, follow::follow};
 
@@ -18,7 +20,7 @@ use culvert_model::{
 use culvert_telemetry::{chain::Chain, denial::Denied};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -98,7 +100,8 @@ impl Direct {
         let mut state = self.state.lock();
         let State { next, places, .. } = &mut *state;
         let mut changes = Changes::default();
-        places.retain(|uid, _| doors.iter().any(|door| door.pod.uid == *uid));
+        let here: HashSet<_> = doors.iter().map(|door| &door.pod.uid).collect();
+        places.retain(|uid, _| here.contains(uid));
         for door in doors {
             let uid = &door.pod.uid;
             let Some(known) = snapshot.known(uid) else {

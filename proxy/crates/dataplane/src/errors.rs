@@ -46,7 +46,7 @@ pub(crate) enum LocalError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
-    Unavailable(#[from] InboundError),
+    Unavailable(InboundError),
 }
 
 /// What a connection cannot do without did not come in time.
@@ -173,6 +173,22 @@ impl OutboundError {
             | Self::Held(_)
             | Self::NoRoute(_)
             | Self::SourceLeft => false,
+        }
+    }
+}
+
+impl From<InboundError> for LocalError {
+    fn from(error: InboundError) -> Self {
+        match error {
+            InboundError::Denied(denial) => Self::Denied(denial),
+            InboundError::NotCaptured { .. }
+            | InboundError::NotAdmitted(_)
+            | InboundError::OwnPort(_)
+            | InboundError::Held(_)
+            | InboundError::Cut(_)
+            | InboundError::Deliver(_)
+            | InboundError::Open(_)
+            | InboundError::Abandoned => Self::Unavailable(error),
         }
     }
 }

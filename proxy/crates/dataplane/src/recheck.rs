@@ -5,16 +5,22 @@
 use crate::{
     cut::Why,
     judge::{judge, still_passes},
-    pods::{Pods, pod::Pod},
+    pods::{Pods, door::Door, pod::Pod},
 };
 use culvert_model::{
     authz::join::Authz,
     facts::Direction,
     name::WorkloadUid,
+    path::Path,
     snapshot::{Known, Snapshot},
 };
 use culvert_runtime::drain::Worker;
-use std::{collections::HashMap, future::pending, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    future::pending,
+    pin::pin,
+    sync::Arc,
+};
 use tracing::info;
 
 /// By which policies each pod's connections were judged last.
@@ -29,7 +35,7 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
     let mut snapshot = snapshots.pin();
     let mut trust = trusts.pin();
     let mut judged = Judged::default();
-    let mut over = std::pin::pin!(over(&pods, &worker));
+    let mut over = pin!(over(&pods, &worker));
     loop {
         let newer_snapshot = async {
             match snapshots.newer_than(snapshot.generation).await {
@@ -48,6 +54,7 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
             newer = newer_snapshot => {
                 snapshot = newer;
                 judged.recheck(&pods.all(), &snapshot.value);
+                shared.doors.all().iter().for_each(|door| forget(door, &snapshot.value));
             }
             newer = newer_trust => {
                 trust = newer;
@@ -67,10 +74,16 @@ async fn over(pods: &Pods, worker: &Worker) {
     }
 }
 
+/// Ends the tunnels to workloads that are gone.
+fn forget(door: &Door, snapshot: &Snapshot) {
+    door.peers.gone(snapshot).iter().for_each(|peer| door.pool.forget(peer));
+}
+
 impl Judged {
     /// Cuts the connections to `pods` that `snapshot` no longer lets pass.
     pub(crate) fn recheck(&mut self, pods: &[Arc<Pod>], snapshot: &Snapshot) {
-        self.0.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
+        let here: HashSet<_> = pods.iter().map(|pod| &pod.uid).collect();
+        self.0.retain(|uid, _| here.contains(uid));
         for pod in pods {
             // Of a pod that is no longer announced nobody says what may be; nothing new may.
             let Some(known) = snapshot.known(&pod.uid) else { continue };
@@ -90,7 +103,9 @@ impl Judged {
 fn revoke(pod: &Pod, known: &Known) {
     let cut = pod.connections.cut(|conn| {
         conn.live.see(|facts| {
-            if facts.direction == Direction::Outbound || still_passes(&known.authz, facts) {
+            // What goes past us is looked at where it can be ended.
+            let ours = facts.direction == Direction::Inbound && facts.path != Path::Direct;
+            if !ours || still_passes(&known.authz, facts) {
                 return None;
             }
             judge(known, facts).err().map(Why::Revoked)

@@ -1,5 +1,4 @@
 //! What direct connections tell of themselves, for metrics and the access log.
-use super::Direct;
 use crate::{
     connections::{Conn, Slot},
     dataplane::Shared,
@@ -12,7 +11,7 @@ use culvert_model::{
     path::Path,
 };
 use culvert_runtime::drain::Worker;
-use culvert_telemetry::{chain::Chain, conn::ConnRecord};
+use culvert_telemetry::{chain::Chain, conn::ConnRecord, denial::Denied};
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -94,7 +93,7 @@ impl Open {
                     && let Some(before) = self.0.insert(ends, flow)
                 {
                     // Its end was lost.
-                    before.close(&shared.direct, ends, 0, 0, CloseReason::Done);
+                    before.close(None, [0, 0], CloseReason::Done);
                 }
             }
             At::Closed { sent, received, lasted: _, end } => {
@@ -105,8 +104,9 @@ impl Open {
                     // By whom is not told.
                     End::Reset => CloseReason::SourceReset,
                 };
+                let revoked = shared.direct.was_revoked(ends);
                 if let Some(flow) = flow {
-                    flow.close(&shared.direct, ends, sent, received, reason);
+                    flow.close(revoked.as_deref(), [sent, received], reason);
                 }
             }
         }
@@ -140,15 +140,7 @@ impl Flow {
         Some(Self([side(Direction::Outbound, &from.pod), side(Direction::Inbound, &to.pod)]))
     }
 
-    fn close(
-        self,
-        direct: &Direct,
-        ends: (SocketAddr, SocketAddr),
-        sent: u64,
-        received: u64,
-        reason: CloseReason,
-    ) {
-        let revoked = direct.was_revoked(ends);
+    fn close(self, revoked: Option<&Denied>, [sent, received]: [u64; 2], reason: CloseReason) {
         let reason = if revoked.is_some() { CloseReason::PolicyRevoked } else { reason };
         for Side { mut record, pod, slot } in self.0 {
             pod.connections.remove(slot);
@@ -156,8 +148,8 @@ impl Flow {
             record.received(received);
             let inbound = record.live().see(|facts| facts.direction == Direction::Inbound);
             // One connection was denied, not two.
-            if let (true, Some(denied)) = (inbound, &revoked) {
-                record.deny((**denied).clone());
+            if let (true, Some(denied)) = (inbound, revoked) {
+                record.deny(denied.clone());
             }
             record.finish(reason, None);
         }

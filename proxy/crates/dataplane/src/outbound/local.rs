@@ -6,10 +6,10 @@ use crate::{
     account::Account,
     conn::{Abrupt, Admitted},
     copy,
+    cut::Why,
     direct::Passed,
     errors::{CopyError, LocalError},
     inbound::{self, authorize::Authorized},
-    limits::Refusal,
     pods::door::Door,
 };
 use culvert_model::{
@@ -17,7 +17,9 @@ use culvert_model::{
     facts::{ConnFacts, Direction},
     path::Path,
     snapshot::{Bound, Known},
+    tunnel::Authority,
 };
+use culvert_policy::route::Hop;
 use culvert_telemetry::chain::Chain;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::net::TcpStream;
@@ -41,34 +43,52 @@ pub(super) struct Handed {
     other: TcpStream,
 }
 
-/// Counts the connection at `door`, that of `peer`, which `target` is an address of.
+/// What a way through a tunnel says of a connection.
+#[derive(Debug)]
+pub(super) struct Offer<'a> {
+    /// What the application dialled.
+    pub(super) meant: SocketAddr,
+    pub(super) source: &'a Arc<Known>,
+    pub(super) service: Option<&'a Arc<Bound>>,
+    pub(super) hop: &'a Hop,
+}
+
+/// Counts the connection at its destination's own door; `None` when that is no pod of this node, or
+/// the connection has to go through a tunnel nevertheless.
 ///
 /// # Errors
 ///
 /// When the pod there has as many as it may; that is recorded.
 pub(super) fn enter(
     admitted: &Admitted,
-    meant: SocketAddr,
-    source: &Arc<Known>,
-    service: Option<Arc<Bound>>,
-    (peer, target): (&Known, SocketAddr),
-    door: &Arc<Door>,
-) -> Result<Entered, Refusal> {
-    admitted.account.learn(|facts| {
-        (facts.path, facts.hbone) = (Path::Local, None);
-        facts.destination_identity = Some(peer.member.identity.clone());
-    });
-    let facts = admitted.account.facts();
-    let facts = ConnFacts {
-        direction: Direction::Inbound,
-        destination: target,
-        source_identity: Some(source.member.identity.clone()),
-        destination_workload: Some(Arc::clone(&peer.workload)),
-        ..facts
+    door: &Door,
+    offer: &Offer<'_>,
+) -> Result<Option<Entered>, LocalError> {
+    let shared = &door.pod.shared;
+    let Hop { peer: Some(peer), authority: Authority::Addr(target), is_waypoint: false, .. } =
+        offer.hop
+    else {
+        return Ok(None);
     };
-    let account = Account::open(&door.pod, facts)?;
-    let (door, source) = (Arc::clone(door), Arc::clone(source));
-    Ok(Entered { account, door, meant, source, service })
+    if shared.encrypt_local || peer.member.app_tunnel.is_some() {
+        return Ok(None);
+    }
+    let entered = shared.doors.enter(&peer.member.uid, |other| {
+        admitted.account.learn(|facts| {
+            (facts.path, facts.hbone) = (Path::Local, None);
+            facts.destination_identity = Some(peer.member.identity.clone());
+        });
+        let facts = ConnFacts {
+            direction: Direction::Inbound,
+            destination: *target,
+            ..admitted.account.facts()
+        };
+        Account::open(&other.pod, facts).map(|account| (account, Arc::clone(other)))
+    });
+    let Some((account, door)) = entered.transpose()? else { return Ok(None) };
+    let Offer { meant, source, service, hop: _ } = *offer;
+    let (source, service) = (Arc::clone(source), service.map(Arc::clone));
+    Ok(Some(Entered { account, door, meant, source, service }))
 }
 
 /// Asks the destination's policies, and connects to its application in the client's name.
@@ -80,7 +100,8 @@ pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed
     let Entered { mut account, door, meant, source, service } = entered;
     match inbound::deliver::deliver(&mut account, &door.sockets, &admitted.io).await {
         Ok((other, Authorized { known: destination, on_trial })) => {
-            if !on_trial {
+            let to_itself = source.member.uid == destination.member.uid;
+            if !on_trial && !to_itself {
                 let target = account.destination();
                 let passed = Passed { meant, target, source, service, destination };
                 account.pod().shared.direct.permit(&passed);
@@ -89,10 +110,7 @@ pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed
         }
         Err(error) => {
             account.fail(&error);
-            Err(match error {
-                inbound::InboundError::Denied(denial) => LocalError::Denied(denial),
-                error => LocalError::Unavailable(error),
-            })
+            Err(error.into())
         }
     }
 }
@@ -119,9 +137,9 @@ pub(super) async fn carry(admitted: Admitted, handed: Handed) {
             drop((io, other));
             far.close_cut(&why);
             // To the source, whoever was at the other end has gone; but policy is policy.
-            let reason = match why.reason() {
-                CloseReason::PolicyRevoked => CloseReason::PolicyRevoked,
-                _ => CloseReason::DestinationReset,
+            let reason = match &*why {
+                Why::Revoked(_) => CloseReason::PolicyRevoked,
+                Why::PodGone | Why::Drained => CloseReason::DestinationReset,
             };
             return account.close(reason, Some(&*why));
         }

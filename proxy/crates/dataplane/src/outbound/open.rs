@@ -1,5 +1,9 @@
 //! Finding the way and going it.
-use super::{host, local, local::Handed, tunnel};
+use super::{
+    host,
+    local::{self, Handed, Offer},
+    tunnel,
+};
 use crate::{
     conn::Admitted,
     connect::connected,
@@ -8,7 +12,7 @@ use crate::{
     hbone::tunnel::Tunnel,
     pods::{door::Door, pod::Seen},
 };
-use culvert_model::{name::WorkloadUid, path::Path, service::Service, tunnel::Authority};
+use culvert_model::{name::WorkloadUid, path::Path, tunnel::Authority};
 use culvert_policy::{
     Asking, Route,
     route::{self, Hop, To},
@@ -59,12 +63,13 @@ pub(super) async fn open(
         note(admitted, &seen, destination, &route);
         let endpoint = route.endpoint.as_ref().map(|endpoint| endpoint.member.uid.clone());
         // A workload that was dialled by its own address has no other.
-        let other = endpoint.filter(|_| route.service.is_some() && failed.len() + 1 < TRIES);
-        if let Some(endpoint) = &other {
+        let one_of_several = endpoint.filter(|_| route.service.is_some());
+        if let Some(endpoint) = &one_of_several {
             admitted.account.count_at(door.pod.shared.loads.count(endpoint));
         }
-        match (go(admitted, door, seen, destination, route).await, other) {
-            (Err(error), Some(endpoint)) if error.is_connect() => {
+        let opened = go(admitted, door, seen, destination, route).await;
+        match (opened, one_of_several) {
+            (Err(error), Some(endpoint)) if error.is_connect() && failed.len() + 1 < TRIES => {
                 debug!(pod = %door.pod.uid, %endpoint, %error, "another endpoint is tried");
                 failed.push(endpoint);
                 last = Some(error);
@@ -101,36 +106,15 @@ async fn go(
         }
         To::Hbone(hop) => hop,
     };
-    if let Some(entered) = enter(admitted, door, &seen, meant, &hop, service.as_deref())? {
+    let bound = service.as_ref().and_then(|service| seen.snapshot().service(&service.host));
+    let offer = Offer { meant, source: &seen.known, service: bound, hop: &hop };
+    if let Some(entered) = local::enter(admitted, door, &offer)? {
         return Ok(Opened::Local(local::hand(admitted, entered).await?));
     }
     let host = service.map(|service| Arc::clone(&service.host.hostname));
     let member = Arc::clone(&seen.known.member);
     drop(seen);
     Ok(Opened::Tunnel(tunnel::open(admitted, door, &member, hop, host).await?))
-}
-
-/// Goes in at the destination's own door, when it is a pod of this node.
-fn enter(
-    admitted: &Admitted,
-    door: &Door,
-    seen: &Seen,
-    meant: SocketAddr,
-    hop: &Hop,
-    service: Option<&Service>,
-) -> Result<Option<local::Entered>, OutboundError> {
-    let shared = &door.pod.shared;
-    let (Some(peer), Authority::Addr(target)) = (&hop.peer, &hop.authority) else {
-        return Ok(None);
-    };
-    if shared.encrypt_local || hop.is_waypoint || peer.member.app_tunnel.is_some() {
-        return Ok(None);
-    }
-    let bound = service.and_then(|service| seen.snapshot().service(&service.host)).cloned();
-    let entered = shared.doors.enter(&peer.member.uid, |other| {
-        local::enter(admitted, meant, &seen.known, bound, (peer, *target), other)
-    });
-    Ok(entered.transpose().map_err(crate::errors::LocalError::from)?)
 }
 
 /// Notes what the way says of the connection.
@@ -144,7 +128,7 @@ fn note(admitted: &Admitted, seen: &Seen, destination: SocketAddr, route: &Route
         facts.source_workload = Some(Arc::clone(&seen.known.workload));
         facts.destination_workload = workload;
         facts.service = service.clone();
-        facts.destination = destination;
+        (facts.destination, facts.destination_identity) = (destination, None);
         match to {
             To::Plain(target) => {
                 facts.destination = *target;

@@ -41,11 +41,15 @@ pub(super) async fn open(
         ..Request::new(authority)
     };
     let peer = peer.map(|peer| peer.member.uid.clone());
+    if let Some(peer) = &peer {
+        door.peers.note(peer, next);
+    }
     let target = Target { next, expected, peer, own };
     let opened = tokio::select! {
         opened = door.pool.open(&target, &request, || door.sockets.dial(next)) => opened?,
         _ = admitted.io.ready(Interest::ERROR) => return Err(OutboundError::SourceLeft),
     };
+    debug!(pod = %door.pod.uid, peer = %opened.peer, says = %opened.baggage, "tunnel open");
     admitted.account.learn(|facts| facts.destination_identity = Some(opened.peer));
     Ok(opened.tunnel)
 }

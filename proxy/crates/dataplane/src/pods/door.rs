@@ -3,7 +3,7 @@ use crate::{
     account, connect, dns,
     hbone::pool::Pool,
     inbound, outbound,
-    pods::{pod::Pod, sockets::Sockets},
+    pods::{peers::Peers, pod::Pod, sockets::Sockets},
 };
 use culvert_model::{addr::canonical, close::CloseReason, facts::Direction};
 use culvert_runtime::{accept::accept_loop, drain::Worker};
@@ -44,6 +44,7 @@ pub(crate) struct Door {
     pub(crate) sockets: Sockets,
     /// The tunnels it opened to others.
     pub(crate) pool: Pool,
+    pub(crate) peers: Peers,
     /// Who knows the addresses of hosts outside of the mesh.
     pub(crate) lookup: Option<dns::Lookup>,
     /// Told when a listener does not accept any more.

@@ -7,6 +7,7 @@ use crate::{
     inbound, outbound,
     pods::{
         door::{Door, Entrance},
+        peers::Peers,
         pod::Pod,
         sockets::{Sockets, here},
     },
@@ -82,8 +83,15 @@ impl Mesh {
         };
         let pool = Pool::new(&worker, Handle::current(), 1, timeouts);
         let (sockets, lost) = (Sockets::Here(ip), Arc::default());
-        let door =
-            Arc::new(Door { pod: Arc::clone(&pod), id: 0, sockets, pool, lookup: None, lost });
+        let door = Arc::new(Door {
+            pod: Arc::clone(&pod),
+            id: 0,
+            sockets,
+            pool,
+            peers: Peers::default(),
+            lookup: None,
+            lost,
+        });
         self.node.shared.doors.put(&door);
         let tunnels = std::net::TcpListener::bind(here::real((ip, 15008).into())).unwrap();
         tunnels.set_nonblocking(true).unwrap();
