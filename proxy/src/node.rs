@@ -12,7 +12,6 @@ mod life;
 mod orders;
 mod parts;
 mod report;
-mod resolvers;
 mod retention;
 mod source;
 mod ways;

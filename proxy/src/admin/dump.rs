@@ -83,7 +83,7 @@ fn workload(member: &Member) -> Value {
     fields
 }
 
-fn service(Bound { service, endpoints }: &Bound) -> Value {
+fn service(Bound { service, endpoints, .. }: &Bound) -> Value {
     let ports: Map<_, _> = (service.ports.iter())
         .map(|port| (port.port.to_string(), port.target.map_or(0, |port| port.get()).into()))
         .collect();

@@ -126,7 +126,7 @@ settings! {
         "Encrypt also between two pods of this node, whose bytes otherwise never leave this process.";
     DNS: "dns", "BOOL", Switch, Is("true"), HOLDS,
         "Answer the pods' DNS queries for names the mesh knows; others are forwarded from the pod's own namespace.";
-    RESOLVERS: "resolvers", "ADDRESS", List, Unset("those of `/etc/resolv.conf`"), HOLDS,
+    RESOLVERS: "resolvers", "ADDRESS", List, Unset("those of `/etc/netns/NAME/resolv.conf`, else of `/etc/resolv.conf`"), HOLDS,
         "The name servers of pods whose manifests do not say theirs (dnsConfig, or annotation culvert.dev/resolvers). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
         "For how long certificates are asked; each is renewed around half of it.";

@@ -6,9 +6,8 @@ use super::{
     identity::Holds,
     keep::Keep,
     orders::Orders,
-    resolvers::Resolvers,
     source::Source,
-    ways::{self, Home, Late, Ways},
+    ways::{self, Home, Ways},
 };
 use crate::{
     config::settings,
@@ -94,17 +93,19 @@ impl Feed {
         if let Some(path) = &config.mesh.crl {
             crl::watch(path, &trust, worker).map_err(|error| advice::no_crl(&error))?;
         }
+        let ways = ways.with_mesh(&trust);
         let identities = start_keeper(plan, &ways, &trust, worker)?;
+        ways.show(&identities);
         let own = ways.own().map(|own| identities.hold(own.clone()));
         let (snapshots, snapshot) = publish::channel(Snapshot::default());
-        let reported = ways.report(&identities, &trust).map_err(|e| advice::no_way(&e))?;
+        let reported = ways.report().map_err(|e| advice::no_way(&e))?;
         let mesh = Mesh {
             network: config.mesh.upstream.as_ref().map_or("", |u| &u.network).into(),
             outbound: OutboundPolicy::AllowAny,
             node: config.node_name.as_str().into(),
         };
         let (discovery, progress) = Discovery::new(mesh, reported.is_none(), snapshots);
-        let upstream = ways.discovery(&identities, &trust).map_err(|e| advice::no_way(&e))?;
+        let upstream = ways.discovery().map_err(|e| advice::no_way(&e))?;
         let who = who(plan);
         let follower =
             Follower::start(upstream, &who, Mode::Everything, discovery.applier(), worker);
@@ -127,10 +128,7 @@ impl Feed {
             leaving: told,
             released: releases,
             holds: Holds::new(identities.clone()),
-            resolvers: match config.mesh.dns {
-                true => Resolvers::of(&config.mesh.resolvers),
-                false => Resolvers::Off,
-            },
+            resolvers: config.mesh.resolvers.clone(),
             patience: config.mesh.release_timeout,
         };
         worker.spawn(keep.run(worker.clone()));
@@ -190,17 +188,11 @@ fn start_keeper(
     worker: &Worker,
 ) -> Result<Identities, Failure> {
     let config = &plan.config;
-    let late = Arc::new(Late::default());
-    let issuer = Arc::<Late>::clone(&late);
-    let parties = Parties { issuer, trust: trust.clone(), clock: Arc::new(SystemClock) };
-    let settings =
-        keeper::Settings { validity: config.mesh.certificate_life, ..keeper::Settings::default() };
-    let identities = keeper::start(parties, settings, worker);
     let given = config.ca_folder.as_ref().filter(|_| config.role == settings::Role::Node);
     let issuer = match given {
         Some(folder) => ways::given(folder, ways.trust_domain(), worker)
             .map_err(|error| advice::no_authority(&error))?,
-        None => ways.issuer(&identities, trust).ok_or_else(|| {
+        None => ways.issuer().ok_or_else(|| {
             Failure::new(
                 Exit::Usage,
                 "the control plane is reached in plain text, by which nobody asks for certificates",
@@ -208,8 +200,10 @@ fn start_keeper(
             )
         })?,
     };
-    late.is(issuer);
-    Ok(identities)
+    let parties = Parties { issuer, trust: trust.clone(), clock: Arc::new(SystemClock) };
+    let settings =
+        keeper::Settings { validity: config.mesh.certificate_life, ..keeper::Settings::default() };
+    Ok(keeper::start(parties, settings, worker))
 }
 
 /// Does not wait for the settings of the mesh for ever: a control plane may not know of reports.

@@ -1,6 +1,6 @@
 //! Which pods the dataplane holds: what manifests want, once the node knows the mesh; and who
 //! leaves, until it may.
-use super::{identity::Holds, resolvers::Resolvers, retention::Retention};
+use super::{identity::Holds, retention::Retention};
 use culvert_model::{
     name::WorkloadUid,
     pod::{LocalPod, LocalPods},
@@ -12,6 +12,8 @@ use culvert_runtime::{
 };
 use std::{
     collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -29,7 +31,8 @@ pub(super) struct Keep {
     pub(super) leaving: watch::Sender<BTreeSet<WorkloadUid>>,
     pub(super) released: mpsc::Receiver<Vec<WorkloadUid>>,
     pub(super) holds: Holds,
-    pub(super) resolvers: Resolvers,
+    /// Of pods that do not say theirs; none: those of their files.
+    pub(super) resolvers: Vec<IpAddr>,
     pub(super) patience: Duration,
 }
 
@@ -92,8 +95,18 @@ impl Keep {
         });
         let pods = retention.pods();
         self.holds.hold(&pods);
-        self.held.publish(self.resolvers.settle(pods));
+        self.held.publish(settled(pods, &self.resolvers));
     }
+}
+
+/// The pods with the name servers that they ask, as far as settings say.
+fn settled(mut pods: LocalPods, resolvers: &[IpAddr]) -> LocalPods {
+    if !resolvers.is_empty() {
+        for pod in pods.pods.values_mut().filter(|pod| pod.resolvers.is_empty()) {
+            Arc::make_mut(pod).resolvers = resolvers.to_vec();
+        }
+    }
+    pods
 }
 
 /// A pod that is gone with its namespace has nothing left to hold.

@@ -231,6 +231,7 @@ fn limits(plan: &Plan) -> culvert_dataplane::Config {
         drain_deadline: None,
         encrypt_local: mesh.encrypt_local,
         handshake_timeout: mesh.handshake_timeout,
+        dns: mesh.dns.then(culvert_dataplane::dns::Settings::default),
         ..culvert_dataplane::Config::default()
     }
 }

@@ -3,7 +3,7 @@ use crate::config::{Url, mesh::Upstream as Settings};
 use culvert_identity::{
     ca::{files::Given, issuer::AuthorityIssuer},
     clock::SystemClock,
-    issue::{self, IssueError, Issued, Issuer, Request},
+    issue::Issuer,
     istio::{self, IstioCa},
     join::{JoinError, Token},
     node,
@@ -19,7 +19,7 @@ use culvert_xds::transport::{
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 /// What leads to the control plane, before anybody goes.
@@ -65,11 +65,6 @@ pub(crate) enum WayError {
     #[error("the control plane cannot be called")]
     Upstream(#[from] UpstreamError),
 }
-
-/// Who is asked for certificates; known only once those who ask are there, for the way to it shows
-/// one itself.
-#[derive(Debug, Default)]
-pub(super) struct Late(OnceLock<Arc<dyn Issuer>>);
 
 /// Who a node is and where it lives.
 #[derive(Clone, Copy, Debug)]
@@ -152,19 +147,38 @@ impl Ways {
         self.discovery.url().to_string()
     }
 
+    /// Believes the roots of the mesh too, from when they are known.
+    #[must_use]
+    pub(super) fn with_mesh(self, trust: &TrustStore) -> Self {
+        let with = |towards| match towards {
+            Towards::Tls { url, way, token } => {
+                Towards::Tls { url, way: way.with_mesh(trust.clone()), token }
+            }
+            plain @ Towards::Plain(_) => plain,
+        };
+        Self { discovery: with(self.discovery), ca: self.ca.map(with), ..self }
+    }
+
+    /// Shows the node's own certificate from when it has one, also to the [`issuer`](Self::issuer)
+    /// that gives it.
+    pub(super) fn show(&self, identities: &Identities) {
+        let Some(own) = &self.own else { return };
+        for towards in [Some(&self.discovery), self.ca.as_ref()].into_iter().flatten() {
+            if let Towards::Tls { way, .. } = towards {
+                // Counts for all copies of it.
+                drop(way.clone().with_own(identities.clone(), own.clone()));
+            }
+        }
+    }
+
     /// For discovery.
     ///
     /// # Errors
     ///
     /// When it cannot be called so.
-    pub(super) fn discovery(
-        &self,
-        identities: &Identities,
-        trust: &TrustStore,
-    ) -> Result<Upstream, WayError> {
+    pub(super) fn discovery(&self) -> Result<Upstream, WayError> {
         let url = self.discovery.url();
-        let connect = self.discovery.connect(self.own.as_ref(), identities, trust);
-        let upstream = Upstream::try_new(&url.to_string(), connect)?;
+        let upstream = Upstream::try_new(&url.to_string(), self.discovery.connect())?;
         let upstream = upstream.with_metadata("clusterid", &self.cluster);
         Ok(match &self.token {
             Some(token) => upstream.with_token(token.clone()),
@@ -177,27 +191,18 @@ impl Ways {
     /// # Errors
     ///
     /// When it cannot be called so.
-    pub(super) fn report(
-        &self,
-        identities: &Identities,
-        trust: &TrustStore,
-    ) -> Result<Option<Upstream>, WayError> {
-        self.report.then(|| self.discovery(identities, trust)).transpose()
+    pub(super) fn report(&self) -> Result<Option<Upstream>, WayError> {
+        self.report.then(|| self.discovery()).transpose()
     }
 
     /// Who signs; `None`: nobody is asked in plain text.
-    pub(super) fn issuer(
-        &self,
-        identities: &Identities,
-        trust: &TrustStore,
-    ) -> Option<Arc<dyn Issuer>> {
+    pub(super) fn issuer(&self) -> Option<Arc<dyn Issuer>> {
         let Towards::Tls { way, token, .. } = self.ca.as_ref().unwrap_or(&self.discovery) else {
             return None;
         };
-        let way = shown(way, self.own.as_ref(), identities, trust);
         let (token, cluster) = (token.clone(), self.cluster.clone());
         let settings = istio::Settings { token, cluster, headers: Vec::new() };
-        Some(Arc::new(IstioCa::new(way, settings)))
+        Some(Arc::new(IstioCa::new(way.clone(), settings)))
     }
 }
 
@@ -208,47 +213,17 @@ impl Towards {
         }
     }
 
-    fn connect(
-        &self,
-        own: Option<&Identity>,
-        identities: &Identities,
-        trust: &TrustStore,
-    ) -> Connect {
+    fn connect(&self) -> Connect {
         match self {
             Self::Plain(url) => plain(&url.address()),
             Self::Tls { way, .. } => {
-                let way = shown(way, own, identities, trust);
+                let way = way.clone();
                 Arc::new(move || {
                     let way = way.clone();
                     Box::pin(async move { Ok(Box::new(way.connect().await?) as BoxIo) })
                 })
             }
         }
-    }
-}
-
-impl Late {
-    /// It is this one; the first word counts.
-    pub(super) fn is(&self, issuer: Arc<dyn Issuer>) {
-        drop(self.0.set(issuer));
-    }
-}
-
-impl Issuer for Late {
-    fn issue<'a>(&'a self, request: &'a Request) -> issue::Answer<'a, Result<Issued, IssueError>> {
-        match self.0.get() {
-            Some(issuer) => issuer.issue(request),
-            None => Box::pin(async { Err(IssueError::Refused("nobody is asked yet".to_owned())) }),
-        }
-    }
-
-    fn changed(&self) -> issue::Answer<'_, ()> {
-        Box::pin(async {
-            match self.0.get() {
-                Some(issuer) => issuer.changed().await,
-                None => std::future::pending().await,
-            }
-        })
     }
 }
 
@@ -264,15 +239,6 @@ pub(super) fn given(
 ) -> Result<Arc<dyn Issuer>, culvert_identity::ca::files::FilesError> {
     let authority = Given::in_folder(folder).follow(trust_domain, worker)?;
     Ok(Arc::new(AuthorityIssuer::new(authority, Arc::new(SystemClock))))
-}
-
-/// The way with what is learnt by and by: the mesh's roots, and the node's own certificate.
-fn shown(way: &Way, own: Option<&Identity>, identities: &Identities, trust: &TrustStore) -> Way {
-    let way = way.clone().with_mesh(trust.clone());
-    match own {
-        Some(own) => way.with_own(identities.clone(), own.clone()),
-        None => way,
-    }
 }
 
 fn own(trust_domain: &str, node: &str) -> Result<Identity, WayError> {
