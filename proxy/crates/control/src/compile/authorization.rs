@@ -28,33 +28,10 @@ pub(super) struct Translated {
 
 /// Says `policy` in the words of L4; `root` is the namespace of policies for the whole mesh.
 pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated {
-    let AuthorizationPolicy { meta, selects, action, dry_run, rules } = policy;
-    let untouched = |message: &str, fix: &str| Translated {
-        notes: vec![meta.named().warning(message).with_fix(fix)],
-        ..Translated::default()
-    };
-    let scope = match selects {
-        Selects::Targets(targets) => {
-            let targets: Vec<_> = targets.iter().map(|target| target.value.as_str()).collect();
-            let message = format!(
-                "the policy is for {}: L7 sees to it, which is not done yet; it does nothing",
-                targets.join(", ")
-            );
-            return untouched(&message, "choose workloads by a selector to have it at L4");
-        }
-        Selects::Labels(_) => Scope::Selector,
-        Selects::Everything if *meta.name.namespace == *root => Scope::Global,
-        Selects::Everything => Scope::Namespace,
-    };
-    let meant = match action {
-        PolicyAction::Allow => Action::Allow,
-        PolicyAction::Deny | PolicyAction::Custom => Action::Deny,
-        PolicyAction::Audit => {
-            return untouched(
-                "AUDIT does nothing at L4",
-                "annotate a policy istio.io/dry-run: \"true\"",
-            );
-        }
+    let AuthorizationPolicy { meta, selects: _, action, dry_run, rules } = policy;
+    let (scope, meant) = match meant(policy, root) {
+        Ok(meant) => meant,
+        Err(note) => return Translated { notes: vec![*note], ..Translated::default() },
     };
     let mut told = Vec::new();
     if *action == PolicyAction::Custom {
@@ -97,6 +74,33 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
         origin: Some(meta.origin.to_string().into()),
     };
     Translated { policy: Some(policy), closing, notes }
+}
+
+/// Of which workloads `policy` speaks, and what L4 does with what it matches.
+fn meant(policy: &AuthorizationPolicy, root: &str) -> Result<(Scope, Action), Box<Problem>> {
+    let named = policy.meta.named();
+    let scope = match &policy.selects {
+        Selects::Targets(targets) => {
+            let targets: Vec<_> = targets.iter().map(|target| target.value.as_str()).collect();
+            let note = named.warning(format!(
+                "the policy is for {}: L7 sees to it, which is not done yet; it does nothing",
+                targets.join(", ")
+            ));
+            return Err(Box::new(note.with_fix("choose workloads by a selector to have it at L4")));
+        }
+        Selects::Labels(_) => Scope::Selector,
+        Selects::Everything if *policy.meta.name.namespace == *root => Scope::Global,
+        Selects::Everything => Scope::Namespace,
+    };
+    let action = match policy.action {
+        PolicyAction::Allow => Action::Allow,
+        PolicyAction::Deny | PolicyAction::Custom => Action::Deny,
+        PolicyAction::Audit => {
+            let note = named.warning("AUDIT does nothing at L4");
+            return Err(Box::new(note.with_fix("annotate a policy istio.io/dry-run: \"true\"")));
+        }
+    };
+    Ok((scope, action))
 }
 
 /// What a rule asks for that L4 does not see.

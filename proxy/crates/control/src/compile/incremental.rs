@@ -62,7 +62,7 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) by_pod: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
-    pub(super) by_slice: BTreeMap<ObjectName, Vec<ObjectName>>,
+    by_slice: BTreeMap<ObjectName, Vec<ObjectName>>,
 }
 
 /// At which point something was found out of an object.
@@ -258,6 +258,27 @@ impl Compiler {
         changes: &mut Changes,
     ) {
         change(&mut self.mesh.closing, &mut changes.closing, name, closing);
+    }
+}
+
+impl Listing {
+    /// Notes which pods a slice lists; gives those it listed before.
+    pub(super) fn replace(&mut self, slice: &ObjectName, pods: Vec<ObjectName>) -> Vec<ObjectName> {
+        let before = self.by_slice.remove(slice).unwrap_or_default();
+        for pod in &before {
+            let Some(slices) = self.by_pod.get_mut(pod) else { continue };
+            slices.remove(slice);
+            if slices.is_empty() {
+                self.by_pod.remove(pod);
+            }
+        }
+        for pod in &pods {
+            self.by_pod.entry(pod.clone()).or_default().insert(slice.clone());
+        }
+        if !pods.is_empty() {
+            self.by_slice.insert(slice.clone(), pods);
+        }
+        before
     }
 }
 

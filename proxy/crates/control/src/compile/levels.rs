@@ -1,7 +1,7 @@
 //! The levels of a compile: services, policies, workloads.
 use super::{
     enrolment,
-    incremental::{Changes, Compiler, Level, Listing},
+    incremental::{Changes, Compiler, Level},
     local, member,
     mesh::Wanted,
     peer,
@@ -60,24 +60,13 @@ impl Compiler {
 
     /// Which slices list which pods.
     pub(super) fn list(&mut self, touched: &mut Touched) {
-        let Listing { by_pod, by_slice } = &mut self.listing;
         for name in &touched.slices {
-            for pod in by_slice.remove(name).into_iter().flatten() {
-                if let Some(slices) = by_pod.get_mut(&pod) {
-                    slices.remove(name);
-                    if slices.is_empty() {
-                        by_pod.remove(&pod);
-                    }
-                }
-                touched.pods.insert(pod);
-            }
-            let Some(slice) = self.store.slices.get(name) else { continue };
-            let pods: Vec<ObjectName> = member::listed(slice).cloned().collect();
-            for pod in &pods {
-                by_pod.entry(pod.clone()).or_default().insert(name.clone());
-                touched.pods.insert(pod.clone());
-            }
-            by_slice.insert(name.clone(), pods);
+            let pods = match self.store.slices.get(name) {
+                Some(slice) => member::listed(slice).cloned().collect(),
+                None => Vec::new(),
+            };
+            touched.pods.extend(pods.iter().cloned());
+            touched.pods.extend(self.listing.replace(name, pods));
         }
     }
 
@@ -101,7 +90,7 @@ impl Compiler {
         if touched.peers.contains(root) || changes.config {
             touched.peers.extend(policies.demanding_namespaces());
             let all = self.store.peer_authentications.all();
-            touched.peers.extend(all.map(|one| one.meta.name.namespace.clone()));
+            touched.peers.extend(all.map(|one| Arc::clone(&one.meta.name.namespace)));
             touched.everywhere = true;
         }
         if !touched.peers.is_empty() {
@@ -239,7 +228,7 @@ impl Compiler {
         self.netns.claim(mount.value.display(), pod, mount.at);
         let workload = Workload {
             identity: wanted.member.identity.clone(),
-            node: wanted.member.node.clone(),
+            node: Arc::clone(&wanted.member.node),
             ..described
         };
         let local = LocalPod {

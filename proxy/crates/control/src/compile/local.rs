@@ -60,8 +60,8 @@ pub(super) fn resolvers(pod: &Pod) -> Result<Vec<IpAddr>, Box<Problem>> {
     };
     let parts = written.value.split([',', ' ']).filter(|part| !part.is_empty());
     let read = parts.map(|part| part.parse::<IpAddr>().map(|ip| ip.to_canonical()));
-    read.collect::<Result<_, _>>().map_err(|_| {
-        let message = format!("annotation {RESOLVERS} is no list of IP addresses");
+    read.collect::<Result<_, _>>().map_err(|wrong| {
+        let message = format!("annotation {RESOLVERS} is no list of IP addresses: {wrong}");
         Box::new(pod.meta.at(written.at).error(message).with_fix("write \"10.0.0.10, fd00::a\""))
     })
 }

@@ -74,7 +74,7 @@ impl<'a> World<'a> {
         };
         let is_recorded = meta.annotation(RECORDED) == Some("enabled");
         let enrolled = wish.enrolment == Enrolment::Enrolled;
-        Ok(self.wanted(member, meta, &labels, enrolled, is_recorded))
+        Ok(self.wanted(member, (meta, &labels), enrolled, is_recorded))
     }
 
     /// The workload that `entry` is; `None`: it has no address that can be dialled.
@@ -89,8 +89,8 @@ impl<'a> World<'a> {
         let chosen = self.registry.choosing(&meta.name.namespace, &labels);
         let services = chosen.into_iter().map(|draft| endpoint_ports(draft, endpoint)).collect();
         let uid = self.uid("networking.istio.io/WorkloadEntry", meta, None);
-        let member = Member { services, ..self.endpoint(uid, meta, endpoint, dialled, &labels)? };
-        Ok(Some(self.wanted(member, meta, &labels, false, false)))
+        let member = Member { services, ..self.endpoint(uid, (meta, &labels), endpoint, dialled)? };
+        Ok(Some(self.wanted(member, (meta, &labels), false, false)))
     }
 
     /// The workloads that the endpoints of `entry` are.
@@ -128,9 +128,9 @@ impl<'a> World<'a> {
             let dialled = (addresses, host);
             let member = Member {
                 services: drafts.iter().map(|draft| endpoint_ports(draft, &endpoint)).collect(),
-                ..self.endpoint(uid.clone(), meta, &endpoint, dialled, &labels)?
+                ..self.endpoint(uid.clone(), (meta, &labels), &endpoint, dialled)?
             };
-            wanted.insert(uid, self.wanted(member, meta, &labels, false, false));
+            wanted.insert(uid, self.wanted(member, (meta, &labels), false, false));
         }
         Ok(wanted.into_values().collect())
     }
@@ -216,10 +216,9 @@ impl<'a> World<'a> {
     fn endpoint(
         &self,
         uid: WorkloadUid,
-        meta: &Meta,
+        (meta, labels): (&Meta, &Labels<'_>),
         endpoint: &Endpoint,
         (addresses, hostname): (Box<[IpAddr]>, Arc<str>),
-        labels: &Labels<'_>,
     ) -> Result<Member, Box<Problem>> {
         let identity = self.identity(meta, endpoint.service_account.as_deref())?;
         let network = endpoint.network.as_deref().map(Arc::from);
@@ -237,8 +236,7 @@ impl<'a> World<'a> {
     fn wanted(
         &self,
         mut member: Member,
-        meta: &Meta,
-        labels: &Labels<'_>,
+        (meta, labels): (&Meta, &Labels<'_>),
         enrolled: bool,
         recorded: bool,
     ) -> Wanted {

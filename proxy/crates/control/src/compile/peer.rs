@@ -18,7 +18,7 @@ use culvert_model::{
     },
     name::ObjectName,
 };
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 /// No name that Kubernetes would take, so that nobody's policy is called so.
 const STATIC: &str = "istio_converted_static_strict";
@@ -49,7 +49,7 @@ pub(super) fn everywhere(config: &MeshConfig) -> Authorization {
 }
 
 pub(super) fn static_name(config: &MeshConfig) -> ObjectName {
-    ObjectName::new(config.root_namespace.clone(), STATIC)
+    ObjectName::new(Arc::clone(&config.root_namespace), STATIC)
 }
 
 /// Whether this is the policy of workloads of which every port is strict.
@@ -89,7 +89,7 @@ pub(super) fn demand(policy: &PeerAuthentication, wider: Mode) -> Demand {
     }
     let Meta { name, origin, .. } = &policy.meta;
     Demand::Own(Authorization {
-        name: ObjectName::new(name.namespace.clone(), format!("{CONVERTED}{}", name.name)),
+        name: ObjectName::new(Arc::clone(&name.namespace), format!("{CONVERTED}{}", name.name)),
         scope: Scope::Selector,
         action: Action::Deny,
         dry_run: false,

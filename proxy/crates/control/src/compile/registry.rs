@@ -52,14 +52,8 @@ impl Registry {
         let mut hosts = BTreeSet::new();
         for (key, new) in drafts {
             for old in self.drafts.remove(&key).unwrap_or_default() {
-                let host = &old.service.host;
-                if let Some(claims) = self.by_host.get_mut(&host.hostname) {
-                    claims.remove(&(Arc::clone(&host.namespace), key.clone()));
-                    if claims.is_empty() {
-                        self.by_host.remove(&host.hostname);
-                    }
-                }
-                hosts.insert(Arc::clone(&host.hostname));
+                hosts.insert(Arc::clone(&old.service.host.hostname));
+                self.disclaim(&old);
             }
             for draft in &new {
                 let host = &draft.service.host;
@@ -75,25 +69,7 @@ impl Registry {
         let mut renew = BTreeSet::new();
         let mut asking_changed = false;
         for host in hosts {
-            let winners = self.winners_of(&host);
-            let namespaces: BTreeSet<Arc<str>> =
-                winners.keys().map(|name| Arc::clone(&name.namespace)).collect();
-            let before = match namespaces.is_empty() {
-                true => self.won.remove(&host),
-                false => self.won.insert(Arc::clone(&host), namespaces.clone()),
-            };
-            let before = before.unwrap_or_default();
-            for namespace in before.union(&namespaces) {
-                let hostname = Arc::clone(&host);
-                let name = ServiceName { namespace: Arc::clone(namespace), hostname };
-                let new = winners.get(&name).cloned();
-                let old = self.winners.get(&name).cloned();
-                if new == old {
-                    continue;
-                }
-                asking_changed |= self.replace(&name, old.as_ref(), new, &mut changed);
-                renew.insert(name);
-            }
+            asking_changed |= self.decide(&host, &mut renew, &mut changed);
         }
         if asking_changed {
             let places = vip::places(&self.asking);
@@ -108,6 +84,42 @@ impl Registry {
         changed
     }
 
+    fn disclaim(&mut self, draft: &Draft) {
+        let host = &draft.service.host;
+        let Some(claims) = self.by_host.get_mut(&host.hostname) else { return };
+        claims.remove(&(Arc::clone(&host.namespace), draft.key.clone()));
+        if claims.is_empty() {
+            self.by_host.remove(&host.hostname);
+        }
+    }
+
+    /// Finds out who has a host now; says whether other addresses are asked for.
+    fn decide(
+        &mut self,
+        host: &Arc<str>,
+        renew: &mut BTreeSet<ServiceName>,
+        changed: &mut Changed,
+    ) -> bool {
+        let winners = self.winners_of(host);
+        let namespaces: BTreeSet<Arc<str>> =
+            winners.keys().map(|name| Arc::clone(&name.namespace)).collect();
+        let before = match namespaces.is_empty() {
+            true => self.won.remove(host),
+            false => self.won.insert(Arc::clone(host), namespaces.clone()),
+        };
+        let mut asking_changed = false;
+        for namespace in before.unwrap_or_default().union(&namespaces) {
+            let hostname = Arc::clone(host);
+            let name = ServiceName { namespace: Arc::clone(namespace), hostname };
+            let (old, new) = (self.winners.get(&name).cloned(), winners.get(&name).cloned());
+            if new != old {
+                asking_changed |= self.replace(&name, old.as_ref(), new, changed);
+                renew.insert(name);
+            }
+        }
+        asking_changed
+    }
+
     /// Puts a winner in the place of another; says whether other addresses are asked for.
     fn replace(
         &mut self,
@@ -116,7 +128,8 @@ impl Registry {
         new: Option<Winner>,
         changed: &mut Changed,
     ) -> bool {
-        let serves = |winner: &Winner| (winner.draft.selector.clone(), winner.draft.ports.clone());
+        let serves =
+            |winner: &Winner| (Arc::clone(&winner.draft.selector), Arc::clone(&winner.draft.ports));
         if old.map(serves) != new.as_ref().map(serves)
             || old.map(|old| &old.draft.key) != new.as_ref().map(|new| &new.draft.key)
         {

@@ -9,6 +9,7 @@ use crate::{
     problem::Problem,
 };
 use culvert_model::snapshot::OutboundPolicy;
+use std::sync::Arc;
 
 /// Names the network that this control plane speaks of, on the root namespace.
 const NETWORK: &str = "topology.istio.io/network";
@@ -33,7 +34,7 @@ pub(super) fn config(store: &Store, settings: &Settings) -> (MeshConfig, Vec<Pro
     let config = MeshConfig {
         root_namespace: root_namespace.into(),
         trust_domain: trust_domain
-            .map_or_else(|| settings.trust_domain.clone(), |td| td.value.as_str().into()),
+            .map_or_else(|| Arc::clone(&settings.trust_domain), |td| td.value.as_str().into()),
         network: network.unwrap_or_default().into(),
         outbound: match written.is_some_and(|written| written.registry_only) {
             true => OutboundPolicy::RegistryOnly,

@@ -18,9 +18,12 @@ pub(super) struct Selectors<K> {
     by_namespace: HashMap<Arc<str>, Of<K>>,
 }
 
+/// Selectors by the value of one of their labels.
+type ByValue<K> = HashMap<String, Vec<(K, Arc<Selector>)>>;
+
 #[derive(Debug)]
 struct Of<K> {
-    by_label: HashMap<String, HashMap<String, Vec<(K, Arc<Selector>)>>>,
+    by_label: HashMap<String, ByValue<K>>,
     /// Those without labels.
     everything: Vec<K>,
 }

@@ -80,17 +80,7 @@ pub(super) fn of_service(
     let Some(visibility) = visibility(&exported, meta, &mut notes) else {
         return (Vec::new(), notes);
     };
-    let mut balance = match service.node_local {
-        true => Balance {
-            preference: [Nearness::Node].into(),
-            mode: BalanceMode::Strict,
-            health: HealthPolicy::OnlyHealthy,
-        },
-        false => preference(distribution(service.distribution, meta, namespace, &mut notes)),
-    };
-    if service.publish_not_ready {
-        balance.health = HealthPolicy::AllowAll;
-    }
+    let balance = balance(service, namespace, &mut notes);
     let ports = service.ports.iter().map(|port| Port {
         port: port.number,
         target: match port.target {
@@ -134,6 +124,26 @@ pub(super) fn of_service(
     (vec![draft], notes)
 }
 
+/// Which endpoints of a Kubernetes service are chosen from.
+fn balance(
+    service: &service::Service,
+    namespace: Option<&Namespace>,
+    notes: &mut Vec<Problem>,
+) -> Balance {
+    let mut balance = match service.node_local {
+        true => Balance {
+            preference: [Nearness::Node].into(),
+            mode: BalanceMode::Strict,
+            health: HealthPolicy::OnlyHealthy,
+        },
+        false => preference(distribution(service.distribution, &service.meta, namespace, notes)),
+    };
+    if service.publish_not_ready {
+        balance.health = HealthPolicy::AllowAll;
+    }
+    balance
+}
+
 /// What `entry` offers, one service for each host, and what a person has to know of it.
 pub(super) fn of_entry(
     entry: &ServiceEntry,
@@ -147,25 +157,7 @@ pub(super) fn of_entry(
     let Some(visibility) = visibility(&exported, meta, &mut notes) else {
         return (Vec::new(), notes);
     };
-    let balance = match entry.resolution {
-        Resolution::None => Balance {
-            preference: Box::default(),
-            mode: BalanceMode::Passthrough,
-            health: HealthPolicy::AllowAll,
-        },
-        Resolution::Static
-        | Resolution::Dns
-        | Resolution::DnsRoundRobin
-        | Resolution::DynamicDns => preference(distribution(None, meta, namespace, &mut notes)),
-    };
-    if entry.resolution == Resolution::DynamicDns {
-        let message = "resolution DYNAMIC_DNS is not done yet: its hosts have no endpoints";
-        notes.push(meta.named().warning(message));
-    }
-    let is_static = entry.resolution == Resolution::Static;
-    if is_static && entry.endpoints.is_empty() && entry.selector.is_none() {
-        notes.push(meta.named().warning("resolution STATIC, and no endpoints"));
-    }
+    let balance = entry_balance(entry, namespace, &mut notes);
     let accepted = accepted(entry, &mut notes);
     let ports: Box<[Port]> = (entry.ports.iter())
         .map(|port| Port { port: port.number, target: Some(port.target), protocol: port.protocol })
@@ -182,16 +174,7 @@ pub(super) fn of_entry(
         && entry.addresses.is_empty()
         && meta.label(AUTO_ALLOCATE) != Some("false");
     let draft = |host: &str| {
-        let allocated: Vec<IpAddr> = (entry.allocated.iter())
-            .filter(|(of, _)| of.as_deref().is_none_or(|of| of == host))
-            .map(|(_, ip)| *ip)
-            .collect();
-        let vips = match (wants, allocated.as_slice()) {
-            (false, _) => (entry.addresses.iter())
-                .map(|net| NetworkRange::new(Arc::clone(&config.network), *net))
-                .collect(),
-            (true, allocated) => vips(allocated, config),
-        };
+        let vips = if wants { allocated(entry, host, config) } else { given(entry, config) };
         let is_wild = host.starts_with('*');
         Draft {
             key: entry.key(),
@@ -221,6 +204,48 @@ pub(super) fn of_entry(
     hosts.sort_unstable();
     hosts.dedup();
     (hosts.into_iter().map(draft).collect(), notes)
+}
+
+/// Which endpoints of an entry are chosen from.
+fn entry_balance(
+    entry: &ServiceEntry,
+    namespace: Option<&Namespace>,
+    notes: &mut Vec<Problem>,
+) -> Balance {
+    let meta = &entry.meta;
+    let balance = match entry.resolution {
+        Resolution::None => Balance {
+            preference: Box::default(),
+            mode: BalanceMode::Passthrough,
+            health: HealthPolicy::AllowAll,
+        },
+        Resolution::Static
+        | Resolution::Dns
+        | Resolution::DnsRoundRobin
+        | Resolution::DynamicDns => preference(distribution(None, meta, namespace, notes)),
+    };
+    if entry.resolution == Resolution::DynamicDns {
+        let message = "resolution DYNAMIC_DNS is not done yet: its hosts have no endpoints";
+        notes.push(meta.named().warning(message));
+    }
+    let is_static = entry.resolution == Resolution::Static;
+    if is_static && entry.endpoints.is_empty() && entry.selector.is_none() {
+        notes.push(meta.named().warning("resolution STATIC, and no endpoints"));
+    }
+    balance
+}
+
+/// The addresses that an entry says itself.
+fn given(entry: &ServiceEntry, config: &MeshConfig) -> Box<[NetworkRange]> {
+    let network = || Arc::clone(&config.network);
+    entry.addresses.iter().map(|net| NetworkRange::new(network(), *net)).collect()
+}
+
+/// The addresses that somebody gave a host of an entry before.
+fn allocated(entry: &ServiceEntry, host: &str, config: &MeshConfig) -> Box<[NetworkRange]> {
+    let of_host = |of: &Option<String>| of.as_deref().is_none_or(|of| of == host);
+    let ips = entry.allocated.iter().filter(|(of, _)| of_host(of)).map(|(_, ip)| *ip);
+    vips(&ips.collect::<Vec<_>>(), config)
 }
 
 fn vips(ips: &[IpAddr], config: &MeshConfig) -> Box<[NetworkRange]> {

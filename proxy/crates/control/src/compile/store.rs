@@ -215,10 +215,6 @@ impl<T: Object> Diff<T> {
     pub(super) fn reversed(self) -> Self {
         Self { gone: self.new, new: self.gone }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.new.is_empty()
-    }
 }
 
 /// What tells most objects apart.

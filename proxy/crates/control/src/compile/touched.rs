@@ -51,12 +51,12 @@ impl Touched {
 
     /// What holds for the whole mesh has changed.
     pub(super) fn everything(&mut self, store: &Store) {
-        self.namespaces.extend(store.namespaces.all().map(|one| one.meta.name.name.clone()));
+        self.namespaces.extend(store.namespaces.all().map(|one| Arc::clone(&one.meta.name.name)));
         add_all(&mut self.services, &store.services);
         add_all(&mut self.service_entries, &store.service_entries);
         add_all(&mut self.authorization_policies, &store.authorization_policies);
         let peers = store.peer_authentications.all();
-        self.peers.extend(peers.map(|one| one.meta.name.namespace.clone()));
+        self.peers.extend(peers.map(|one| Arc::clone(&one.meta.name.namespace)));
         self.everywhere = true;
     }
 

@@ -5,7 +5,7 @@ use crate::{
 };
 use culvert_model::name::ObjectName;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fmt,
 };
 
@@ -13,7 +13,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Unique {
     what: &'static str,
-    claims: HashMap<String, BTreeMap<Origin, ObjectName>>,
+    /// In the order of their places.
+    claims: HashMap<String, Vec<(Origin, ObjectName)>>,
     of: HashMap<ObjectName, Vec<(String, Origin)>>,
     /// Values that several claim.
     disputed: BTreeSet<String>,
@@ -28,7 +29,8 @@ impl Unique {
         let (value, origin, name) = (value.to_string(), pod.meta.at(at), &pod.meta.name);
         self.of.entry(name.clone()).or_default().push((value.clone(), origin.clone()));
         let claims = self.claims.entry(value.clone()).or_default();
-        claims.insert(origin, name.clone());
+        let at = claims.partition_point(|(other, _)| *other < origin);
+        claims.insert(at, (origin, name.clone()));
         if claims.len() > 1 {
             self.disputed.insert(value);
         }
@@ -38,7 +40,7 @@ impl Unique {
     pub(super) fn release(&mut self, pod: &ObjectName) {
         for (value, origin) in self.of.remove(pod).unwrap_or_default() {
             let Some(claims) = self.claims.get_mut(&value) else { continue };
-            claims.remove(&origin);
+            claims.retain(|(other, _)| *other != origin);
             if claims.len() < 2 {
                 self.disputed.remove(&value);
             }

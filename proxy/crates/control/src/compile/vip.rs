@@ -9,10 +9,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// The first of 240.240.0.0/16; the last is kept free too.
+/// The first of `240.240.0.0/16`; the last is kept free too.
 const V4: u32 = u32::from_be_bytes([240, 240, 0, 0]);
 
-/// 2001:2::/48
+/// `2001:2::/48`
 const V6: u128 = 0x2001_0002 << 96;
 
 /// Places for addresses.
@@ -93,8 +93,7 @@ mod tests {
             names in prop::collection::btree_set(any::<u32>(), 1..50), one in any::<u32>(),
         ) {
             let before = places(&asking(&names));
-            let mut more = names.clone();
-            more.insert(one);
+            let more = names.iter().copied().chain([one]).collect();
             let after = places(&asking(&more));
             let moved = before.iter().filter(|(name, place)| after[*name] != **place).count();
             prop_assert!(moved <= 2, "{} moved", moved);

@@ -97,8 +97,13 @@ impl MeshSettings {
                     }
                 }
                 Value::Null => {}
-                other => {
-                    let message = format!("want a mapping, not {}", other.describe());
+                Value::Bool { .. }
+                | Value::Int { .. }
+                | Value::Float { .. }
+                | Value::Text(_)
+                | Value::Seq(_) => {
+                    let is = document.value.describe();
+                    let message = format!("want a mapping, not {is}");
                     problems.push(inner.at(document.at).error(message));
                 }
             }
@@ -108,15 +113,15 @@ impl MeshSettings {
 
     fn field(&mut self, entry: &Entry, inner: &Inner<'_>, problems: &mut Vec<Problem>) {
         let at = inner.mark(entry.node.at);
-        let mut text = |node: &Node| match &node.value {
-            Value::Text(text) if !text.is_empty() => {
-                Some(Spanned { value: String::from(&**text), at })
+        let mut text = |node: &Node| {
+            if let Value::Text(text) = &node.value
+                && !text.is_empty()
+            {
+                return Some(Spanned { value: String::from(&**text), at });
             }
-            other => {
-                let message = format!("want text, not {}", other.describe());
-                problems.push(inner.at(node.at).error(message));
-                None
-            }
+            let message = format!("want text, not {}", node.value.describe());
+            problems.push(inner.at(node.at).error(message));
+            None
         };
         match &*entry.key {
             "rootNamespace" => self.root_namespace = text(&entry.node),

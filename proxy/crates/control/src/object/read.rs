@@ -105,6 +105,8 @@ impl Reader<'_> {
                 let at = node.get("apiVersion").unwrap_or(node).at;
                 let message = format!("{kind} has no version {api_version}");
                 let problem = Origin::new(self.source, at).error(message);
+                let group = api_version.rsplit_once('/').map(|(group, _)| format!("{group}/"));
+                let want = group.unwrap_or_default() + want;
                 self.problems.push(problem.with_fix(format!("write apiVersion: {want}")));
             }
         }

@@ -1,4 +1,7 @@
 //! What a person reads when a manifest is wrong.
+
+mod kinds;
+
 use super::{Because, Objects, pod::Phase};
 use proptest::prelude::*;
 
@@ -285,18 +288,6 @@ fn what_kubectl_prints_as_json_is_read_like_yaml() {
     assert_eq!(objects.pods[0].meta.annotations["smile"].value, "\u{1f600}/\t");
     assert_eq!(objects.pods[0].meta.origin.line(), 2);
     assert_eq!(&*objects.namespaces[0].meta.name.name, "shop");
-}
-
-/// Kubernetes reads a colon before a bracket as part of the word.
-#[test]
-fn addresses_that_end_in_colons_are_addresses_in_a_list_too() {
-    let objects = read(
-        "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: a}, \
-         spec: {hosts: [a.example], addresses: [fd00::, 'fd01::', fd02::/16]}}",
-    );
-    let addresses = &objects.service_entries[0].addresses;
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    assert_eq!(addresses, ["fd00::/128", "fd01::/128", "fd02::/16"]);
 }
 
 #[test]

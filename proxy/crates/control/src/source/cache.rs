@@ -104,10 +104,7 @@ mod tests {
     use std::{io::Read as _, sync::Arc};
 
     fn pods(cache: &Cache, path: &Path) -> Vec<Arc<crate::object::pod::Pod>> {
-        let read = |mut file: fs::File| {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map(|_| bytes)
-        };
+        let read = |file: fs::File| io::BufReader::new(file).bytes().collect();
         cache.parse(path, read).unwrap().0.pods
     }
 

@@ -14,7 +14,10 @@ pub(crate) fn corpora() -> Option<PathBuf> {
         return Some(found);
     }
     assert!(env::var_os("CI").is_none(), "no corpora at {}", found.display());
-    eprintln!("skipped: no corpora");
+    #[expect(clippy::print_stderr, reason = "whoever runs it has to know that nothing was tested")]
+    {
+        eprintln!("skipped: no corpora");
+    }
     None
 }
 
@@ -53,7 +56,7 @@ fn other_peoples_manifests_are_read_without_a_problem() {
             }
         }
     }
-    assert!(files > 50, "{files}");
+    assert!(files > 40, "{files}");
 }
 
 /// Istio's examples of what its API takes and does not take.

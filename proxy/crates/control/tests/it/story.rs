@@ -1,10 +1,5 @@
 //! A folder of manifests, a running control plane, and what came of it.
-use culvert_control::{
-    compile::Settings,
-    control::StartError,
-    local::Control,
-    status::Status,
-};
+use culvert_control::{compile::Settings, control::StartError, local::Control, status::Status};
 use culvert_model::pod::LocalPods;
 use culvert_runtime::{
     drain::Drain,

@@ -86,13 +86,10 @@ fn the_narrowest_mode_counts() {
         &[wide.clone(), peer("shop", "w", &by_port(&unset, "STRICT"))],
         ["strict", "strict", ""],
     );
-    demands(
-        &[wide.clone(), peer("shop", "w", &by_port(&permissive, "STRICT"))],
-        ["own:w", "strict", ""],
-    );
+    demands(&[wide, peer("shop", "w", &by_port(&permissive, "STRICT"))], ["own:w", "strict", ""]);
     let mesh = peer(root, "d", &strict);
     demands(
-        &[mesh.clone(), peer("shop", "w", &by_port(&unset, "PERMISSIVE"))],
+        &[mesh, peer("shop", "w", &by_port(&unset, "PERMISSIVE"))],
         ["own:w", "strict", "strict"],
     );
     // In the root namespace a selector chooses nothing; elsewhere labels of another namespace do not.

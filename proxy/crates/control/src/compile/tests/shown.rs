@@ -62,9 +62,10 @@ fn service(Offered { service, origin: _ }: &Offered) -> String {
 fn ports(ports: &[Port]) -> String {
     let show = |port: &Port| {
         let target = port.target.map_or("?".to_owned(), |target| target.to_string());
-        let protocol = match port.protocol {
-            AppProtocol::Unknown => String::new(),
-            protocol => format!(" {protocol:?}"),
+        let protocol = if port.protocol == AppProtocol::Unknown {
+            String::new()
+        } else {
+            format!(" {:?}", port.protocol)
         };
         format!(" {}->{target}{protocol}", port.port)
     };

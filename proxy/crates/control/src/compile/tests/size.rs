@@ -1,7 +1,8 @@
 //! How long a large set takes; run by hand: `cargo test -p culvert-control a_large -- --ignored --nocapture`.
+#![expect(clippy::print_stdout, reason = "that is what it is for")]
 use super::settings;
 use crate::{compile::incremental::Compiler, object::Objects};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 #[test]
 #[ignore = "prints times, and asserts none"]
@@ -53,7 +54,7 @@ fn a_large_set_and_one_change_in_it() {
     for round in 0..5 {
         let (changed, _) = Objects::parse("5.yaml", pod(5, 20_000 + round).as_bytes());
         let mut next = all.clone();
-        next.pods[5] = changed.pods[0].clone();
+        next.pods[5] = Arc::clone(&changed.pods[0]);
         let start = Instant::now();
         let changes = compiler.apply(&next).unwrap();
         println!("one pod {:?}, {} members changed", start.elapsed(), changes.members.len());

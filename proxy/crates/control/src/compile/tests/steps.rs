@@ -10,6 +10,7 @@ use crate::{
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
+#[expect(clippy::too_many_lines, reason = "one kind after the other")]
 /// Documents of every kind from a world so small that they meet.
 fn document() -> impl Strategy<Value = String> {
     let namespaces = || prop::sample::select(vec!["shop", "bank", "culvert-system"]);
@@ -167,7 +168,7 @@ proptest! {
                     prop_assert!(problems.is_empty(), "{:?}", problems);
                     files.insert(file, objects);
                 }
-                None => _ = files.remove(&file),
+                None => drop(files.remove(&file)),
             }
             let objects = together(&files, turned);
             let before = compiler.mesh().clone();
