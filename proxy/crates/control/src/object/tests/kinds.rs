@@ -13,6 +13,7 @@ fn addresses_that_end_in_colons_are_addresses_in_a_list_too() {
     assert_eq!(addresses, ["fd00::/128", "fd01::/128", "fd02::/16"]);
 }
 
+#[expect(clippy::too_many_lines, reason = "a text and what is told of it")]
 #[test]
 fn what_is_wrong_with_services_and_entries_is_told_at_once() {
     let text = r#"
