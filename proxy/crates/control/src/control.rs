@@ -30,7 +30,12 @@ use culvert_runtime::{
 };
 use culvert_xds::{
     server::Worlds,
-    transport::{discovery::Discovery, door::Door, nodes::Nodes, reports::Reports},
+    transport::{
+        discovery::Discovery,
+        door::Door,
+        nodes::Nodes,
+        reports::{Event, Reports},
+    },
 };
 use parking_lot::Mutex;
 use std::{
@@ -40,7 +45,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
 mod keeper;
@@ -136,6 +141,7 @@ impl Control {
     ///
     /// When the manifests have problems, or something that must outlive the process cannot be
     /// used. A later change of the manifests that has problems is refused, and all stays as it is.
+    #[expect(clippy::too_many_lines, reason = "one part after the other, each needs those before")]
     pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
         let Plan { paths, settings, ca, state_dir, listen, access } = plan;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -156,10 +162,17 @@ impl Control {
         let (published, worlds) = publish::channel(Worlds::default());
         let (local, local_view) = publish::channel(LocalPods::default());
         let (nodes, ledger) = (Nodes::default(), Ledger::default());
-        let reports_gate = Arc::new(ReportsGate(Arc::clone(&doorkeeper)));
-        let (reports, events) = Reports::new(reports_gate, worker.clone());
+        let services = Services { doorkeeper: Arc::clone(&doorkeeper), access, worker };
+        let certificates = CertificateService {
+            authority: authority.clone(),
+            hosted: who_hosts,
+            doorkeeper: Arc::clone(&doorkeeper),
+            ledger: ledger.clone(),
+        };
+        let (routes, events) = services.routes(&worlds, &nodes, certificates);
         let announcer = Announcer::new(record.clone(), Instant::now());
         let scene = Arc::new(Mutex::new(Scene::new(announcer)));
+        let status = manifests.status();
         let mut keeper = Keeper {
             manifests,
             watch,
@@ -176,25 +189,11 @@ impl Control {
             life: life(),
             again: None,
         };
-        let status = keeper.manifests.status();
         // All there is, before anybody asks.
         keeper.advance(first).await;
-        let discovery_gate =
-            Arc::new(DiscoveryGate { doorkeeper: Arc::clone(&doorkeeper), access });
-        let discovery =
-            Discovery::new(worlds.clone(), nodes.clone(), discovery_gate, worker.clone());
-        let certificates = CertificateService {
-            authority: authority.clone(),
-            hosted: who_hosts,
-            doorkeeper: Arc::clone(&doorkeeper),
-            ledger: ledger.clone(),
-        };
-        let routes = Routes::new(discovery.into_route())
-            .add_service(reports.into_route())
-            .add_service(certificates.into_route());
+        worker.spawn(keeper.run(worker.clone()));
         let door = Door::open(routes, worker);
         let porter = Porter::new(door, serving.clone(), trust.clone(), worker.clone());
-        worker.spawn(keeper.run(worker.clone()));
         let shared = Shared {
             scene,
             nodes,
@@ -256,6 +255,32 @@ impl Control {
     /// Whom callers' certificates must come from; its revocation lists are somebody else's to set.
     pub fn trust(&self) -> TrustStore {
         self.shared.trust.clone()
+    }
+}
+
+/// What is served, and to whom.
+struct Services<'a> {
+    doorkeeper: Arc<Doorkeeper>,
+    access: Access,
+    worker: &'a Worker,
+}
+
+impl Services<'_> {
+    fn routes(
+        self,
+        worlds: &View<Worlds>,
+        nodes: &Nodes,
+        certificates: CertificateService,
+    ) -> (Routes, mpsc::Receiver<Event>) {
+        let Self { doorkeeper, access, worker } = self;
+        let reports_gate = Arc::new(ReportsGate(Arc::clone(&doorkeeper)));
+        let gate = Arc::new(DiscoveryGate { doorkeeper, access });
+        let (reports, events) = Reports::new(reports_gate, worker.clone());
+        let discovery = Discovery::new(worlds.clone(), nodes.clone(), gate, worker.clone());
+        let routes = Routes::new(discovery.into_route())
+            .add_service(reports.into_route())
+            .add_service(certificates.into_route());
+        (routes, events)
     }
 }
 

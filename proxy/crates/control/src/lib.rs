@@ -1,10 +1,12 @@
-//! The control plane: manifests in, snapshots out.
+//! The control plane: manifests in; resources, certificates and orders out.
 //!
-//! Knows nothing of the kernel and of connections: it runs anywhere.
+//! Knows nothing of the kernel and of connections of pods: it runs anywhere.
 //!
 //! Reading order: [`problem`] (what is wrong, and where), [`object`] (text to typed objects),
-//! [`source`] (where texts come from), [`compile`] (objects to what a node needs; pure),
-//! [`status`], [`control`] (all of it, running).
+//! [`source`] (where texts come from), [`compile`] (objects to what the mesh is to be; pure),
+//! [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
+//! who comes in), [`manifests`] (read, and again on every change), [`control`] (all of it,
+//! running), [`local`] (manifests of one node's pods only), [`status`].
 
 pub mod problem;
 

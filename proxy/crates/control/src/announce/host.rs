@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A node's pods as it reports them.
-pub type Pods = BTreeMap<WorkloadUid, Pod>;
+pub(super) type Pods = BTreeMap<WorkloadUid, Pod>;
 
 /// Every node that is connected, or has a pod that is announced.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Hosts {
         let host = Host { stream, pods: Pods::new(), announced: None, released: BTreeSet::new() };
         match self.hosts.get(node) {
             Some(newer) if newer.stream > stream => {}
-            Some(_) | None => _ = self.hosts.insert(Arc::clone(node), host),
+            Some(_) | None => drop(self.hosts.insert(Arc::clone(node), host)),
         }
     }
 

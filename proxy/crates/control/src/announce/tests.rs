@@ -86,7 +86,7 @@ impl Mesh {
                         let place = Place { node, enrolled, recorded: false };
                         self.places.insert(uid(*at), place);
                     }
-                    None => _ = self.places.remove(&uid(*at)),
+                    None => drop(self.places.remove(&uid(*at))),
                 }
                 self.set_mesh();
             }
@@ -94,8 +94,8 @@ impl Mesh {
                 let name = node_name(*at);
                 let node = self.nodes.get_mut(&name).unwrap();
                 match state {
-                    Some(state) => _ = node.pods.insert(uid(*of), pod(state.clone())),
-                    None => _ = node.pods.remove(&uid(*of)),
+                    Some(state) => drop(node.pods.insert(uid(*of), pod(state.clone()))),
+                    None => drop(node.pods.remove(&uid(*of))),
                 }
                 if let Some(stream) = node.stream {
                     self.announcer.heard(&name, stream, &node.pods);

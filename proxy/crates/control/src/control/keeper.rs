@@ -65,7 +65,7 @@ pub(super) struct Saved {
 /// Something to look at.
 enum Wake {
     Manifests,
-    Said(Event),
+    Said(Box<Event>),
     Time,
     Look,
 }
@@ -92,7 +92,7 @@ impl Keeper {
                 biased;
                 () = owner.finishing() => return,
                 () = self.watch.changed() => Wake::Manifests,
-                Some(event) = self.events.recv() => Wake::Said(event),
+                Some(event) = self.events.recv() => Wake::Said(Box::new(event)),
                 Ok(()) = changes.changed(), if waiting => Wake::Time,
                 () = sleep => Wake::Time,
                 _ = looks.tick() => Wake::Look,
@@ -100,7 +100,7 @@ impl Keeper {
             let changed = match wake {
                 Wake::Manifests => self.manifests.reload().await.unwrap_or_default(),
                 Wake::Said(event) => {
-                    self.hear(event);
+                    self.hear(*event);
                     Changes::default()
                 }
                 Wake::Time => Changes::default(),

@@ -61,14 +61,14 @@ impl Scene {
     pub(crate) fn change(&mut self, changes: &Changes, now: Instant) {
         for (uid, wanted) in &changes.members {
             match wanted {
-                Some(wanted) => _ = self.members.insert(uid.clone(), Arc::clone(wanted)),
-                None => _ = self.members.remove(uid),
+                Some(wanted) => drop(self.members.insert(uid.clone(), Arc::clone(wanted))),
+                None => drop(self.members.remove(uid)),
             }
         }
         for (name, closing) in &changes.closing {
             match closing {
-                Some(closing) => _ = self.closing.insert(name.clone(), Arc::clone(closing)),
-                None => _ = self.closing.remove(name),
+                Some(closing) => drop(self.closing.insert(name.clone(), Arc::clone(closing))),
+                None => drop(self.closing.remove(name)),
             }
         }
         if !changes.members.is_empty() {
@@ -121,6 +121,12 @@ impl Scene {
     /// Tells everybody of other settings.
     pub(crate) fn set_settings(&mut self, settings: MeshSettings) {
         if self.settings != settings {
+            let (before, now) = (&self.settings.trust_domain, &settings.trust_domain);
+            if !before.is_empty() && before != now {
+                tracing::warn!(
+                    "trust domain {now} needs a restart: until then {before} is signed for"
+                );
+            }
             for reporter in self.reporters.values() {
                 if !reporter.orders.send(Order::Mesh(settings.clone())) {
                     reporter.orders.end("the mesh's settings did not get through");

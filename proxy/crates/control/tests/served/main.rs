@@ -1,5 +1,5 @@
 //! Nodes at the ports of a control plane: over TLS, with tokens and certificates.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod plane;
 

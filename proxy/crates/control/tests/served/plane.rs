@@ -20,10 +20,7 @@ use culvert_model::{
     name::{ObjectName, WorkloadUid},
 };
 use culvert_proto::culvert::node::v1::Hello;
-use culvert_runtime::{
-    drain::{Drain, Worker},
-    publish::View,
-};
+use culvert_runtime::{drain::Drain, publish::View};
 use culvert_xds::{
     client::Mode,
     report::{Order, Pod, PodState},
@@ -162,10 +159,6 @@ impl Plane {
 
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
-    }
-
-    pub(crate) fn worker(&self) -> Worker {
-        self.drain.worker()
     }
 
     /// Replaces all manifests.
@@ -310,7 +303,7 @@ impl Node {
     /// Reports a pod.
     pub(crate) fn says(&self, pod_name: &str, state: PodState) {
         let pod = Pod { name: ObjectName::new("shop", pod_name), state };
-        self.reporter.change(|sheet| _ = sheet.pods.insert(uid(pod_name), pod));
+        self.reporter.change(|sheet| drop(sheet.pods.insert(uid(pod_name), pod)));
     }
 
     pub(crate) async fn follows(&mut self) {

@@ -1,5 +1,5 @@
 //! Another root takes over while nodes are connected, and other names for the control plane.
-use crate::plane::{NAMESPACE, PATIENCE, Plane, id, now, pod};
+use crate::plane::{NAMESPACE, Plane, id, now, pod};
 use culvert_control::control::Ca;
 use culvert_identity::{
     ca::Authority,
