@@ -1,6 +1,7 @@
 //! The pods of this node: which there should be, and what is done about it.
 pub(crate) mod door;
 pub(crate) mod doors;
+pub(crate) mod peers;
 pub(crate) mod pod;
 pub(crate) mod sockets;
 pub(crate) mod status;

@@ -21,6 +21,8 @@ mod labels;
 
 mod process;
 
+mod xds;
+
 pub(crate) mod tcp;
 
 pub use certificates::CertificateSample;
@@ -39,6 +41,7 @@ use crate::{
         process::Process,
         tcp::{Series, Tcp},
         tunnels::{Open, Tunnels},
+        xds::Xds,
     },
     path::Path,
 };
@@ -70,6 +73,7 @@ pub struct Metrics {
     dns: Arc<Dns>,
     conns: Conns,
     tunnels: Tunnels,
+    xds: Xds,
     denials: Arc<Denials>,
     certificates: Arc<Certificates>,
     pods: Arc<Pods>,
@@ -96,6 +100,7 @@ impl Metrics {
         // `ztunnel`, for that is what its dashboards and Kiali look for.
         build.get_or_create(&label_pair("component", "ztunnel", "tag", version)).set(1);
         istio.register("build", "Version of this proxy", build);
+        let xds = Xds::register(istio);
         let conns = Conns::register(&mut registry);
         let tunnels = Tunnels::register(&mut registry);
         let (denials, certificates) = <(Arc<Denials>, Arc<Certificates>)>::default();
@@ -109,7 +114,18 @@ impl Metrics {
             access_log_dropped.clone(),
         );
         registry.register_collector(Box::new(Process));
-        Self { registry, tcp, dns, conns, tunnels, denials, certificates, pods, access_log_dropped }
+        Self {
+            registry,
+            tcp,
+            dns,
+            conns,
+            tunnels,
+            xds,
+            denials,
+            certificates,
+            pods,
+            access_log_dropped,
+        }
     }
 
     /// The whole exposition.
@@ -138,6 +154,17 @@ impl Metrics {
     /// A handshake of a tunnel ended, after so long.
     pub fn handshake(&self, direction: Direction, outcome: Handshake, took: Duration) {
         self.tunnels.handshake(direction, outcome, took);
+    }
+
+    /// A message of a type of resource came from the control plane.
+    pub fn xds_message(&self, type_url: &str, bytes: u64) {
+        self.xds.message(type_url, bytes);
+    }
+
+    /// A stream from the control plane ended: `ConnectionError`, `Error`, `Reconnect` or
+    /// `Complete`.
+    pub fn xds_terminated(&self, reason: &'static str) {
+        self.xds.terminated(reason);
     }
 
     /// Counts a tunnel while the answer lives.
@@ -256,6 +283,8 @@ mod tests {
         metrics.accepted(&facts);
         drop(metrics.opened(&facts, Instant::now()));
         metrics.denied(&sample::denied());
+        metrics.xds_message("type.googleapis.com/istio.workload.Address", 17);
+        metrics.xds_terminated("Reconnect");
         metrics.handshake(Direction::Inbound, Handshake::Done, Duration::from_millis(1));
         metrics.set_certificates(vec![CertificateSample {
             identity: "spiffe://cluster.local/ns/shop/sa/cart".to_owned(),

@@ -34,7 +34,10 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::{net::TcpStream, time};
+use tokio::{
+    net::TcpStream,
+    time::{self, Instant},
+};
 use tokio_rustls::{
     client::TlsStream,
     rustls::{AlertDescription, Error as TlsError},
@@ -95,6 +98,8 @@ pub(super) struct Driver {
     http: Box<Connection<Noted<TlsStream<ReadAhead>>, Chunk>>,
     pinger: Pinger,
     carrier: Arc<Carrier>,
+    /// How long the handshakes took.
+    pub(super) shaken_in: Duration,
 }
 
 /// A tunnel that the far end has accepted.
@@ -118,10 +123,10 @@ pub(super) async fn link(
     let tcp = connected(connecting, next, timeouts.connect)
         .await
         .map_err(|error| OpenTunnelError::Connect(Arc::new(error)))?;
-    let waited = timeouts.handshake;
+    let (waited, begun) = (timeouts.handshake, Instant::now());
     let shaken = Box::pin(shake(tcp, next, own, expected));
     match time::timeout(waited, shaken).await {
-        Ok(done) => done,
+        Ok(done) => done.map(|driver| Driver { shaken_in: begun.elapsed(), ..driver }),
         Err(_late) => Err(OpenTunnelError::HandshakeTimeout { next, waited }),
     }
 }
@@ -143,7 +148,7 @@ async fn shake(
     let pinger = Pinger::new(http.ping_pong());
     let requests = Mutex::new(Some(requests));
     let carrier = Arc::new(Carrier { link, next, peer, requests, proven: AtomicBool::new(false) });
-    Ok(Driver { http: Box::new(http), pinger, carrier })
+    Ok(Driver { http: Box::new(http), pinger, carrier, shaken_in: Duration::ZERO })
 }
 
 async fn connected(
@@ -173,7 +178,7 @@ impl Driver {
     /// Drives the link to its end; `on_tick` is called every few seconds, and when its last tunnel
     /// has ended while the process drains.
     pub(super) async fn drive(self, on_tick: impl Fn(&Arc<Carrier>)) {
-        let Self { mut http, mut pinger, carrier } = self;
+        let Self { mut http, mut pinger, carrier, shaken_in: _ } = self;
         let (link, mut window) = (&carrier.link, Window::default());
         let mut nudged = pin!(link.nudge.notified());
         poll_fn(|cx| {

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::errors::OpenError;
 use culvert_identity::{certificate::Certificate, trust::Trust};
-use culvert_model::{identity::Identity, name::WorkloadUid};
+use culvert_model::{facts::Direction, identity::Identity, name::WorkloadUid};
 use culvert_runtime::drain::Worker;
+use culvert_telemetry::metrics::{Handshake, Metrics};
 use parking_lot::Mutex;
 use slot::{Made, Pick, Slot};
 use std::{
@@ -65,6 +66,7 @@ struct Links {
     /// How many links to one target are worth having.
     workers: usize,
     timeouts: Timeouts,
+    metrics: Option<Arc<Metrics>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +81,17 @@ impl Pool {
     /// Runs its links on `data`, as tasks of `worker`; `workers` is how many threads that has.
     pub(crate) fn new(worker: &Worker, data: Handle, workers: usize, timeouts: Timeouts) -> Self {
         let (slots, worker) = (Mutex::default(), worker.clone());
-        Self(Arc::new(Links { slots, worker, data, workers: workers.max(1), timeouts }))
+        let (workers, metrics) = (workers.max(1), None);
+        Self(Arc::new(Links { slots, worker, data, workers, timeouts, metrics }))
+    }
+
+    /// Counts links and handshakes there; to be said before it is used.
+    #[must_use]
+    pub(crate) fn counted(mut self, metrics: &Arc<Metrics>) -> Self {
+        if let Some(links) = Arc::get_mut(&mut self.0) {
+            links.metrics = Some(Arc::clone(metrics));
+        }
+        self
     }
 
     /// Opens a tunnel, in a link that is there or one that is made with `dial`: a socket of the
@@ -170,11 +182,14 @@ impl Pool {
         };
         let (links, key, timeouts) = (Arc::downgrade(&self.0), key.clone(), *timeouts);
         let (own, expected) = (Arc::clone(&target.own), Arc::clone(&target.expected));
-        let finishing = worker.clone();
+        let (finishing, metrics) = (worker.clone(), self.0.metrics.clone());
         worker.spawn_on(data, async move {
             // In a box, for making it needs much more than what comes after it.
             let link = Box::pin(client::link(connecting, next, &own, expected, timeouts)).await;
             drop(own);
+            if let Some(metrics) = &metrics {
+                count(metrics, &link);
+            }
             let Some(pool) = links.upgrade() else { return };
             let driver = match link {
                 Ok(driver) => driver,
@@ -182,10 +197,23 @@ impl Pool {
             };
             if pool.insert(&key, made, driver.carrier()) {
                 drop(pool);
+                let open = metrics.map(|metrics| metrics.tunnel(Direction::Outbound));
                 drive(driver, links, key, finishing).await;
+                drop(open);
             }
         });
     }
+}
+
+/// Counts how the handshake of a link went, if it came to one.
+fn count(metrics: &Metrics, link: &Result<Driver, OpenTunnelError>) {
+    let (outcome, took) = match link {
+        Ok(driver) => (Handshake::Done, driver.shaken_in),
+        Err(OpenTunnelError::Connect(_)) => return,
+        Err(OpenTunnelError::HandshakeTimeout { waited, .. }) => (Handshake::Timeout, *waited),
+        Err(_) => (Handshake::Failed, Duration::ZERO),
+    };
+    metrics.handshake(Direction::Outbound, outcome, took);
 }
 
 /// Drives a link until it ends, or is not needed.

@@ -170,7 +170,8 @@ impl Actor {
         };
         let workers = data.metrics().num_workers();
         let Tasks { conns, dns } = &service.tasks;
-        let pool = Pool::new(&conns.worker(), data.clone(), workers, timeouts);
+        let pool = Pool::new(&conns.worker(), data.clone(), workers, timeouts)
+            .counted(&pod.shared.telemetry.metrics);
         let lookup = dns.as_ref().map(|dns| dns.lookup().clone());
         Arc::new(Door {
             pod,

@@ -81,7 +81,8 @@ impl Mesh {
             handshake: Duration::from_secs(5),
             response: Duration::from_secs(10),
         };
-        let pool = Pool::new(&worker, Handle::current(), 1, timeouts);
+        let pool = Pool::new(&worker, Handle::current(), 1, timeouts)
+            .counted(&pod.shared.telemetry.metrics);
         let (sockets, lost) = (Sockets::Here(ip), Arc::default());
         let door = Arc::new(Door {
             pod: Arc::clone(&pod),

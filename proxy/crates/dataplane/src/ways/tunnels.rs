@@ -49,6 +49,13 @@ async fn a_tunnel_keeps_the_source_address_and_both_sides_know_each_other() {
             && line.contains("destination_principal=\"spiffe://cluster.local/ns/shop/sa/stock\"")
     });
     assert_eq!(mutual.count(), 2, "once for each reporter");
+    for direction in ["inbound", "outbound"] {
+        let of = |name: &str| format!("{name}{{direction=\"{direction}\"");
+        let done = of("culvert_tunnel_handshakes_total") + ",outcome=\"done\"} 1\n";
+        let open = of("culvert_tunnels_open") + "} 1\n";
+        assert!(metrics.contains(&done) && metrics.contains(&open), "{metrics}");
+        assert!(metrics.contains(&(of("culvert_tunnel_streams_open") + "} 0\n")), "{metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
