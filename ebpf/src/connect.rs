@@ -114,11 +114,11 @@ fn fate(context: &SockAddrContext, attempt: &Attempt, family: u16) -> Fate {
         return Fate::Refuse;
     };
     let to = match dns::ports(pod, attempt) {
-        Some(ports) => {
+        Some(ports) if listens(context, &listener, ports.tcp_be) => {
             count(pod.pod_id, Counter::Dns);
             (listener, ports.tcp_be)
         }
-        None => (listener, pod.out_port_be),
+        _ => (listener, pod.out_port_be),
     };
     if let Some(endpoint) = verdict::endpoint(pod.pod_id, &attempt.destination, attempt.port_be) {
         return redirect(pod, attempt, (netns, family), DIRECT, endpoint);

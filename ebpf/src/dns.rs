@@ -12,6 +12,7 @@ use culvert_common::{
 use crate::{
     addr::{Attempt, IPPROTO_UDP, put_v4, put_v6},
     count::{Counter, count},
+    lookup::receives,
     maps::{DNS, DNS_BACK, PODS, Storage, is_alive, orig},
     pod::{address_of, excludes},
 };
@@ -81,6 +82,10 @@ pub(crate) fn captures(
     }
     let port_be = ports(pod, attempt)?.udp_be;
     let address = address_of(pod, is_mapped(&attempt.destination))?;
+    // It may have ended a moment ago.
+    if !receives(context, &address, port_be) {
+        return None;
+    }
     count(pod.pod_id, Counter::Dns);
     Some((netns, pod, (address, port_be)))
 }

@@ -54,11 +54,11 @@ pub(crate) static PENDING: Connections<PendingKey, OrigDst> = HashMap::new();
 #[btf_map]
 pub(crate) static POD_IPS: HashMap<Addr, u32, 8192, ON_DEMAND> = HashMap::new();
 
-/// Connections that `inbound` leaves alone: the proxy's deliveries, the host's probes.
+/// Connections that `inbound` leaves alone: the proxy's deliveries, the host's probes, direct ones.
 ///
 /// Value: the pod whose share it counts in. Written and removed by `sockops`, at the SYN and at
 /// the close: with SYN cookies the last part of the handshake is looked up again. Full, or the
-/// share is: a probe is steered to the proxy, a delivery fails. 23 MiB.
+/// share is: a probe or a direct one is steered to the proxy, a delivery fails. 23 MiB.
 #[btf_map]
 pub(crate) static BYPASS: Connections<Tuple, u32> = HashMap::new();
 

@@ -73,7 +73,7 @@ pub struct PodStats {
     /// Inbound connections steered to the proxy. A segment that belongs to no connection counts as
     /// one: the ACK of a SYN cookie, a straggler. Before 5.17 also each delivery's check of its port.
     pub inbound: u64,
-    /// Inbound connections left alone: the proxy's deliveries and the host's probes.
+    /// Inbound connections left alone: the proxy's deliveries, the host's probes, and direct ones.
     pub bypassed: u64,
     /// Inbound connections refused because no proxy was there.
     pub inbound_refused: u64,

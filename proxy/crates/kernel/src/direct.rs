@@ -125,8 +125,8 @@ impl Node {
 
     /// Gives pods new epochs, which ends every verdict that was read from others.
     ///
-    /// Direct connections of older epochs are open still: look for them afterwards, with
-    /// [`Self::direct_flows`]. Waits while another process loads; no verdict holds meanwhile.
+    /// Pods that are not enrolled get none. Direct connections of older epochs are open still: look
+    /// for them afterwards, with [`Self::direct_flows`]. Waits while another process loads; no verdict holds meanwhile.
     ///
     /// # Errors
     ///
@@ -143,7 +143,12 @@ impl Node {
                 shared.own()?
             }
         };
+        // No pod is forgotten meanwhile, and what is forgotten gets no epoch.
+        let registry = shared.registry();
         for (pod_id, epoch) in epochs {
+            if registry.get(pod_id).is_none() {
+                continue;
+            }
             shared.maps.epochs.set(&pod_id, &epoch).map_err(map("EPOCHS"))?;
         }
         Ok(())

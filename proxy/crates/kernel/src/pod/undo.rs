@@ -53,7 +53,8 @@ pub(crate) fn finish(
     }
     remove_dir(&load::pod_dir(&shared.instance, record.pod_id))?;
     shared.registry().remove(record.pod_id).map_err(NodeError::from)?;
-    Ok(())
+    // It may have got an epoch again while it drained.
+    Ok(direct::forget(shared, record.pod_id)?)
 }
 
 /// Takes an address from a pod; it may be another pod's by now.

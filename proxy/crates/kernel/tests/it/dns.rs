@@ -183,6 +183,24 @@ fn without_a_sign_of_life_the_name_server_is_asked() {
 }
 
 #[test]
+fn the_name_server_is_asked_where_nobody_answers_in_its_place() {
+    let named = Named::new("dnsnobody");
+    let Named { ours, theirs, pod, proxy, .. } = &mut { named };
+    // The sockets of a process that has just ended, and lived until then.
+    ours.clear();
+    for (family, asking) in [any4(&pod.netns), any6(&pod.netns)].iter().enumerate() {
+        let to = SocketAddr::new(pod.node[family], 53);
+        asking.send_to(b"who?", to).unwrap();
+        patient(&theirs[family]);
+        answer(&theirs[family]).unwrap();
+        assert_eq!(heard(asking), to);
+        let _connected = connect(&pod.netns, to).unwrap();
+        assert_eq!(proxy.event(), Event::Outbound { original: Some(to) });
+    }
+    assert_eq!(proxy.enrolled.stats().dns, 0);
+}
+
+#[test]
 fn connections_to_a_name_server_have_a_listener_of_their_own() {
     let named = Named::new("dnstcp");
     for (family, listener) in named.ours.iter().enumerate() {

@@ -1,14 +1,16 @@
 //! The connections that no proxy is in, and ending them.
 use crate::{
     pair::Pair,
-    traffic::{App, Proxy, connect, eventually, talk},
+    traffic::{App, Proxy, connect, eventually, talk, talk_over},
     world::World,
 };
-use culvert_kernel::{At, End, Flow};
+use culvert_kernel::{At, End, Flow, Verdict};
 use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 /// Their ends, inbound or not, direct or not.
@@ -106,6 +108,58 @@ fn direct_connections_are_in_both_pods_and_ended_from_either() {
     }
     // Their applications go on.
     talk(&pair.a.netns, pair.address(0)).unwrap();
+}
+
+#[test]
+fn no_connection_slips_through_a_change() {
+    let mut pair = Pair::new("slip");
+    let to = pair.permit(0);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // However it ends: it may be cut at any moment.
+                    drop(connect(&pair.a.netns, to).and_then(|stream| talk_over(&stream)));
+                }
+            });
+        }
+        let ids = [pair.from.enrolled.pod_id(), pair.to.enrolled.pod_id()];
+        let sockets = pair.from.enrolled.socks();
+        for epoch in 2..60 {
+            assert!(pair.node.beat().unwrap());
+            let verdict = pair.verdict(to);
+            let now = Verdict { source_epoch: epoch, destination_epoch: epoch, ..verdict };
+            pair.node.set_epochs(ids.map(|id| (id, epoch))).unwrap();
+            // From here on no direct connection of an older epoch can begin.
+            for flow in pair.node.direct_flows().unwrap() {
+                if flow.source_epoch < epoch {
+                    sockets.destroy(flow.source, flow.destination).unwrap();
+                }
+            }
+            for _ in 0..20 {
+                let flows = pair.node.direct_flows().unwrap();
+                assert!(flows.iter().all(|flow| flow.source_epoch >= epoch), "{flows:?}");
+                thread::yield_now();
+            }
+            let before = pair.from.enrolled.stats().direct;
+            assert!(pair.node.permit(&now).unwrap());
+            eventually(|| pair.from.enrolled.stats().direct > before);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    eventually(|| pair.from.enrolled.stats().tuples == 0);
+    assert_eq!(pair.from.enrolled.stats().events_lost, 0);
+    // Each that was opened has ended.
+    let mut open = 0_i32;
+    while let Some(event) = pair.events.next() {
+        open += match event.at {
+            At::Opened => 1,
+            At::Closed { end: End::Refused, .. } => 0,
+            At::Closed { .. } => -1,
+        };
+    }
+    assert_eq!(open, 0);
 }
 
 #[test]
