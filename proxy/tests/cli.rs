@@ -49,7 +49,7 @@ fn wrong_use_is_2() {
 
 #[test]
 fn a_node_that_is_not_there_is_3_and_says_what_to_do() {
-    for command in ["status", "connections", "config", "log"] {
+    for command in ["status", "connections", "config", "log", "certificates", "policies"] {
         fails(
             &[command, "--node", "/nowhere/admin.sock"],
             3,
@@ -61,7 +61,9 @@ fn a_node_that_is_not_there_is_3_and_says_what_to_do() {
 
 #[test]
 fn what_cannot_name_an_instance_or_a_pod_is_2() {
-    for command in ["status", "connections", "config", "log", "uninstall"] {
+    for command in
+        ["status", "connections", "config", "log", "uninstall", "certificates", "policies"]
+    {
         fails(
             &[command, "--instance", "../node"],
             2,
@@ -75,6 +77,134 @@ fn what_cannot_name_an_instance_or_a_pod_is_2() {
         "error: invalid value 'cart' for '--pod <NAMESPACE/NAME>': want NAMESPACE/NAME",
         "For more information, try '--help'.",
     );
+}
+
+#[test]
+fn what_only_a_control_plane_knows_is_asked_of_it() {
+    fails(
+        &["token", "worker-1", "--control", "/nowhere/admin.sock"],
+        3,
+        "culvert: no node runs here: /nowhere/admin.sock does not exist",
+        stderr(&culvert(&["status", "--node", "/nowhere/x"])).lines().last().unwrap(),
+    );
+    fails(
+        &["token", "worker-1", "--good-for", "1"],
+        2,
+        "error: invalid value '1' for '--good-for <DURATION>': \"1\" is not a whole number with a unit, such as 250ms, 10s or 5m",
+        "For more information, try '--help'.",
+    );
+}
+
+#[test]
+fn a_node_without_a_control_plane_is_2_with_everything_that_is_missing() {
+    let output = culvert(&["node", "--print-config", "--node-name", "a/b"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("culvert: the settings have 2 problems\n"), "{said}");
+    assert!(said.contains("control: is not set; name the control plane"), "{said}");
+    assert!(
+        said.ends_with(
+            "next: mend them and start again; `culvert node --help` lists the settings\n"
+        )
+    );
+    fails(
+        &["node", "--print-config", "--control", "https://c"],
+        2,
+        "culvert: the settings have a problem",
+        "next: mend them and start again; `culvert node --help` lists the settings",
+    );
+    fails(
+        &["node", "--print-config", "--control", "http://192.0.2.1:15010"],
+        2,
+        "culvert: the settings have a problem",
+        "next: mend them and start again; `culvert node --help` lists the settings",
+    );
+}
+
+#[test]
+fn each_role_has_its_own_settings_and_defaults() {
+    let of = |role: &[&str], name: &str| {
+        let output = culvert(&[role, &["--print-config", "-o", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let settings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let settings = settings.as_array().unwrap().clone();
+        settings.iter().find(|setting| setting["name"] == name).map(|one| one["value"].clone())
+    };
+    let node = ["node", "--control", "https://c", "--control-root", "root.pem"];
+    assert_eq!(of(&["up"], "instance").unwrap(), "node");
+    assert_eq!(of(&["control"], "instance").unwrap(), "control");
+    assert_eq!(of(&["control"], "metrics_address").unwrap(), "0.0.0.0:15014");
+    assert_eq!(of(&node, "metrics_address").unwrap(), "0.0.0.0:15020");
+    assert_eq!(of(&["up"], "xds_tls_address").unwrap(), "off");
+    assert_eq!(of(&["control"], "xds_tls_address").unwrap(), "0.0.0.0:15012");
+    assert_eq!((of(&node, "xds_address"), of(&["control"], "strict")), (None, None));
+    fails(
+        &["control", "--strict", "--print-config"],
+        2,
+        "error: unexpected argument '--strict' found",
+        "For more information, try '--help'.",
+    );
+}
+
+const SHOP: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels: {culvert.dev/mesh: enabled}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec: {nodeName: a, serviceAccountName: web, containers: [{name: c, image: x}]}
+status: {podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart, namespace: shop, labels: {app: cart}}
+spec: {nodeName: b, serviceAccountName: cart, containers: [{name: c, image: x}]}
+status: {podIP: 10.0.0.2}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.1.0.1, selector: {app: cart}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: web-only, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  rules:
+  - from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]
+    to: [{operation: {ports: [\"8080\"]}}]
+";
+
+#[test]
+fn why_answers_from_manifests_with_the_rule_and_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("shop.yaml"), SHOP).unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let why = |from: &str, to: &str| {
+        let output = culvert(&["why", from, to, "-f", folder, "-o", "json"]);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code(), said, stderr(&output))
+    };
+    let (code, said, _) = why("pod/shop/web", "cart.shop:80");
+    assert_eq!((code, &said["answer"]), (Some(0), &"permitted".into()));
+    let rule = &said["ways"][0]["arrivals"][0]["rule"];
+    assert_eq!(rule["policy"], "shop/web-only");
+    assert!(rule["origin"].as_str().unwrap().contains("shop.yaml:"), "{rule}");
+    // The port of the rule is the one that the application listens on.
+    let (code, said, _) = why("pod/shop/web", "pod/shop/cart:9090");
+    assert_eq!((code, &said["answer"]), (Some(1), &"denied".into()));
+    let nearest = &said["ways"][0]["arrivals"][0]["nearest"];
+    assert_eq!(nearest["lacking"][0]["found"], "9090", "{said}");
+    let (code, _, words) = why("pod/shop/nobody", "cart.shop:80");
+    assert_eq!(code, Some(2), "{words}");
+    let (code, _, words) = why("pod/shop", "cart.shop:80");
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.ends_with("next: `culvert why --help` shows how to ask\n"), "{words}");
 }
 
 #[test]

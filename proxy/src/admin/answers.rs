@@ -74,6 +74,13 @@ impl Answers {
 
     pub(super) fn pods(&self) -> Vec<view::Pod> {
         let mut pods: Vec<_> = self.dataplane.pods().iter().map(pod).collect();
+        let wanted = self.feed.source.local().pin();
+        // Those that wait for the mesh to be known.
+        for (uid, local) in &wanted.value.pods {
+            if !pods.iter().any(|pod| pod.uid == uid.as_str()) {
+                pods.push(waiting(&local.workload));
+            }
+        }
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         pods
     }
@@ -161,6 +168,19 @@ fn pod(status: &PodStatus) -> view::Pod {
         connections: status.connections.into(),
         // Counters are plain fields.
         kernel: serde_json::to_value(status.kernel).unwrap_or_default(),
+    }
+}
+
+fn waiting(workload: &Workload) -> view::Pod {
+    view::Pod {
+        uid: workload.uid.to_string(),
+        namespace: workload.name.namespace.to_string(),
+        name: workload.name.name.to_string(),
+        ips: workload.ips.iter().map(|ip| ip.to_string()).collect(),
+        state: "pending".to_owned(),
+        reason: Some("the control plane has not said yet what there is".to_owned()),
+        connections: 0,
+        kernel: serde_json::Value::Null,
     }
 }
 

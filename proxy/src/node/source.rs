@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// The pods that are to be here.
-    pub(super) fn local(&self) -> View<LocalPods> {
+    pub(crate) fn local(&self) -> View<LocalPods> {
         match self {
             Self::Here { control, .. } => control.local(),
             Self::Pods { local, .. } => local.clone(),

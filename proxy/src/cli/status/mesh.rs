@@ -25,7 +25,11 @@ pub(super) fn control_is_well(control: &Control) -> bool {
 /// One line.
 pub(super) fn way(mesh: &Mesh) -> String {
     let Mesh { control, connected, generation, workloads, services, .. } = mesh;
-    let connected = if *connected { "connected" } else { "away: everything stays as it is" };
+    let connected = match (connected, generation) {
+        (true, _) => "connected",
+        (false, ..=1) => "away, and nothing is known so far",
+        (false, _) => "away: everything stays as it is",
+    };
     format!(
         "mesh     {control} {connected}; {workloads} workloads, {services} services, generation {generation}"
     )
