@@ -12,6 +12,7 @@ mod life;
 mod orders;
 mod parts;
 mod report;
+mod resolvers;
 mod retention;
 mod source;
 mod ways;

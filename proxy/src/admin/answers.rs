@@ -13,7 +13,11 @@ use crate::{
 };
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
-use culvert_model::workload::{Enrolment, Workload};
+use culvert_model::{
+    service::Port,
+    snapshot::Bound,
+    workload::{Enrolment, Workload},
+};
 use culvert_runtime::ready::Readiness;
 use culvert_telemetry::{
     log::LogHandle,
@@ -95,10 +99,13 @@ impl Answers {
         let snapshot = self.feed.snapshot.pin();
         let mut workloads: Vec<_> = snapshot.value.workloads().map(|w| workload(w)).collect();
         workloads.sort_by(|a, b| a.uid.cmp(&b.uid));
+        let mut services: Vec<_> = snapshot.value.services().map(|b| service(b)).collect();
+        services.sort_by(|a, b| (&a.namespace, &a.host).cmp(&(&b.namespace, &b.host)));
         view::Config {
             settings: self.report.0.iter().map(|entry| self.setting(entry)).collect(),
             generation: snapshot.generation.number(),
             workloads,
+            services,
         }
     }
 
@@ -149,6 +156,21 @@ fn workload(workload: &Workload) -> view::Workload {
         node: workload.node.to_string(),
         identity: workload.identity.to_string(),
         enrolled: workload.enrolment == Enrolment::Enrolled,
+    }
+}
+
+fn service(bound: &Bound) -> view::Service {
+    let Bound { service, endpoints, .. } = bound;
+    let port = |port: &Port| match port.target {
+        Some(target) => format!("{}:{target}", port.port),
+        None => port.port.to_string(),
+    };
+    view::Service {
+        namespace: service.host.namespace.to_string(),
+        host: service.host.hostname.to_string(),
+        vips: service.vips.iter().map(|vip| vip.range.to_string()).collect(),
+        ports: service.ports.iter().map(port).collect(),
+        endpoints: endpoints.len(),
     }
 }
 

@@ -116,6 +116,7 @@ impl Answers {
             settings: self.report.0.iter().map(setting).collect(),
             generation: self.control.status().generation,
             workloads: Vec::new(),
+            services: Vec::new(),
         }
     }
 }

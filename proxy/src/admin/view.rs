@@ -161,6 +161,8 @@ pub(crate) struct Config {
     pub(crate) settings: Vec<Setting>,
     pub(crate) generation: u64,
     pub(crate) workloads: Vec<Workload>,
+    #[serde(default)]
+    pub(crate) services: Vec<Service>,
 }
 
 /// A setting in force.
@@ -180,7 +182,19 @@ pub(crate) struct Workload {
     pub(crate) ips: Vec<String>,
     pub(crate) node: String,
     pub(crate) identity: String,
+    /// It is reached by HBONE.
     pub(crate) enrolled: bool,
+}
+
+/// A service of the snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) namespace: String,
+    pub(crate) host: String,
+    pub(crate) vips: Vec<String>,
+    /// `port:target`
+    pub(crate) ports: Vec<String>,
+    pub(crate) endpoints: usize,
 }
 
 /// `GET /log`

@@ -9,11 +9,11 @@ use crate::{
     failure::{Exit, Failure},
 };
 
-/// Show the settings and workloads a running node holds.
+/// Show the settings, workloads and services a running node holds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  culvert config                  settings, where each came from, and the workloads
+  culvert config                  settings, where each came from, workloads, services
   culvert config -o json | jq '.workloads[].identity'")]
 pub(crate) struct Config {
     #[command(flatten)]
@@ -36,23 +36,34 @@ impl Config {
             config.settings.into_iter().map(|s| [s.name, shown(&s.value), s.from]),
         );
         output::print(format_args!(
-            "\ngeneration {}: {} workloads",
+            "\ngeneration {}: {} workloads, {} services",
             config.generation,
-            config.workloads.len()
+            config.workloads.len(),
+            config.services.len()
         ));
         output::table(
-            ["WORKLOAD", "IPS", "NODE", "ENROLLED", "IDENTITY"],
+            ["WORKLOAD", "IPS", "NODE", "REACHED BY", "IDENTITY"],
             config.workloads.into_iter().map(|w| {
-                let enrolled = if w.enrolled { "yes" } else { "no" };
+                let by = if w.enrolled { "HBONE" } else { "plain text" };
                 [
                     format!("{}/{}", w.namespace, w.name),
                     w.ips.join(" "),
                     w.node,
-                    enrolled.to_owned(),
+                    by.to_owned(),
                     w.identity,
                 ]
             }),
         );
+        if !config.services.is_empty() {
+            output::print("");
+            output::table(
+                ["SERVICE", "ADDRESSES", "PORTS", "ENDPOINTS"],
+                config.services.into_iter().map(|s| {
+                    let host = format!("{}/{}", s.namespace, s.host);
+                    [host, s.vips.join(" "), s.ports.join(" "), s.endpoints.to_string()]
+                }),
+            );
+        }
         Ok(Exit::Done)
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     failure::{Exit, Failure},
 };
 
-/// List the connections that go through a running node.
+/// List the connections that go through a running node, with who is proven at the other end and
+/// the path: plain, tunnel (encrypted), local (both pods are here), direct (past the proxy).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -65,13 +66,26 @@ fn pod_name(text: &str) -> Result<String, &'static str> {
 
 fn print(connections: &[Connection]) {
     output::table(
-        ["POD", "DIRECTION", "SOURCE", "DESTINATION", "STATE", "SENT", "RECEIVED", "AGE"],
+        [
+            "POD",
+            "DIRECTION",
+            "SOURCE",
+            "DESTINATION",
+            "PATH",
+            "PEER",
+            "STATE",
+            "SENT",
+            "RECEIVED",
+            "AGE",
+        ],
         connections.iter().map(|c| {
             [
                 c.pod.clone(),
                 c.direction.clone(),
                 c.source.clone(),
-                c.destination.clone(),
+                destination(c),
+                c.path.clone().unwrap_or_default(),
+                peer(c).to_owned(),
                 c.state.clone(),
                 bytes(c.bytes_sent),
                 bytes(c.bytes_received),
@@ -79,6 +93,23 @@ fn print(connections: &[Connection]) {
             ]
         }),
     );
+}
+
+/// With the service that was meant.
+fn destination(connection: &Connection) -> String {
+    let Connection { destination, service, .. } = connection;
+    match service {
+        Some(service) => format!("{destination} ({service})"),
+        None => destination.clone(),
+    }
+}
+
+/// Who is proven at the other end, without what all identities begin with.
+fn peer(connection: &Connection) -> &str {
+    let Connection { direction, source_identity, destination_identity, .. } = connection;
+    let identity = if direction == "inbound" { source_identity } else { destination_identity };
+    let identity = identity.as_deref().unwrap_or("-");
+    identity.strip_prefix("spiffe://").unwrap_or(identity)
 }
 
 /// At most four digits and a unit.

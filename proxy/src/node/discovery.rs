@@ -9,11 +9,12 @@ use culvert_model::{
     snapshot::{Mesh, OutboundPolicy, Snapshot, build::Builder},
 };
 use culvert_runtime::publish::Publisher;
+use culvert_telemetry::metrics::Metrics;
 use culvert_xds::{
     client::{Change, Client},
     report::{Applied, MeshSettings, Outbound, Refusal},
     resource::{Address, Resource},
-    transport::follow::{Apply, Changed, Holdings},
+    transport::follow::{Apply, Changed, Ended, Holdings},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,9 +54,12 @@ struct State {
     progress: watch::Sender<Progress>,
 }
 
-/// Takes the control plane's responses in.
+/// Takes the control plane's responses in, and counts them.
 #[derive(Debug)]
-pub(super) struct Applier(Discovery);
+pub(super) struct Applier {
+    discovery: Discovery,
+    metrics: Arc<Metrics>,
+}
 
 impl Discovery {
     /// Publishes to `snapshots`; `settled` when the settings of the mesh are not to be waited for.
@@ -73,8 +77,8 @@ impl Discovery {
     }
 
     /// For the stream.
-    pub(super) fn applier(&self) -> Applier {
-        Applier(self.clone())
+    pub(super) fn applier(&self, metrics: Arc<Metrics>) -> Applier {
+        Applier { discovery: self.clone(), metrics }
     }
 
     /// The control plane's settings of the mesh.
@@ -114,7 +118,20 @@ impl Discovery {
 
 impl Apply for Applier {
     fn apply(&mut self, holdings: &Holdings, changed: Changed) {
-        self.0.change(|state| state.take(holdings, changed));
+        self.discovery.change(|state| state.take(holdings, changed));
+    }
+
+    fn received(&mut self, type_url: &str, bytes: usize) {
+        self.metrics.xds_message(type_url, u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    fn ended(&mut self, how: Ended) {
+        // Istio's words.
+        self.metrics.xds_terminated(match how {
+            Ended::Connection => "ConnectionError",
+            Ended::Refused => "Error",
+            Ended::Closed => "Complete",
+        });
     }
 }
 

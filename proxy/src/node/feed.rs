@@ -107,8 +107,8 @@ impl Feed {
         let (discovery, progress) = Discovery::new(mesh, reported.is_none(), snapshots);
         let upstream = ways.discovery().map_err(|e| advice::no_way(&e))?;
         let who = who(plan);
-        let follower =
-            Follower::start(upstream, &who, Mode::Everything, discovery.applier(), worker);
+        let applier = discovery.applier(Arc::clone(&plan.metrics));
+        let follower = Follower::start(upstream, &who, Mode::Everything, applier, worker);
         let (released, releases) = mpsc::channel(16);
         let reports = Drain::default();
         let reporter = reported.map(|upstream| {

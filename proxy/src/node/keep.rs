@@ -1,6 +1,6 @@
 //! Which pods the dataplane holds: what manifests want, once the node knows the mesh; and who
 //! leaves, until it may.
-use super::{identity::Holds, retention::Retention};
+use super::{identity::Holds, resolvers, retention::Retention};
 use culvert_model::{
     name::WorkloadUid,
     pod::{LocalPod, LocalPods},
@@ -13,7 +13,6 @@ use culvert_runtime::{
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -95,18 +94,8 @@ impl Keep {
         });
         let pods = retention.pods();
         self.holds.hold(&pods);
-        self.held.publish(settled(pods, &self.resolvers));
+        self.held.publish(resolvers::settle(pods, &self.resolvers));
     }
-}
-
-/// The pods with the name servers that they ask, as far as settings say.
-fn settled(mut pods: LocalPods, resolvers: &[IpAddr]) -> LocalPods {
-    if !resolvers.is_empty() {
-        for pod in pods.pods.values_mut().filter(|pod| pod.resolvers.is_empty()) {
-            Arc::make_mut(pod).resolvers = resolvers.to_vec();
-        }
-    }
-    pods
 }
 
 /// A pod that is gone with its namespace has nothing left to hold.

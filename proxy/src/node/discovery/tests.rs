@@ -25,7 +25,7 @@ impl Stage {
         let (snapshots, view) = publish::channel(Snapshot::default());
         let (discovery, progress) = Discovery::new(Mesh::default(), true, snapshots);
         let holdings = Holdings::new(Mode::Everything);
-        Self { holdings, applier: discovery.applier(), view, progress }
+        Self { holdings, applier: discovery.applier(metrics()), view, progress }
     }
 
     fn addresses(&mut self, resources: Vec<Sent>, removed: &[&str]) {
@@ -50,6 +50,10 @@ impl Stage {
         let known = snapshot.value.known(&WorkloadUid::new(uid)).cloned().unwrap();
         known.authz.deny.iter().map(|policy| policy.name.to_string()).collect()
     }
+}
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new("test"))
 }
 
 fn response(resources: Vec<Sent>, removed: &[&str]) -> Response {
@@ -165,7 +169,7 @@ fn the_settings_of_the_mesh_are_waited_for() {
     let (snapshots, view) = publish::channel(Snapshot::default());
     let (discovery, progress) = Discovery::new(Mesh::default(), false, snapshots);
     let holdings = Holdings::new(Mode::Everything);
-    let applier = discovery.applier();
+    let applier = discovery.applier(metrics());
     let mut stage = Stage { holdings, applier, view, progress };
     stage.addresses(vec![pod("a", 1)], &[]);
     stage.policies(vec![], &[]);
