@@ -146,6 +146,8 @@ impl Account {
             InboundError::NotCaptured { .. }
             | InboundError::NotAdmitted(_)
             | InboundError::OwnPort(_)
+            | InboundError::Elsewhere(_)
+            | InboundError::AppTunnel
             | InboundError::Held(_)
             | InboundError::Deliver(_)
             | InboundError::Open(_)

@@ -10,7 +10,7 @@ use crate::{
 };
 use culvert_identity::{store::Unavailable, tls::HandshakeError, verify::VerifyError};
 use culvert_kernel::DeliverError;
-use culvert_model::{close::CloseReason, identity::Identity};
+use culvert_model::{close::CloseReason, identity::Identity, tunnel::Authority};
 use culvert_policy::NoRoute;
 use culvert_telemetry::metrics::Handshake;
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -69,6 +69,11 @@ pub(crate) enum InboundError {
     NotAdmitted(#[from] Refusal),
     #[error("port {0} is one of the proxy's own")]
     OwnPort(u16),
+    /// Only the inner one of two tunnels asks by name.
+    #[error("{0} was asked for, which is not the pod that was dialled")]
+    Elsewhere(Authority),
+    #[error("the pod is reached by an application tunnel, which is not supported")]
+    AppTunnel,
     #[error(transparent)]
     Held(#[from] HoldError),
     #[error("denied by policy")]
@@ -131,8 +136,8 @@ pub(crate) enum CopyError {
     SourceLost(#[source] io::Error),
     #[error("lost the destination")]
     DestinationLost(#[source] io::Error),
-    #[error("the tunnel broke")]
-    Tunnel(#[source] io::Error, CloseReason),
+    #[error("{0}")]
+    Tunnel(io::Error, CloseReason),
     #[error("neither side said anything for {0:?}")]
     Idle(Duration),
 }
@@ -184,6 +189,8 @@ impl From<InboundError> for LocalError {
             InboundError::NotCaptured { .. }
             | InboundError::NotAdmitted(_)
             | InboundError::OwnPort(_)
+            | InboundError::Elsewhere(_)
+            | InboundError::AppTunnel
             | InboundError::Held(_)
             | InboundError::Cut(_)
             | InboundError::Deliver(_)
@@ -236,7 +243,7 @@ impl InboundError {
         match self {
             Self::NotCaptured { .. } => CloseReason::NotCaptured,
             Self::NotAdmitted(refusal) => refusal.reason(),
-            Self::OwnPort(_) => CloseReason::NoRoute,
+            Self::OwnPort(_) | Self::Elsewhere(_) | Self::AppTunnel => CloseReason::NoRoute,
             Self::Held(error) => error.reason(),
             Self::Denied(_) => CloseReason::PolicyDenied,
             Self::Cut(why) => why.reason(),

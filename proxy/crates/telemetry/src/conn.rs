@@ -38,10 +38,10 @@ pub struct Live {
 }
 
 impl ConnRecord {
-    pub(crate) fn open(telemetry: Telemetry, facts: ConnFacts) -> Self {
+    pub(crate) fn open(telemetry: Telemetry, facts: ConnFacts, opened: Instant) -> Self {
         telemetry.metrics.accepted(&facts);
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
-        let live = Live { facts: Mutex::new(facts), opened: Instant::now(), sent, received };
+        let live = Live { facts: Mutex::new(facts), opened, sent, received };
         Self { live: Arc::new(live), series: None, denied: None, telemetry, finished: false }
     }
 

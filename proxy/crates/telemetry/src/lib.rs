@@ -28,7 +28,7 @@ mod sample;
 
 use crate::{access::AccessLog, conn::ConnRecord, metrics::Metrics};
 use culvert_model::facts::ConnFacts;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// Where connections are accounted for; cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,6 +44,11 @@ impl Telemetry {
 
     /// Begins the account of an accepted connection, whatever becomes of it.
     pub fn open(&self, facts: ConnFacts) -> ConnRecord {
-        ConnRecord::open(self.clone(), facts)
+        self.open_since(facts, Instant::now())
+    }
+
+    /// The same for one of which is only now heard.
+    pub fn open_since(&self, facts: ConnFacts, since: Instant) -> ConnRecord {
+        ConnRecord::open(self.clone(), facts, since)
     }
 }

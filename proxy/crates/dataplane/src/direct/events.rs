@@ -12,7 +12,12 @@ use culvert_model::{
 };
 use culvert_runtime::drain::Worker;
 use culvert_telemetry::{chain::Chain, conn::ConnRecord, denial::Denied};
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task,
@@ -126,12 +131,19 @@ impl Open {
 impl Flow {
     /// `None` when one of the pods is not here any more.
     fn open(shared: &Shared, event: &DirectEvent) -> Option<Self> {
+        let lasted = match event.at {
+            At::Opened => Duration::ZERO,
+            At::Closed { lasted, .. } => lasted,
+        };
+        let now = Instant::now();
+        let since = now.checked_sub(lasted).unwrap_or(now);
         let doors = shared.doors.all();
         let door = |id: u32| doors.iter().find(|door| door.id == id);
         let (from, to) = (door(event.source_pod)?, door(event.destination_pod)?);
         let facts = facts(shared, event, from, to);
         let side = |direction, pod: &Arc<Pod>| {
-            let mut record = shared.telemetry.open(ConnFacts { direction, ..facts.clone() });
+            let facts = ConnFacts { direction, ..facts.clone() };
+            let mut record = shared.telemetry.open_since(facts, since);
             record.settle();
             let slot = pod.connections.add(Conn::new(Arc::clone(record.live())));
             pod.connections.opened(slot);

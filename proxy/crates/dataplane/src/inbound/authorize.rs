@@ -18,7 +18,8 @@ pub(crate) struct Authorized {
 ///
 /// # Errors
 ///
-/// When they deny it, nobody has said what they are, or the port is one of the proxy's own.
+/// When they deny it, nobody has said what they are, the port is one of the proxy's own, or the
+/// application is to be reached in another way.
 pub(crate) async fn authorize(account: &mut Account) -> Result<Authorized, InboundError> {
     let port = account.destination().port();
     if is_own_port(port) {
@@ -26,6 +27,9 @@ pub(crate) async fn authorize(account: &mut Account) -> Result<Authorized, Inbou
     }
     let pod = Arc::clone(account.pod());
     let seen = pod.known().await?;
+    if seen.known.member.app_tunnel.is_some() {
+        return Err(InboundError::AppTunnel);
+    }
     let on_trial = account.judge(&seen.known).map_err(InboundError::Denied)?;
     Ok(Authorized { known: seen.known, on_trial })
 }

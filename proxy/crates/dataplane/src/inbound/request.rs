@@ -1,7 +1,7 @@
 //! One connection in a tunnel: what it asks for, whether it may, and the application.
 use super::authorize::{Authorized, authorize};
 use crate::{
-    account::Account,
+    account::{self, Account},
     conn::Abrupt,
     connect::reached,
     copy::Side,
@@ -43,12 +43,14 @@ pub(super) struct Origin {
 /// Answers a request, and carries the connection to its end.
 pub(super) async fn carry(door: Arc<Door>, origin: Arc<Origin>, incoming: Incoming) {
     let Incoming { request, respond } = incoming;
-    let target = match target(&request, &origin) {
-        Ok(target) => target,
-        Err(status) => {
-            debug!(pod = %door.pod.uid, client = %origin.remote, authority = %request.authority,
-                %status, "request refused");
-            return respond.refuse(status);
+    let target = match &request.authority {
+        Authority::Addr(target) if target.ip() == origin.local.ip() => *target,
+        elsewhere @ (Authority::Addr(_) | Authority::Host(..)) => {
+            let error = InboundError::Elsewhere(elsewhere.clone());
+            debug!(pod = %door.pod.uid, client = %origin.remote, %error, "request refused");
+            let facts = facts(&door.pod, &origin, &request, origin.local);
+            respond.refuse(status(&error));
+            return account::refused(&door.pod, facts, error.reason(), &error);
         }
     };
     let facts = facts(&door.pod, &origin, &request, target);
@@ -129,26 +131,15 @@ async fn relayed(mut account: Account, io: Abrupt, mut tunnel: Tunnel) {
     }
 }
 
-/// Where the request leads.
-///
-/// # Errors
-///
-/// With what to answer, when that is not the pod that was dialled.
-fn target(request: &Request, origin: &Origin) -> Result<SocketAddr, StatusCode> {
-    match &request.authority {
-        Authority::Addr(target) if target.ip() == origin.local.ip() => Ok(*target),
-        Authority::Addr(_) => Err(StatusCode::BAD_REQUEST),
-        // Only the inner one of two tunnels asks by name.
-        Authority::Host(..) => Err(StatusCode::SERVICE_UNAVAILABLE),
-    }
-}
-
 const fn status(error: &InboundError) -> StatusCode {
     match error {
         InboundError::Denied(_) => StatusCode::UNAUTHORIZED,
+        InboundError::Elsewhere(Authority::Addr(_)) => StatusCode::BAD_REQUEST,
         InboundError::NotCaptured { .. }
         | InboundError::NotAdmitted(_)
+        | InboundError::Elsewhere(Authority::Host(..))
         | InboundError::OwnPort(_)
+        | InboundError::AppTunnel
         | InboundError::Held(_)
         | InboundError::Cut(_)
         | InboundError::Deliver(_)

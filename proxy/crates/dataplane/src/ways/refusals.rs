@@ -150,3 +150,30 @@ async fn what_is_no_tls_is_told_of_and_counted() {
     let lines = mesh.node.lines();
     assert_eq!(ends(&lines), [("inbound", "tls_failed")]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_without_a_certificate_is_told_so_and_no_other() {
+    let mut mesh = Mesh::new(|shared| shared.encrypt_local = true);
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    let foreign = mesh.pod("foreign").await;
+    let mut member = member("foreign", foreign.ip);
+    // The authority does not sign for others.
+    member.identity =
+        culvert_model::identity::Identity::try_new("elsewhere", "shop", "foreign").unwrap();
+    mesh.builder.set_member(Arc::new(member));
+    mesh.publish();
+    let mut to = cart.connect(foreign.addr()).await;
+    assert_eq!(end_of(&mut to).await, Err(ErrorKind::ConnectionReset));
+    let mut from = foreign.connect(stock.addr()).await;
+    assert_eq!(end_of(&mut from).await, Err(ErrorKind::ConnectionReset));
+    let mut between_others = cart.connect(stock.addr()).await;
+    super::talk(&mut between_others, &stock.app).await;
+    idle(&mesh).await;
+    let lines = mesh.node.lines();
+    let missing: Vec<_> =
+        lines.iter().filter(|line| field(line, "close") == Some("identity_missing")).collect();
+    assert_eq!(missing.len(), 2, "{lines:#?}");
+    for line in missing {
+        assert!(field(line, "error").unwrap().contains("no certificate for spiffe://elsewhere/"));
+    }
+}
