@@ -57,6 +57,10 @@ impl WorkloadUid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub fn to_shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 impl Borrow<str> for WorkloadUid {

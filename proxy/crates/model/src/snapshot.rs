@@ -14,8 +14,6 @@ pub mod build;
 
 mod called;
 
-mod intern;
-
 mod shards;
 
 mod vips;

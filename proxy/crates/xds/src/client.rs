@@ -8,6 +8,7 @@ use crate::{
     decode::{DecodeError, Problem},
     resource::{Name, Read, Resource},
 };
+use culvert_model::share::Sharing;
 use culvert_proto::{
     envoy::service::discovery::v3::{
         self as ads, DeltaDiscoveryRequest as Request, DeltaDiscoveryResponse as Response,
@@ -45,6 +46,7 @@ pub struct Client<R: Resource> {
     wanted: BTreeMap<Name, bool>,
     held: Holding<Held<R>>,
     refused: Holding<Refused<R>>,
+    sharing: Sharing,
     connected: bool,
     /// A response has come, on this stream or an earlier one.
     ready: bool,
@@ -53,7 +55,7 @@ pub struct Client<R: Resource> {
 /// One resource that is held.
 #[derive(Clone, Debug, PartialEq)]
 struct Held<R> {
-    version: String,
+    version: Box<str>,
     resource: R,
 }
 
@@ -105,6 +107,7 @@ impl<R: Resource> Client<R> {
             wanted: BTreeMap::new(),
             held: Holding::default(),
             refused: Holding::default(),
+            sharing: Sharing::default(),
             connected: false,
             ready: false,
         }
@@ -188,9 +191,11 @@ impl<R: Resource> Client<R> {
                 continue;
             }
             match read {
-                Read::Good(good) => {
+                Read::Good(mut good) => {
+                    good.share(&mut self.sharing);
                     changes.push(Change::Set(good.clone()));
-                    self.set(name, aliases, resource.version, good);
+                    // The name it has itself is the one it is held by.
+                    self.set(good.name(), aliases, resource.version.into(), good);
                 }
                 Read::Bad(error, stand_in) => {
                     errors.push(format!("{name}: {error}"));
@@ -257,7 +262,7 @@ impl<R: Resource> Client<R> {
     pub fn versions(&self) -> BTreeMap<String, String> {
         let held = self.held.iter();
         let mut versions: BTreeMap<_, _> =
-            held.map(|(name, held)| ((**name).to_owned(), held.version.clone())).collect();
+            held.map(|(name, held)| ((**name).to_owned(), (*held.version).to_owned())).collect();
         let known = |name: &str| self.held.find(name).next().is_some();
         let asked = self.wanted.keys().filter(|name| !known(name));
         // Also where an earlier version stays: that may be what there is again.
@@ -266,7 +271,7 @@ impl<R: Resource> Client<R> {
         versions
     }
 
-    fn set(&mut self, name: Name, aliases: Vec<Name>, version: String, resource: R) {
+    fn set(&mut self, name: Name, aliases: Vec<Name>, version: Box<str>, resource: R) {
         for key in aliases.iter().chain([&name]) {
             if let Some(absent) = self.wanted.get_mut(key) {
                 *absent = false;
@@ -340,7 +345,7 @@ fn read_all<R: Resource>(
 /// A resource without a body says that the version held is still good.
 fn is_heartbeat<R: Resource>(resource: &ads::Resource, held: &Holding<Held<R>>) -> bool {
     resource.resource.is_none()
-        && held.get(&resource.name).is_some_and(|held| held.version == resource.version)
+        && held.get(&resource.name).is_some_and(|held| *held.version == *resource.version)
 }
 
 fn twice<R: Resource>(resource: &ads::Resource) -> Read<R> {

@@ -9,6 +9,7 @@ use culvert_model::{
     name::ObjectName,
     network::{NetworkIp, NetworkRange},
     service::Service,
+    share::Sharing,
 };
 use culvert_proto::{
     Any, Message,
@@ -48,6 +49,9 @@ pub trait Resource: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// On anything not understood.
     fn decode(message: Self::Message, origin: Option<Arc<str>>) -> Result<Self, DecodeError>;
 
+    /// Keeps once what it has in common with others of those that were shared before.
+    fn share(&mut self, _: &mut Sharing) {}
+
     /// `message` is `None` when it could not even be read.
     fn stand_in(resource: &ads::Resource, message: Option<&Self::Message>) -> Self::StandIn;
 }
@@ -78,7 +82,7 @@ impl Resource for Address {
 
     fn name(&self) -> Name {
         match self {
-            Self::Member(member) => member.uid.as_str().into(),
+            Self::Member(member) => member.uid.to_shared(),
             Self::Service(service) => service.host.to_string().into(),
         }
     }
@@ -116,6 +120,21 @@ impl Resource for Address {
             Type::Service(message) => decode::service::decode(message)
                 .map(|service| Self::Service(Arc::new(service)))
                 .map_err(|error| error.within("service")),
+        }
+    }
+
+    fn share(&mut self, with: &mut Sharing) {
+        match self {
+            Self::Member(member) => {
+                if let Some(member) = Arc::get_mut(member) {
+                    with.member(member);
+                }
+            }
+            Self::Service(service) => {
+                if let Some(service) = Arc::get_mut(service) {
+                    with.service(service);
+                }
+            }
         }
     }
 

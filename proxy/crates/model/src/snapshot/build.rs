@@ -2,13 +2,14 @@
 //!
 //! Whatever order things arrive in, the result is the same, but for two workloads that claim one
 //! address: there the one that claimed it last has it.
-use super::{Bound, Called, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips, intern::Interner};
+use super::{Bound, Called, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips};
 use crate::{
     authz::{Authorization, join::Policies},
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
     network::NetworkRange,
     service::Service,
+    share::Sharing,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,7 +28,7 @@ use endpoints::Endpoints;
 #[derive(Debug, Default)]
 pub struct Builder {
     mesh: Arc<Mesh>,
-    strings: Interner,
+    sharing: Sharing,
     policies: Policies,
     known: Shards<WorkloadUid, Arc<Known>>,
     claims: Claims,
@@ -59,10 +60,13 @@ impl Builder {
     }
 
     /// Adds a member, or replaces the one of its uid.
-    pub fn set_member(&mut self, member: Arc<Member>) {
-        let mut member = Arc::unwrap_or_clone(member);
-        self.strings.share(&mut member);
-        self.changes.members.push((member.uid.clone(), Some(Arc::new(member))));
+    ///
+    /// One that nobody else holds is made to [share](crate::share) with the others.
+    pub fn set_member(&mut self, mut member: Arc<Member>) {
+        if let Some(member) = Arc::get_mut(&mut member) {
+            self.sharing.member(member);
+        }
+        self.changes.members.push((member.uid.clone(), Some(member)));
     }
 
     pub fn remove_member(&mut self, uid: &WorkloadUid) {

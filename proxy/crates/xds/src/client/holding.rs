@@ -1,18 +1,19 @@
 //! Things by name and by alias.
 use crate::resource::Name;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Things by name; several may share an alias.
 #[derive(Debug)]
 pub(super) struct Holding<T> {
     by_name: BTreeMap<Name, Kept<T>>,
-    by_alias: HashMap<Name, BTreeSet<Name>>,
+    /// The names that go by an alias, mostly one; sorted.
+    by_alias: HashMap<Name, Box<[Name]>>,
 }
 
 /// One thing and its aliases.
 #[derive(Debug)]
 struct Kept<T> {
-    aliases: Vec<Name>,
+    aliases: Box<[Name]>,
     value: T,
 }
 
@@ -27,17 +28,21 @@ impl<T> Holding<T> {
     pub(super) fn insert(&mut self, name: Name, aliases: Vec<Name>, value: T) {
         self.remove(&name);
         for alias in &aliases {
-            self.by_alias.entry(Name::clone(alias)).or_default().insert(Name::clone(&name));
+            let names = self.by_alias.entry(Name::clone(alias)).or_default();
+            if let Err(at) = names.binary_search(&name) {
+                *names = names[..at].iter().chain([&name]).chain(&names[at..]).cloned().collect();
+            }
         }
-        self.by_name.insert(name, Kept { aliases, value });
+        self.by_name.insert(name, Kept { aliases: aliases.into(), value });
     }
 
     /// Removes what goes by `name`, and returns its aliases.
-    pub(super) fn remove(&mut self, name: &str) -> Option<Vec<Name>> {
+    pub(super) fn remove(&mut self, name: &str) -> Option<Box<[Name]>> {
         let kept = self.by_name.remove(name)?;
         for alias in &kept.aliases {
             if let Some(names) = self.by_alias.get_mut(alias) {
-                names.remove(name);
+                let others = names.iter().filter(|one| ***one != *name).cloned().collect();
+                *names = others;
                 if names.is_empty() {
                     self.by_alias.remove(alias);
                 }

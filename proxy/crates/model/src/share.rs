@@ -1,15 +1,18 @@
-//! One copy of each string, however many workloads have it.
+//! One copy of what many workloads and services have in common.
+//!
+//! A node knows thousands of them; what comes off the wire has copies of everything.
 use crate::{
     locality::Locality,
     member::{Member, Services},
-    name::ObjectName,
-    network::Gateway,
+    name::{ObjectName, ServiceName},
+    network::{Gateway, NetworkRange},
+    service::Service,
 };
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 /// Remembers what it has seen as long as somebody else uses it.
 #[derive(Debug, Default)]
-pub(super) struct Interner {
+pub struct Sharing {
     strings: HashSet<Arc<str>>,
     services: HashSet<Services>,
     policies: HashSet<Arc<[ObjectName]>>,
@@ -18,9 +21,20 @@ pub(super) struct Interner {
     enough: usize,
 }
 
-impl Interner {
-    /// Makes `member` share its parts with the members before it.
-    pub(super) fn share(&mut self, member: &mut Member) {
+impl Sharing {
+    /// Makes `service` share its parts with what came before it.
+    pub fn service(&mut self, service: &mut Service) {
+        let Service { host, name, vips, .. } = service;
+        self.host(host);
+        *name = shared(&mut self.strings, name);
+        for NetworkRange { network, range: _ } in vips {
+            *network = shared(&mut self.strings, network);
+        }
+        self.sweep();
+    }
+
+    /// Makes `member` share its parts with what came before it.
+    pub fn member(&mut self, member: &mut Member) {
         let Member {
             uid: _,
             name: ObjectName { namespace, name: _ },
@@ -67,8 +81,24 @@ impl Interner {
             *gateway = shared(&mut self.gateways, gateway);
         }
         *policies = shared(&mut self.policies, policies);
-        *services = shared(&mut self.services, services);
+        *services = match self.services.get(services) {
+            Some(same) => same.clone(),
+            None => {
+                let own = services.iter().map(|(name, ports)| (name.clone(), Arc::clone(ports)));
+                let mut own: Vec<_> = own.collect();
+                own.iter_mut().for_each(|(name, _)| self.host(name));
+                let own: Services = own.into_iter().collect();
+                self.services.insert(own.clone());
+                own
+            }
+        };
         self.sweep();
+    }
+
+    fn host(&mut self, name: &mut ServiceName) {
+        let ServiceName { namespace, hostname } = name;
+        *namespace = shared(&mut self.strings, namespace);
+        *hostname = shared(&mut self.strings, hostname);
     }
 
     /// Forgets what nobody else has, now and then: each time there is twice as much as was in use.
