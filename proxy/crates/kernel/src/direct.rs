@@ -8,17 +8,11 @@ use crate::{
     sys::monotonic_ns,
 };
 use culvert_common::{addr, direct};
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    net::SocketAddr,
-    sync::PoisonError,
-    time::Duration,
-};
+use share::Shares;
+use std::{net::SocketAddr, sync::PoisonError, time::Duration};
 
 pub mod events;
-
-/// How many verdicts one pod has at most; its oldest makes room for another.
-const SHARE: usize = 256;
+pub(crate) mod share;
 
 /// Connections of a pod to one destination may go direct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,16 +84,6 @@ pub enum End {
     Reset,
 }
 
-/// The verdicts of each pod, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct Shares(HashMap<u32, Share>);
-
-#[derive(Debug, Default)]
-struct Share {
-    oldest_first: VecDeque<direct::VerdictKey>,
-    known: HashSet<direct::VerdictKey>,
-}
-
 impl Node {
     /// Says that the proxy lives: for two seconds from now verdicts hold and DNS is captured.
     /// Whether it was said: not while another process loads or claims, or is the owner.
@@ -169,7 +153,7 @@ impl Node {
         }
         let Some(_owning) = shared.try_own()? else { return Ok(false) };
         let mut shares = shared.shares();
-        let share = shares.0.entry(key.source_pod).or_default();
+        let share = shares.of(key.source_pod);
         let verdicts = &shared.maps.verdicts;
         if let Some(oldest) = share.oldest_before(&key) {
             verdicts.remove(&oldest).map_err(map("VERDICTS"))?;
@@ -245,24 +229,6 @@ impl DirectFlow {
     }
 }
 
-impl Share {
-    /// What has to go before `key` is added.
-    fn oldest_before(&mut self, key: &direct::VerdictKey) -> Option<direct::VerdictKey> {
-        if self.known.contains(key) || self.oldest_first.len() < SHARE {
-            return None;
-        }
-        let oldest = self.oldest_first.pop_front()?;
-        self.known.remove(&oldest);
-        Some(oldest)
-    }
-
-    fn add(&mut self, key: direct::VerdictKey) {
-        if self.known.insert(key) {
-            self.oldest_first.push_back(key);
-        }
-    }
-}
-
 impl Shared {
     fn shares(&self) -> std::sync::MutexGuard<'_, Shares> {
         // Whatever a panic elsewhere left out is at most an entry too many in the map.
@@ -280,8 +246,8 @@ pub(crate) fn forget_all(shared: &Shared) -> Result<(), NodeError> {
 /// Nothing goes direct from or to a pod any more.
 pub(crate) fn forget(shared: &Shared, pod_id: u32) -> Result<(), NodeError> {
     shared.maps.epochs.remove(&pod_id).map_err(map("EPOCHS"))?;
-    let share = shared.shares().0.remove(&pod_id).unwrap_or_default();
-    let removed = share.oldest_first.iter().try_for_each(|key| shared.maps.verdicts.remove(key));
+    let keys = shared.shares().forget(pod_id);
+    let removed = keys.iter().try_for_each(|key| shared.maps.verdicts.remove(key));
     removed.map_err(map("VERDICTS"))
 }
 

@@ -4,7 +4,7 @@
 //! until the next process takes the pins up.
 use crate::{
     bpffs,
-    direct::Shares,
+    direct::share::Shares,
     exclusions::{ExclusionError, Exclusions},
     instance::{Instance, InstanceError},
     maps::{Corrupt, Maps},
