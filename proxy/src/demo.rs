@@ -1,13 +1,17 @@
 //! The demonstration: two nodes with pods on this machine, real traffic, and what it shows.
 //!
-//! Reading order: [`stage`] (namespaces, manifests, processes), [`node`] (one node's proxy, asked
-//! for evidence), [`peer`] (the built-in applications of the pods), [`story`] (the checks in
+//! Reading order: [`stage`] (namespaces, manifests), [`process`] (a role's life), [`node`] (one
+//! node's proxy, asked for evidence), [`tap`] (what is on the wire), [`clients`] (what pods ask), [`peer`] (the built-in applications of the pods), [`story`] (the checks in
 //! order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
 pub(crate) mod peer;
+
+mod clients;
 
 mod error;
 
 mod node;
+
+mod process;
 
 mod report;
 
@@ -16,6 +20,8 @@ mod stage;
 mod stop;
 
 mod story;
+
+mod tap;
 
 use crate::{
     failure::{Exit, Failure},

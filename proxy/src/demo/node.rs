@@ -1,43 +1,34 @@
-//! One node's proxy: started, asked for evidence, killed.
+//! One node: its proxy, asked for evidence.
+use super::{error::StageError, process::Process};
 use crate::cli::door::Door;
-use culvert_lab::{LabChild, NodeNs};
-use nix::sys::signal::Signal;
+use culvert_lab::{NodeNs, Roles};
 use serde_json::Value;
-use std::{
-    collections::VecDeque,
-    env, io,
-    io::{BufRead as _, BufReader, Read},
-    path::Path,
-    process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-};
+use std::{io, path::PathBuf};
 
-use super::error::StageError;
-
-/// How many of the proxy's last words are kept for a failure.
-const LAST_WORDS: usize = 20;
+/// For how long certificates are good, so that one is renewed while somebody watches.
+const CERTIFICATE_LIFE: &str = "40s";
 
 /// What the kernel counted for one pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) captured: u64,
     pub(super) inbound: u64,
+    /// Connections that went past the proxy, by its own leave.
+    pub(super) direct: u64,
 }
 
 /// A node of the stage with its proxy.
 #[derive(Debug)]
 pub(super) struct Node {
-    ns: NodeNs,
-    proxy: Option<LabChild>,
-    /// The access log so far, of every proxy that ran on the node.
-    access: Arc<Mutex<Vec<Value>>>,
-    words: Arc<Mutex<VecDeque<String>>>,
+    pub(super) ns: NodeNs,
+    pub(super) proxy: Process,
+    token: PathBuf,
 }
 
 impl Node {
-    pub(super) fn new(ns: NodeNs) -> Self {
-        Self { ns, proxy: None, access: Arc::default(), words: Arc::default() }
+    /// `token` is the file by which it joins.
+    pub(super) fn new(ns: NodeNs, token: PathBuf) -> Self {
+        Self { ns, proxy: Process::default(), token }
     }
 
     pub(super) fn instance(&self) -> String {
@@ -48,33 +39,15 @@ impl Node {
         self.ns.name()
     }
 
-    /// Starts the node's proxy on the manifests in `folder`.
+    /// Starts the node's proxy.
     ///
     /// # Errors
     ///
     /// When there is no process to be had.
-    pub(super) fn start(&mut self, folder: &Path) -> Result<(), StageError> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("up").arg("-f").arg(folder);
-        command.args(["--instance", &self.instance(), "--node-name", self.name()]);
-        command.arg("--cgroup-root").arg(self.ns.cgroup());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut proxy = self.ns.spawn(command)?;
-        let (access, words) = (Arc::clone(&self.access), Arc::clone(&self.words));
-        each_line(proxy.stdout(), move |line| {
-            if let Ok(line) = serde_json::from_str(&line) {
-                access.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        })?;
-        each_line(proxy.stderr(), move |line| {
-            let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-            words.push_back(line);
-            if words.len() > LAST_WORDS {
-                words.pop_front();
-            }
-        })?;
-        self.proxy = Some(proxy);
-        Ok(())
+    pub(super) fn start(&mut self, roles: &Roles, control: &NodeNs) -> Result<(), StageError> {
+        let mut command = roles.node(&self.ns, control, &self.token);
+        command.env("CULVERT_CERTIFICATE_LIFE", CERTIFICATE_LIFE);
+        self.proxy.start(&self.ns, command)
     }
 
     /// Kills the proxy as a crash would, and waits until it is gone.
@@ -83,20 +56,12 @@ impl Node {
     ///
     /// When it cannot be signalled.
     pub(super) fn kill(&mut self) -> io::Result<()> {
-        let Some(mut proxy) = self.proxy.take() else { return Ok(()) };
-        proxy.signal(Signal::SIGKILL)?;
-        proxy.wait().map(drop)
+        self.proxy.kill()
     }
 
-    /// Whether the proxy has ended by itself, which it should not.
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.proxy.as_mut().is_some_and(|proxy| !matches!(proxy.ended(), Ok(None)))
-    }
-
-    /// The pods as the proxy's admin socket tells them; `None` while nobody answers.
-    pub(super) fn pods(&self) -> Option<Vec<Value>> {
-        let document = Door::of_instance(&self.instance()).get("/pods").ok()?;
-        serde_json::from_str(&document).ok()
+    /// A document of the proxy's admin socket; `None` while nobody answers.
+    pub(super) fn document(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&Door::of_instance(&self.instance()).get(path).ok()?).ok()
     }
 
     /// Whether the proxy holds `pod` of namespace `shop`.
@@ -108,32 +73,40 @@ impl Node {
     pub(super) fn counted(&self, pod: &str) -> Option<Counted> {
         let kernel = self.pod(pod)?["kernel"].clone();
         let count = |what: &str| kernel[what].as_u64();
-        Some(Counted { captured: count("captured")?, inbound: count("inbound")? })
+        Some(Counted {
+            captured: count("captured")?,
+            inbound: count("inbound")?,
+            direct: count("direct")?,
+        })
+    }
+
+    /// How many workloads the proxy would reach by tunnel.
+    pub(super) fn tunnels(&self) -> usize {
+        let dump = self.document("/config_dump").unwrap_or_default();
+        let workloads = dump["workloads"].as_array().map_or(&[][..], Vec::as_slice);
+        workloads.iter().filter(|workload| workload["protocol"] == "HBONE").count()
+    }
+
+    /// The serial numbers of the certificates that the proxy holds for `account`.
+    pub(super) fn serials(&self, account: &str) -> Vec<String> {
+        let dump = self.document("/config_dump").unwrap_or_default();
+        let held = dump["certificates"].as_array().map_or(&[][..], Vec::as_slice);
+        let of = format!("/sa/{account}");
+        held.iter()
+            .filter(|one| one["identity"].as_str().is_some_and(|id| id.ends_with(&of)))
+            .flat_map(|one| one["certChain"].as_array().cloned().unwrap_or_default())
+            .filter_map(|one| one["serialNumber"].as_str().map(str::to_owned))
+            .collect()
     }
 
     fn pod(&self, name: &str) -> Option<Value> {
-        let mut pods = self.pods()?.into_iter();
-        pods.find(|pod| pod["namespace"] == "shop" && pod["name"] == name)
+        let pods = self.document("/pods")?;
+        let mut pods = pods.as_array()?.iter();
+        pods.find(|pod| pod["namespace"] == "shop" && pod["name"] == name).cloned()
     }
 
     /// How many access lines satisfy `which`.
     pub(super) fn access_lines(&self, which: impl Fn(&Value) -> bool) -> usize {
-        let lines = self.access.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().filter(|line| which(line)).count()
+        self.proxy.said(which).len()
     }
-
-    /// What the proxy said last, for a person who wonders why it failed.
-    pub(super) fn last_words(&self) -> Vec<String> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
-
-/// Calls `take` for each line of `pipe` on a thread that ends with the pipe.
-fn each_line(
-    pipe: Option<impl Read + Send + 'static>,
-    mut take: impl FnMut(String) + Send + 'static,
-) -> io::Result<()> {
-    let Some(pipe) = pipe else { return Ok(()) };
-    let read = move || BufReader::new(pipe).lines().map_while(Result::ok).for_each(&mut take);
-    thread::Builder::new().spawn(read).map(drop)
 }

@@ -6,7 +6,11 @@ use crate::{
     cli::output,
     failure::{Exit, Failure},
 };
-use axum::{Json, Router, extract::ConnectInfo, routing::get};
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, Path},
+    routing::get,
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -17,12 +21,16 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    time,
+    task, time,
 };
 
 /// How long the client waits for an answer; longer than a proxy waits for nobody.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two requests of a load.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// A pod's application.
 #[derive(Debug, clap::Subcommand)]
@@ -30,13 +38,42 @@ pub(crate) enum Peer {
     /// Answers every request with the address it came from.
     Serve { port: u16 },
     /// Asks once on a new connection and tells what happened.
-    Get { server: SocketAddr },
+    Get {
+        /// An address or a name, and the port.
+        server: String,
+        /// What the server is to say back.
+        #[arg(default_value = "hello")]
+        word: String,
+    },
+    /// Asks on new connections until its input ends, and tells how many went well.
+    Load { server: SocketAddr },
+    /// Keeps one connection, and tells when it was ended.
+    Watch { server: SocketAddr },
 }
 
 /// What the server saw.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Greeting {
     pub(super) peer: SocketAddr,
+    pub(super) word: String,
+}
+
+/// What came of many requests.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(super) struct Tally {
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    /// The first failure.
+    pub(super) why: Option<String>,
+}
+
+/// What a client that watches says.
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Watched {
+    Open,
+    /// Somebody ended it, and how.
+    Ended(String),
 }
 
 /// What the client saw.
@@ -60,31 +97,33 @@ impl Peer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let done = runtime.and_then(|runtime| match self {
             Self::Serve { port } => runtime.block_on(serve(port)),
-            Self::Get { server } => {
-                let seen = runtime.block_on(ask(server));
-                output::print(serde_json::to_string(&seen).map_err(io::Error::other)?);
-                Ok(())
-            }
+            Self::Get { server, word } => tell(&runtime.block_on(ask(&server, &word))),
+            Self::Load { server } => tell(&runtime.block_on(load(server))),
+            Self::Watch { server } => runtime.block_on(watch(server)),
         });
         done.map(|()| Exit::Done)
             .map_err(|error| Failure::of(Exit::Cannot, &error, "this is a part of `culvert demo`"))
     }
 }
 
+fn tell(what: &impl Serialize) -> io::Result<()> {
+    output::print(serde_json::to_string(what).map_err(io::Error::other)?);
+    Ok(())
+}
+
 /// Serves until killed; says so on standard output once it listens.
 async fn serve(port: u16) -> io::Result<()> {
-    let hello = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        Json(Greeting { peer })
+    let hello = |ConnectInfo(peer): ConnectInfo<SocketAddr>, Path(word): Path<String>| async move {
+        Json(Greeting { peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()), word })
     };
-    let app = Router::new().route("/", get(hello));
+    let app = Router::new().route("/{word}", get(hello));
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await?;
     output::print("listening");
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
-async fn ask(server: SocketAddr) -> Seen {
-    let answer = time::timeout(PATIENCE, exchange(server)).await;
+async fn ask(server: &str, word: &str) -> Seen {
+    let answer = time::timeout(PATIENCE, exchange(server, word)).await;
     let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     match answer {
         Ok(seen) => seen,
@@ -93,13 +132,49 @@ async fn ask(server: SocketAddr) -> Seen {
     }
 }
 
-async fn exchange(server: SocketAddr) -> io::Result<Seen> {
+async fn load(server: SocketAddr) -> Tally {
+    let (server, mut tally) = (server.to_string(), Tally::default());
+    let mut over = task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
+    loop {
+        match ask(&server, "load").await {
+            Seen::Answer { .. } => tally.done += 1,
+            other => {
+                tally.failed += 1;
+                tally.why.get_or_insert_with(|| format!("{other:?}"));
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = &mut over => return tally,
+            () = time::sleep(BREATH) => {}
+        }
+    }
+}
+
+async fn watch(server: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(server).await?;
+    // The server has read something: the connection is there from end to end.
+    stream.write_all(b"GET /watch HTTP/1.1\r\nhost: server\r\n\r\n").await?;
+    let mut bytes = [0; 1024];
+    stream.read(&mut bytes).await?;
+    tell(&Watched::Open)?;
+    let how = loop {
+        match stream.read(&mut bytes).await {
+            Ok(0) => break "closed".to_owned(),
+            Ok(_) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    tell(&Watched::Ended(how))
+}
+
+async fn exchange(server: &str, word: &str) -> io::Result<Seen> {
     let stream = TcpStream::connect(server).await?;
     let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
     let (mut sender, conn) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let request = Request::get("/")
-        .header("host", server.to_string())
+    let request = Request::get(format!("/{word}"))
+        .header("host", server)
         .body(Empty::<Bytes>::new())
         .map_err(io::Error::other)?;
     // The connection ends with its only request: what sends it goes with it.

@@ -1,11 +1,10 @@
-//! The stage: two nodes, two pods on each, their applications and proxies.
-use super::{error::StageError, node::Node, peer::Seen, report::Report, stop::Stop};
+//! The stage: a control plane, two nodes, their pods, applications and proxies.
+use super::{error::StageError, node::Node, process::Process, report::Report, stop::Stop};
 use culvert_kernel::netns::Netns;
-use culvert_lab::{Lab, LabChild, PodNs};
+use culvert_lab::{Lab, LabChild, NodeNs, PodNs, Roles};
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
-    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -15,14 +14,17 @@ use std::{
 /// What the stage is called on this machine; the manifests name its namespaces.
 const LAB: &str = "demo";
 
-/// What the two proxies are told.
+/// What is in the mesh.
 const MANIFESTS: &str = include_str!("../../../deploy/demo/shop.yaml");
 
-/// Where the manifests are written; the lab removes whatever begins with `lab-demo-` there.
-const FOLDER: &str = "/run/culvert/lab-demo-manifests";
+/// Who may talk to the server, once that is said.
+const POLICY: &str = include_str!("../../../deploy/demo/only-client.yaml");
+
+/// Where everything is written; the lab removes whatever begins with `lab-demo-` there.
+pub(super) const FOLDER: &str = "/run/culvert/lab-demo-files";
 
 /// The servers' port.
-const PORT: u16 = 8080;
+pub(super) const PORT: u16 = 8080;
 
 /// How long anything may take that should take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,10 +35,15 @@ const STEP: Duration = Duration::from_millis(10);
 /// Everything that runs.
 #[derive(Debug)]
 pub(super) struct Stage {
-    stop: Stop,
+    pub(super) stop: Stop,
+    pub(super) roles: Roles,
+    plane: NodeNs,
+    control: Process,
     pub(super) a: Node,
     pub(super) b: Node,
     pub(super) client: PodNs,
+    /// On the client's node, and not of those who may talk to the server.
+    pub(super) near: PodNs,
     pub(super) server: PodNs,
     pub(super) outsider: PodNs,
     pub(super) outside_server: PodNs,
@@ -46,36 +53,78 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Makes the nodes and pods and starts the servers; the proxies come with the story.
+    /// Makes the nodes and pods and starts the servers; the rest comes with the story.
     ///
     /// # Errors
     ///
     /// When the machine cannot do it, or another demonstration is running.
     pub(super) fn build(stop: &Stop) -> Result<Self, StageError> {
         let mut lab = Lab::new(LAB)?;
-        let (a, b) = (lab.node("a")?, lab.node("b")?);
-        let (client, outsider) = (a.pod("client")?, a.pod("outsider")?);
+        // Last, for the manifests have the addresses of the others.
+        let (a, b, plane) = (lab.node("a")?, lab.node("b")?, lab.node("plane")?);
+        let (client, outsider, near) = (a.pod("client")?, a.pod("outsider")?, a.pod("near")?);
         let (server, outside_server) = (b.pod("server")?, b.pod("outsider")?);
-        fs::create_dir_all(FOLDER)?;
-        fs::write(Path::new(FOLDER).join("shop.yaml"), MANIFESTS)?;
-        let servers = vec![serve(&server)?, serve(&outside_server)?];
-        let (a, b) = (Node::new(a), Node::new(b));
-        let stop = stop.clone();
-        Ok(Self { stop, a, b, client, server, outsider, outside_server, servers, lab })
+        let folder = Path::new(FOLDER);
+        let (manifests, state) = (folder.join("manifests"), folder.join("state"));
+        let program = env::current_exe()?;
+        let roles = Roles { program, manifests, state };
+        fs::create_dir_all(&roles.manifests)?;
+        fs::write(roles.manifests.join("shop.yaml"), MANIFESTS)?;
+        let servers = vec![serve(&server)?, serve(&outside_server)?, serve(&near)?];
+        let token = |name| folder.join(format!("{name}.token"));
+        let (a, b) = (Node::new(a, token("a")), Node::new(b, token("b")));
+        let (stop, control) = (stop.clone(), Process::default());
+        Ok(Self {
+            stop,
+            roles,
+            plane,
+            control,
+            a,
+            b,
+            client,
+            near,
+            server,
+            outsider,
+            outside_server,
+            servers,
+            lab,
+        })
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
         [&self.a, &self.b].into_iter()
     }
 
-    /// Starts the proxy of node a, or of both.
+    /// Starts the control plane, and has the nodes join.
+    ///
+    /// # Errors
+    ///
+    /// When no process is to be had, or the control plane does not answer.
+    pub(super) fn start(&mut self) -> Result<(), StageError> {
+        self.start_control()?;
+        for name in ["a", "b"] {
+            self.eventually("the control plane gives out tokens", |stage| stage.join(name))?;
+        }
+        self.a.start(&self.roles, &self.plane)?;
+        self.b.start(&self.roles, &self.plane)
+    }
+
+    /// Starts the control plane, for the first time or again.
     ///
     /// # Errors
     ///
     /// When no process is to be had.
-    pub(super) fn start_proxies(&mut self) -> Result<(), StageError> {
-        self.a.start(Path::new(FOLDER))?;
-        self.b.start(Path::new(FOLDER))
+    pub(super) fn start_control(&mut self) -> Result<(), StageError> {
+        self.control.start(&self.plane, self.roles.control(&self.plane))
+    }
+
+    /// Stops the control plane, as a crash does.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signalled.
+    pub(super) fn stop_control(&mut self) -> Result<(), StageError> {
+        Ok(self.control.kill()?)
     }
 
     /// Starts the proxy of node a again.
@@ -84,43 +133,69 @@ impl Stage {
     ///
     /// When no process is to be had.
     pub(super) fn restart_a(&mut self) -> Result<(), StageError> {
-        self.a.start(Path::new(FOLDER))
+        self.a.start(&self.roles, &self.plane)
     }
 
-    /// Waits until both proxies hold their pods.
+    /// Has only the client talk to the server.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written.
+    pub(super) fn restrict(&self) -> Result<(), StageError> {
+        Ok(fs::write(self.roles.manifests.join("only-client.yaml"), POLICY)?)
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be removed.
+    pub(super) fn allow(&self) -> Result<(), StageError> {
+        Ok(fs::remove_file(self.roles.manifests.join("only-client.yaml"))?)
+    }
+
+    /// Writes the token of a node; `false` when the control plane gives none yet.
+    fn join(&mut self, name: &str) -> Result<bool, StageError> {
+        self.alive()?;
+        let node = if name == "a" { &self.a } else { &self.b };
+        let mut command = self.roles.token(&self.plane, &node.ns);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let token = self.plane.spawn(command)?.output()?;
+        if token.status.success() {
+            fs::write(Path::new(FOLDER).join(format!("{name}.token")), token.stdout)?;
+        }
+        Ok(token.status.success())
+    }
+
+    /// Waits until both proxies hold their pods, and know that they reach the others by tunnel.
     ///
     /// # Errors
     ///
     /// When one ends or takes too long.
     pub(super) fn await_captured(&mut self) -> Result<String, StageError> {
         self.eventually("both proxies hold their pods", |stage| {
-            for node in [&mut stage.a, &mut stage.b] {
-                if node.has_ended() {
-                    let why = format!("the proxy of node {} ended", node.name());
-                    return Err(StageError::Unexpected(why));
-                }
-            }
-            Ok(stage.a.captured("client") && stage.b.captured("server"))
+            stage.alive()?;
+            let held = stage.a.captured("client")
+                && stage.a.captured("near")
+                && stage.b.captured("server");
+            Ok(held && stage.nodes().all(|node| node.tunnels() == 3))
         })?;
-        Ok("shop/client on node a, shop/server on node b".to_owned())
+        Ok("shop/client and shop/near on node a, shop/server on node b".to_owned())
     }
 
-    /// One request from `from` to `to`, on a new connection.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be run; what the network did is in the answer.
-    pub(super) fn get(&self, from: &PodNs, to: IpAddr) -> Result<Seen, StageError> {
-        let mut command = Command::new(env::current_exe()?);
-        command.args(["demo-peer", "get", &SocketAddr::new(to, PORT).to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let output = from.spawn(command)?.output()?;
-        if self.stop.is_set() {
-            return Err(StageError::Interrupted);
+    /// Fails when a process has ended by itself.
+    fn alive(&mut self) -> Result<(), StageError> {
+        let processes = [
+            ("control plane", &mut self.control),
+            ("proxy of node a", &mut self.a.proxy),
+            ("proxy of node b", &mut self.b.proxy),
+        ];
+        for (what, process) in processes {
+            if process.has_ended() {
+                return Err(StageError::Unexpected(format!("the {what} ended")));
+            }
         }
-        serde_json::from_slice(&output.stdout).map_err(|_garbled| {
-            StageError::Unexpected(format!("the client of pod {} ended early", from.name()))
-        })
+        Ok(())
     }
 
     /// Looks again and again until `done`.
@@ -133,13 +208,27 @@ impl Stage {
         what: &str,
         mut done: impl FnMut(&mut Self) -> Result<bool, StageError>,
     ) -> Result<(), StageError> {
-        let deadline = Instant::now() + PATIENCE;
+        self.patiently(PATIENCE, what, &mut done)
+    }
+
+    /// The same for what takes its time.
+    ///
+    /// # Errors
+    ///
+    /// As [`eventually`](Self::eventually).
+    pub(super) fn patiently(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        mut done: impl FnMut(&mut Self) -> Result<bool, StageError>,
+    ) -> Result<(), StageError> {
+        let deadline = Instant::now() + patience;
         while !done(self)? {
             if self.stop.is_set() {
                 return Err(StageError::Interrupted);
             }
             if Instant::now() > deadline {
-                let why = format!("waited {PATIENCE:?} in vain: {what}");
+                let why = format!("waited {patience:?} in vain: {what}");
                 return Err(StageError::Unexpected(why));
             }
             thread::sleep(STEP);
@@ -147,10 +236,23 @@ impl Stage {
         Ok(())
     }
 
+    /// Lets time pass.
+    ///
+    /// # Errors
+    ///
+    /// When the demonstration is interrupted.
+    pub(super) fn rest(&mut self, time: Duration) -> Result<(), StageError> {
+        let over = Instant::now() + time;
+        self.patiently(time * 2, "the clock", |_| Ok(Instant::now() >= over))
+    }
+
     /// Shows what the proxies said last.
     pub(super) fn last_words(&self, report: &mut Report) {
+        for line in self.control.last_words() {
+            report.note(format_args!("control plane: {line}"));
+        }
         for node in self.nodes() {
-            for line in node.last_words() {
+            for line in node.proxy.last_words() {
                 report.note(format_args!("node {}: {line}", node.name()));
             }
         }
@@ -162,9 +264,9 @@ impl Stage {
     ///
     /// When something cannot be removed, or is still there.
     pub(super) fn remove(self) -> Result<String, StageError> {
-        let Self { stop: _, a, b, servers, lab, .. } = self;
+        let Self { stop: _, a, b, control, servers, lab, .. } = self;
         let traces: Vec<PathBuf> = [&a, &b].into_iter().flat_map(traces).collect();
-        drop((a, b, servers));
+        drop((a, b, control, servers));
         lab.remove()?;
         let mut left: Vec<String> = Netns::names()?
             .into_iter()

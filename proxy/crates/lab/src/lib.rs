@@ -22,6 +22,7 @@ mod manifest;
 mod name;
 mod node;
 mod pod;
+mod roles;
 
 pub use child::LabChild;
 pub use error::LabError;
@@ -29,3 +30,4 @@ pub use lab::Lab;
 pub use manifest::PodManifest;
 pub use node::NodeNs;
 pub use pod::PodNs;
+pub use roles::Roles;
