@@ -1,6 +1,18 @@
-//! iperf3, read from its JSON.
+//! iperf3, run and read from its JSON.
+use std::{
+    io::Read as _,
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
+
 use anyhow::{Context as _, Result, ensure};
+use culvert_lab::PodNs;
 use serde::Deserialize;
+
+use crate::{
+    player::{Player, Seen},
+    stage::await_listener,
+};
 
 /// What one run carried.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,8 +44,33 @@ struct Sum {
     seconds: f64,
 }
 
+/// Starts a server for one run: one that stays may still be busy with the run before.
+pub(crate) fn serve(pod: &PodNs, port: u16, mut iperf3: Command) -> Result<Player> {
+    iperf3.args(["--server", "--one-off", "--bind", &pod.ip4().to_string()]);
+    iperf3.args(["--port", &port.to_string()]);
+    let server = Player::start(pod, Seen::Yes, iperf3)?;
+    await_listener(pod, port)?;
+    Ok(server)
+}
+
+/// One run of a client.
+pub(crate) fn run(
+    from: &PodNs,
+    to: SocketAddr,
+    mut iperf3: Command,
+    more: &[&str],
+) -> Result<Carried> {
+    iperf3.args(["--client", &to.ip().to_string(), "--port", &to.port().to_string()]);
+    iperf3.arg("--json").args(more).stdout(Stdio::piped());
+    let mut child = from.spawn(iperf3)?;
+    let mut json = Vec::new();
+    child.stdout().context("iperf3 without output")?.read_to_end(&mut json)?;
+    child.wait()?;
+    carried(&json)
+}
+
 /// Reads what `iperf3 --json` printed.
-pub(crate) fn carried(json: &[u8]) -> Result<Carried> {
+fn carried(json: &[u8]) -> Result<Carried> {
     let Output { error, end } = serde_json::from_slice(json).context("iperf3 printed no JSON")?;
     ensure!(error.is_none(), "iperf3: {}", error.unwrap_or_default());
     let sum = end.and_then(|end| end.sum_received).context("iperf3 carried nothing")?;

@@ -8,7 +8,9 @@
 mod connect;
 mod envoy;
 mod iperf;
+mod local;
 mod memory;
+mod pair;
 mod player;
 mod process;
 mod report;
@@ -16,6 +18,7 @@ mod role;
 mod rounds;
 mod stage;
 mod throughput;
+mod tunnel;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -68,8 +71,14 @@ pub(crate) struct Programs {
 /// What measures one goal.
 type Bench = fn(&Programs) -> Result<Vec<Finding>>;
 
-const BENCHES: &[(&str, Bench)] =
-    &[("P6", connect::measure), ("P13", throughput::measure), ("P15", memory::measure)];
+/// Goals that are measured together, and by what.
+const BENCHES: &[(&[&str], Bench)] = &[
+    (&["P1", "P2", "P3", "P4"], tunnel::measure),
+    (&["P5"], local::measure),
+    (&["P6"], connect::measure),
+    (&["P13"], throughput::measure),
+    (&["P15"], memory::measure),
+];
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -87,18 +96,20 @@ fn main() -> ExitCode {
 
 impl Measure {
     fn run(&self) -> Result<()> {
-        let known = |goal: &String| BENCHES.iter().any(|(name, _)| goal.eq_ignore_ascii_case(name));
+        let names: Vec<_> = BENCHES.iter().flat_map(|(names, _)| *names).copied().collect();
+        let known = |goal: &String| names.iter().any(|name| goal.eq_ignore_ascii_case(name));
         if let Some(stranger) = self.goals.iter().find(|goal| !known(goal)) {
-            let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
             bail!("no bench measures {stranger}; there are {}", names.join(", "));
         }
         let wanted = |name: &str| {
             self.goals.is_empty() || self.goals.iter().any(|goal| goal.eq_ignore_ascii_case(name))
         };
         let mut findings = Vec::new();
-        for (name, bench) in BENCHES.iter().filter(|(name, _)| wanted(name)) {
-            eprintln!("measuring {name}");
-            findings.extend(bench(&self.programs)?);
+        for (names, bench) in BENCHES {
+            if names.iter().any(|name| wanted(name)) {
+                eprintln!("measuring {}", names.join(", "));
+                findings.extend(bench(&self.programs)?);
+            }
         }
         print!("{}", report::table(&findings));
         if let Some(file) = &self.json {

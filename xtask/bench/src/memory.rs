@@ -79,7 +79,7 @@ fn both<T>(programs: &Programs, measure: Measure<T>) -> Result<(T, T)> {
     let _server = serve(&stage.plain_server, Seen::Yes, server)?;
     let ours = measure(&Proxy { pid: stage.culvert(), client: &stage.client, to: server })?;
     let before = SocketAddr::from((Ipv4Addr::LOCALHOST, ENVOY_PORT));
-    let envoy = stage.envoy(programs, &envoy::bootstrap(&[(before, server)]))?;
+    let envoy = stage.envoy(programs, &envoy::plain::bootstrap(&[(before, server)]))?;
     await_listener(&stage.plain_client, ENVOY_PORT)?;
     let theirs = measure(&Proxy { pid: envoy.pid(), client: &stage.plain_client, to: before })?;
     Ok((ours, theirs))

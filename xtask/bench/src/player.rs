@@ -88,6 +88,13 @@ pub(crate) fn role(words: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// The same on whatever core is free.
+pub(crate) fn role_anywhere(words: &[&str]) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("role").args(words);
+    Ok(command)
+}
+
 /// A program that runs on one core only, so that a proxy and its load do not take turns.
 pub(crate) fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");

@@ -28,6 +28,7 @@ pub(crate) struct Finding {
 pub(crate) enum Limit {
     AtMost(f64),
     RatioAtLeast(f64),
+    RatioAtMost(f64),
 }
 
 impl Finding {
@@ -60,6 +61,9 @@ impl Finding {
             Limit::AtMost(most) => (format!("≤ {most}"), Some(self.value <= most)),
             Limit::RatioAtLeast(least) => {
                 (format!("ratio ≥ {least}"), self.ratio.map(|ratio| ratio >= least))
+            }
+            Limit::RatioAtMost(most) => {
+                (format!("ratio ≤ {most}"), self.ratio.map(|ratio| ratio <= most))
             }
         };
         self.limit = Some(words);

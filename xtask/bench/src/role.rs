@@ -18,6 +18,9 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 
 /// How much is written at a time.
 const CHUNK: usize = 64 * 1024;
 
+/// Requests and answers are as long as each other.
+const REQUEST: usize = 1024;
+
 /// A part to play.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
@@ -32,6 +35,18 @@ pub(crate) enum Role {
         to: SocketAddr,
         #[arg(long)]
         count: u32,
+    },
+    /// Prints the middle of the nanoseconds that requests of a kilobyte take on one connection.
+    Requests {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        count: usize,
+    },
+    /// Returns every byte.
+    Echo {
+        #[arg(long)]
+        at: SocketAddr,
     },
     /// Answers one byte on each connection, then reads until its end.
     Serve {
@@ -55,7 +70,9 @@ impl Role {
         match *self {
             Self::Refused { count } => refused(count),
             Self::Connections { to, count } => connections(to, count),
-            Self::Serve { at } => serve(at),
+            Self::Requests { to, count } => requests(to, count),
+            Self::Echo { at } => listen(at, echo),
+            Self::Serve { at } => listen(at, serve),
             Self::Hold { to, count, mebibytes } => hold(to, count, mebibytes),
         }
     }
@@ -83,20 +100,52 @@ fn per(start: Instant, count: u32) -> String {
     format!("{}", start.elapsed().as_nanos() / u128::from(count))
 }
 
-fn serve(at: SocketAddr) -> Result<()> {
+fn requests(to: SocketAddr, count: usize) -> Result<()> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_nodelay(true)?;
+    let (request, mut answer) = ([0x5a; REQUEST], [0; REQUEST]);
+    let mut took = Vec::with_capacity(count);
+    // The first ones find everything cold.
+    for round in 0..count + count / 10 {
+        let start = Instant::now();
+        stream.write_all(&request)?;
+        stream.read_exact(&mut answer)?;
+        if round >= count / 10 {
+            took.push(start.elapsed().as_nanos());
+        }
+    }
+    took.sort_unstable();
+    let middle = took.get(took.len() / 2).context("no requests")?;
+    say(&middle.to_string())
+}
+
+fn listen(at: SocketAddr, serve: fn(TcpStream) -> io::Result<u64>) -> Result<()> {
     let listener = TcpListener::bind(at).with_context(|| at.to_string())?;
     say("ready")?;
     for stream in listener.incoming() {
-        let mut stream = stream?;
-        // A client that left is none of our business.
-        let greeted = stream.write_all(b".");
-        if greeted.is_ok() {
-            thread::Builder::new()
-                .stack_size(64 * 1024)
-                .spawn(move || io::copy(&mut stream, &mut io::sink()))?;
-        }
+        let stream = stream?;
+        thread::Builder::new().stack_size(64 * 1024).spawn(move || serve(stream))?;
     }
     Ok(())
+}
+
+fn serve(mut stream: TcpStream) -> io::Result<u64> {
+    stream.write_all(b".")?;
+    io::copy(&mut stream, &mut io::sink())
+}
+
+fn echo(mut stream: TcpStream) -> io::Result<u64> {
+    stream.set_nodelay(true)?;
+    let mut bytes = [0; REQUEST];
+    let mut moved = 0;
+    loop {
+        let read = stream.read(&mut bytes)?;
+        if read == 0 {
+            return Ok(moved);
+        }
+        stream.write_all(bytes.get(..read).unwrap_or_default())?;
+        moved += 1;
+    }
 }
 
 fn hold(to: SocketAddr, count: usize, mebibytes: usize) -> Result<()> {

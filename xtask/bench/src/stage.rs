@@ -2,7 +2,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     process::Command,
     thread,
@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// The namespace that is enrolled, and the one that is not.
-const MESH: &str = "mesh";
-const PLAIN: &str = "plain";
+pub(crate) const MESH: &str = "mesh";
+pub(crate) const PLAIN: &str = "plain";
 
 const READINESS: u16 = 15021;
 
@@ -62,7 +62,8 @@ impl Stage {
         fs::write(manifests.path().join("pods.yaml"), text)?;
         let culvert = start(&node, &manifests, programs)?;
         let ready = SocketAddr::from((Ipv4Addr::LOCALHOST, READINESS));
-        await_(|| node.run(|| answers_ok(ready)).is_ok_and(|ok| ok))
+        let ask = || node.run(|| http(ready, "/healthz/ready")).ok()?.ok();
+        await_(|| ask().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")))
             .context("Culvert does not get ready")?;
         Ok(Self { client, server, plain_client, plain_server, culvert, manifests, _lab: lab })
     }
@@ -108,7 +109,7 @@ fn start(node: &NodeNs, manifests: &TempDir, programs: &Programs) -> Result<Play
     Player::placed(command)
 }
 
-fn namespace(name: &str, mesh: &str) -> String {
+pub(crate) fn namespace(name: &str, mesh: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels:\n    \
          culvert.dev/mesh: {mesh}\n"
@@ -135,7 +136,7 @@ fn listens(port: u16) -> bool {
     })
 }
 
-fn await_(done: impl Fn() -> bool) -> Result<()> {
+pub(crate) fn await_(done: impl Fn() -> bool) -> Result<()> {
     for _ in 0..ASKED {
         if done() {
             return Ok(());
@@ -145,15 +146,11 @@ fn await_(done: impl Fn() -> bool) -> Result<()> {
     bail!("gave up after {} s", (PAUSE * u32::try_from(ASKED)?).as_secs())
 }
 
-/// Whether an HTTP server says that it is ready.
-fn answers_ok(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
-        stream
-            .write_all(b"GET /healthz/ready HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+/// The answer to `GET path`, head and body.
+pub(crate) fn http(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

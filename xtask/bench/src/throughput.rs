@@ -1,18 +1,16 @@
 //! P13: plain TCP through the node, per second of CPU, beside Envoy.
 use std::{
-    io::Read as _,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result};
 use culvert_lab::PodNs;
 
 use crate::{
-    Programs, envoy,
-    iperf::{Carried, carried},
-    player::{LOAD_CORE, Player, Seen, pinned},
+    Programs, envoy, iperf,
+    player::{LOAD_CORE, pinned},
     process::cpu_seconds,
     report::{Finding, Limit},
     rounds::{ROUNDS, best, median},
@@ -55,7 +53,7 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let rounds = 0..u16::try_from(ROUNDS)?;
     let forwards: Vec<_> =
         rounds.clone().map(|round| (plus(before, round), plus(direct, round))).collect();
-    let envoy = stage.envoy(programs, &envoy::bootstrap(&forwards))?;
+    let envoy = stage.envoy(programs, &envoy::plain::bootstrap(&forwards))?;
     await_listener(&stage.plain_client, ENVOY_PORT)?;
     let (client, plain) = (&stage.client, &stage.plain_client);
     let culvert = Some(stage.culvert());
@@ -88,9 +86,11 @@ impl<'a> Way<'a> {
 
     fn go(&mut self, round: u16) -> Result<()> {
         let (pod, port) = self.server;
-        let _server = serve(pod, port + round)?;
+        let _server = iperf::serve(pod, port + round, iperf3())?;
         let before = self.proxy.map(cpu_seconds).transpose()?;
-        let carried = run(self.from, plus(self.to, round)).context(self.what)?;
+        let to = plus(self.to, round);
+        let carried =
+            iperf::run(self.from, to, iperf3(), &["--time", SECONDS]).context(self.what)?;
         self.rates.push(carried.gigabits_per_second());
         if let (Some(pid), Some(before)) = (self.proxy, before) {
             self.per_core.push(carried.gigabits / (cpu_seconds(pid)? - before));
@@ -122,27 +122,6 @@ fn findings(direct: &Way<'_>, envoy: &Way<'_>, ours: &[Way<'_>]) -> Vec<Finding>
         );
     }
     findings
-}
-
-/// Starts a server for one run: one that stays may still be busy with the run before.
-fn serve(pod: &PodNs, port: u16) -> Result<Player> {
-    let mut command = iperf3();
-    command.args(["--server", "--one-off", "--bind", &pod.ip4().to_string()]);
-    command.args(["--port", &port.to_string()]);
-    let server = Player::start(pod, Seen::Yes, command)?;
-    await_listener(pod, port)?;
-    Ok(server)
-}
-
-fn run(from: &PodNs, to: SocketAddr) -> Result<Carried> {
-    let mut command = iperf3();
-    command.args(["--client", &to.ip().to_string(), "--port", &to.port().to_string()]);
-    command.args(["--time", SECONDS, "--json"]).stdout(Stdio::piped());
-    let mut child = from.spawn(command)?;
-    let mut json = Vec::new();
-    child.stdout().context("iperf3 without output")?.read_to_end(&mut json)?;
-    child.wait()?;
-    carried(&json)
 }
 
 fn iperf3() -> Command {

@@ -1,0 +1,51 @@
+//! Envoy as a plain TCP proxy, as bare as its configuration can be.
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// A bootstrap that forwards each address to the other and does nothing else.
+pub(crate) fn bootstrap(forwards: &[(SocketAddr, SocketAddr)]) -> String {
+    let listeners: Vec<_> =
+        forwards.iter().enumerate().map(|(at, (from, _))| listener(at, *from)).collect();
+    let clusters: Vec<_> =
+        forwards.iter().enumerate().map(|(at, (_, to))| cluster(at, *to)).collect();
+    json!({ "static_resources": { "listeners": listeners, "clusters": clusters } }).to_string()
+}
+
+fn listener(at: usize, address: SocketAddr) -> Value {
+    json!({
+        "name": format!("listener-{at}"),
+        "address": socket(address),
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.tcp_proxy",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                "stat_prefix": "plain",
+                "cluster": format!("cluster-{at}"),
+            },
+        }] }],
+    })
+}
+
+fn cluster(at: usize, address: SocketAddr) -> Value {
+    let name = format!("cluster-{at}");
+    // Thousands of idle connections are more than the circuit breaker lets through by itself.
+    let many = 1_000_000;
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "circuit_breakers": { "thresholds": [{
+            "max_connections": many, "max_pending_requests": many, "max_requests": many,
+        }] },
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": socket(address) },
+        }] }] },
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({ "socket_address": {
+        "address": address.ip().to_string(), "port_value": address.port(),
+    } })
+}
