@@ -5,7 +5,10 @@ use culvert_identity::{
     store::{Identities, Status},
 };
 use culvert_telemetry::{chain::Chain, metrics::CertificateSample};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    slice,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// One that has less than this part of its life left was not renewed when it should have been.
 const LATE: u64 = 4;
@@ -17,7 +20,7 @@ pub(super) fn all(identities: &Identities) -> view::Certificates {
     let roots = identities.trust().pin();
     view::Certificates {
         certificates: certificates.iter().map(|status| certificate(status, now)).collect(),
-        roots: roots.value.roots().iter().map(|root| armor::write(&[root.clone()])).collect(),
+        roots: roots.value.roots().iter().map(|root| armor::write(slice::from_ref(root))).collect(),
     }
 }
 

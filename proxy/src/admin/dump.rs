@@ -14,6 +14,7 @@ use culvert_model::{
     snapshot::{Bound, Snapshot},
 };
 use serde_json::{Map, Value, json};
+use std::slice;
 
 mod rules;
 
@@ -150,8 +151,9 @@ fn gateway(gateway: &Gateway) -> Value {
 fn certificates(identities: &Identities) -> Value {
     let roots = identities.trust().pin();
     let roots = roots.value.roots().iter();
-    let roots: Vec<_> =
-        roots.map(|root| json!({ "pem": armoured(&armor::write(&[root.clone()])) })).collect();
+    let roots: Vec<_> = roots
+        .map(|root| json!({ "pem": armoured(&armor::write(slice::from_ref(root))) }))
+        .collect();
     let one = |Status { identity, certificate, failure }: &Status| {
         let state = match (certificate, failure) {
             (Some(_), _) => "Available".to_owned(),
@@ -163,14 +165,14 @@ fn certificates(identities: &Identities) -> Value {
                 let validity = certificate.validity();
                 let leaf = certificate.chain().first().map(|leaf| {
                     json!({
-                        "pem": armoured(&armor::write(&[leaf.clone()])),
+                        "pem": armoured(&armor::write(slice::from_ref(leaf))),
                         "serialNumber": decimal(certificate.serial()),
                         "validFrom": rfc3339(validity.not_before.as_secs()),
                         "expirationTime": rfc3339(validity.not_after.as_secs()),
                     })
                 });
                 leaf.into_iter().chain(certificate.chain().iter().skip(1).map(|one| {
-                    json!({ "pem": armoured(&armor::write(&[one.clone()])), "serialNumber": "0" })
+                    json!({ "pem": armoured(&armor::write(slice::from_ref(one))), "serialNumber": "0" })
                 }))
             })
             .collect();

@@ -27,12 +27,14 @@ pub(super) fn all(snapshot: &Snapshot) -> Vec<view::Policy> {
             }
         }
     }
-    found.into_iter().map(|(name, (policy, workloads))| one(&name, policy, workloads)).collect()
+    found
+        .into_iter()
+        .map(|(name, (policy, workloads))| one(&name, policy.as_deref(), workloads))
+        .collect()
 }
 
-fn one(name: &ObjectName, policy: Option<Arc<Authorization>>, workloads: usize) -> view::Policy {
+fn one(name: &ObjectName, policy: Option<&Authorization>, workloads: usize) -> view::Policy {
     let missing = policy.is_none();
-    let policy = policy.as_deref();
     view::Policy {
         namespace: name.namespace.to_string(),
         name: name.name.to_string(),

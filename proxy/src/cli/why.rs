@@ -58,7 +58,7 @@ impl Why {
             let document = door.get(&format!("/why?from={}&to={}", escape(&from), escape(&to)))?;
             door.read::<view::Why>(&document)?
         } else {
-            let snapshot = of_manifests(files.into_iter().map(whole).collect())?;
+            let snapshot = of_manifests(&files.into_iter().map(whole).collect::<Vec<_>>())?;
             why::ask(&snapshot, &from, &to).map_err(|error| not_asked(&error))?
         };
         match output {
@@ -70,8 +70,8 @@ impl Why {
 }
 
 /// The mesh as it would be with every enrolled pod captured.
-fn of_manifests(paths: Vec<PathBuf>) -> Result<Snapshot, Failure> {
-    let objects = files::load(&paths).map_err(|problems| wrong(&problems))?;
+fn of_manifests(paths: &[PathBuf]) -> Result<Snapshot, Failure> {
+    let objects = files::load(paths).map_err(|problems| wrong(&problems))?;
     let settings = Settings {
         node_name: "".into(),
         cluster: "Kubernetes".into(),

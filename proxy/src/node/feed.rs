@@ -99,12 +99,7 @@ impl Feed {
         let own = ways.own().map(|own| identities.hold(own.clone()));
         let (snapshots, snapshot) = publish::channel(Snapshot::default());
         let reported = ways.report().map_err(|e| advice::no_way(&e))?;
-        let mesh = Mesh {
-            network: config.mesh.upstream.as_ref().map_or("", |u| &u.network).into(),
-            outbound: OutboundPolicy::AllowAny,
-            node: config.node_name.as_str().into(),
-        };
-        let (discovery, progress) = Discovery::new(mesh, reported.is_none(), snapshots);
+        let (discovery, progress) = Discovery::new(mesh(plan), reported.is_none(), snapshots);
         let upstream = ways.discovery().map_err(|e| advice::no_way(&e))?;
         let who = who(plan);
         let applier = discovery.applier(Arc::clone(&plan.metrics));
@@ -112,9 +107,8 @@ impl Feed {
         let (released, releases) = mpsc::channel(16);
         let reports = Drain::default();
         let reporter = reported.map(|upstream| {
+            let (node, discovery) = (config.node_name.clone(), discovery.clone());
             let (reporter, orders) = Reporter::start(upstream, hello(plan), &reports.worker());
-            let node = config.node_name.clone();
-            let discovery = discovery.clone();
             let orders = Orders { node, orders, discovery, released };
             reports.worker().spawn(orders.follow(reports.worker()));
             reporter
@@ -242,6 +236,16 @@ fn await_snapshot(
         }
         drop(blocker);
     });
+}
+
+/// The settings of the mesh as long as nobody tells them.
+fn mesh(plan: &Plan) -> Mesh {
+    let config = &plan.config;
+    Mesh {
+        network: config.mesh.upstream.as_ref().map_or("", |upstream| &upstream.network).into(),
+        outbound: OutboundPolicy::AllowAny,
+        node: config.node_name.as_str().into(),
+    }
 }
 
 fn who(plan: &Plan) -> Who {

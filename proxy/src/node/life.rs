@@ -167,14 +167,12 @@ fn tell_ready(parts: &Parts, generation: u64) {
 /// Drains: connections until the deadline, then the doors. A second signal ends it at once.
 async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
     let Parts { work, feeding, doors, serving, feed, listeners, answers, kernel, .. } = parts;
-    let Feed { reports, .. } = feed;
     let deadline = plan.config.drain_deadline;
     let captured = captured(&kernel);
     let _not_ready = answers.readiness.block("draining");
     let mut doors = Some(doors);
-    // A successor speaks for the node and serves others; nobody else would.
-    reports.drain(Duration::ZERO).await;
-    serving.drain(Duration::ZERO).await;
+    let Feed { reports, .. } = feed;
+    fall_silent(reports, serving).await;
     match end {
         End::Signal | End::Displaced => {
             info!(?deadline, "draining; a second signal ends it at once");
@@ -199,15 +197,19 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
     tell_drained(drained);
     feeding.drain(LAST_ANSWERS).await;
     if let Some(doors) = doors {
-        // They are ours to remove only while nobody else answers on them.
-        remove_sockets(&plan.ground.instance.run_dir(), &[admin::SOCKET, takeover::SOCKET]);
-        doors.drain(LAST_ANSWERS).await;
-        if captured > 0 {
-            warn!(
-                pods = captured,
-                "new connections of these pods are refused until a process is back; `culvert uninstall` lets them go"
-            );
-        }
+        close(doors, plan, captured).await;
+    }
+}
+
+/// The doors are ours to take away only while nobody else answers on them.
+async fn close(doors: Drain, plan: &Plan, captured: usize) {
+    remove_sockets(&plan.ground.instance.run_dir(), &[admin::SOCKET, takeover::SOCKET]);
+    doors.drain(LAST_ANSWERS).await;
+    if captured > 0 {
+        warn!(
+            pods = captured,
+            "new connections of these pods are refused until a process is back; `culvert uninstall` lets them go"
+        );
     }
 }
 
@@ -222,6 +224,12 @@ fn tell_drained(drained: Option<Drained>) {
         Some(Drained::Forced(cut)) => warn!(cut, "drain deadline passed; the rest was cut"),
         None => warn!("second signal: the rest was cut"),
     }
+}
+
+/// A successor speaks for the node and serves others; nobody else would.
+async fn fall_silent(reports: Drain, serving: Drain) {
+    reports.drain(Duration::ZERO).await;
+    serving.drain(Duration::ZERO).await;
 }
 
 /// The successor answers from now on: whoever asks shall not find this process.

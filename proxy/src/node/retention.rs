@@ -160,7 +160,8 @@ mod tests {
         retention.want(&pods(&[&cart]), now, |_| true);
         retention.want(&pods(&[]), now, |_| true);
         assert_eq!((retention.next(), retention.expire(now)), (Some(now + PATIENCE), vec![]));
-        assert_eq!(retention.expire(now + PATIENCE), [cart.workload.uid.clone()]);
+        let late = retention.expire(now + PATIENCE);
+        assert_eq!(late.iter().collect::<Vec<_>>(), [&cart.workload.uid]);
         assert_eq!((names(&retention), retention.next()), (vec![], None));
     }
 
