@@ -126,3 +126,51 @@ fn shared<T: Eq + Hash + Clone>(all: &mut HashSet<T>, value: &T) -> T {
     all.insert(value.clone());
     value.clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{identity::Identity, name::WorkloadUid, service::Port};
+
+    fn member(at: usize) -> Member {
+        let name = ObjectName::new("shop", format!("cart-{at}"));
+        let host = ServiceName::new("shop", "cart.example.com");
+        Member {
+            node: format!("node-{}", at % 2).into(),
+            services: [(host, Vec::<Port>::new())].into_iter().collect(),
+            policies: [ObjectName::new("root", "strict")].into(),
+            ..Member::new(
+                WorkloadUid::pod("c", &name),
+                name,
+                Identity::try_new("td", "shop", "cart").unwrap(),
+            )
+        }
+    }
+
+    #[test]
+    fn equal_parts_are_one_and_say_the_same() {
+        let mut sharing = Sharing::default();
+        let [mut first, mut second] = [member(0), member(2)];
+        sharing.member(&mut first);
+        sharing.member(&mut second);
+        assert_eq!((&first, &second), (&member(0), &member(2)));
+        assert!(Arc::ptr_eq(&first.node, &second.node));
+        assert!(Arc::ptr_eq(&first.policies, &second.policies));
+        let mut service = Service::new(ServiceName::new("shop", "cart.example.com"), "cart");
+        sharing.service(&mut service);
+        let (host, _) = first.services.iter().next().unwrap();
+        assert!(Arc::ptr_eq(&host.hostname, &service.host.hostname));
+        assert!(Arc::ptr_eq(&first.name.namespace, &service.host.namespace));
+    }
+
+    #[test]
+    fn forgets_what_nobody_uses() {
+        let mut sharing = Sharing::default();
+        for at in 0..100_000 {
+            let mut one = member(at);
+            one.node = at.to_string().into();
+            sharing.member(&mut one);
+        }
+        assert!(sharing.len() < 3000, "{}", sharing.len());
+    }
+}

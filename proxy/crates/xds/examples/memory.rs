@@ -106,7 +106,9 @@ fn cost(
             match change {
                 Change::Set(Address::Member(member)) => builder.set_member(member),
                 Change::Set(Address::Service(service)) => builder.set_service(service),
-                other => return Err(format!("{other:?}").into()),
+                Change::Removed(_) | Change::Refused(_) | Change::Absent(_) => {
+                    return Err("a resource was not taken".into());
+                }
             }
         }
         drop(black_box(builder.build()));
