@@ -105,7 +105,11 @@ impl PodSockets {
                 && (found.local, found.remote) == (local, remote)
                 && found.state != State::Listening
             {
-                ended |= diag.destroy(&found)?;
+                ended |= match diag.destroy(&found) {
+                    // What is left of a socket that has ended already: older kernels refuse that.
+                    Err(e) if is_unsupported(&e) && self.shared().capabilities.destroy => false,
+                    done => done?,
+                };
             }
         }
         Ok(ended)
@@ -129,6 +133,10 @@ fn passage(shared: &Shared, socket: &Found) -> io::Result<Passage> {
     // The client's end is the host's.
     let is_probe = shared.maps.bypass.get(&back)?.is_some();
     Ok(if is_probe { Passage::Probe } else { Passage::Unknown })
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EOPNOTSUPP)
 }
 
 fn tuple(source: SocketAddr, destination: SocketAddr) -> Tuple {

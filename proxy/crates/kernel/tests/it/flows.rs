@@ -110,12 +110,22 @@ fn direct_connections_are_in_both_pods_and_ended_from_either() {
     talk(&pair.a.netns, pair.address(0)).unwrap();
 }
 
+/// Ends the threads that look at it, also when the test has failed.
+struct Raise<'a>(&'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn no_connection_slips_through_a_change() {
     let mut pair = Pair::new("slip");
     let to = pair.permit(0);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _then = Raise(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
@@ -127,7 +137,6 @@ fn no_connection_slips_through_a_change() {
         let ids = [pair.from.enrolled.pod_id(), pair.to.enrolled.pod_id()];
         let sockets = pair.from.enrolled.socks();
         for epoch in 2..60 {
-            assert!(pair.node.beat().unwrap());
             let verdict = pair.verdict(to);
             let now = Verdict { source_epoch: epoch, destination_epoch: epoch, ..verdict };
             pair.node.set_epochs(ids.map(|id| (id, epoch))).unwrap();
@@ -144,9 +153,11 @@ fn no_connection_slips_through_a_change() {
             }
             let before = pair.from.enrolled.stats().direct;
             assert!(pair.node.permit(&now).unwrap());
-            eventually(|| pair.from.enrolled.stats().direct > before);
+            eventually(|| {
+                assert!(pair.node.beat().unwrap());
+                pair.from.enrolled.stats().direct > before
+            });
         }
-        stop.store(true, Ordering::Relaxed);
     });
     eventually(|| pair.from.enrolled.stats().tuples == 0);
     assert_eq!(pair.from.enrolled.stats().events_lost, 0);
