@@ -85,7 +85,7 @@ impl Pair {
         Ok(cpu_seconds(a.pid())? + cpu_seconds(b.pid())?)
     }
 
-    /// Starts Envoy in a pod; one worker, as `culvert` is given for the comparison.
+    /// Starts Envoy in a pod, with one worker.
     pub(crate) fn envoy(
         &self,
         pod: &PodNs,
