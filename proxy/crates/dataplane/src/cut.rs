@@ -17,6 +17,8 @@ use std::{
 pub(crate) enum Why {
     #[error("policy no longer lets it pass")]
     Revoked(#[source] Denial),
+    #[error("the certificate of one of the two pods is no longer believed")]
+    Disbelieved,
     #[error("the destination's namespace vanished")]
     PodGone,
     #[error("the destination left, and the time for what was open is over")]
@@ -46,6 +48,7 @@ impl Why {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
             Self::Revoked(_) => CloseReason::PolicyRevoked,
+            Self::Disbelieved => CloseReason::CertRevoked,
             Self::PodGone => CloseReason::PodGone,
             Self::Drained => CloseReason::Drained,
         }

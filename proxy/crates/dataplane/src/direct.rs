@@ -11,13 +11,13 @@ mod tests;
 
 pub(crate) use {beat::beat, events::events, follow::follow};
 
-use crate::pods::door::Door;
+use crate::{cut::Why, pods::door::Door};
 use culvert_kernel::{Node, Verdict};
 use culvert_model::{
     name::WorkloadUid,
     snapshot::{Bound, Known, Snapshot},
 };
-use culvert_telemetry::{chain::Chain, denial::Denied};
+use culvert_telemetry::chain::Chain;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
@@ -40,7 +40,7 @@ struct State {
     next: u64,
     places: HashMap<WorkloadUid, Place>,
     /// Connections that we ended, until they say so themselves.
-    revoked: HashMap<(SocketAddr, SocketAddr), Box<Denied>>,
+    revoked: HashMap<(SocketAddr, SocketAddr), Why>,
 }
 
 /// One pod, and everything that decisions about it read.
@@ -95,12 +95,23 @@ impl Direct {
     }
 
     /// Gives new epochs to the pods about which something changed; `doors` are those that take
-    /// part.
-    pub(crate) fn reconcile(&self, snapshot: &Snapshot, doors: &[Arc<Door>]) -> Changes {
+    /// part, `outcasts` those that must not.
+    pub(crate) fn reconcile(
+        &self,
+        snapshot: &Snapshot,
+        doors: &[Arc<Door>],
+        outcasts: &[Arc<Door>],
+    ) -> Changes {
         let mut state = self.state.lock();
         let State { next, places, .. } = &mut *state;
         let mut changes = Changes::default();
         let here: HashSet<_> = doors.iter().map(|door| &door.pod.uid).collect();
+        for door in outcasts {
+            if places.remove(&door.pod.uid).is_some() {
+                *next += 1;
+                changes.epochs.push((door.id, *next));
+            }
+        }
         places.retain(|uid, _| here.contains(uid));
         for door in doors {
             let uid = &door.pod.uid;
@@ -108,7 +119,11 @@ impl Direct {
                 places.remove(uid);
                 continue;
             };
-            if places.get(uid).is_some_and(|place| place.is_still(door, known, snapshot)) {
+            if let Some(place) = places.get_mut(uid)
+                && place.is_still(door, known, snapshot)
+            {
+                // Perhaps another one that says the same.
+                place.known = Arc::clone(known);
                 continue;
             }
             *next += 1;
@@ -126,11 +141,11 @@ impl Direct {
         self.state.lock().places.values().map(|place| (place.door.id, place.epoch)).collect()
     }
 
-    fn revoke(&self, ends: (SocketAddr, SocketAddr), denied: Box<Denied>) {
-        self.state.lock().revoked.insert(ends, denied);
+    fn revoke(&self, ends: (SocketAddr, SocketAddr), why: Why) {
+        self.state.lock().revoked.insert(ends, why);
     }
 
-    fn was_revoked(&self, ends: (SocketAddr, SocketAddr)) -> Option<Box<Denied>> {
+    fn was_revoked(&self, ends: (SocketAddr, SocketAddr)) -> Option<Why> {
         self.state.lock().revoked.remove(&ends)
     }
 }

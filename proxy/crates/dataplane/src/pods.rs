@@ -1,4 +1,5 @@
 //! The pods of this node: which there should be, and what is done about it.
+pub(crate) mod belief;
 pub(crate) mod door;
 pub(crate) mod doors;
 pub(crate) mod peers;

@@ -5,7 +5,7 @@
 use crate::{
     cut::Why,
     judge::{judge, still_passes},
-    pods::{Pods, door::Door, pod::Pod},
+    pods::{Pods, belief::cut_disbelieved, door::Door, pod::Pod},
 };
 use culvert_model::{
     authz::join::Authz,
@@ -60,6 +60,9 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
                 trust = newer;
                 // The other direction is looked after by whoever serves the tunnel.
                 shared.doors.all().iter().for_each(|door| door.pool.recheck(&trust.value));
+                cut_disbelieved(&pods.all());
+                // What goes past us is looked at with the pods.
+                shared.changed.send_replace(());
             }
         }
     }

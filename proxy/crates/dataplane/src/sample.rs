@@ -86,6 +86,7 @@ pub(crate) fn pod_at(name: &str, ip: IpAddr) -> Arc<LocalPod> {
 pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
     pub(crate) snapshot: Publisher<Snapshot>,
+    pub(crate) trust: TrustStore,
     lines: Lines,
     _authority: Publisher<Arc<Authority>>,
     _drain: Drain,
@@ -106,7 +107,8 @@ impl Node {
         let access = AccessLog::start(AccessFormat::Text, sink, &metrics).unwrap();
         let (snapshot, view) = publish::channel(Snapshot::default());
         let drain = Drain::default();
-        let (authority, identities) = identities(&drain);
+        let trust = TrustStore::default();
+        let (authority, identities) = identities(&drain, &trust);
         let mut shared = Shared {
             snapshot: view,
             telemetry: Telemetry::new(metrics, access),
@@ -127,7 +129,14 @@ impl Node {
             changed: watch::Sender::default(),
         };
         change(&mut shared);
-        Self { shared: Arc::new(shared), snapshot, lines, _authority: authority, _drain: drain }
+        Self {
+            shared: Arc::new(shared),
+            snapshot,
+            trust,
+            lines,
+            _authority: authority,
+            _drain: drain,
+        }
     }
 
     pub(crate) fn pod(&self, name: &str) -> Arc<Pod> {
@@ -161,12 +170,12 @@ pub(crate) fn field<'l>(line: &'l str, key: &str) -> Option<&'l str> {
     }
 }
 
-fn identities(drain: &Drain) -> (Publisher<Arc<Authority>>, Identities) {
+fn identities(drain: &Drain, trust: &TrustStore) -> (Publisher<Arc<Authority>>, Identities) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let authority = Arc::new(Authority::new_root("cluster.local", clock.now()).unwrap());
     let (publisher, view) = publish::channel(authority);
     let issuer = Arc::new(AuthorityIssuer::new(view, Arc::clone(&clock)));
-    let parties = Parties { issuer, trust: TrustStore::default(), clock };
+    let parties = Parties { issuer, trust: trust.clone(), clock };
     (publisher, keeper::start(parties, Settings::default(), &drain.worker()))
 }
 

@@ -1,6 +1,7 @@
 //! What direct connections tell of themselves, for metrics and the access log.
 use crate::{
     connections::{Conn, Slot},
+    cut::Why,
     dataplane::Shared,
     pods::{door::Door, pod::Pod},
 };
@@ -11,9 +12,10 @@ use culvert_model::{
     path::Path,
 };
 use culvert_runtime::drain::Worker;
-use culvert_telemetry::{chain::Chain, conn::ConnRecord, denial::Denied};
+use culvert_telemetry::{chain::Chain, conn::ConnRecord};
 use std::{
     collections::HashMap,
+    error::Error,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -77,12 +79,12 @@ pub(crate) async fn events(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
 }
 
 #[expect(deprecated, reason = "its descriptor is open for as long as it lives, so this is sound")]
-fn wait_for(kernel: &Node) -> Result<AsyncFd<Events>, Error> {
+fn wait_for(kernel: &Node) -> Result<AsyncFd<Events>, NoEvents> {
     Ok(AsyncFd::with_interest(kernel.events()?, Interest::READABLE)?)
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Error {
+enum NoEvents {
     #[error(transparent)]
     Node(#[from] culvert_kernel::NodeError),
     #[error("cannot wait for events")]
@@ -111,7 +113,7 @@ impl Open {
                 };
                 let revoked = shared.direct.was_revoked(ends);
                 if let Some(flow) = flow {
-                    flow.close(revoked.as_deref(), [sent, received], reason);
+                    flow.close(revoked.as_ref(), [sent, received], reason);
                 }
             }
         }
@@ -152,18 +154,18 @@ impl Flow {
         Some(Self([side(Direction::Outbound, &from.pod), side(Direction::Inbound, &to.pod)]))
     }
 
-    fn close(self, revoked: Option<&Denied>, [sent, received]: [u64; 2], reason: CloseReason) {
-        let reason = if revoked.is_some() { CloseReason::PolicyRevoked } else { reason };
+    fn close(self, revoked: Option<&Why>, [sent, received]: [u64; 2], reason: CloseReason) {
+        let reason = revoked.map_or(reason, Why::reason);
         for Side { mut record, pod, slot } in self.0 {
             pod.connections.remove(slot);
             record.sent(sent);
             record.received(received);
             let inbound = record.live().see(|facts| facts.direction == Direction::Inbound);
             // One connection was denied, not two.
-            if let (true, Some(denied)) = (inbound, revoked) {
-                record.deny(denied.clone());
+            if let (true, Some(Why::Revoked(denial))) = (inbound, revoked) {
+                record.deny((*denial.denied).clone());
             }
-            record.finish(reason, None);
+            record.finish(reason, revoked.map(|why| why as &(dyn Error + 'static)));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What goes direct follows policy.
 use super::Changes;
 use crate::{
+    cut::Why,
     dataplane::Shared,
     judge::judge,
     pods::{door::Door, status::PodPhase},
@@ -25,7 +26,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
     let mut phases = shared.changed.subscribe();
     let mut snapshot = snapshots.pin();
     loop {
-        let changes = shared.direct.reconcile(&snapshot.value, &captured(&shared));
+        let (trusted, outcasts) = captured(&shared);
+        let changes = shared.direct.reconcile(&snapshot.value, &trusted, &outcasts);
         if !changes.epochs.is_empty() {
             let (shared, kernel) = (Arc::clone(&shared), Arc::clone(&kernel));
             let snapshot = snapshot.value.clone();
@@ -50,11 +52,11 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
     }
 }
 
-/// The pods that take part.
-fn captured(shared: &Shared) -> Vec<Arc<Door>> {
+/// The pods that take part, and those that must not.
+fn captured(shared: &Shared) -> (Vec<Arc<Door>>, Vec<Arc<Door>>) {
     let mut doors = shared.doors.all();
     doors.retain(|door| door.pod.phase() == PodPhase::Captured);
-    doors
+    doors.into_iter().partition(|door| door.pod.is_believed())
 }
 
 fn apply(shared: &Shared, kernel: &Node, snapshot: &Snapshot, changes: Changes) {
@@ -89,10 +91,15 @@ fn recheck(shared: &Shared, snapshot: &Snapshot, flows: &[DirectFlow]) {
             ..ConnFacts::new(Direction::Inbound, source, destination)
         };
         let Some(known) = snapshot.known(&door.pod.uid) else { continue };
-        if let Err(denial) = judge(known, &facts) {
-            shared.direct.revoke((source, destination), denial.denied);
-            end(door, source, destination);
-        }
+        let believed = door.pod.is_believed()
+            && doors.get(&source_pod).is_none_or(|door| door.pod.is_believed());
+        let why = match judge(known, &facts) {
+            Ok(_) if believed => continue,
+            Ok(_) => Why::Disbelieved,
+            Err(denial) => Why::Revoked(denial),
+        };
+        shared.direct.revoke((source, destination), why);
+        end(door, source, destination);
     }
 }
 

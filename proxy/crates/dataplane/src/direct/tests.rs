@@ -28,7 +28,7 @@ impl World {
     fn reconcile(&mut self) -> usize {
         let snapshot = self.snapshot();
         let doors: Vec<_> = self.pods.iter().map(|pod| Arc::clone(&pod.door)).collect();
-        self.direct.reconcile(&snapshot, &doors).epochs.len()
+        self.direct.reconcile(&snapshot, &doors, &[]).epochs.len()
     }
 
     /// A connection from cart to stock that was let pass now.
@@ -87,7 +87,7 @@ async fn who_leaves_takes_its_verdicts_along() {
     let passed = world.passed();
     let snapshot = world.snapshot();
     let cart = [Arc::clone(&world.pods[0].door)];
-    world.direct.reconcile(&snapshot, &cart);
+    world.direct.reconcile(&snapshot, &cart, &[]);
     assert_eq!(world.verdict(&passed), None);
     assert_eq!(world.direct.epochs().len(), 1);
 }

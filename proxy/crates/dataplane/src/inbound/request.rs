@@ -5,6 +5,7 @@ use crate::{
     conn::Abrupt,
     connect::reached,
     copy::Side,
+    cut::Why,
     dice::new_trace,
     errors::{CopyError, InboundError},
     hbone::{
@@ -131,9 +132,10 @@ async fn relayed(mut account: Account, io: Abrupt, mut tunnel: Tunnel) {
     }
 }
 
-const fn status(error: &InboundError) -> StatusCode {
+fn status(error: &InboundError) -> StatusCode {
     match error {
         InboundError::Denied(_) => StatusCode::UNAUTHORIZED,
+        InboundError::Cut(why) if matches!(**why, Why::Revoked(_)) => StatusCode::UNAUTHORIZED,
         InboundError::Elsewhere(Authority::Addr(_)) => StatusCode::BAD_REQUEST,
         InboundError::NotCaptured { .. }
         | InboundError::NotAdmitted(_)

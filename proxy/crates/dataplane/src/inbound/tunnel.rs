@@ -4,6 +4,7 @@ use crate::{
     account,
     errors::TunnelRefusal,
     hbone::server::{self, Accepted},
+    limits::TunnelTicket,
     pods::door::Door,
 };
 use culvert_model::{
@@ -22,13 +23,12 @@ pub(crate) async fn serve(door: Arc<Door>, io: TcpStream, source: SocketAddr, wo
     let source = door.sockets.named(source);
     let begun = Instant::now();
     let pod = &door.pod;
-    let (metrics, limits) = (&pod.shared.telemetry.metrics, &pod.shared.limits);
+    let metrics = &pod.shared.telemetry.metrics;
     let accepted = Box::pin(accept(&door, io, source, local)).await;
     let outcome = accepted.as_ref().map_or_else(TunnelRefusal::handshake, |_| Handshake::Done);
     metrics.handshake(Direction::Inbound, outcome, begun.elapsed());
-    let admitted = accepted.and_then(|accepted| Ok((limits.admit_tunnel(&pod.load)?, accepted)));
-    let (ticket, accepted) = match admitted {
-        Ok(admitted) => admitted,
+    let (ticket, accepted) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => {
             debug!(pod = %pod.uid, client = %source, error = %Chain(&error), "tunnel refused");
             let facts = facts(&door, source, local);
@@ -55,17 +55,18 @@ async fn accept(
     io: TcpStream,
     source: SocketAddr,
     local: SocketAddr,
-) -> Result<Accepted, TunnelRefusal> {
+) -> Result<(TunnelTicket, Accepted), TunnelRefusal> {
     if local.ip().is_loopback() {
         return Err(TunnelRefusal::NotCaptured { listener: local });
     }
     let pod = &door.pod;
+    let ticket = pod.shared.limits.admit_tunnel(&pod.load)?;
     let place = pod.handshakes.enter(source.ip())?;
     let identity = pod.identity();
     let own = pod.certificate(&identity).await?;
     let accepted = server::accept(io, &own, pod.shared.handshake_timeout).await?;
     drop(place);
-    Ok(accepted)
+    Ok((ticket, accepted))
 }
 
 /// What is known of a tunnel that was not opened.

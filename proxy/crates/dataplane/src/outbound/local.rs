@@ -10,6 +10,7 @@ use crate::{
     direct::Passed,
     errors::{CopyError, LocalError},
     inbound::{self, authorize::Authorized},
+    limits::Refusal,
     pods::door::Door,
 };
 use culvert_model::{
@@ -73,7 +74,13 @@ pub(super) fn enter(
     if shared.encrypt_local || peer.member.app_tunnel.is_some() {
         return Ok(None);
     }
+    if !door.pod.is_believed() {
+        return Ok(None);
+    }
     let entered = shared.doors.enter(&peer.member.uid, |other| {
+        if !other.pod.is_believed() {
+            return Ok(None);
+        }
         admitted.account.learn(|facts| {
             (facts.path, facts.hbone) = (Path::Local, None);
             facts.destination_identity = Some(peer.member.identity.clone());
@@ -83,9 +90,11 @@ pub(super) fn enter(
             destination: *target,
             ..admitted.account.facts()
         };
-        Account::open(&other.pod, facts).map(|account| (account, Arc::clone(other)))
+        let account = Account::open(&other.pod, facts)?;
+        Ok(Some((account, Arc::clone(other))))
     });
-    let Some((account, door)) = entered.transpose()? else { return Ok(None) };
+    let entered: Result<_, Refusal> = entered.transpose();
+    let Some((account, door)) = entered?.flatten() else { return Ok(None) };
     let Offer { meant, source, service, hop: _ } = *offer;
     let (source, service) = (Arc::clone(source), service.map(Arc::clone));
     Ok(Some(Entered { account, door, meant, source, service }))
@@ -138,7 +147,7 @@ pub(super) async fn carry(admitted: Admitted, handed: Handed) {
             far.close_cut(&why);
             // To the source, whoever was at the other end has gone; but policy is policy.
             let reason = match &*why {
-                Why::Revoked(_) => CloseReason::PolicyRevoked,
+                Why::Revoked(_) | Why::Disbelieved => why.reason(),
                 Why::PodGone | Why::Drained => CloseReason::DestinationReset,
             };
             return account.close(reason, Some(&*why));

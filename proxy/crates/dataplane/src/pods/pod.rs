@@ -5,7 +5,10 @@ use crate::{
     errors::HoldError,
     handshakes::Handshakes,
     limits::{PodLoad, Refusal, Ticket},
-    pods::status::{PodPhase, PodStatus},
+    pods::{
+        belief::Belief,
+        status::{PodPhase, PodStatus},
+    },
     refusals::Refusals,
 };
 use culvert_common::pod::PodStats;
@@ -43,8 +46,11 @@ pub(crate) struct Pod {
     pub(crate) load: Arc<PodLoad>,
     pub(crate) connections: Connections,
     pub(crate) handshakes: Arc<Handshakes>,
+    pub(super) belief: Belief,
     /// As the manifest described it last.
     workload: Mutex<Arc<Workload>>,
+    /// As the mesh knew it last.
+    known: Mutex<Option<Arc<Known>>>,
     phase: Mutex<PodPhase>,
     /// Whether enrolment has succeeded or failed at least once, or is not wanted any more.
     settled: AtomicBool,
@@ -70,7 +76,9 @@ impl Pod {
             load: Arc::default(),
             connections: Connections::default(),
             handshakes: Arc::default(),
+            belief: Belief::default(),
             workload: Mutex::new(Arc::clone(&pod.workload)),
+            known: Mutex::default(),
             phase: Mutex::new(PodPhase::starting()),
             settled: AtomicBool::new(false),
             refusals: Mutex::default(),
@@ -98,27 +106,45 @@ impl Pod {
 
     /// What the mesh knows of it now; waits some time for it to be announced.
     ///
+    /// A pod that is let go is what it was last: those that still come this way would have gone
+    /// another a moment later, and must not wait for an announcement that never comes.
+    ///
     /// # Errors
     ///
     /// When that time is over.
     pub(crate) async fn known(&self) -> Result<Seen, HoldError> {
         let mut pinned = self.shared.snapshot.pin();
-        if let Some(seen) = Seen::of(&self.uid, &pinned) {
+        if let Some(seen) = self.seen(&pinned) {
             return Ok(seen);
         }
         let mut view = self.shared.snapshot.clone();
+        let mut changed = self.shared.changed.subscribe();
         let announced = async {
             loop {
-                // Without a publisher nothing is announced any more.
-                pinned = view.newer_than(pinned.generation).await?;
-                if let Some(seen) = Seen::of(&self.uid, &pinned) {
+                if let Some(seen) = self.seen(&pinned) {
                     return Some(seen);
+                }
+                tokio::select! {
+                    // Without a publisher nothing is announced any more.
+                    newer = view.newer_than(pinned.generation) => pinned = newer?,
+                    changed = changed.changed() => changed.ok()?,
                 }
             }
         };
         let waited = self.shared.hold;
         let announced = time::timeout(waited, Box::pin(announced)).await.ok().flatten();
         announced.ok_or(HoldError::Unannounced(waited))
+    }
+
+    /// What it is in `pinned`, or what it was if it leaves.
+    fn seen(&self, pinned: &Arc<Published<Snapshot>>) -> Option<Seen> {
+        let mut last = self.known.lock();
+        if let Some(now) = pinned.value.known(&self.uid) {
+            *last = Some(Arc::clone(now));
+        } else if *self.phase.lock() != PodPhase::Leaving {
+            return None;
+        }
+        Some(Seen { known: last.clone()?, snapshot: Arc::clone(pinned) })
     }
 
     /// The certificate of `identity`, which is the pod's; waits some time for it.
@@ -256,11 +282,6 @@ impl Pod {
 }
 
 impl Seen {
-    fn of(uid: &WorkloadUid, snapshot: &Arc<Published<Snapshot>>) -> Option<Self> {
-        let known = Arc::clone(snapshot.value.known(uid)?);
-        Some(Self { known, snapshot: Arc::clone(snapshot) })
-    }
-
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot.value
     }

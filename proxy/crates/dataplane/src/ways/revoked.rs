@@ -1,7 +1,14 @@
 //! Open connections follow policy: those no longer allowed are cut, others not touched.
 use super::{end_of, idle};
-use crate::sample::{Mesh, TestPod, deny, field, member};
-use culvert_model::authz::Authorization;
+use crate::{
+    pods::belief::cut_disbelieved,
+    sample::{Mesh, TestPod, deny, field, member},
+};
+use culvert_identity::{
+    ca::Authority,
+    clock::{Clock as _, SystemClock},
+};
+use culvert_model::{authz::Authorization, path::Path};
 use std::{io::ErrorKind, sync::Arc};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -73,6 +80,36 @@ async fn a_policy_that_comes_later_cuts_what_it_denies_and_nothing_else() {
             assert_eq!(field(line, "close"), Some(source), "{line}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_handed_over_needs_to_be_believed_as_a_tunnel_would() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    mesh.publish();
+    for pod in [&cart, &stock] {
+        // As the node holds them.
+        pod.door.pod.certificate(&pod.door.pod.identity()).await.unwrap();
+    }
+    let mut client = cart.connect(stock.addr()).await;
+    let _server = open(&mut client, &stock).await;
+    cut_disbelieved(&mesh.pods);
+    assert_eq!(stock.paths(), [Path::Local], "nothing has changed");
+    // Other roots from now on: those of somebody else.
+    let other = Authority::new_root("cluster.local", SystemClock.now()).unwrap();
+    mesh.node.trust.set_roots(other.roots()).unwrap();
+    cut_disbelieved(&mesh.pods);
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    let mut another = cart.connect(stock.addr()).await;
+    assert_eq!(end_of(&mut another).await, Err(ErrorKind::ConnectionReset));
+    idle(&mesh).await;
+    let lines = mesh.node.lines();
+    let ends: Vec<_> = lines
+        .iter()
+        .filter(|line| field(line, "direction") == Some("outbound"))
+        .map(|line| (field(line, "close").unwrap(), field(line, "path").unwrap()))
+        .collect();
+    assert_eq!(ends, [("cert_revoked", "local"), ("tls_failed", "tunnel")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
