@@ -1,4 +1,4 @@
-//! What a running node answers: on its Unix socket, on loopback, to Prometheus and to kubelet.
+//! What a running process answers: on its Unix socket, on loopback, to Prometheus and to kubelet.
 mod answers;
 mod certificates;
 pub(crate) mod control;

@@ -1,9 +1,10 @@
 //! The binary `culvert`: arguments, and the exit code.
 //!
 //! Reading order: [`cli`] (one file per command), [`config`] (settings), [`process`] (the
-//! roles, on their runtimes), [`ground`] (before the first socket), [`node`] (its parts in the
-//! data's order), [`takeover`] (two generations), [`admin`] (what a running node answers),
-//! [`demo`] (all of it shown on this machine).
+//! roles, on their runtimes), [`control`] (the control plane, alone or inside a node), [`ground`]
+//! (before the first socket), [`node`] (its parts in the data's order), [`takeover`] (two
+//! generations), [`admin`] (what a running process answers), [`demo`] (all of it shown on this
+//! machine).
 
 mod cli;
 

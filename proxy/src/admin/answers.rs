@@ -14,9 +14,10 @@ use crate::{
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
 use culvert_model::{
+    member::{Member, Tunnel},
     service::Port,
     snapshot::Bound,
-    workload::{Enrolment, Workload},
+    workload::Workload,
 };
 use culvert_runtime::ready::Readiness;
 use culvert_telemetry::{
@@ -97,7 +98,8 @@ impl Answers {
 
     pub(super) fn config(&self) -> view::Config {
         let snapshot = self.feed.snapshot.pin();
-        let mut workloads: Vec<_> = snapshot.value.workloads().map(|w| workload(w)).collect();
+        let mut workloads: Vec<_> =
+            snapshot.value.all_known().map(|known| workload(&known.member)).collect();
         workloads.sort_by(|a, b| a.uid.cmp(&b.uid));
         let mut services: Vec<_> = snapshot.value.services().map(|b| service(b)).collect();
         services.sort_by(|a, b| (&a.namespace, &a.host).cmp(&(&b.namespace, &b.host)));
@@ -147,15 +149,15 @@ impl Answers {
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-fn workload(workload: &Workload) -> view::Workload {
+fn workload(member: &Member) -> view::Workload {
     view::Workload {
-        uid: workload.uid.to_string(),
-        namespace: workload.name.namespace.to_string(),
-        name: workload.name.name.to_string(),
-        ips: workload.ips.iter().map(|ip| ip.to_string()).collect(),
-        node: workload.node.to_string(),
-        identity: workload.identity.to_string(),
-        enrolled: workload.enrolment == Enrolment::Enrolled,
+        uid: member.uid.to_string(),
+        namespace: member.name.namespace.to_string(),
+        name: member.name.name.to_string(),
+        ips: member.addresses.iter().map(ToString::to_string).collect(),
+        node: member.node.to_string(),
+        identity: member.identity.to_string(),
+        enrolled: member.tunnel == Tunnel::Hbone,
     }
 }
 

@@ -230,7 +230,7 @@ fn await_snapshot(
         tokio::select! {
             () = own.finishing() => {}
             first = snapshot.newer_than(Generation::FIRST) => if let Some(first) = first {
-                let workloads = first.value.workloads().count();
+                let workloads = first.value.all_known().count();
                 info!(address, workloads, "the mesh is known");
             }
         }
