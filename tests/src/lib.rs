@@ -15,22 +15,26 @@
 //! them. A surprise ends the test, and then what the proxies said is printed.
 #![expect(clippy::panic, reason = "a surprise ends the test")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when it is surprised")]
+mod authority;
 mod culvert;
 mod eventually;
 mod http;
 mod lines;
 mod mesh;
 mod node;
+mod plane;
 mod pod;
 pub mod programs;
 mod running;
 mod setup;
 
+pub use authority::{Authority, Proof};
 pub use culvert::Culvert;
 pub use eventually::{PATIENCE, eventually};
 pub use lines::Lines;
 pub use mesh::Mesh;
 pub use node::Node;
+pub use plane::Plane;
 pub use pod::Pod;
 pub use running::{Running, Server};
 pub use setup::{NodeSetup, Setup};

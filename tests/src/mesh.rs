@@ -1,6 +1,7 @@
 //! Nodes with proxies, pods, and the manifests of them all.
 use crate::{
-    node::Node,
+    node::{Follows, Node},
+    plane::Plane,
     pod::Pod,
     setup::{NodeSetup, PodSetup, Setup},
 };
@@ -32,6 +33,7 @@ metadata:
 #[derive(Debug)]
 pub struct Mesh {
     nodes: Vec<Node>,
+    plane: Option<Plane>,
     pods: Vec<Pod>,
     folder: TempDir,
     // Last: by then nobody uses what it made.
@@ -52,6 +54,12 @@ impl Mesh {
         for (node, process) in &begun {
             node.await_ready(process);
         }
+        if setup.plane.is_some() {
+            let in_mesh = proxied_pods(&setup);
+            for (node, _) in &begun {
+                node.await_tunnels(in_mesh);
+            }
+        }
         mesh
     }
 
@@ -60,9 +68,15 @@ impl Mesh {
         let name: String = test.chars().filter(plain).collect();
         let folder = TempDir::with_prefix("culvert-e2e-").expect("a folder for the test");
         let lab = Lab::new(&name)?;
-        let mut mesh = Self { nodes: Vec::new(), pods: Vec::new(), folder, lab };
+        let mut mesh = Self { nodes: Vec::new(), plane: None, pods: Vec::new(), folder, lab };
         fs::create_dir(mesh.manifests()).expect("a folder for the manifests");
         mesh.write("namespaces.yaml", NAMESPACES);
+        if let Some(settings) = &setup.plane {
+            let ns = mesh.lab.node("plane")?;
+            let plane = Plane::new(ns, mesh.folder.path(), mesh.manifests(), settings);
+            plane.start();
+            mesh.plane = Some(plane);
+        }
         for node in &setup.nodes {
             mesh.add_node(node)?;
         }
@@ -82,15 +96,36 @@ impl Mesh {
             format!("instance: {}", ns.instance()),
             format!("node_name: {}", ns.name()),
             format!("cgroup_root: {}", ns.cgroup().display()),
+            format!(
+                "state_dir: {}",
+                self.folder.path().join(format!("{}.state", setup.name)).display()
+            ),
         ];
         let cgroup = ns.cgroup().display().to_string();
         let set = setup.settings.iter().map(|line| line.replace("CGROUP", &cgroup));
-        let lines = own.into_iter().chain(set).map(|line| line + "\n");
+        let follows = if self.plane.is_some() { Follows::Plane } else { Follows::Itself };
+        let lines = own.into_iter().chain(self.joining(&setup.name)).chain(set);
+        let lines = lines.map(|line| line + "\n");
         let config = self.folder.path().join(format!("{}.yaml", setup.name));
         fs::write(&config, lines.collect::<String>()).expect("a settings file");
         let wrapper = setup.wrapper.clone();
-        self.nodes.push(Node::new(ns, config, self.manifests(), wrapper));
+        self.nodes.push(Node::new(ns, config, self.manifests(), wrapper, follows));
         Ok(())
+    }
+
+    /// The settings by which a node finds the control plane, if there is one.
+    fn joining(&self, node: &str) -> Vec<String> {
+        let Some(plane) = &self.plane else { return Vec::new() };
+        vec![
+            format!("control: {}", plane.url()),
+            format!("join_token: {}", plane.token(node).display()),
+        ]
+    }
+
+    /// The control plane that all nodes follow.
+    #[track_caller]
+    pub fn plane(&self) -> &Plane {
+        self.plane.as_ref().expect("a mesh with a control plane")
     }
 
     #[track_caller]
@@ -144,6 +179,10 @@ impl Drop for Mesh {
         if !thread::panicking() {
             return;
         }
+        let plane = self.plane.iter().flat_map(|plane| plane.processes().clone());
+        for process in plane {
+            eprintln!("---- control plane, pid {}\n{}", process.pid, process.log.last());
+        }
         for node in &self.nodes {
             for process in node.processes().iter() {
                 let name = node.ns.name();
@@ -156,6 +195,12 @@ impl Drop for Mesh {
             eprintln!("---- access log of node {}\n{}", node.ns.name(), node.access.last());
         }
     }
+}
+
+/// How many pods there are that a proxy will hold.
+fn proxied_pods(setup: &Setup) -> usize {
+    let pods = setup.nodes.iter().filter(|node| node.proxy).flat_map(|node| &node.pods);
+    pods.filter(|pod| pod.enrolled && pod.edit.is_none()).count()
 }
 
 fn manifest(pod: &Pod, setup: &PodSetup) -> PodManifest {

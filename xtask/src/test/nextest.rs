@@ -11,6 +11,9 @@ const VERSION: &str = "0.9.151";
 const NEEDS_ROOT: &str =
     "package(e2e) + (kind(test) & (package(culvert-kernel) + package(culvert-lab)))";
 
+/// Those among them whose peers are not fetched for every run.
+const INTEROP: &str = "binary(interop)";
+
 /// Runs the tests that need nothing but the compiler.
 pub(super) fn unit(filter: &[String]) -> Result<()> {
     let mut command = Command::new(program()?);
@@ -33,7 +36,12 @@ fn examples() -> Result<()> {
 
 /// The arguments that run the tests that need root.
 pub(super) fn needing_root(filter: &[String]) -> Vec<String> {
-    arguments(NEEDS_ROOT, filter)
+    arguments(&format!("({NEEDS_ROOT}) - {INTEROP}"), filter)
+}
+
+/// The arguments that run the tests whose peers are Istio's programs.
+pub(super) fn interop(filter: &[String]) -> Vec<String> {
+    arguments(INTEROP, filter)
 }
 
 /// The program `cargo-nextest`, compiled the first time.

@@ -49,6 +49,19 @@ pub(crate) fn abort(to: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// Connects, sends a line and reads it back.
+pub(crate) fn tell(to: SocketAddr, text: &str) -> io::Result<()> {
+    let told = sockets::plain(to).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        writeln!(stream, "{text}")?;
+        let mut back = String::new();
+        BufReader::new(&stream).read_line(&mut back)?;
+        Ok(json!({"ok": back.trim_end() == text, "local": plain(stream.local_addr()?)}))
+    });
+    say(&told.unwrap_or_else(|error| failure("tell", &error)));
+    Ok(())
+}
+
 fn converse(stream: &TcpStream, sent: bool) -> io::Result<Value> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let local = plain(stream.local_addr()?);

@@ -13,6 +13,10 @@
 //! peer idle-from ADDRESS COUNT PORT     the same from ports counted up from PORT
 //! peer load ADDRESS RATE                requests per second until standard input ends
 //! peer hold ADDRESS                     one connection; echoes once per line of standard input
+//! peer watch ADDRESS                    the same, and says when it is ended by somebody
+//! peer tell ADDRESS TEXT                sends text and reads it back (server: echo)
+//! peer silent|slow|garbage ADDRESS COUNT  connections that never say a right word, until ended
+//! peer sniff TEXT                       every packet of the namespace, until standard input ends
 //! ```
 //!
 //! Everything is said in lines of JSON on standard output.
@@ -29,8 +33,11 @@ mod bulk;
 mod dial;
 mod load;
 mod serve;
+mod sniff;
 mod sockets;
+mod strange;
 mod syn;
+mod watch;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -53,6 +60,12 @@ fn main() -> ExitCode {
         ["idle-from", to, times, port] => {
             address(to).and_then(|to| load::idle_from(to, count(times)?, count(port)?))
         }
+        ["tell", to, text] => address(to).and_then(|to| dial::tell(to, text)),
+        ["silent", to, times] => strange(strange::Manner::Silent, to, times),
+        ["slow", to, times] => strange(strange::Manner::Slow, to, times),
+        ["garbage", to, times] => strange(strange::Manner::Garbage, to, times),
+        ["sniff", text] => sniff::run(text),
+        ["watch", to] => address(to).and_then(watch::run),
         ["hold", to] => address(to).and_then(load::hold),
         _ => Err(io::Error::other(format!("no such use: {args:?}"))),
     };
@@ -63,6 +76,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn strange(manner: strange::Manner, to: &str, times: &str) -> io::Result<()> {
+    strange::run(manner, address(to)?, count(times)?)
 }
 
 /// Thousands of connections at once need more than a login usually has.

@@ -1,9 +1,11 @@
 //! Servers; each connection has a thread with a small stack.
 use crate::{bulk, failure, plain, say, sockets};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
+    os::fd::AsFd as _,
     thread,
 };
 
@@ -22,6 +24,7 @@ pub(crate) fn run(manner: &str, at: SocketAddr, more: &[&str]) -> io::Result<()>
         "source" => bulk::source,
         "reset" => reset,
         "silent" => silent,
+        "stuck" => stuck,
         _ => return Err(io::Error::other(format!("no manner {manner:?}"))),
     };
     let bytes = more.first().map_or(Ok(0), |bytes| crate::count(bytes))?;
@@ -111,4 +114,11 @@ fn reset(mut stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
 fn silent(mut stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
     let bytes = io::copy(&mut stream, &mut io::sink())?;
     Ok(json!({"ok": true, "bytes": bytes}))
+}
+
+/// Never reads; ends when the other side has.
+fn stuck(stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
+    let mut ended = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    poll(&mut ended, PollTimeout::NONE)?;
+    Ok(json!({"ok": true}))
 }

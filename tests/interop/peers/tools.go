@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools names the programs of Istio that tests talk to: independent ends of HBONE.
+package tools
+
+import (
+	_ "istio.io/istio/pkg/test/echo/cmd/client"
+	_ "istio.io/istio/pkg/test/echo/cmd/server"
+)
