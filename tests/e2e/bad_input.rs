@@ -96,7 +96,9 @@ fn a_wrong_manifest_at_the_start_ends_it_with_every_place() {
 
 #[test]
 fn an_unknown_kind_is_listed_and_skipped() {
-    let mesh = Mesh::start("badkind", two_pods);
+    let mesh = Mesh::start("badkind", |m| {
+        m.node("a").pod("client");
+    });
     mesh.write("kind.yaml", "apiVersion: example.com/v1\nkind: Gadget\nmetadata:\n  name: x\n");
     let skipped = eventually("skipped kind", || {
         let status = mesh.node("a").status();
@@ -239,7 +241,7 @@ fn wrong_settings_are_all_named_with_their_places() {
     });
     let (code, said) = last_words(&mesh.node("a").begin());
     assert_eq!(code, Some(2), "{said}");
-    for words in ["a.yaml:4:", "strict", "a.yaml:5:", "a.yaml:6:"] {
+    for words in ["a.yaml:5:", "strict", "a.yaml:6:", "a.yaml:7:"] {
         assert!(said.contains(words), "no {words} in {said}");
     }
 }

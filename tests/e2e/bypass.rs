@@ -105,15 +105,20 @@ fn the_proxys_marks_on_an_applications_socket_open_nothing() {
 }
 
 #[test]
-fn the_tunnel_port_is_a_port_like_any_other() {
-    let mesh = Mesh::start("byphbone", two_pods);
-    // An application may even listen there.
+fn a_pods_tunnel_port_is_the_proxys() {
+    let mesh = Mesh::start("byphbone", |m| {
+        m.node("a").pod("client").outsider("stranger");
+        m.node("b").pod("server").setting("handshake_timeout: 1s");
+    });
+    // An application may listen there, and is not heard of.
     let server = mesh.pod("server").serve("greet", 15_008);
     for to in server.both() {
-        assert_eq!(mesh.pod("client").dial("plain", to)["ok"], true);
-        mesh.node("a").await_line("outbound", to);
-        mesh.node("b").await_line("inbound", to);
+        for pod in ["client", "stranger"] {
+            assert_ne!(mesh.pod(pod).dial("plain", to)["ok"], true, "{pod}");
+        }
     }
+    let accepted = server.running.lines().json();
+    assert!(accepted.iter().all(|line| line.get("accepted").is_none()), "{accepted:?}");
 }
 
 #[test]

@@ -4,6 +4,62 @@ use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
 
+/// How the two pods' nodes talk to each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// Each is a mesh of its own.
+    Plain,
+    /// They have one control plane, and speak in tunnels.
+    Tunnel,
+}
+
+impl Way {
+    /// A client and a server on two nodes.
+    #[track_caller]
+    pub(crate) fn mesh(self, test: &str) -> Mesh {
+        // The names of the labs differ.
+        Mesh::start(&format!("{test}{}", if self.is_tunnel() { "t" } else { "" }), |m| {
+            if self.is_tunnel() {
+                m.plane();
+            }
+            two_pods(m);
+        })
+    }
+
+    pub(crate) const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel)
+    }
+
+    /// What access lines say of it.
+    pub(crate) const fn path(self) -> &'static str {
+        if self.is_tunnel() { "tunnel" } else { "plain" }
+    }
+}
+
+/// Makes each scenario a test of either way.
+macro_rules! either_way {
+    ($($scenario:ident),+ $(,)?) => {
+        mod plain {
+            $(#[test] fn $scenario() { super::$scenario(crate::forwarding::Way::Plain); })+
+        }
+        mod tunnel {
+            $(#[test] fn $scenario() { super::$scenario(crate::forwarding::Way::Tunnel); })+
+        }
+    };
+}
+pub(crate) use either_way;
+
+either_way!(
+    carries_a_hundred_mebibytes_up_and_down_unchanged,
+    the_clients_half_may_end_first,
+    the_servers_half_may_end_first,
+    the_clients_reset_reaches_the_server_as_a_reset,
+    the_servers_reset_reaches_the_client_as_a_reset,
+    the_server_may_speak_first_or_last,
+    ten_thousand_short_connections_from_eight_thousand_ports,
+    two_thousand_idle_connections_at_once,
+);
+
 fn two_pods(m: &mut Setup) {
     m.node("a").pod("client");
     m.node("b").pod("server");
@@ -11,13 +67,17 @@ fn two_pods(m: &mut Setup) {
 
 /// The access lines of both nodes for the connection that was just made.
 #[track_caller]
-fn lines(mesh: &Mesh, to: std::net::SocketAddr) -> [Value; 2] {
-    [mesh.node("a").await_line("outbound", to), mesh.node("b").await_line("inbound", to)]
+fn lines(mesh: &Mesh, way: Way, to: std::net::SocketAddr) -> [Value; 2] {
+    let lines =
+        [mesh.node("a").await_line("outbound", to), mesh.node("b").await_line("inbound", to)];
+    for line in &lines {
+        assert_eq!(line["path"], way.path(), "{line}");
+    }
+    lines
 }
 
-#[test]
-fn carries_a_hundred_mebibytes_up_and_down_unchanged() {
-    let mesh = Mesh::start("fwdbulk", two_pods);
+fn carries_a_hundred_mebibytes_up_and_down_unchanged(way: Way) {
+    let mesh = way.mesh("fwdbulk");
     let bytes = 100 * MIB;
     let sink = mesh.pod("server").serve("sink", 8080);
     let source = mesh.pod("server").serve_with("source", 8081, &[&bytes.to_string()]);
@@ -25,17 +85,16 @@ fn carries_a_hundred_mebibytes_up_and_down_unchanged() {
     assert_eq!(up["ok"], true, "{up}");
     let down = mesh.pod("client").ask_peer("download", source.v6(), &[&bytes]);
     assert_eq!(down["ok"], true, "{down}");
-    for line in lines(&mesh, sink.v4()) {
+    for line in lines(&mesh, way, sink.v4()) {
         assert_eq!(line["bytes_sent"], bytes, "{line}");
     }
-    for line in lines(&mesh, source.v6()) {
+    for line in lines(&mesh, way, source.v6()) {
         assert_eq!(line["bytes_recv"], bytes, "{line}");
     }
 }
 
-#[test]
-fn the_clients_half_may_end_first() {
-    let mesh = Mesh::start("fwdhalfc", two_pods);
+fn the_clients_half_may_end_first(way: Way) {
+    let mesh = way.mesh("fwdhalfc");
     let server = mesh.pod("server").serve("sink", 8080);
     for to in server.both() {
         // The answer comes only after the server has seen the end.
@@ -44,9 +103,8 @@ fn the_clients_half_may_end_first() {
     }
 }
 
-#[test]
-fn the_servers_half_may_end_first() {
-    let mesh = Mesh::start("fwdhalfs", two_pods);
+fn the_servers_half_may_end_first(way: Way) {
+    let mesh = way.mesh("fwdhalfs");
     let server = mesh.pod("server").serve_with("source", 8080, &["1000000"]);
     for to in server.both() {
         let said = mesh.pod("client").ask_peer("outlive", to, &[&(2 * MIB)]);
@@ -59,26 +117,24 @@ fn the_servers_half_may_end_first() {
     }
 }
 
-#[test]
-fn the_clients_reset_reaches_the_server_as_a_reset() {
-    let mesh = Mesh::start("fwdrstc", two_pods);
+fn the_clients_reset_reaches_the_server_as_a_reset(way: Way) {
+    let mesh = way.mesh("fwdrstc");
     let server = mesh.pod("server").serve("echo", 8080);
     let said = mesh.pod("client").ask_peer("abort", server.v4(), &[]);
     assert_eq!(said["ok"], true, "{said}");
     let ended = server.running.lines().await_json("an end", |line| line.get("ended").is_some());
     assert_eq!(ended["how"]["error"], "ConnectionReset", "{ended}");
-    for line in lines(&mesh, server.v4()) {
+    for line in lines(&mesh, way, server.v4()) {
         assert_eq!(line["close"], "source_reset", "{line}");
     }
 }
 
-#[test]
-fn the_servers_reset_reaches_the_client_as_a_reset() {
-    let mesh = Mesh::start("fwdrsts", two_pods);
+fn the_servers_reset_reaches_the_client_as_a_reset(way: Way) {
+    let mesh = way.mesh("fwdrsts");
     let server = mesh.pod("server").serve("reset", 8080);
     let said = mesh.pod("client").ask_peer("abort", server.v4(), &[]);
     assert_eq!(said["error"], "ConnectionReset", "{said}");
-    for line in lines(&mesh, server.v4()) {
+    for line in lines(&mesh, way, server.v4()) {
         assert_eq!(line["close"], "destination_reset", "{line}");
     }
 }
@@ -107,9 +163,8 @@ fn a_port_where_nobody_listens_resets_the_client() {
     }
 }
 
-#[test]
-fn the_server_may_speak_first_or_last() {
-    let mesh = Mesh::start("fwdfirst", two_pods);
+fn the_server_may_speak_first_or_last(way: Way) {
+    let mesh = way.mesh("fwdfirst");
     let first = mesh.pod("server").serve("greet", 8080);
     let last = mesh.pod("server").serve("http", 8081);
     assert_eq!(mesh.pod("client").dial("plain", first.v4())["ok"], true);
@@ -121,9 +176,8 @@ fn the_server_may_speak_first_or_last() {
     assert_eq!(said["ok"], true, "{said}");
 }
 
-#[test]
-fn ten_thousand_short_connections_from_eight_thousand_ports() {
-    let mesh = Mesh::start("fwdmany", two_pods);
+fn ten_thousand_short_connections_from_eight_thousand_ports(way: Way) {
+    let mesh = way.mesh("fwdmany");
     let server = mesh.pod("server").serve("greet", 8080);
     // The client's kernel sees one destination whatever is dialled: without reuse of TIME_WAIT
     // these ports would be used up.
@@ -136,9 +190,8 @@ fn ten_thousand_short_connections_from_eight_thousand_ports() {
     }
 }
 
-#[test]
-fn two_thousand_idle_connections_at_once() {
-    let mesh = Mesh::start("fwdidle", two_pods);
+fn two_thousand_idle_connections_at_once(way: Way) {
+    let mesh = way.mesh("fwdidle");
     let server = mesh.pod("server").serve("greet", 8080);
     let mut idle = mesh.pod("client").start_peer("idle", server.v4(), &[&2000]);
     let said = idle.lines().await_json("that all are open", |_| true);

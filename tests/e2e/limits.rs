@@ -60,8 +60,8 @@ fn all_descriptors_gone_refuses_and_recovers() {
             .pod("two")
             .pod("three")
             .setting("descriptor_share: 100%")
-            .setting("descriptor_reserve: 60")
-            .started_by(&["prlimit", "--nofile=200:200"]);
+            .setting("descriptor_reserve: 160")
+            .started_by(&["prlimit", "--nofile=300:300"]);
         m.node("b").outsider("server");
     });
     let server = mesh.pod("server").serve("greet", 8080);
@@ -69,7 +69,7 @@ fn all_descriptors_gone_refuses_and_recovers() {
         .map(|pod| mesh.pod(pod).start_peer("idle", server.v4(), &[&100]))
         .into();
     let opened: u64 = held.iter().map(open).sum();
-    assert!((10..100).contains(&opened), "{opened} at a limit of 200 files");
+    assert!((10..100).contains(&opened), "{opened} at a limit of 300 files");
     assert_eq!(mesh.node("a").status()["ready"], true, "the doors are still open");
     for mut running in held {
         assert_eq!(running.ask()["failed"], 0, "those that are open go on");

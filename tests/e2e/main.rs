@@ -3,17 +3,27 @@
 //! Needs root; run by `cargo xtask test e2e`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends the test")]
 mod anew;
+mod authz;
 mod bad_input;
 mod bypass;
 mod capture;
 mod crash;
 mod delivery;
 mod demo;
+mod dns;
 mod enrol;
 mod forwarding;
 mod handover;
 mod limits;
+mod local;
+mod mtls;
 mod observe;
 mod peers;
+mod plane;
+mod rotate;
 mod start;
+mod steps;
+mod strangers;
+mod tunnel;
 mod uninstall;
+mod why;

@@ -1,15 +1,20 @@
 //! Programs of others, as they are, with a proxy at both ends.
-use e2e::{Mesh, Pod, Running, Setup, eventually, programs::of_machine};
+use crate::forwarding::{Way, either_way};
+use e2e::{Mesh, Pod, Running, eventually, programs::of_machine};
 use serde_json::Value;
 use std::{fs, os::unix::fs::chown, path::Path, process::Command};
 
 /// Who may run postgres, which refuses root.
 const NOBODY: u32 = 65534;
 
-fn two_pods(m: &mut Setup) {
-    m.node("a").pod("client");
-    m.node("b").pod("server");
-}
+either_way!(
+    curl_talks_to_nginx_over_both_families,
+    curl_sees_a_refused_port_as_a_reset,
+    redis_benchmark_runs_to_its_end,
+    a_postgres_session_works,
+    a_mariadb_session_works,
+    iperf3_measures_in_both_directions,
+);
 
 /// Starts a program that listens; it does when this returns.
 #[track_caller]
@@ -22,15 +27,17 @@ fn listens(pod: &Pod, command: Command, port: u16) -> Running {
     running
 }
 
-/// Both proxies carried something to this port.
+/// Both proxies carried something to this port, in this way.
 #[track_caller]
-fn both_carried(mesh: &Mesh, port: u16) {
+fn both_carried(mesh: &Mesh, way: Way, port: u16) {
     let to = format!(":{port}");
     for (node, direction) in [("a", "outbound"), ("b", "inbound")] {
-        mesh.node(node).await_access("a line", |line| {
-            let there = line["dst.addr"].as_str().is_some_and(|addr| addr.ends_with(&to));
+        let line = mesh.node(node).await_access("a line", |line| {
+            let end = line.get("dst.hbone_addr").unwrap_or(&line["dst.addr"]);
+            let there = end.as_str().is_some_and(|addr| addr.ends_with(&to));
             there && line["direction"] == direction
         });
+        assert_eq!(line["path"], way.path(), "{line}");
     }
 }
 
@@ -59,9 +66,8 @@ fn nginx(mesh: &Mesh, port: u16) -> Running {
     listens(mesh.pod("server"), nginx, port)
 }
 
-#[test]
-fn curl_talks_to_nginx_over_both_families() {
-    let mesh = Mesh::start("peercurl", two_pods);
+fn curl_talks_to_nginx_over_both_families(way: Way) {
+    let mesh = way.mesh("peercurl");
     let _nginx = nginx(&mesh, 80);
     for to in mesh.pod("server").ns.ips() {
         let to = std::net::SocketAddr::new(to, 80);
@@ -74,21 +80,19 @@ fn curl_talks_to_nginx_over_both_families() {
     let url = format!("http://{}/file", mesh.pod("server").v4());
     mesh.pod("client").run(curl(&["-o", got.to_str().unwrap(), &url]));
     assert!(fs::read(got).unwrap() == file, "the file changed on its way");
-    both_carried(&mesh, 80);
+    both_carried(&mesh, way, 80);
 }
 
-#[test]
-fn curl_sees_a_refused_port_as_a_reset() {
-    let mesh = Mesh::start("peerrefused", two_pods);
+fn curl_sees_a_refused_port_as_a_reset(way: Way) {
+    let mesh = way.mesh("peerrefused");
     let url = format!("http://{}:81/", mesh.pod("server").v4());
     let said = mesh.pod("client").output(curl(&[&url]));
     // 56: failure in receiving data; 7: the reset came before curl looked whether it is connected.
     assert!([Some(56), Some(7)].contains(&said.status.code()), "{said:?}");
 }
 
-#[test]
-fn redis_benchmark_runs_to_its_end() {
-    let mesh = Mesh::start("peerredis", two_pods);
+fn redis_benchmark_runs_to_its_end(way: Way) {
+    let mesh = way.mesh("peerredis");
     let mut redis = of_machine("redis-server", "redis-server");
     redis.args(["--port", "6379", "--bind", "0.0.0.0", "::", "--protected-mode", "no"]);
     redis.args(["--save", "", "--appendonly", "no"]).current_dir(mesh.folder());
@@ -100,12 +104,11 @@ fn redis_benchmark_runs_to_its_end() {
         let said = mesh.pod("client").run(benchmark);
         assert!(said.contains("\"SET\"") && said.contains("\"GET\""), "{said}");
     }
-    both_carried(&mesh, 6379);
+    both_carried(&mesh, way, 6379);
 }
 
-#[test]
-fn a_postgres_session_works() {
-    let mesh = Mesh::start("peerpostgres", two_pods);
+fn a_postgres_session_works(way: Way) {
+    let mesh = way.mesh("peerpostgres");
     fs::set_permissions(mesh.folder(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let data = mesh.folder().join("postgres");
@@ -130,8 +133,34 @@ fn a_postgres_session_works() {
         let client = mesh.pod("client").ip_like(std::net::SocketAddr::new(ip, 0));
         assert!(said.contains(&format!("5000050000|{client}")), "{said}");
     }
-    both_carried(&mesh, 5432);
+    both_carried(&mesh, way, 5432);
 }
+
+fn a_mariadb_session_works(way: Way) {
+    let mesh = way.mesh("peermaria");
+    let data = mesh.folder().join("mariadb");
+    fs::create_dir(&data).unwrap();
+    let server = mesh.pod("server");
+    let mut mariadbd = of_machine("mariadbd", "mariadb-server-core");
+    mariadbd.args(["--no-defaults", "--user=root", "--skip-grant-tables", "--bind-address=*"]);
+    mariadbd.args(["--port=3306", "--innodb-flush-log-at-trx-commit=0", "--socket="]);
+    mariadbd.arg(format!("--datadir={}", data.display()));
+    let _mariadbd = listens(server, mariadbd, 3306);
+    for ip in server.ns.ips() {
+        let mut mariadb = of_machine("mariadb", "mariadb-client-core");
+        mariadb.args(["--no-defaults", "--protocol=tcp", "--user=root", "--batch"]);
+        mariadb.args(["--connect-timeout=20", "--host", &ip.to_string(), "--execute", MARIADB]);
+        let said = mesh.pod("client").run(mariadb);
+        assert!(said.contains("5000050000\t100000"), "{said}");
+    }
+    both_carried(&mesh, way, 3306);
+}
+
+/// The same for mariadb, which has its own words for it.
+const MARIADB: &str = "\
+CREATE DATABASE IF NOT EXISTS d; USE d; \
+CREATE OR REPLACE TABLE t ENGINE=InnoDB AS SELECT seq AS n, repeat('x', 100) AS filler \
+FROM seq_1_to_100000; SELECT sum(n), count(*) FROM t;";
 
 /// Writes, reads back, and asks whom the server sees.
 const SESSION: &str = "\
@@ -147,15 +176,14 @@ fn as_nobody(command: &Command) -> Command {
     other
 }
 
-#[test]
-fn iperf3_measures_in_both_directions() {
+fn iperf3_measures_in_both_directions(way: Way) {
     // Not --bidir: there the server takes the streams for what they are by the order in which they
     // arrive, which no proxy keeps between connections.
-    const WAYS: [&[&str]; 3] = [&[], &["--reverse"], &["--parallel", "4"]];
-    let mesh = Mesh::start("peeriperf", two_pods);
-    let runs = mesh.pod("server").ns.ips().into_iter().flat_map(|ip| WAYS.map(|way| (ip, way)));
+    const RUNS: [&[&str]; 3] = [&[], &["--reverse"], &["--parallel", "4"]];
+    let mesh = way.mesh("peeriperf");
+    let runs = mesh.pod("server").ns.ips().into_iter().flat_map(|ip| RUNS.map(|run| (ip, run)));
     // A server of its own for each run: between two it does not listen for a moment.
-    for ((ip, way), port) in runs.zip(5201_u16..) {
+    for ((ip, run), port) in runs.zip(5201_u16..) {
         let port_text = port.to_string();
         let mut server = of_machine("iperf3", "iperf3");
         server.args(["--server", "--one-off", "--port", &port_text]);
@@ -163,12 +191,12 @@ fn iperf3_measures_in_both_directions() {
         let mut client = of_machine("iperf3", "iperf3");
         client.args(["--client", &ip.to_string(), "--port", &port_text, "--time", "1", "--json"]);
         let said = mesh.pod("client").run({
-            client.args(way);
+            client.args(run);
             client
         });
         let said: Value = serde_json::from_str(&said).unwrap();
         let received = said["end"]["sum_received"]["bytes"].as_u64();
-        assert!(received > Some(1 << 20), "{way:?}: {}: {}", said["error"], said["end"]);
-        both_carried(&mesh, port);
+        assert!(received > Some(1 << 20), "{run:?}: {}: {}", said["error"], said["end"]);
+        both_carried(&mesh, way, port);
     }
 }
