@@ -7,7 +7,7 @@ use crate::{
     config::{Config, report::Report},
     failure::{Exit, Failure},
     ground,
-    node::advice::{no_control, no_descriptor, no_listener},
+    node::advice::{no_control, no_crl, no_descriptor, no_listener},
     signals::Signals,
     takeover::lock::{Lock, LockError},
 };
@@ -15,7 +15,7 @@ use culvert_control::{
     compile::Settings,
     control::{Access, Ca, Control, Kind, Listen, Plan},
 };
-use culvert_identity::ca::files::Given;
+use culvert_identity::{ca::files::Given, crl};
 use culvert_runtime::drain::{Drain, Worker};
 use culvert_telemetry::log::LogHandle;
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
@@ -92,7 +92,11 @@ pub(crate) async fn start(
     let listen = Listen { names: config.serve.names.clone() };
     let paths = paths.to_vec();
     let plan = Plan { paths, settings, ca, state_dir, listen, access: Access::Nodes };
-    Control::start(plan, worker).await.map_err(|error| no_control(&error))
+    let control = Control::start(plan, worker).await.map_err(|error| no_control(&error))?;
+    if let Some(path) = &config.mesh.crl {
+        crl::watch(path, &control.trust(), worker).map_err(|error| no_crl(&error))?;
+    }
+    Ok(control)
 }
 
 /// Lets nodes in where the settings say, until the worker finishes.

@@ -200,6 +200,10 @@ fn why_answers_from_manifests_with_the_rule_and_the_line() {
     assert_eq!((code, &said["answer"]), (Some(1), &"denied".into()));
     let nearest = &said["ways"][0]["arrivals"][0]["nearest"];
     assert_eq!(nearest["lacking"][0]["found"], "9090", "{said}");
+    let mut elsewhere = Command::new(CULVERT);
+    elsewhere.args(["why", "pod/shop/web", "cart.shop:80", "-f", folder]);
+    let elsewhere = elsewhere.env("CULVERT_TRUST_DOMAIN", "td").output().unwrap();
+    assert!(stdout(&elsewhere).contains("spiffe://td/ns/shop/sa/web"), "{}", stdout(&elsewhere));
     let (code, _, words) = why("pod/shop/nobody", "cart.shop:80");
     assert_eq!(code, Some(2), "{words}");
     let (code, _, words) = why("pod/shop", "cart.shop:80");

@@ -44,7 +44,7 @@ fn one(name: &ObjectName, policy: Option<&Authorization>, workloads: usize) -> v
         dry_run: policy.is_some_and(|policy| policy.dry_run),
         rules: policy.map_or(0, |policy| policy.rules.len()),
         workloads,
-        origin: policy.and_then(|policy| policy.origin.as_deref().map(str::to_owned)),
+        origin: policy.and_then(|policy| policy.origin.as_ref().map(ToString::to_string)),
         missing,
     }
 }

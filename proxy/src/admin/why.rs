@@ -103,11 +103,7 @@ fn policy(explanation: &Explanation) -> (String, Option<view::Rule>, Option<view
 }
 
 fn rule(rule: &RuleRef) -> view::Rule {
-    view::Rule {
-        policy: rule.policy().to_string(),
-        index: rule.index(),
-        origin: rule.origin().map(str::to_owned),
-    }
+    view::Rule { policy: rule.policy().to_string(), index: rule.index(), origin: rule.origin() }
 }
 
 impl view::Why {

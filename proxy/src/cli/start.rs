@@ -27,6 +27,11 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// Settings from this file, for something that is not started.
+    pub(super) fn of(config: Option<PathBuf>) -> Self {
+        Self { config, print_config: false, output: output::Format::Text }
+    }
+
     /// The settings of a process of `role`; `None` when they were to be shown, and were.
     ///
     /// # Errors

@@ -15,8 +15,8 @@ use std::time::Duration;
 ///
 /// Asks the control plane that runs on this machine. Whoever has the token can be that node and
 /// get the certificates of the pods that it hosts: keep it as secret as a key. It also says by
-/// what to know the control plane, so the node needs nothing else. It is needed whenever the node's
-/// process starts anew.
+/// what to know the control plane, so the node needs nothing else. The node needs it whenever
+/// its process starts anew, and then until it has a certificate of its own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

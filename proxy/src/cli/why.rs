@@ -3,14 +3,14 @@ use super::{
     door::{DoorArgs, Whom},
     log::escape,
     output,
-    start::whole,
+    start::{Start, whole},
 };
 use crate::{
     admin::{
         view,
         why::{self, Unanswered},
     },
-    config::sources::Variables,
+    config::{Config, raw::Layer, settings::Role, sources::Variables},
     failure::{Exit, Failure},
 };
 use culvert_control::{
@@ -44,6 +44,10 @@ pub(crate) struct Why {
     /// A manifest, or a folder of manifests, instead of a running node; may be repeated.
     #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
     files: Vec<PathBuf>,
+    /// With -f: the settings file of the control plane, for trust domain and cluster [default: the
+    /// one that `CULVERT_CONFIG` names].
+    #[arg(long, value_name = "FILE", requires = "files")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     door: DoorArgs,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -52,13 +56,19 @@ pub(crate) struct Why {
 
 impl Why {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let Self { from, to, files, door, output } = self;
+        let Self { from, to, files, config, door, output } = self;
         let answer = if files.is_empty() {
             let door = door.door(variables, Whom::Node)?;
             let document = door.get(&format!("/why?from={}&to={}", escape(&from), escape(&to)))?;
             door.read::<view::Why>(&document)?
         } else {
-            let snapshot = of_manifests(&files.into_iter().map(whole).collect::<Vec<_>>())?;
+            let files: Vec<_> = files.into_iter().map(whole).collect();
+            let start = Start::of(config);
+            // Nothing is shown, so there are settings.
+            let Some((config, _)) = start.settings(Role::Control, variables, Layer::new())? else {
+                return Ok(Exit::Done);
+            };
+            let snapshot = of_manifests(&files, &config)?;
             why::ask(&snapshot, &from, &to).map_err(|error| not_asked(&error))?
         };
         match output {
@@ -70,12 +80,12 @@ impl Why {
 }
 
 /// The mesh as it would be with every enrolled pod captured.
-fn of_manifests(paths: &[PathBuf]) -> Result<Snapshot, Failure> {
+fn of_manifests(paths: &[PathBuf], config: &Config) -> Result<Snapshot, Failure> {
     let objects = files::load(paths).map_err(|problems| wrong(&problems))?;
     let settings = Settings {
         node_name: "".into(),
-        cluster: "Kubernetes".into(),
-        trust_domain: "cluster.local".into(),
+        cluster: config.cluster.as_str().into(),
+        trust_domain: config.trust_domain.as_str().into(),
     };
     let mesh = compile::mesh(&objects, &settings).map_err(|problems| wrong(&problems))?;
     let mut builder = Builder::new(Mesh {

@@ -130,14 +130,14 @@ settings! {
         "The name servers of pods whose manifests do not say theirs (dnsConfig, or annotation culvert.dev/resolvers). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
         "For how long certificates are asked; each is renewed around half of it.";
-    CRL: "crl", "PATH", Text, Unset("nothing is revoked"), HOLDS,
-        "A file of certificate revocation lists, PEM or DER, followed when it changes; a peer with a revoked certificate is cut off.";
+    CRL: "crl", "PATH", Text, Unset("nothing is revoked"), ALWAYS,
+        "A file of certificate revocation lists, PEM or DER, followed when it changes; a peer with a revoked certificate is cut off, and so is a node from its control plane.";
     CONTROL: "control", "URL", Text, Unset("none; must be set"), NODE,
         "The control plane: https://HOST:15012, or http://127.0.0.1:15010 on this machine.";
     CONTROL_NAME: "control_name", "NAME", Text, Unset("the host of the URL"), NODE,
         "The name that the certificate of a foreign control plane must have.";
     JOIN_TOKEN: "join_token", "PATH", Text, Unset("none"), NODE,
-        "The file with the token that `culvert token NODE` printed: it proves that this is NODE, and says how to know the control plane. Read anew for every call.";
+        "The file with the token that `culvert token NODE` printed: it proves that this is NODE, and says how to know the control plane. Read anew for every call; needed at a start, and as long as the node has no certificate of its own.";
     CONTROL_ROOT: "control_root", "PATH", Text, Unset("what the join token says"), NODE,
         "A PEM file of the roots that vouch for the control plane.";
     CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), NODE,

@@ -67,7 +67,7 @@ pub(super) fn no_way(error: &WayError) -> Failure {
     Failure::of(Exit::Usage, error, next)
 }
 
-pub(super) fn no_crl(error: &CrlError) -> Failure {
+pub(crate) fn no_crl(error: &CrlError) -> Failure {
     let next = format!("name a file of revocation lists, PEM or DER, with {}", settings::CRL);
     Failure::of(Exit::Cannot, error, next)
 }

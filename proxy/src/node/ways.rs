@@ -180,6 +180,13 @@ impl Ways {
         let url = self.discovery.url();
         let upstream = Upstream::try_new(&url.to_string(), self.discovery.connect())?;
         let upstream = upstream.with_metadata("clusterid", &self.cluster);
+        let upstream = match &self.discovery {
+            Towards::Tls { way, .. } => {
+                let way = way.clone();
+                upstream.with_other_proof(Arc::new(move || way.shows_own()))
+            }
+            Towards::Plain(_) => upstream,
+        };
         Ok(match &self.token {
             Some(token) => upstream.with_token(token.clone()),
             None => upstream,

@@ -48,7 +48,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How requests are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// A bearer token or a join token, read anew for each call.
+    /// A bearer token or a join token, read anew for each call; that it is gone matters only as
+    /// long as there is no certificate to show.
     pub token: Option<PathBuf>,
     /// Empty: not sent.
     pub cluster: String,
@@ -118,9 +119,14 @@ impl IstioCa {
         let mut request = tonic::Request::new(message);
         let metadata = request.metadata_mut();
         let Settings { token, cluster, headers } = &self.settings;
-        if let Some(path) = token {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|error| CallError::Token(path.clone(), error))?;
+        let text = match token.as_ref().map(|path| (path, std::fs::read_to_string(path))) {
+            Some((path, Ok(text))) => Some((path, text)),
+            // Our certificate says who we are.
+            Some((_, Err(_))) if self.way.shows_own() => None,
+            Some((path, Err(error))) => return Err(CallError::Token(path.clone(), error)),
+            None => None,
+        };
+        if let Some((path, text)) = text {
             let bearer = Token::parse(&text).map(|token| token.bearer().to_owned());
             let bearer = bearer.unwrap_or_else(|_other_kind| text.trim().to_owned());
             let mut value = ascii(&path.display().to_string(), &format!("Bearer {bearer}"))?;

@@ -1,6 +1,7 @@
 //! The way to a control plane: TCP, then TLS in which it proves who it is, and we may.
 use crate::{
     armor,
+    certificate::Certificate,
     clock::{Clock, SystemClock},
     join::{JoinError, Token},
     store::Identities,
@@ -130,6 +131,11 @@ impl Way {
         Self { clock, ..self }
     }
 
+    /// Whether there is a certificate to show now: then nothing else need prove who we are.
+    pub fn shows_own(&self) -> bool {
+        self.shown().is_some()
+    }
+
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -154,11 +160,15 @@ impl Way {
         self.open().await.map_err(io::Error::other)
     }
 
+    fn shown(&self) -> Option<Arc<Certificate>> {
+        let (identities, identity) = self.own.get()?;
+        identities.certificate_now(identity)
+    }
+
     async fn open_slowly(&self) -> Result<TlsStream<TcpStream>, ConnectError> {
         let address = || Arc::clone(&self.address);
         let (verifier, name) = self.verifier()?;
-        let own = self.own.get();
-        let own = own.and_then(|(identities, identity)| identities.certificate_now(identity));
+        let own = self.shown();
         let own = own.as_ref().map(|own| own.signer());
         let config = tls::control_client_config(verifier, own, &self.clock);
         let config = Arc::new(config.map_err(ConnectError::Config)?);

@@ -40,7 +40,7 @@ fn one(policy: &Authorization) -> Value {
         "dryRun": policy.dry_run,
     });
     if let (Value::Object(fields), Some(origin)) = (&mut fields, &policy.origin) {
-        fields.insert("origin".to_owned(), (**origin).into());
+        fields.insert("origin".to_owned(), (*origin.at).into());
     }
     fields
 }

@@ -28,12 +28,16 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Opens one connection: the seam at which TLS comes in.
 pub type Connect = Arc<dyn Fn() -> Answer<'static, io::Result<BoxIo>> + Send + Sync>;
 
+/// Whether something else than the token proves who calls.
+pub type OtherProof = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The way to one control plane.
 #[derive(Clone)]
 pub struct Upstream {
     connect: Connect,
     origin: Uri,
     token: Option<PathBuf>,
+    other_proof: Option<OtherProof>,
     metadata: Vec<(String, String)>,
 }
 
@@ -66,13 +70,19 @@ impl Upstream {
         if uri.scheme().is_none() || uri.authority().is_none() {
             return Err(not());
         }
-        Ok(Self { connect, origin: uri, token: None, metadata: Vec::new() })
+        Ok(Self { connect, origin: uri, token: None, other_proof: None, metadata: Vec::new() })
     }
 
     /// Sends the content of a file along as a bearer token; read anew for each call.
     #[must_use]
     pub fn with_token(self, file: PathBuf) -> Self {
         Self { token: Some(file), ..self }
+    }
+
+    /// Goes on without the token's file while there is another proof.
+    #[must_use]
+    pub fn with_other_proof(self, other_proof: OtherProof) -> Self {
+        Self { other_proof: Some(other_proof), ..self }
     }
 
     /// Sends one more key and value along, such as `clusterid`.
@@ -104,13 +114,18 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// When there is to be a token and it cannot be read: nobody calls without a name that has one.
+    /// When there is to be a token, it cannot be read, and nothing else proves who calls.
     pub fn request<T>(&self, message: T) -> Result<Request<T>, UpstreamError> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        if let Some(file) = &self.token {
-            let read = fs::read_to_string(file);
-            let token = read.map_err(|error| UpstreamError::Token(file.clone(), error))?;
+        let is_proven = || self.other_proof.as_ref().is_some_and(|proven| proven());
+        let token = match self.token.as_ref().map(|file| (file, fs::read_to_string(file))) {
+            Some((file, Ok(token))) => Some((file, token)),
+            Some((_, Err(_))) if is_proven() => None,
+            Some((file, Err(error))) => return Err(UpstreamError::Token(file.clone(), error)),
+            None => None,
+        };
+        if let Some((file, token)) = token {
             let mut value = ascii(file.display(), &format!("Bearer {}", token.trim()))?;
             value.set_sensitive(true);
             metadata.insert("authorization", value);
