@@ -4,6 +4,7 @@
 //! as its own task, with everything said and counted that its end asks for.
 use crate::judge::Denial;
 use culvert_model::close::CloseReason;
+use culvert_policy::NoRoute;
 use parking_lot::Mutex;
 use std::{
     future::Future,
@@ -17,6 +18,8 @@ use std::{
 pub(crate) enum Why {
     #[error("policy no longer lets it pass")]
     Revoked(#[source] Denial),
+    #[error("it may no longer go there")]
+    NoRoute(#[source] NoRoute),
     #[error("the certificate of one of the two pods is no longer believed")]
     Disbelieved,
     #[error("the destination's namespace vanished")]
@@ -47,7 +50,7 @@ enum State {
 impl Why {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
-            Self::Revoked(_) => CloseReason::PolicyRevoked,
+            Self::Revoked(_) | Self::NoRoute(_) => CloseReason::PolicyRevoked,
             Self::Disbelieved => CloseReason::CertRevoked,
             Self::PodGone => CloseReason::PodGone,
             Self::Drained => CloseReason::Drained,

@@ -1,18 +1,19 @@
 //! Why a connection did not come about, or ended before both sides had finished.
+mod held;
+
+pub(crate) use held::{HoldError, TunnelRefusal};
+
 use crate::{
     copy::{Ended, Side},
     cut::Why,
     dns::LookupError,
-    handshakes::Crowded,
-    hbone::{client::OpenTunnelError, server::AcceptError, tunnel::TunnelError},
+    hbone::{client::OpenTunnelError, tunnel::TunnelError},
     judge::Denial,
     limits::Refusal,
 };
-use culvert_identity::{store::Unavailable, tls::HandshakeError, verify::VerifyError};
 use culvert_kernel::DeliverError;
-use culvert_model::{close::CloseReason, identity::Identity, tunnel::Authority};
+use culvert_model::{close::CloseReason, tunnel::Authority};
 use culvert_policy::NoRoute;
-use culvert_telemetry::metrics::Handshake;
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 /// Why a connection that a pod made ended early.
@@ -49,17 +50,6 @@ pub(crate) enum LocalError {
     Unavailable(InboundError),
 }
 
-/// What a connection cannot do without did not come in time.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HoldError {
-    #[error("the control plane did not announce the pod within {0:?}")]
-    Unannounced(Duration),
-    #[error(transparent)]
-    Certificate(#[from] Unavailable),
-    #[error("no certificate for {identity} came within {waited:?}")]
-    CertificateLate { identity: Identity, waited: Duration },
-}
-
 /// Why a connection that came to a pod ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InboundError {
@@ -87,21 +77,6 @@ pub(crate) enum InboundError {
     Open(#[from] OpenError),
     #[error("the client took its request back")]
     Abandoned,
-}
-
-/// Why a tunnel to a pod did not come about.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TunnelRefusal {
-    #[error("came to the proxy's listener {listener} without having been captured")]
-    NotCaptured { listener: SocketAddr },
-    #[error(transparent)]
-    Crowded(#[from] Crowded),
-    #[error(transparent)]
-    Held(#[from] HoldError),
-    #[error(transparent)]
-    Accept(#[from] AcceptError),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
 }
 
 /// Why the other side of a connection could not be opened.
@@ -196,44 +171,6 @@ impl From<InboundError> for LocalError {
             | InboundError::Deliver(_)
             | InboundError::Open(_)
             | InboundError::Abandoned => Self::Unavailable(error),
-        }
-    }
-}
-
-impl TunnelRefusal {
-    pub(crate) fn reason(&self) -> CloseReason {
-        match self {
-            Self::NotCaptured { .. } => CloseReason::NotCaptured,
-            Self::Crowded(_) => CloseReason::PodLimit,
-            Self::Held(error) => error.reason(),
-            Self::Accept(AcceptError::Handshake(HandshakeError::Peer(VerifyError::Revoked))) => {
-                CloseReason::CertRevoked
-            }
-            Self::Accept(AcceptError::Handshake(_) | AcceptError::Timeout(_)) => {
-                CloseReason::TlsFailed
-            }
-            Self::Accept(AcceptError::Left(_)) => CloseReason::SourceReset,
-            Self::Refused(refusal) => refusal.reason(),
-        }
-    }
-
-    /// How that counts among handshakes.
-    pub(crate) fn handshake(&self) -> Handshake {
-        match self {
-            Self::Accept(AcceptError::Timeout(_)) => Handshake::Timeout,
-            Self::Crowded(_) | Self::Refused(_) => Handshake::Crowded,
-            Self::Held(_) => Handshake::Identity,
-            Self::NotCaptured { .. }
-            | Self::Accept(AcceptError::Handshake(_) | AcceptError::Left(_)) => Handshake::Failed,
-        }
-    }
-}
-
-impl HoldError {
-    pub(crate) const fn reason(&self) -> CloseReason {
-        match self {
-            Self::Unannounced(_) => CloseReason::NoRoute,
-            Self::Certificate(_) | Self::CertificateLate { .. } => CloseReason::IdentityMissing,
         }
     }
 }

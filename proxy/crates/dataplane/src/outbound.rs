@@ -37,9 +37,13 @@ pub(crate) fn admit(
 pub(crate) fn carry(door: Arc<Door>, admitted: Admitted) -> impl Future<Output = ()> + Send {
     async move {
         let Some(joined) = begin(&door, admitted).await else { return };
-        let ended = joined.copy().await;
-        if let Err(error) = joined.close(ended) {
-            debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection ended");
+        match joined.copy_until_cut().await {
+            Ok(ended) => {
+                if let Err(error) = joined.close(ended) {
+                    debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection ended");
+                }
+            }
+            Err(why) => joined.close_cut(&why),
         }
     }
 }

@@ -14,6 +14,7 @@ use culvert_model::{
     path::Path,
     snapshot::{Known, Snapshot},
 };
+use culvert_policy::{Asking, NoRoute, balance::Idle, route};
 use culvert_runtime::drain::Worker;
 use std::{
     collections::{HashMap, HashSet},
@@ -53,7 +54,9 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
             () = &mut over => return,
             newer = newer_snapshot => {
                 snapshot = newer;
-                judged.recheck(&pods.all(), &snapshot.value);
+                let pods = pods.all();
+                judged.recheck(&pods, &snapshot.value);
+                pods.iter().for_each(|pod| stray(pod, &snapshot.value));
                 shared.doors.all().iter().for_each(|door| forget(door, &snapshot.value));
             }
             newer = newer_trust => {
@@ -99,6 +102,30 @@ impl Judged {
             }
             self.0.insert(pod.uid.clone(), Arc::clone(&known.authz));
         }
+    }
+}
+
+/// Cuts what the pod sends in plain text to where nobody may be led to any more.
+///
+/// Somebody who is in the mesh since, or reached in another way now, is no stranger.
+pub(crate) fn stray(pod: &Pod, snapshot: &Snapshot) {
+    let Some(known) = snapshot.known(&pod.uid) else { return };
+    let cut = pod.connections.cut(|conn| {
+        let destination = conn.live.see(|facts| {
+            let plain = facts.direction == Direction::Outbound && facts.path == Path::Plain;
+            let service = facts.service.as_ref();
+            let known = service.is_some_and(|one| snapshot.service(&one.host).is_some());
+            (plain && !known).then_some(facts.destination)
+        })?;
+        let (load, dice) = (&Idle, &mut || 0);
+        let asking = Asking { source: known, destination, failed: &[], load, dice };
+        match route(snapshot, asking) {
+            Err(why @ (NoRoute::Unknown(_) | NoRoute::Closed(_))) => Some(Why::NoRoute(why)),
+            Ok(_) | Err(_) => None,
+        }
+    });
+    if 0 < cut {
+        info!(pod = %pod.uid, connections = cut, "cut: they may no longer go there");
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Accepted {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     io: TlsStream<ReadAhead>,
+    /// How long it may take to begin HTTP/2.
+    limit: Duration,
 }
 
 /// Why a client did not get as far as HTTP/2.
@@ -95,7 +97,8 @@ struct Unused {
     sleep: Pin<Box<Sleep>>,
 }
 
-/// Has a client prove who it is, as the workload of `own`, within `limit`.
+/// Has a client prove who it is, as the workload of `own`, within `limit`; it has as long again to
+/// begin HTTP/2.
 pub(crate) async fn accept(
     tcp: TcpStream,
     own: &Certificate,
@@ -110,7 +113,7 @@ pub(crate) async fn accept(
     let Secured { mut io, peer } = secured.map_err(|_late| AcceptError::Timeout(limit))??;
     io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
-    Ok(Accepted { peer, local: canonical(local), remote: canonical(remote), io })
+    Ok(Accepted { peer, local: canonical(local), remote: canonical(remote), io, limit })
 }
 
 /// Serves one client until it leaves, `worker` finishes, or `trust` no longer covers it.
@@ -123,11 +126,11 @@ pub(crate) async fn serve(
     mut trust: View<Trust>,
     on_request: impl Fn(Incoming) + Send,
 ) {
-    let Accepted { io, peer, remote, local: _ } = accepted;
+    let Accepted { io, peer, remote, local: _, limit } = accepted;
     let link = Link::new();
     let io = Noted::new(io, Arc::clone(&link));
     let preface = Box::pin(settings::server().handshake::<_, Chunk>(io));
-    let http = match time::timeout(FIRST_STREAM, preface).await {
+    let http = match time::timeout(limit, preface).await {
         Ok(Ok(http)) => http,
         Ok(Err(error)) => return debug!(%remote, %error, "the client speaks no HTTP/2"),
         Err(_late) => return debug!(%remote, "the client said nothing"),

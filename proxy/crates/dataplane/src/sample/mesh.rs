@@ -11,7 +11,7 @@ use crate::{
         pod::Pod,
         sockets::{Sockets, here},
     },
-    recheck::Judged,
+    recheck::{Judged, stray},
 };
 use culvert_model::{
     authz::{
@@ -114,6 +114,7 @@ impl Mesh {
         let snapshot = self.builder.build();
         self.node.snapshot.publish(snapshot.clone());
         self.judged.recheck(&self.pods, &snapshot);
+        self.pods.iter().for_each(|pod| stray(pod, &snapshot));
     }
 }
 

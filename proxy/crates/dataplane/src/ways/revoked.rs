@@ -8,7 +8,12 @@ use culvert_identity::{
     ca::Authority,
     clock::{Clock as _, SystemClock},
 };
-use culvert_model::{authz::Authorization, path::Path};
+use culvert_model::{
+    authz::Authorization,
+    member::Tunnel,
+    path::Path,
+    snapshot::{Mesh as Settings, OutboundPolicy},
+};
 use std::{io::ErrorKind, sync::Arc};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -125,4 +130,33 @@ async fn a_destination_that_vanishes_takes_what_was_handed_to_it_along() {
     let mut ends = mesh.node.ends();
     ends.sort_unstable();
     assert_eq!(ends, ["destination_reset", "pod_gone"]);
+}
+
+#[tokio::test]
+async fn strangers_are_left_when_the_mesh_says_so_and_others_not() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, outside) = (mesh.pod("cart").await, mesh.stranger("outside").await);
+    let legacy = mesh.stranger("legacy").await;
+    let mut known = member("legacy", legacy.ip);
+    known.tunnel = Tunnel::None;
+    mesh.builder.set_member(Arc::new(known));
+    mesh.publish();
+    let mut stranger = cart.connect(outside.addr()).await;
+    let _server = open(&mut stranger, &outside).await;
+    let mut registered = cart.connect(legacy.addr()).await;
+    let mut registered_server = open(&mut registered, &legacy).await;
+    mesh.builder
+        .set_mesh(Settings { outbound: OutboundPolicy::RegistryOnly, ..Settings::default() });
+    mesh.publish();
+    assert_eq!(end_of(&mut stranger).await, Err(ErrorKind::ConnectionReset));
+    still_open(&mut registered, &mut registered_server).await;
+    // Who comes into the mesh is not cut off from what is open.
+    mesh.builder.set_member(Arc::new(member("legacy", legacy.ip)));
+    mesh.publish();
+    still_open(&mut registered, &mut registered_server).await;
+    drop((registered, registered_server));
+    idle(&mesh).await;
+    let lines = mesh.node.lines();
+    let cut = lines.iter().find(|line| field(line, "close") == Some("policy_revoked")).unwrap();
+    assert!(field(cut, "error").unwrap().contains("REGISTRY_ONLY"), "{cut}");
 }
