@@ -142,8 +142,13 @@ fn a_mariadb_session_works(way: Way) {
     fs::create_dir(&data).unwrap();
     let server = mesh.pod("server");
     let mut mariadbd = of_machine("mariadbd", "mariadb-server-core");
-    mariadbd.args(["--no-defaults", "--user=root", "--skip-grant-tables", "--bind-address=*"]);
-    mariadbd.args(["--port=3306", "--innodb-flush-log-at-trx-commit=0", "--socket="]);
+    mariadbd.args(["--no-defaults", "--user=root", "--skip-grant-tables", "--skip-name-resolve"]);
+    mariadbd.args([
+        "--bind-address=*",
+        "--port=3306",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--socket=",
+    ]);
     mariadbd.arg(format!("--datadir={}", data.display()));
     let _mariadbd = listens(server, mariadbd, 3306);
     for ip in server.ns.ips() {

@@ -53,7 +53,7 @@ fn echo_server(mesh: &Mesh, pod: &str, tunnels: Option<&Proof>) -> e2e::Running 
     server.args(["--port", "8080", "--tcp", "9090", "--grpc", "7070", "--metrics", "15090"]);
     server.env("INSTANCE_IP", mesh.pod(pod).v4().to_string());
     if let Some(proof) = tunnels {
-        server.args(["--hbone", HBONE, "--crt"]).arg(&proof.certificate);
+        server.args(["--hbone", HBONE, "--tls", HBONE, "--crt"]).arg(&proof.certificate);
         server.arg("--key").arg(&proof.key);
     }
     let running = mesh.pod(pod).start(server);
