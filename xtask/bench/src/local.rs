@@ -26,7 +26,7 @@ struct Way {
 
 /// Measures two enrolled pods beside two that are not.
 pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
-    let pair = Pair::set("benchlocal", programs, &[])?;
+    let pair = Pair::set("benchlocal", programs)?;
     let _echoes =
         [&pair.plain, &pair.enrolled].map(|pods| listening("echo", &pods.near, ECHO_PORT));
     let (mut direct, mut ours) = (Way::default(), Way::default());

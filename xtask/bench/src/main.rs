@@ -7,6 +7,7 @@
 
 mod connect;
 mod envoy;
+mod handshake;
 mod iperf;
 mod local;
 mod memory;
@@ -76,6 +77,7 @@ const BENCHES: &[(&[&str], Bench)] = &[
     (&["P1", "P2", "P3", "P4"], tunnel::measure),
     (&["P5"], local::measure),
     (&["P6"], connect::measure),
+    (&["P12"], handshake::measure),
     (&["P13"], throughput::measure),
     (&["P15"], memory::measure),
 ];

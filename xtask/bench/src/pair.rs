@@ -3,7 +3,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -46,7 +46,20 @@ pub(crate) struct Pods {
 
 impl Pair {
     /// Sets the stage and waits until everybody knows that the pods are reached by tunnel.
-    pub(crate) fn set(name: &str, programs: &Programs, settings: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn set(name: &str, programs: &Programs) -> Result<Self> {
+        Self::set_with(name, programs, &[])
+    }
+
+    /// The same, with certificates of the authority in a folder.
+    pub(crate) fn set_with_authority(
+        name: &str,
+        programs: &Programs,
+        folder: &Path,
+    ) -> Result<Self> {
+        Self::set_with(name, programs, &[("CULVERT_CA_FOLDER", folder)])
+    }
+
+    fn set_with(name: &str, programs: &Programs, settings: &[(&str, &Path)]) -> Result<Self> {
         let mut lab = Lab::new(name)?;
         let (plane, a, b) = (lab.node("plane")?, lab.node("a")?, lab.node("b")?);
         let enrolled = Pods::on(&a, &b, "")?;
@@ -63,11 +76,13 @@ impl Pair {
         fs::write(manifests.join("pods.yaml"), text)?;
         let state = folder.path().join("state");
         let roles = Roles { program: programs.culvert.clone(), manifests, state };
-        let control = placed(&plane, roles.control(&plane), &[])?;
+        let mut control = roles.control(&plane);
+        control.envs(settings.iter().copied());
+        let control = placed(&plane, control)?;
         await_http(&plane, CONTROL, "/healthz/ready", |_| true).context("control plane")?;
         let proxies = [&a, &b].map(|node| -> Result<Player> {
             let token = token(&roles, &plane, node, &folder)?;
-            placed(node, roles.node(node, &plane, &token), settings)
+            placed(node, roles.node(node, &plane, &token))
         });
         let [first, second] = proxies;
         let proxies = [first?, second?];
@@ -77,6 +92,12 @@ impl Pair {
             await_http(node, ADMIN, "/config_dump", known).context("tunnels are not announced")?;
         }
         Ok(Self { enrolled, plain, proxies, _control: control, folder, _lab: lab })
+    }
+
+    /// The process id of the proxy on the server's node.
+    pub(crate) fn server_pid(&self) -> u32 {
+        let [_, b] = &self.proxies;
+        b.pid()
     }
 
     /// CPU seconds of both proxies so far.
@@ -115,9 +136,8 @@ impl Pods {
 }
 
 /// Starts a role on its node, quietly.
-fn placed(node: &NodeNs, mut command: Command, settings: &[(&str, &str)]) -> Result<Player> {
+fn placed(node: &NodeNs, mut command: Command) -> Result<Player> {
     command.env("CULVERT_LOG", "warn").env("CULVERT_ACCESS_LOG", "off");
-    command.envs(settings.iter().copied());
     node.netns().place(&mut command, Some(&node.host_cgroup()))?;
     Player::placed(command)
 }

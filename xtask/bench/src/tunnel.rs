@@ -58,7 +58,7 @@ struct Bulk {
 
 /// Measures every way in interleaved rounds.
 pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
-    let pair = Pair::set("benchpair", programs, &[])?;
+    let pair = Pair::set("benchpair", programs)?;
     let (enrolled, plain) = (&pair.enrolled, &pair.plain);
     let folder = pair.folder.path();
     hbone::certificates(folder)?;

@@ -15,16 +15,22 @@ pub(crate) struct Forward {
     pub(crate) to: SocketAddr,
 }
 
-/// Makes what both ends prove themselves with: a root and one certificate, ECDSA P-256.
+/// Makes what both ends prove themselves with: a root, also as `ca_folder` has it, and one
+/// certificate; ECDSA P-256.
 pub(crate) fn certificates(folder: &Path) -> Result<()> {
     let script = "set -e
         openssl ecparam -name prime256v1 -genkey -noout -out ca.key
-        openssl req -x509 -new -key ca.key -subj /CN=root -days 2 -out ca.pem
+        openssl req -x509 -new -key ca.key -subj /CN=root -days 2 -out ca.pem \
+            -addext keyUsage=critical,keyCertSign,cRLSign
         openssl ecparam -name prime256v1 -genkey -noout -out own.key
         openssl req -new -key own.key -subj /CN=own -out own.csr
         printf 'subjectAltName=URI:spiffe://cluster.local/ns/mesh/sa/default' > own.ext
         openssl x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-            -extfile own.ext -out own.pem";
+            -extfile own.ext -out own.pem
+        openssl pkcs8 -topk8 -nocrypt -in ca.key -out ca-key.pem
+        chmod 600 ca-key.pem
+        cp ca.pem ca-cert.pem
+        cp ca.pem root-cert.pem";
     let made = Command::new("sh").arg("-c").arg(script).current_dir(folder).output()?;
     ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
     Ok(())
