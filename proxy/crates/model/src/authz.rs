@@ -4,10 +4,13 @@
 //! (any), a match a set of conditions (all). What the empty ones mean stands at each type; it
 //! differs, and it is where mistakes open doors.
 use crate::name::ObjectName;
-use std::sync::Arc;
 
 pub mod join;
 pub mod set;
+
+mod origin;
+
+pub use origin::Origin;
 
 use set::{Accounts, Condition, Networks, Ports, Strings};
 
@@ -21,8 +24,8 @@ pub struct Authorization {
     pub dry_run: bool,
     /// Any of them; none matches nothing.
     pub rules: Box<[Rule]>,
-    /// Where a person wrote it, as `file:line`, when that is known.
-    pub origin: Option<Arc<str>>,
+    /// Where a person wrote it, when that is known.
+    pub origin: Option<Origin>,
 }
 
 /// Which workloads a policy speaks of.

@@ -92,9 +92,9 @@ impl RuleRef {
         self.index
     }
 
-    /// Where the policy was written, as `file:line`.
-    pub fn origin(&self) -> Option<&str> {
-        self.policy.origin.as_deref()
+    /// Where it was written, as `file:line`; where its policy was, when that is all that is known.
+    pub fn origin(&self) -> Option<String> {
+        self.policy.origin.as_ref().map(|origin| origin.of_rule(self.index))
     }
 }
 

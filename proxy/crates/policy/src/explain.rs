@@ -4,7 +4,7 @@ use crate::{
     facts::Facts,
 };
 use culvert_model::{
-    authz::{Action, join::Authz},
+    authz::{Action, Origin, join::Authz},
     name::ObjectName,
 };
 
@@ -38,7 +38,7 @@ pub enum PolicyKind {
     Known {
         action: Action,
         dry_run: bool,
-        origin: Option<String>,
+        origin: Option<Origin>,
     },
     /// The workload names it and nobody knows it.
     Unknown,
@@ -81,6 +81,7 @@ pub struct ConditionStep {
 pub struct Nearest {
     pub policy: ObjectName,
     pub rule: usize,
+    /// As `file:line`.
     pub origin: Option<String>,
     /// The conditions that would have had to hold.
     pub lacking: Vec<ConditionStep>,
@@ -129,7 +130,7 @@ impl Explanation {
             policy.rules.iter().map(move |rule| Nearest {
                 policy: policy.name.clone(),
                 rule: rule.index,
-                origin: origin.clone(),
+                origin: origin.as_ref().map(|origin| origin.of_rule(rule.index)),
                 lacking: rule.lacking(),
             })
         });
@@ -179,7 +180,7 @@ impl Trace for Tree {
     fn enter(&mut self, part: Part<'_>) {
         let inside = match part {
             Part::Policy(policy) => {
-                let origin = policy.origin.as_deref().map(str::to_owned);
+                let origin = policy.origin.clone();
                 let (action, dry_run) = (policy.action, policy.dry_run);
                 let what = PolicyKind::Known { action, dry_run, origin };
                 let name = policy.name.clone();

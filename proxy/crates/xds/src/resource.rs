@@ -4,7 +4,7 @@ use crate::{
     encode,
 };
 use culvert_model::{
-    authz::Authorization,
+    authz::{Authorization, Origin},
     member::Member,
     name::ObjectName,
     network::{NetworkIp, NetworkRange},
@@ -40,14 +40,14 @@ pub trait Resource: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     fn aliases(&self) -> Vec<Name>;
 
     /// Where a person wrote it, when that is known.
-    fn origin(&self) -> Option<&Arc<str>>;
+    fn origin(&self) -> Option<&Origin>;
 
     fn encode(&self) -> Self::Message;
 
     /// # Errors
     ///
     /// On anything not understood.
-    fn decode(message: Self::Message, origin: Option<Arc<str>>) -> Result<Self, DecodeError>;
+    fn decode(message: Self::Message, origin: Option<Origin>) -> Result<Self, DecodeError>;
 
     /// Keeps once what it has in common with others of those that were shared before.
     fn share(&mut self, _: &mut Sharing) {}
@@ -97,7 +97,7 @@ impl Resource for Address {
         }
     }
 
-    fn origin(&self) -> Option<&Arc<str>> {
+    fn origin(&self) -> Option<&Origin> {
         None
     }
 
@@ -110,7 +110,7 @@ impl Resource for Address {
         workload::Address { r#type: Some(kind) }
     }
 
-    fn decode(message: workload::Address, _: Option<Arc<str>>) -> Result<Self, DecodeError> {
+    fn decode(message: workload::Address, _: Option<Origin>) -> Result<Self, DecodeError> {
         use workload::address::Type;
         let workload::Address { r#type } = message;
         match r#type.ok_or_else(|| at("type", Problem::Missing))? {
@@ -189,7 +189,7 @@ impl Resource for Arc<Authorization> {
         Vec::new()
     }
 
-    fn origin(&self) -> Option<&Arc<str>> {
+    fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 
@@ -199,7 +199,7 @@ impl Resource for Arc<Authorization> {
 
     fn decode(
         message: security::Authorization,
-        origin: Option<Arc<str>>,
+        origin: Option<Origin>,
     ) -> Result<Self, DecodeError> {
         decode::authorization::decode(message, origin).map(Self::new)
     }

@@ -11,7 +11,7 @@ use crate::{
     problem::Problem,
 };
 use culvert_model::authz::{
-    Action, Authorization, Clause, Match, Rule, Scope,
+    Action, Authorization, Clause, Match, Origin, Rule, Scope,
     set::{Account, Condition, StringMatch},
 };
 use ipnet::IpNet;
@@ -43,7 +43,7 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
     for (index, rule) in rules.iter().enumerate() {
         let unseen = unseen(rule);
         if unseen.is_empty() {
-            compiled.push(translate_rule(rule, &meta.name.namespace));
+            compiled.push((translate_rule(rule, &meta.name.namespace), rule.origin.line()));
             continue;
         }
         let follows = match meant {
@@ -54,7 +54,7 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
         notes.push(rule.origin.warning(format!("rule {index} {asks}")));
         told.push(format!("rule {index} {asks}"));
         if meant == Action::Deny {
-            compiled.push(translate_rule(rule, &meta.name.namespace));
+            compiled.push((translate_rule(rule, &meta.name.namespace), rule.origin.line()));
         }
     }
     if rules.is_empty() && meant == Action::Deny {
@@ -65,13 +65,14 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
         because: told.join("; ").into(),
         origin: meta.origin.to_string().into(),
     });
+    let (rules, lines): (Vec<_>, Vec<_>) = compiled.into_iter().unzip();
     let policy = Authorization {
         name: meta.name.clone(),
         scope,
         action: meant,
         dry_run: *dry_run,
-        rules: compiled.into(),
-        origin: Some(meta.origin.to_string().into()),
+        rules: rules.into(),
+        origin: Some(Origin { at: meta.origin.to_string().into(), rules: lines.into() }),
     };
     Translated { policy: Some(policy), closing, notes }
 }

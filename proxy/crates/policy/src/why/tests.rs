@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use culvert_model::{
-    authz::{Action, Authorization, Match},
+    authz::{Action, Authorization, Match, Origin},
     member::Health,
     service::Service,
     snapshot::OutboundPolicy,
@@ -55,7 +55,10 @@ fn with(world: World, policies: impl IntoIterator<Item = Authorization>) -> Worl
 }
 
 fn origin(policy: Authorization, at: &str) -> Authorization {
-    Authorization { origin: Some(at.into()), ..policy }
+    // Its rules are on the lines after it.
+    let line: u32 = at.rsplit(':').next().unwrap().parse().unwrap();
+    let rules = (1..).take(policy.rules.len()).map(|below| line + below).collect();
+    Authorization { origin: Some(Origin { at: at.into(), rules }), ..policy }
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn a_permit_shows_the_way_and_the_rule() {
         - shop/cart-2: unhealthy
       by a tunnel to 10.0.0.2:15008 for 10.0.0.2:8080, which must be spiffe://td/ns/shop/sa/cart-1
     at shop/cart-1 (10.0.0.2:8080) from spiffe://td/ns/shop/sa/client
-      permitted by shop/clients rule 0 (mesh.yaml:12): source.principal td/ns/shop/sa/client is td/ns/shop/sa/client
+      permitted by shop/clients rule 0 (mesh.yaml:13): source.principal td/ns/shop/sa/client is td/ns/shop/sa/client
       + ALLOW shop/clients (mesh.yaml:12)
         + rule 0
           + any of
@@ -98,7 +101,7 @@ fn a_miss_shows_the_nearest_rule_and_what_differs() {
       by a tunnel to 10.0.0.2:15008 for 10.0.0.2:8080, which must be spiffe://td/ns/shop/sa/cart-1
     at shop/cart-1 (10.0.0.2:8080) from spiffe://td/ns/shop/sa/client
       none of the ALLOW policies that select the destination matched
-      the nearest is shop/carts rule 0 (mesh.yaml:12): source.namespace shop is not bank
+      the nearest is shop/carts rule 0 (mesh.yaml:13): source.namespace shop is not bank
       - ALLOW shop/carts (mesh.yaml:12)
         - rule 0
           - any of
@@ -128,8 +131,8 @@ fn a_source_outside_the_mesh_comes_in_plain_text() {
     to 10.0.0.2:8080
       in plain text, past the mesh
     at shop/cart-1 (10.0.0.2:8080) in plain text
-      denied by shop/strict rule 0 (strict.yaml:3): source.principal nobody (plain text) is not *
-      with the dry-run policies in force: denied by shop/strict rule 0 (strict.yaml:3): source.principal nobody (plain text) is not *
+      denied by shop/strict rule 0 (strict.yaml:4): source.principal nobody (plain text) is not *
+      with the dry-run policies in force: denied by shop/strict rule 0 (strict.yaml:4): source.principal nobody (plain text) is not *
       + DENY shop/strict (strict.yaml:3)
         + rule 0
           + any of

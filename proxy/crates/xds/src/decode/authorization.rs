@@ -2,14 +2,13 @@
 use super::{DecodeError, Problem, at, each, known, net};
 use culvert_model::{
     authz::{
-        Action, Authorization, Clause, Match, Rule, Scope,
+        Action, Authorization, Clause, Match, Origin, Rule, Scope,
         set::{Account, Condition, StringMatch},
     },
     name::ObjectName,
 };
 use culvert_proto::istio::security as pb;
 use ipnet::IpNet;
-use std::sync::Arc;
 
 /// Turns a policy off the wire into one that can be asked.
 ///
@@ -18,7 +17,7 @@ use std::sync::Arc;
 /// On anything not understood: half a policy lets in whom the whole keeps out.
 pub fn decode(
     message: pb::Authorization,
-    origin: Option<Arc<str>>,
+    origin: Option<Origin>,
 ) -> Result<Authorization, DecodeError> {
     let pb::Authorization { name, namespace, scope, action, rules, dry_run, extensions } = message;
     if !extensions.is_empty() {

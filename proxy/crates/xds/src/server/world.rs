@@ -3,6 +3,7 @@ use crate::{
     origin,
     resource::{Name, Resource},
 };
+use culvert_model::authz::Origin;
 use culvert_proto::{Any, Message as _, envoy::service::discovery::v3 as ads};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -35,7 +36,7 @@ pub(super) struct Entry {
     /// Of the content, so that the same is the same after a restart and on another replica.
     pub(super) version: String,
     pub(super) aliases: Vec<Name>,
-    pub(super) origin: Option<Arc<str>>,
+    pub(super) origin: Option<Origin>,
     follows_origin: bool,
     body: Any,
 }
@@ -105,7 +106,7 @@ impl World {
             changed.extend(self.remove(name));
         }
         for (resource, origin) in set {
-            changed.extend(self.set(Entry { origin: Some(origin), ..Entry::new(resource) }));
+            changed.extend(self.set(Entry { origin: Some(origin.into()), ..Entry::new(resource) }));
         }
         self.log(changed)
     }
@@ -216,7 +217,7 @@ impl Entry {
             aliases: self.aliases.iter().map(|alias| (**alias).to_owned()).collect(),
             ttl: None,
             cache_control: None,
-            metadata: self.origin.as_deref().map(origin::write),
+            metadata: self.origin.as_ref().map(origin::write),
         }
     }
 }

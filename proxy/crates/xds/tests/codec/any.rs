@@ -1,7 +1,7 @@
 //! Any value of the model that travels.
 use culvert_model::{
     authz::{
-        Action, Authorization, Clause, Match, Rule, Scope,
+        Action, Authorization, Clause, Match, Origin, Rule, Scope,
         set::{Account, Condition, StringMatch},
     },
     identity::Identity,
@@ -246,14 +246,15 @@ pub(crate) fn authorization() -> impl Strategy<Value = Authorization> {
     let rule = list(clause).prop_map(|clauses| Rule { clauses });
     let scope = prop_oneof![Just(Scope::Global), Just(Scope::Namespace), Just(Scope::Selector)];
     let action = prop_oneof![Just(Action::Allow), Just(Action::Deny)];
-    (object(), scope, action, any::<bool>(), list(rule), option::of(word())).prop_map(
+    let origin = option::of((word(), collection::vec(any::<u32>(), 0..3)));
+    (object(), scope, action, any::<bool>(), list(rule), origin).prop_map(
         |(name, scope, action, dry_run, rules, origin)| Authorization {
             name,
             scope,
             action,
             dry_run,
             rules,
-            origin,
+            origin: origin.map(|(at, rules)| Origin { at, rules: rules.into() }),
         },
     )
 }

@@ -1,4 +1,5 @@
 //! A resource as small as can be: whose value can be one that is not understood.
+use culvert_model::authz::Origin;
 use culvert_proto::{
     DecodeError as NotRead, Message as _, envoy::service::discovery::v3 as ads,
     istio::workload::NamespacedHostname as Message,
@@ -7,7 +8,6 @@ use culvert_xds::{
     decode::{DecodeError, Problem},
     resource::{Name, Resource},
 };
-use std::sync::Arc;
 
 /// Values from here on are not understood.
 pub(crate) const BAD: u8 = 200;
@@ -52,7 +52,7 @@ impl Resource for Thing {
         self.aliases.iter().map(|one| alias(*one)).collect()
     }
 
-    fn origin(&self) -> Option<&Arc<str>> {
+    fn origin(&self) -> Option<&Origin> {
         None
     }
 
@@ -61,7 +61,7 @@ impl Resource for Thing {
         Message { namespace: format!("{}:{}", self.name, self.value), hostname: aliases }
     }
 
-    fn decode(message: Message, _: Option<Arc<str>>) -> Result<Self, DecodeError> {
+    fn decode(message: Message, _: Option<Origin>) -> Result<Self, DecodeError> {
         let (name, value) = message.namespace.split_once(':').unwrap();
         let aliases = message.hostname.split(',').filter(|one| !one.is_empty());
         let thing = Self {

@@ -1,6 +1,6 @@
 //! One resource that a node does not understand closes that one, and nothing else.
 use crate::mesh::{Control, Seen, address, follow, policy};
-use culvert_model::authz::Authorization;
+use culvert_model::authz::{Authorization, Origin};
 use culvert_proto::{
     envoy::service::discovery::v3 as ads,
     istio::{security, workload},
@@ -42,7 +42,7 @@ macro_rules! raw {
                 Vec::new()
             }
 
-            fn origin(&self) -> Option<&Arc<str>> {
+            fn origin(&self) -> Option<&Origin> {
                 None
             }
 
@@ -50,7 +50,7 @@ macro_rules! raw {
                 self.1.clone()
             }
 
-            fn decode(_: $message, _: Option<Arc<str>>) -> Result<Self, DecodeError> {
+            fn decode(_: $message, _: Option<Origin>) -> Result<Self, DecodeError> {
                 Err(DecodeError::whole(Problem::Unsupported))
             }
 

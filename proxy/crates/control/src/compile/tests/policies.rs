@@ -239,3 +239,21 @@ fn rules_that_would_hold_for_everything_by_mistake_are_refused() {
         assert!(!problems.is_empty(), "{rule}");
     }
 }
+
+#[test]
+fn a_rule_keeps_its_line_when_one_before_it_allows_nothing() {
+    let text = "\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  rules:
+    - to: [{operation: {methods: [GET]}}]
+    - from: [{source: {namespaces: [shop]}}]
+";
+    let mesh = crate::compile::mesh(&super::objects(text), &super::settings()).unwrap();
+    let policy = mesh.policies.values().find(|policy| &*policy.name.name == "p").unwrap();
+    let origin = policy.origin.as_ref().unwrap();
+    assert_eq!(policy.rules.len(), 1);
+    assert!(origin.of_rule(0).ends_with(":7"), "{origin:?}");
+}
