@@ -1,5 +1,5 @@
 //! What a connection carries arrives: every byte, each half's end, and resets.
-use e2e::{Mesh, Setup};
+use e2e::Mesh;
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -11,28 +11,42 @@ pub(crate) enum Way {
     Plain,
     /// They have one control plane, and speak in tunnels.
     Tunnel,
+    /// The pods are on one node, whose proxy hands the first connection over.
+    Local,
 }
 
 impl Way {
-    /// A client and a server on two nodes.
+    /// A client and a server, and a mesh for them.
     #[track_caller]
     pub(crate) fn mesh(self, test: &str) -> Mesh {
         // The names of the labs differ.
-        Mesh::start(&format!("{test}{}", if self.is_tunnel() { "t" } else { "" }), |m| {
-            if self.is_tunnel() {
+        let (mark, [client, server]) = match self {
+            Self::Plain => ("", self.nodes()),
+            Self::Tunnel => ("t", self.nodes()),
+            Self::Local => ("l", self.nodes()),
+        };
+        Mesh::start(&format!("{test}{mark}"), |m| {
+            if !matches!(self, Self::Plain) {
                 m.plane();
             }
-            two_pods(m);
+            let node = m.node(client).pod("client");
+            let node = if client == server { node } else { m.node(server) };
+            node.pod("server");
         })
     }
 
-    pub(crate) const fn is_tunnel(self) -> bool {
-        matches!(self, Self::Tunnel)
+    /// The nodes of client and server.
+    pub(crate) const fn nodes(self) -> [&'static str; 2] {
+        if matches!(self, Self::Local) { ["a", "a"] } else { ["a", "b"] }
     }
 
     /// What access lines say of it.
     pub(crate) const fn path(self) -> &'static str {
-        if self.is_tunnel() { "tunnel" } else { "plain" }
+        match self {
+            Self::Plain => "plain",
+            Self::Tunnel => "tunnel",
+            Self::Local => "local",
+        }
     }
 }
 
@@ -60,16 +74,34 @@ either_way!(
     two_thousand_idle_connections_at_once,
 );
 
-fn two_pods(m: &mut Setup) {
-    m.node("a").pod("client");
-    m.node("b").pod("server");
+/// And those of which every connection is the first to its destination.
+mod local {
+    use super::Way::Local;
+
+    #[test]
+    fn carries_a_hundred_mebibytes_up_and_down_unchanged() {
+        super::carries_a_hundred_mebibytes_up_and_down_unchanged(Local);
+    }
+
+    #[test]
+    fn one_half_may_end_first() {
+        super::the_clients_half_may_end_first(Local);
+        super::the_servers_half_may_end_first(Local);
+    }
+
+    #[test]
+    fn resets_arrive_as_resets() {
+        super::the_clients_reset_reaches_the_server_as_a_reset(Local);
+        super::the_servers_reset_reaches_the_client_as_a_reset(Local);
+    }
 }
 
 /// The access lines of both nodes for the connection that was just made.
 #[track_caller]
 fn lines(mesh: &Mesh, way: Way, to: std::net::SocketAddr) -> [Value; 2] {
+    let [client, server] = way.nodes();
     let lines =
-        [mesh.node("a").await_line("outbound", to), mesh.node("b").await_line("inbound", to)];
+        [mesh.node(client).await_line("outbound", to), mesh.node(server).await_line("inbound", to)];
     for line in &lines {
         assert_eq!(line["path"], way.path(), "{line}");
     }

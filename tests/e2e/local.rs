@@ -1,5 +1,5 @@
 //! Two pods of one node: handed over in the process first, direct from then on.
-use crate::steps::{await_dial, fields, hold, policy, sing, sung};
+use crate::steps::{await_dial, fields, hold, policy, service, sing, sung};
 use e2e::{Mesh, Server, Setup, eventually};
 use serde_json::{Value, json};
 
@@ -121,6 +121,25 @@ fn a_change_of_policy_ends_direct_connections_it_forbids() {
     mesh.remove("deny.yaml");
     await_dial(&mesh, "other", near.v4(), true);
     dial_direct(&mesh, "other", near.v4());
+}
+
+#[test]
+fn a_services_connections_go_direct_too() {
+    let mesh = Mesh::start("localvip", one_node);
+    let _near = greeter(&mesh);
+    mesh.write("web.yaml", &service("web", "10.96.0.7", "app: near"));
+    let vip = "10.96.0.7:80".parse().unwrap();
+    eventually("service", || {
+        let services = mesh.node("a").document("/config_dump")["services"].to_string();
+        services.contains("10.96.0.7").then_some(())
+    });
+    let said = dial_direct(&mesh, "client", vip);
+    assert_eq!(said["peer"], vip.to_string(), "what was dialled is what is seen");
+    let line = line_of(&mesh, &said, "outbound");
+    fields(&line, &json!({"path": "direct", "close": "done", "dst.workload": "near"}));
+    assert_eq!(line["dst.service"], "web.mesh.svc.cluster.local", "{line}");
+    mesh.write("deny.yaml", &policy("nobody", "DENY", "app: near", "[{}]"));
+    await_dial(&mesh, "client", vip, false);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The control plane goes, comes back, or is another: nobody's traffic notices.
 use crate::steps::{Taps, await_dial, load, policy, sing, unharmed};
 use e2e::{Mesh, Node, Setup, eventually};
-use serde_json::Value;
 use std::fs;
 
 fn two_nodes(m: &mut Setup) {
@@ -189,7 +188,7 @@ fn ten_thousand_workloads_reach_every_node() {
     mesh.write("many.yaml", &pods.collect::<Vec<_>>().join("---\n"));
     let known = |node: &str, count: usize| {
         eventually("ten thousand workloads", || {
-            (mesh.node(node).status()["mesh"]["workloads"] == Value::from(count)).then_some(())
+            (mesh.node(node).status()["mesh"]["workloads"] == count).then_some(())
         });
     };
     for node in ["a", "b"] {

@@ -69,6 +69,8 @@ fn who_cannot_prove_to_be_of_the_mesh_gets_no_tunnel() {
         line.contains("ALPN protocol: h2").then_some(())
     });
     e2e::eventually("handshake", || (handshakes(&mesh, "done") > done).then_some(()));
+    // And has to say something in time.
+    said.lines().await_end();
 }
 
 /// They are all open when this returns.

@@ -1,7 +1,7 @@
 //! What tunnels promise beyond what plain connections do.
 use crate::{
     forwarding::Way,
-    steps::{STRICT, await_close, await_dial, load, unharmed},
+    steps::{STRICT, await_close, await_dial, hold, load, unharmed},
 };
 use e2e::{Mesh, Node, Setup, eventually};
 use std::{fs, net::SocketAddr};
@@ -122,12 +122,16 @@ fn only_what_is_registered_is_reached_when_the_mesh_says_so() {
     on_node.lines().await_json("that it listens", |_| true);
     let unknown = SocketAddr::new(mesh.node("b").ns.ip4().into(), 7777);
     assert_eq!(mesh.pod("client").dial("plain", unknown)["ok"], true);
-    let held = crate::steps::hold(&mesh, "client", unknown);
+    let cut = hold(&mesh, "client", unknown);
+    let mut kept = hold(&mesh, "client", outside.v4());
     mesh.write(
         "settings.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mesh, namespace: culvert-system}\n\
          data:\n  mesh: |\n    outboundTrafficPolicy:\n      mode: REGISTRY_ONLY\n",
     );
+    let end = cut.lines().await_json("the end", |line| line["ok"] == false);
+    assert_eq!(end["error"], "ConnectionReset", "{end}");
+    await_close(&mesh, "a", "policy_revoked");
     await_dial(&mesh, "client", unknown, false);
     let line = await_close(&mesh, "a", "no_route");
     assert_eq!(line["dst.addr"], unknown.to_string(), "{line}");
@@ -135,5 +139,5 @@ fn only_what_is_registered_is_reached_when_the_mesh_says_so() {
         let said = mesh.pod("client").dial("plain", to);
         assert_eq!(said["ok"], true, "{to}: {said}");
     }
-    drop(held);
+    assert_eq!(kept.ask()["ok"], true, "who is registered is not disturbed");
 }

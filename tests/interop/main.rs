@@ -1,7 +1,7 @@
 //! Istio's own programs at the other end of tunnels and of configuration streams.
 //!
 //! Needs root, and the programs that `cargo xtask test interop` builds.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends the test")]
+#![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 use e2e::{Authority, Mesh, Proof, Setup, eventually, programs::of_machine};
 use serde_json::Value;
 use std::process::{Command, Output};

@@ -8,8 +8,8 @@ use std::{
     os::fd::AsFd as _,
 };
 
-/// Every protocol, in network order as the kernel wants it.
-const EVERY_PROTOCOL: i32 = (libc::ETH_P_ALL as u16).to_be() as i32;
+/// `ETH_P_ALL`.
+const EVERY_PROTOCOL: u16 = 3;
 
 /// The largest packet that a link with segmentation offload shows.
 const LARGEST: usize = 128 * 1024;
@@ -17,7 +17,9 @@ const LARGEST: usize = 128 * 1024;
 /// Hears every packet of the namespace until standard input ends; says how many there were, and in
 /// how many of them the canary sang.
 pub(crate) fn run(canary: &str) -> io::Result<()> {
-    let mut socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERY_PROTOCOL)))?;
+    // In network order, as the kernel wants it.
+    let protocol = Protocol::from(i32::from(EVERY_PROTOCOL.to_be()));
+    let mut socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
     socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(8 << 20)?;
     say(&json!({"listening": true}));
