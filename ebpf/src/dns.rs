@@ -105,8 +105,7 @@ fn meant_for_us(context: &SockAddrContext, attempt: &Attempt) -> Option<(Addr, u
 #[inline(always)]
 fn asked(context: &SockAddrContext, from: &Attempt) -> Option<Addr> {
     let netns = cookie(context);
-    let key =
-        DnsBackKey { netns, own: from.destination, port_be: from.port_be, reserved: [0; 3] };
+    let key = DnsBackKey { netns, own: from.destination, port_be: from.port_be, reserved: [0; 3] };
     // SAFETY: copied at once.
     unsafe { DNS_BACK.get(key) }.copied()
 }

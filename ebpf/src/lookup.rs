@@ -100,10 +100,7 @@ fn state_at<const WORDS: usize>(
 }
 
 #[inline(always)]
-fn receives_at<const WORDS: usize>(
-    context: *mut bpf_sock_addr,
-    mut tuple: [u32; WORDS],
-) -> bool {
+fn receives_at<const WORDS: usize>(context: *mut bpf_sock_addr, mut tuple: [u32; WORDS]) -> bool {
     // SAFETY: as for TCP.
     let found = unsafe {
         bpf_sk_lookup_udp(context.cast(), tuple.as_mut_ptr().cast(), size::<WORDS>(), HERE, 0)

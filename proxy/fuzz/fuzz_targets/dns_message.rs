@@ -14,7 +14,7 @@ const SMALLEST: u16 = 512;
 fuzz_target!(|bytes: (&[u8], &[u8])| {
     let (asked, answer) = bytes;
     drop(Records::of(answer));
-    drop(reply::answers(answer, asked));
+    _ = reply::answers(answer, asked);
     assert!(reply::fitted(answer.to_vec(), SMALLEST).len() <= answer.len());
     let Ok(Asked::Query(query)) = query::parse(asked) else { return };
     if let Some(kept) = Kept::new(answer, &query) {

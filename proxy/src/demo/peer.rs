@@ -138,9 +138,9 @@ async fn load(server: SocketAddr) -> Tally {
     loop {
         match ask(&server, "load").await {
             Seen::Answer { .. } => tally.done += 1,
-            other => {
+            failed @ (Seen::Refused | Seen::Failed(_)) => {
                 tally.failed += 1;
-                tally.why.get_or_insert_with(|| format!("{other:?}"));
+                tally.why.get_or_insert_with(|| format!("{failed:?}"));
             }
         }
         tokio::select! {
@@ -156,7 +156,9 @@ async fn watch(server: SocketAddr) -> io::Result<()> {
     // The server has read something: the connection is there from end to end.
     stream.write_all(b"GET /watch HTTP/1.1\r\nhost: server\r\n\r\n").await?;
     let mut bytes = [0; 1024];
-    stream.read(&mut bytes).await?;
+    if stream.read(&mut bytes).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     tell(&Watched::Open)?;
     let how = loop {
         match stream.read(&mut bytes).await {

@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result};
 use crate::{
     Programs,
     pair::{Pair, Pods},
+    player::{role, role_on_proxy_core},
     report::{Finding, Limit},
     rounds::{ROUNDS, median},
-    tunnel::{bulk, listening, request_p50},
+    tunnel::{bulk, listening_by, request_p50_by},
 };
 
 const GOAL: &str = "P5";
@@ -51,7 +52,7 @@ impl Way {
         let Pods { client, near, .. } = pods;
         let echo = SocketAddr::from((near.ip4(), ECHO_PORT));
         let before = pair.cpu_seconds()?;
-        self.p50.push(request_p50(client, echo)?);
+        self.p50.push(request_p50_by(role_on_proxy_core, client, echo)?);
         let port = BULK_PORT + round;
         let to = SocketAddr::from((near.ip4(), port));
         // The first connection to a port is decided by the proxy, and iperf3's first is its

@@ -83,14 +83,20 @@ impl Drop for Player {
 
 /// A part of [`crate::role`], as words of a command line.
 pub(crate) fn role(words: &[&str]) -> Result<Command> {
-    let mut command = pinned(LOAD_CORE, &env::current_exe()?);
-    command.arg("role").args(words);
-    Ok(command)
+    role_by(pinned(LOAD_CORE, &env::current_exe()?), words)
+}
+
+/// The same on the proxy's core, where it leaves it free.
+pub(crate) fn role_on_proxy_core(words: &[&str]) -> Result<Command> {
+    role_by(pinned(PROXY_CORE, &env::current_exe()?), words)
 }
 
 /// The same on whatever core is free.
 pub(crate) fn role_anywhere(words: &[&str]) -> Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+    role_by(Command::new(env::current_exe()?), words)
+}
+
+fn role_by(mut command: Command, words: &[&str]) -> Result<Command> {
     command.arg("role").args(words);
     Ok(command)
 }

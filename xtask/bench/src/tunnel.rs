@@ -99,18 +99,37 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
 }
 
 /// Starts one of our servers, on whatever core is free.
-pub(crate) fn listening(what: &str, pod: &PodNs, port: u16) -> Result<Player> {
+fn listening(what: &str, pod: &PodNs, port: u16) -> Result<Player> {
+    listening_by(role_anywhere, what, pod, port)
+}
+
+/// The same by a server that is started like this.
+pub(crate) fn listening_by(
+    role: fn(&[&str]) -> Result<Command>,
+    what: &str,
+    pod: &PodNs,
+    port: u16,
+) -> Result<Player> {
     let at = SocketAddr::from((pod.ip4(), port)).to_string();
-    let mut server = Player::start(pod, Seen::Yes, role_anywhere(&[what, "--at", &at])?)?;
+    let mut server = Player::start(pod, Seen::Yes, role(&[what, "--at", &at])?)?;
     server.says("ready")?;
     Ok(server)
 }
 
 /// The middle of the times that requests take on one connection, in microseconds.
-pub(crate) fn request_p50(from: &PodNs, to: SocketAddr) -> Result<f64> {
+fn request_p50(from: &PodNs, to: SocketAddr) -> Result<f64> {
+    request_p50_by(role_anywhere, from, to)
+}
+
+/// The same by a client that is started like this.
+pub(crate) fn request_p50_by(
+    role: fn(&[&str]) -> Result<Command>,
+    from: &PodNs,
+    to: SocketAddr,
+) -> Result<f64> {
     let to = to.to_string();
     let words = ["requests", "--to", &to, "--count", REQUESTS];
-    let line = Player::start(from, Seen::Yes, role_anywhere(&words)?)?.line()?;
+    let line = Player::start(from, Seen::Yes, role(&words)?)?.line()?;
     Ok(line.parse::<f64>().with_context(|| format!("{line:?} is no number"))? / 1000.0)
 }
 

@@ -1,6 +1,6 @@
 //! HBONE: connections carried in HTTP/2 CONNECT streams over mutual TLS.
 //!
-//! One *link* is a TLS connection between two pods' proxies, one [`Tunnel`](tunnel::Tunnel) a
+//! One *link* is a TLS connection between two pods' proxies, one `Tunnel` a
 //! CONNECT stream in it. What HTTP/2 is made with shows nowhere but in `tunnel`, `link`,
 //! `client` and `server`.
 //!

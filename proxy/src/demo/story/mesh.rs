@@ -86,9 +86,9 @@ pub(super) fn policed(
     let open: Watched = watching.says()?;
     stage.restrict()?;
     let ended: Watched = watching.says()?;
-    let cut = match ended {
-        Watched::Ended(how) if open == Watched::Open => Ok(how),
-        other => Err(format!("{open:?}, then {other:?}")),
+    let cut = match (open, ended) {
+        (Watched::Open, Watched::Ended(how)) => Ok(how),
+        (first, then) => Err(format!("{first:?}, then {then:?}")),
     };
     report.check("a change of policy ends a connection it forbids", "the client's socket", cut);
     let refused = match stage.get(&stage.near, server)? {

@@ -80,7 +80,7 @@ impl Request {
     }
 
     /// As HTTP has it. An authority that is none there (a host of strange characters, which
-    /// [`authority`] never makes) is `None`.
+    /// [`authority()`] never makes) is `None`.
     pub fn to_http(&self) -> Option<http::Request<()>> {
         let Self { authority, baggage, forwarded, trace, network } = self;
         let mut request = http::Request::new(());
