@@ -28,8 +28,10 @@ struct Way {
 /// Measures two enrolled pods beside two that are not.
 pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let pair = Pair::set("benchlocal", programs)?;
+    // On a core of its own each: else it is a matter of luck whether a request changes cores,
+    // which takes twice as long.
     let _echoes =
-        [&pair.plain, &pair.enrolled].map(|pods| listening("echo", &pods.near, ECHO_PORT));
+        [&pair.plain, &pair.enrolled].map(|pods| listening_by(role, "echo", &pods.near, ECHO_PORT));
     let (mut direct, mut ours) = (Way::default(), Way::default());
     for round in 0..u16::try_from(ROUNDS)? {
         direct.go(&pair, &pair.plain, round).context("direct")?;

@@ -65,7 +65,7 @@ pub(crate) fn client(forwards: &[Forward], gateway: SocketAddr, folder: &Path) -
             "transport_socket": tls("UpstreamTlsContext", folder),
         }),
     );
-    bootstrap(listeners, vec![tunnel])
+    bootstrap(&listeners, &[tunnel])
 }
 
 /// The Envoy before the server: what comes by tunnel goes to where its authority says.
@@ -114,11 +114,12 @@ pub(crate) fn server(forwards: &[Forward], gateway: SocketAddr, folder: &Path) -
         "address": socket(gateway),
         "filter_chains": [{ "filters": [manager], "transport_socket": socket_of_tls }],
     });
-    let clusters = forwards.iter().map(|Forward { to, .. }| cluster(&to.to_string(), *to));
-    bootstrap(vec![listener], clusters.collect())
+    let clusters: Vec<_> =
+        forwards.iter().map(|Forward { to, .. }| cluster(&to.to_string(), *to)).collect();
+    bootstrap(&[listener], &clusters)
 }
 
-fn bootstrap(listeners: Vec<Value>, clusters: Vec<Value>) -> String {
+fn bootstrap(listeners: &[Value], clusters: &[Value]) -> String {
     json!({ "static_resources": { "listeners": listeners, "clusters": clusters } }).to_string()
 }
 
