@@ -116,7 +116,11 @@ impl Direct {
         for door in doors {
             let uid = &door.pod.uid;
             let Some(known) = snapshot.known(uid) else {
-                places.remove(uid);
+                // Of who is not announced nobody says what may be.
+                if places.remove(uid).is_some() {
+                    *next += 1;
+                    changes.epochs.push((door.id, *next));
+                }
                 continue;
             };
             if let Some(place) = places.get_mut(uid)

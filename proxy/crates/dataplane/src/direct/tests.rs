@@ -93,6 +93,16 @@ async fn who_leaves_takes_its_verdicts_along() {
 }
 
 #[tokio::test]
+async fn the_verdicts_of_who_is_no_longer_announced_end() {
+    let mut world = World::new().await;
+    world.reconcile();
+    let passed = world.passed();
+    world.mesh.builder.remove_member(&world.pods[1].door.pod.uid);
+    assert_eq!((world.reconcile(), world.reconcile()), (1, 0), "the kernel is told, once");
+    assert_eq!(world.verdict(&passed), None);
+}
+
+#[tokio::test]
 async fn a_verdict_for_a_service_ends_with_a_change_of_its_endpoints() {
     let mut world = World::new().await;
     let vip: IpAddr = [10, 96, 0, 10].into();
