@@ -39,6 +39,8 @@ pub(crate) struct Direct {
 struct State {
     next: u64,
     places: HashMap<WorkloadUid, Place>,
+    /// What the places were last reconciled with.
+    snapshot: Snapshot,
     /// Connections that we ended, until they say so themselves.
     revoked: HashMap<(SocketAddr, SocketAddr), Why>,
 }
@@ -79,8 +81,8 @@ impl Direct {
         // Later than every epoch of an earlier process, whose connections may still be there.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let next = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX / 2);
-        let (places, revoked) = (HashMap::new(), HashMap::new());
-        Self { kernel, state: Mutex::new(State { next, places, revoked }) }
+        let (places, snapshot, revoked) = (HashMap::new(), Snapshot::default(), HashMap::new());
+        Self { kernel, state: Mutex::new(State { next, places, snapshot, revoked }) }
     }
 
     /// Lets the kernel pass the next connections like this one, if nothing has changed since it
@@ -103,6 +105,7 @@ impl Direct {
         outcasts: &[Arc<Door>],
     ) -> Changes {
         let mut state = self.state.lock();
+        state.snapshot = snapshot.clone();
         let State { next, places, .. } = &mut *state;
         let mut changes = Changes::default();
         let here: HashSet<_> = doors.iter().map(|door| &door.pod.uid).collect();
@@ -165,6 +168,10 @@ impl State {
             None if meant == target => 1,
             None => return None,
             Some(bound) => {
+                // The way was chosen a while ago, and nobody looked after the service since.
+                if !leads_there(&self.snapshot, source, meant.ip(), bound) {
+                    return None;
+                }
                 from.services.insert(meant.ip(), Arc::clone(bound));
                 u16::try_from(bound.endpoints.len()).ok()?
             }
@@ -184,13 +191,16 @@ impl State {
 impl Place {
     /// Whether everything is as it was when it got its epoch.
     fn is_still(&self, door: &Arc<Door>, known: &Arc<Known>, snapshot: &Snapshot) -> bool {
-        let namespace = &known.member.name.namespace;
-        let leads_there = |ip: &IpAddr, bound: &Arc<Bound>| {
-            snapshot.known_at(*ip).is_none()
-                && snapshot.service_at(*ip, namespace).is_some_and(|now| Arc::ptr_eq(now, bound))
-        };
         Arc::ptr_eq(&self.door, door)
             && (Arc::ptr_eq(&self.known, known) || self.known == *known)
-            && self.services.iter().all(|(ip, bound)| leads_there(ip, bound))
+            && self.services.iter().all(|(ip, bound)| leads_there(snapshot, known, *ip, bound))
     }
+}
+
+/// Whether `source` still means the service as it was when it dials `ip`.
+fn leads_there(snapshot: &Snapshot, source: &Known, ip: IpAddr, bound: &Arc<Bound>) -> bool {
+    let namespace = &source.member.name.namespace;
+    snapshot.known_at(ip).is_none()
+        && !snapshot.is_closed(ip, namespace)
+        && snapshot.service_at(ip, namespace).is_some_and(|now| Arc::ptr_eq(now, bound))
 }

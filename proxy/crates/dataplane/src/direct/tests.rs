@@ -132,6 +132,9 @@ async fn a_verdict_for_a_service_ends_with_a_change_of_its_endpoints() {
 
     world.mesh.builder.set_member(behind("second", [10, 9, 9, 9].into()));
     assert_eq!(world.reconcile(), 1, "only the source's: the destination is as it was");
+    let late = Passed { service: passed.service.clone(), ..world.passed() };
+    let late = Passed { meant: passed.meant, ..late };
+    assert_eq!(world.verdict(&late), None, "of the service as it was while this one was opened");
     let passed = Passed { service: world.snapshot().service_at(vip, "shop").cloned(), ..passed };
     assert_eq!(world.verdict(&passed).unwrap().endpoints, 2);
 }
