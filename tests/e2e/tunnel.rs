@@ -141,3 +141,48 @@ fn only_what_is_registered_is_reached_when_the_mesh_says_so() {
     }
     assert_eq!(kept.ask()["ok"], true, "who is registered is not disturbed");
 }
+
+#[test]
+fn processes_take_over_from_each_other_without_a_lost_request() {
+    let mesh = Mesh::start("tuntakeover", |m| {
+        m.plane();
+        m.node("a").pod("client").pod("near").setting("drain_deadline: 60s");
+        m.node("b").pod("server").setting("drain_deadline: 60s");
+    });
+    let (http, near) =
+        (mesh.pod("server").serve("http", 8080), mesh.pod("near").serve("http", 8080));
+    let greeter = mesh.pod("server").serve("greet", 8081);
+    let mut held = hold(&mesh, "client", greeter.v6());
+    let loads = [http.v4(), near.v4()].map(|to| load(&mesh, "client", to, 50));
+    for _ in 0..2 {
+        for name in ["a", "b"] {
+            mesh.node(name).start();
+        }
+    }
+    assert_eq!(held.ask()["ok"], true, "what was there goes on");
+    for load in loads {
+        unharmed(load);
+    }
+    let lines = mesh.node("a").access.json();
+    let plain = lines.iter().find(|line| line["path"] == "plain");
+    assert_eq!(plain, None);
+}
+
+#[test]
+fn who_gets_the_address_of_another_is_met_as_who_it_is() {
+    let mesh = Way::Tunnel.mesh("tunaddress");
+    let server = mesh.pod("server").serve("greet", 8080);
+    let held = hold(&mesh, "client", server.v4());
+    let newcomer = mesh.pod("server").ns.manifest("mesh", "heir").name("heir");
+    mesh.write("server.yaml", &newcomer.to_string());
+    mesh.node("b").await_pod("heir", "captured");
+    eventually("way to the newcomer", || {
+        let seen = mesh.node("a").access.count();
+        if mesh.pod("client").dial("plain", server.v4())["ok"] != true {
+            return None;
+        }
+        let line = mesh.node("a").await_line_after(seen, "outbound", server.v4());
+        (line["dst.identity"] == "spiffe://cluster.local/ns/mesh/sa/heir").then_some(())
+    });
+    drop(held);
+}

@@ -14,10 +14,16 @@ const NEEDS_ROOT: &str =
 /// Those among them whose peers are not fetched for every run.
 const INTEROP: &str = "binary(interop)";
 
+/// The packages they are in: nothing else is built for them.
+const ROOTED: &[&str] = &["-p", "e2e", "-p", "culvert-kernel", "-p", "culvert-lab"];
+
+/// All packages that can be built for this machine.
+const ALL: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
+
 /// Runs the tests that need nothing but the compiler.
 pub(super) fn unit(filter: &[String]) -> Result<()> {
     let mut command = Command::new(program()?);
-    command.args(arguments(&format!("not ({NEEDS_ROOT})"), filter));
+    command.args(arguments(ALL, &format!("not ({NEEDS_ROOT})"), filter));
     process::run(command.current_dir(workspace::root()))?;
     if filter.is_empty() { examples() } else { Ok(()) }
 }
@@ -36,12 +42,12 @@ fn examples() -> Result<()> {
 
 /// The arguments that run the tests that need root.
 pub(super) fn needing_root(filter: &[String]) -> Vec<String> {
-    arguments(&format!("({NEEDS_ROOT}) - {INTEROP}"), filter)
+    arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP}"), filter)
 }
 
 /// The arguments that run the tests whose peers are Istio's programs.
 pub(super) fn interop(filter: &[String]) -> Vec<String> {
-    arguments(INTEROP, filter)
+    arguments(ROOTED, INTEROP, filter)
 }
 
 /// The program `cargo-nextest`, compiled the first time.
@@ -49,9 +55,9 @@ pub(super) fn program() -> Result<std::path::PathBuf> {
     workspace::tool("cargo-nextest", VERSION)
 }
 
-fn arguments(expression: &str, filter: &[String]) -> Vec<String> {
-    let fixed = ["nextest", "run", "--workspace", "--exclude", "culvert-ebpf"];
-    let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
+fn arguments(packages: &[&str], expression: &str, filter: &[String]) -> Vec<String> {
+    let fixed = ["nextest", "run"].iter().chain(packages);
+    let mut arguments: Vec<String> = fixed.map(|&word| word.to_owned()).collect();
     // A filter that fits tests of one suite only leaves the other empty, which is no failure.
     let none = if filter.is_empty() { "fail" } else { "pass" };
     arguments.extend([format!("--no-tests={none}"), format!("--filterset={expression}")]);
