@@ -108,6 +108,11 @@ impl Account {
         self.conn.cut.guard(work)
     }
 
+    /// Ends it, wherever it is.
+    pub(crate) fn cut(&self, why: Why) {
+        self.conn.cut.cut(why);
+    }
+
     /// Counts it with the endpoint it went to, until it ends.
     pub(crate) fn count_at(&mut self, endpoint: Counted) {
         self.endpoint = Some(endpoint);

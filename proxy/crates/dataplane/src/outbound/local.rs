@@ -91,6 +91,10 @@ pub(super) fn enter(
             ..admitted.account.facts()
         };
         let account = Account::open(&other.pod, facts)?;
+        // Other certificates may be believed since; from here on it is cut for that.
+        if !(door.pod.is_believed() && other.pod.is_believed()) {
+            account.cut(Why::Disbelieved);
+        }
         Ok(Some((account, Arc::clone(other))))
     });
     let entered: Result<_, Refusal> = entered.transpose();

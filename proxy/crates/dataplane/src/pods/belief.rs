@@ -18,11 +18,14 @@ use std::sync::Arc;
 pub(super) struct Belief(Mutex<Option<(u64, Generation, bool)>>);
 
 impl Pod {
-    /// Whether the pod's certificate leads to the mesh's roots and was not revoked; a pod without
-    /// one is not asked.
+    /// Whether the pod's certificate leads to the mesh's roots and was not revoked; of a pod without
+    /// one the last answer holds, and if there was none, it is not asked.
     pub(crate) fn is_believed(&self) -> bool {
         let identities = &self.shared.identities;
-        let Some(own) = identities.certificate_now(&self.identity()) else { return true };
+        let Some(own) = identities.certificate_now(&self.identity()) else {
+            // Who was revoked is not believed again for having become old.
+            return self.belief.0.lock().is_none_or(|(_, _, answer)| answer);
+        };
         let trust = identities.trust().pin();
         let (certificate, generation) = (own.generation(), trust.generation);
         let mut last = self.belief.0.lock();
