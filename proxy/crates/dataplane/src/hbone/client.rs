@@ -307,6 +307,10 @@ impl OpenTunnelError {
         Self::ended(next, &LinkEnd::Forgotten)
     }
 
+    pub(super) fn revoked(next: SocketAddr) -> Self {
+        Self::ended(next, &LinkEnd::Revoked)
+    }
+
     fn ended(next: SocketAddr, end: &LinkEnd) -> Self {
         Self::Broken { next, why: end.to_string(), reason: end.reason(), stale: true }
     }

@@ -61,6 +61,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 struct Links {
     slots: Mutex<HashMap<Key, Slot>>,
+    /// What is believed since the links were re-checked last, and how often they were.
+    trust: Mutex<(u64, Trust)>,
     worker: Worker,
     data: Handle,
     /// How many links to one target are worth having.
@@ -80,9 +82,9 @@ struct Key {
 impl Pool {
     /// Runs its links on `data`, as tasks of `worker`; `workers` is how many threads that has.
     pub(crate) fn new(worker: &Worker, data: Handle, workers: usize, timeouts: Timeouts) -> Self {
-        let (slots, worker) = (Mutex::default(), worker.clone());
+        let (slots, trust, worker) = (Mutex::default(), Mutex::default(), worker.clone());
         let (workers, metrics) = (workers.max(1), None);
-        Self(Arc::new(Links { slots, worker, data, workers, timeouts, metrics }))
+        Self(Arc::new(Links { slots, trust, worker, data, workers, timeouts, metrics }))
     }
 
     /// Counts links and handshakes there; to be said before it is used.
@@ -148,8 +150,13 @@ impl Pool {
         gone.for_each(|(_, slot)| slot.kill(|| LinkEnd::Forgotten));
     }
 
-    /// Ends every link to a peer that is no longer believed.
+    /// Ends every link to a peer that is no longer believed, also those that are being made.
     pub(crate) fn recheck(&self, trust: &Trust) {
+        // First: whoever puts a link where it is found below has not seen it, or looks there.
+        {
+            let mut last = self.0.trust.lock();
+            *last = (last.0 + 1, trust.clone());
+        }
         for slot in self.0.slots.lock().values_mut() {
             slot.kill_some(|carrier| {
                 carrier.peer.recheck(trust).is_err().then_some(LinkEnd::Revoked)
@@ -183,6 +190,7 @@ impl Pool {
         let (links, key, timeouts) = (Arc::downgrade(&self.0), key.clone(), *timeouts);
         let (own, expected) = (Arc::clone(&target.own), Arc::clone(&target.expected));
         let (finishing, metrics) = (worker.clone(), self.0.metrics.clone());
+        let rechecked = self.0.trust.lock().0;
         worker.spawn_on(data, async move {
             // In a box, for making it needs much more than what comes after it.
             let link = Box::pin(client::link(connecting, next, &own, expected, timeouts)).await;
@@ -195,7 +203,7 @@ impl Pool {
                 Ok(driver) => driver,
                 Err(error) => return pool.failed(&key, made, error),
             };
-            if pool.insert(&key, made, driver.carrier()) {
+            if pool.insert(&key, made, driver.carrier(), rechecked) {
                 drop(pool);
                 let open = metrics.map(|metrics| metrics.tunnel(Direction::Outbound));
                 drive(driver, links, key, finishing).await;
@@ -275,10 +283,18 @@ impl Links {
         }
     }
 
-    /// Puts a new link where it is waited for; `false` when nobody wants it any more.
-    fn insert(&self, key: &Key, made: Made, carrier: &Arc<Carrier>) -> bool {
+    /// Puts a new link where it is waited for; `false` when nobody wants it any more, or its peer is
+    /// no longer believed.
+    ///
+    /// `rechecked` is how often links were re-checked when it was begun.
+    fn insert(&self, key: &Key, made: Made, carrier: &Arc<Carrier>, rechecked: u64) -> bool {
         let mut slots = self.slots.lock();
         match slots.get_mut(key).filter(|slot| slot.waits_for(&made)) {
+            Some(_) if self.is_outcast(carrier, rechecked) => {
+                drop(slots);
+                self.failed(key, made, OpenTunnelError::revoked(key.next));
+                false
+            }
             Some(slot) => {
                 slot.insert(Arc::clone(carrier));
                 drop(slots);
@@ -291,6 +307,12 @@ impl Links {
                 false
             }
         }
+    }
+
+    /// Whether links were re-checked since, and this one would not have passed.
+    fn is_outcast(&self, carrier: &Carrier, rechecked: u64) -> bool {
+        let (times, trust) = self.trust.lock().clone();
+        times != rechecked && carrier.peer.recheck(&trust).is_err()
     }
 
     fn failed(&self, key: &Key, made: Made, error: OpenTunnelError) {

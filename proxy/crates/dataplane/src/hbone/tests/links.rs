@@ -1,7 +1,7 @@
 //! How links are made, shared, and ended.
 use super::world::{Mesh, app, id, through, uid};
 use crate::hbone::pool::OpenTunnelError;
-use culvert_identity::tls::HandshakeError;
+use culvert_identity::{tls::HandshakeError, trust::Trust};
 use culvert_model::close::CloseReason;
 use http::StatusCode;
 use std::{io::ErrorKind, sync::atomic::Ordering, time::Duration};
@@ -55,6 +55,23 @@ async fn a_renewed_certificate_gets_links_of_its_own_and_the_old_ones_live_on() 
     assert_eq!(client.dialled.load(Ordering::SeqCst), 2);
     one.write_all(b"word").await.unwrap();
     other.read_exact(&mut [0; 4]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_whose_peer_is_disbelieved_while_it_is_made_is_not_used() {
+    let mesh = Mesh::new();
+    let server = mesh.server().await;
+    let client = mesh.client(&server, 1).await;
+    let (_listener, addr) = app().await;
+    let believed = mesh.trust.view().pin();
+    // The handshake goes by what was believed before: it is as if it were over.
+    let (opened, ()) =
+        tokio::join!(client.open(addr), async { client.pool.recheck(&Trust::default()) });
+    assert_eq!(opened.unwrap_err().reason(), CloseReason::CertRevoked);
+    assert_eq!(client.pool.links(), 0);
+    let (opened, ()) =
+        tokio::join!(client.open(addr), async { client.pool.recheck(&believed.value) });
+    assert!(opened.is_ok(), "who is believed still is not troubled");
 }
 
 #[tokio::test]
