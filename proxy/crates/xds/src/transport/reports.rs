@@ -18,7 +18,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{mpsc, watch},
+    time,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming, async_trait};
 
@@ -56,7 +59,11 @@ pub enum What {
 
 /// The way to one node; of no use when it has left.
 #[derive(Clone, Debug)]
-pub struct Orders(mpsc::Sender<Result<pb::NodeOrder, Status>>);
+pub struct Orders {
+    sent: mpsc::Sender<Result<pb::NodeOrder, Status>>,
+    /// Why the stream is to end; beside the orders, of which there may be too many.
+    end: watch::Sender<Option<String>>,
+}
 
 /// The service.
 #[derive(Clone)]
@@ -79,12 +86,20 @@ struct Stream {
 impl Orders {
     /// `false` when the node has left, or does not listen.
     pub fn send(&self, order: Order) -> bool {
-        self.0.try_send(Ok(order.encode())).is_ok()
+        self.sent.try_send(Ok(order.encode())).is_ok()
     }
 
-    /// Ends the stream, for what makes no sense.
+    /// Ends the stream, for what makes no sense; also that of a node that does not listen.
     pub fn end(&self, why: impl fmt::Display) {
-        drop(self.0.try_send(Err(Status::invalid_argument(why.to_string()))));
+        self.end.send_replace(Some(why.to_string()));
+    }
+
+    /// Resolves when the stream is to end.
+    async fn ended(&self) -> Status {
+        let mut end = self.end.subscribe();
+        // The sender lives in `self`, so this ends only with the answer.
+        let why = end.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        Status::invalid_argument(why.unwrap_or_default())
     }
 }
 
@@ -127,7 +142,7 @@ impl NodeService for Reports {
             peer,
             bearer,
             incoming: request.into_inner(),
-            orders: Orders(outgoing),
+            orders: Orders { sent: outgoing, end: watch::Sender::new(None) },
         };
         self.worker.spawn(stream.run());
         Ok(tonic::Response::new(ReceiverStream::new(orders)))
@@ -138,7 +153,7 @@ impl Stream {
     async fn run(mut self) {
         if let Err(status) = self.serve().await {
             // Nobody listens any more: it does not matter.
-            drop(self.orders.0.send(Err(status)).await);
+            drop(self.orders.sent.send(Err(status)).await);
         }
     }
 
@@ -161,13 +176,14 @@ impl Stream {
     }
 
     async fn hear(&mut self, event: &impl Fn(What) -> Event) -> Result<(), Status> {
-        let (worker, orders) = (self.service.worker.clone(), self.orders.0.clone());
+        let (worker, orders) = (self.service.worker.clone(), self.orders.clone());
         loop {
             tokio::select! {
                 () = worker.finishing() => {
                     return Err(Status::unavailable("the control plane is being stopped"));
                 }
-                () = orders.closed() => return Ok(()),
+                () = orders.sent.closed() => return Ok(()),
+                why = orders.ended() => return Err(why),
                 said = self.incoming.message() => match said? {
                     Some(said) => self.tell(event(What::Said(said))).await?,
                     None => return Ok(()),

@@ -76,3 +76,17 @@ async fn a_node_says_what_is_so_and_follows_orders() {
     while !matches!(events.recv().await.unwrap().what, What::Left) {}
     assert!(!orders.send(Order::Announced(vec![])), "nobody is there");
 }
+
+#[tokio::test]
+async fn who_does_not_listen_is_ended_all_the_same() {
+    let (drain, node) = (Drain::default(), Drain::default());
+    let (reports, mut events) = Reports::new(Arc::<Password>::default(), drain.worker());
+    let door = Door::open(Routes::new(reports.into_route()), &drain.worker());
+    let hello = Hello { node: "a".into(), ..Hello::default() };
+    let (_reporter, _followed) = Reporter::start(upstream(door), hello, &node.worker());
+    let came = events.recv().await.unwrap();
+    let What::Came { orders, .. } = came.what else { panic!("{came:?}") };
+    while orders.send(Order::Announced(vec![])) {}
+    orders.end("it did not get through");
+    assert!(matches!(events.recv().await.unwrap().what, What::Left));
+}
