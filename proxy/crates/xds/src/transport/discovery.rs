@@ -174,7 +174,7 @@ impl Stream {
         let answer = self.connection.lock().request(request, worlds);
         let answer = answer.map_err(|error| Status::invalid_argument(error.to_string()))?;
         if let Some(refusal) = &request.error_detail {
-            tracing::warn!("discovery: a node refused: {}", refusal.message);
+            tracing::warn!(reason = refusal.message, "discovery: a node refused");
         }
         self.send(answer).await?;
         self.push(worlds).await
