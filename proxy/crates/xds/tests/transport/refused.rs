@@ -78,6 +78,7 @@ impl Apply for Refused {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one stream, from the first state to the last")]
 async fn a_bad_resource_is_refused_by_name_and_field_and_closes_only_what_it_must() {
     let (mut control, drain, seen) = (Control::new(), Drain::default(), Seen::new());
     control.set(&[address("a", 1), address("bad", 2)], &[policy("p")]);
