@@ -1,4 +1,5 @@
 //! Files that nobody else can read.
+use crate::tls;
 use std::{
     fs::{self, OpenOptions, Permissions},
     io::{self, Write as _},
@@ -64,7 +65,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     };
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    // Replicas may share the folder, and each be process 1 of its container.
+    name.push(format!(".{:016x}.new", tls::dice()));
     let new = folder.join(name);
     let written = write_new(&new, text).and_then(|()| fs::hard_link(&new, path));
     // The link made, the first name has served.
@@ -74,8 +76,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
