@@ -109,8 +109,9 @@ impl Stage {
 impl Announcer {
     /// Goes on from what `known` says was announced.
     pub fn new(known: Record, now: Instant) -> Self {
-        let withdrawn = known.iter().filter(|(_, _, held)| *held == Held::Withdrawn);
-        let farewells = withdrawn
+        // Those that there are not any more are withdrawn with that; whoever enters is taken off.
+        let farewells = known
+            .iter()
             .map(|(uid, node, _)| ((uid.clone(), Arc::clone(node)), Wait::out(now)))
             .collect();
         Self { farewells, known, ..Self::default() }

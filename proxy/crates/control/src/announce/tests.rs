@@ -378,3 +378,21 @@ fn a_node_speaks_for_its_own_pods_only() {
     happened.iter().for_each(|what| mesh.happen(what));
     assert_eq!(mesh.announcer.shown(&uid(0)), Shown::default());
 }
+
+#[test]
+fn who_is_gone_after_a_restart_is_let_go_when_everybody_had_time() {
+    let mut mesh = settled();
+    mesh.places.remove(&uid(0));
+    for what in [
+        Happens::Restart,
+        Happens::Comes(0),
+        Happens::Comes(1),
+        Happens::Says(0, 0, Some(PodState::Leaving)),
+        Happens::Passes(4999),
+    ] {
+        mesh.happen(&what);
+        assert_eq!(mesh.nodes["a"].pods.len(), 1, "{what:?}");
+    }
+    mesh.happen(&Happens::Passes(1));
+    assert_eq!(mesh.nodes["a"].pods.len(), 0);
+}
