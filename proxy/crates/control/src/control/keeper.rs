@@ -7,7 +7,9 @@ use crate::{
     manifests::Manifests,
     source::watch::Watch,
 };
-use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy};
+use culvert_model::{
+    member::NetworkMode, name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy,
+};
 use culvert_runtime::{drain::Worker, publish::Publisher};
 use culvert_xds::{
     report::{MeshSettings, Outbound},
@@ -161,7 +163,9 @@ impl Keeper {
         (scene.services, scene.policies) = (services, policies);
         scene.set_settings(settings(&config));
         if !changes.members.is_empty() {
+            // What has no network of its own is never captured, or is no pod at all.
             let members = scene.members.values().map(|wanted| &wanted.member);
+            let members = members.filter(|member| member.network_mode == NetworkMode::Own);
             let hosted: Hosted = members.map(|member| (&member.node, &member.identity)).collect();
             self.hosted.publish(Arc::new(hosted));
         }
