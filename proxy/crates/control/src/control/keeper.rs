@@ -106,10 +106,13 @@ impl Keeper {
                     Changes::default()
                 }
                 Wake::Time => Changes::default(),
-                Wake::Look => match self.learn().await {
-                    true => Changes::default(),
-                    false => continue,
-                },
+                Wake::Look => {
+                    let is_unsaved = self.scene.lock().unsaved.is_some();
+                    if !self.learn().await && !is_unsaved {
+                        continue;
+                    }
+                    Changes::default()
+                }
             };
             self.again = None;
             self.advance(changed).await;
@@ -205,10 +208,12 @@ impl Keeper {
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "what is announced is not written down");
-                // Tried again with the next change; nodes that report are told the same anyway.
+                // Tried again with the next look; nodes that report are told the same anyway.
                 self.saved.record = before;
-                self.scene.lock().unsaved = Some(error.to_string());
+                let said = self.scene.lock().unsaved.replace(error.to_string());
+                if said != Some(error.to_string()) {
+                    tracing::error!(%error, cause, "what is announced is not written down");
+                }
             }
         }
     }
