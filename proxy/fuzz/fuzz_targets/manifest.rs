@@ -1,7 +1,7 @@
 //! Whatever is in a manifest, reading and compiling it never panics.
 #![no_main]
 use culvert_control::{
-    compile::{Settings, compile},
+    compile::{self, Settings},
     object::Objects,
 };
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
     };
-    let compiled = compile(&objects, &settings);
+    let compiled = compile::mesh(&objects, &settings);
     let more = compiled.err().unwrap_or_default();
     for problem in problems.iter().chain(&more) {
         assert!(problem.line > 0 && problem.column > 0);

@@ -1,11 +1,11 @@
 //! What a worker reads: whole, immutable, indexed.
 use crate::{
     authz::join::Authz,
-    member::{Member, Tunnel},
+    member::Member,
     name::{ServiceName, WorkloadUid},
     network::NetworkIp,
     service::{Port, Service},
-    workload::{Enrolment, Workload},
+    workload::Workload,
 };
 use ipnet::IpNet;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
@@ -90,15 +90,6 @@ pub struct Endpoint {
     pub ports: Arc<[Port]>,
 }
 
-/// Two workloads that claim one address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{first} and {second} both have the address {ip}")]
-pub struct SameIp {
-    pub ip: IpAddr,
-    pub first: WorkloadUid,
-    pub second: WorkloadUid,
-}
-
 impl Known {
     pub fn new(member: Arc<Member>, authz: Arc<Authz>) -> Self {
         Self { workload: Called::new(Arc::clone(&member)), member, authz }
@@ -114,29 +105,6 @@ impl Bound {
 }
 
 impl Snapshot {
-    /// Indexes `workloads`, of which no policy speaks and which are behind no service.
-    ///
-    /// # Errors
-    ///
-    /// When two claim one address: who is meant could not be told.
-    pub fn build(workloads: impl IntoIterator<Item = Arc<Workload>>) -> Result<Self, SameIp> {
-        let mut built = Self::default();
-        for workload in workloads {
-            let member = Arc::new(stand_in(&workload));
-            let workload_of = Called::as_it_is(Arc::clone(&member), Arc::clone(&workload));
-            let known = Arc::new(Known { member, workload: workload_of, authz: Arc::default() });
-            for ip in workload.ips.iter() {
-                if let Some(first) = built.own_ips.insert(ip, Arc::clone(&known)) {
-                    let (first, second) = (first.workload.uid.clone(), workload.uid.clone());
-                    return Err(SameIp { ip, first, second });
-                }
-            }
-            built.known.insert(workload.uid.clone(), known);
-        }
-        built.ips = Arc::new([(Arc::default(), built.own_ips.clone())].into());
-        Ok(built)
-    }
-
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
     }
@@ -226,23 +194,6 @@ impl Snapshot {
     pub fn services_named(&self, host: &str) -> impl Iterator<Item = &Arc<Bound>> {
         let names = self.hosts.get(host).map_or(&[][..], |names| names);
         names.iter().filter_map(|name| self.services.get(name))
-    }
-}
-
-/// What would have announced `workload`.
-fn stand_in(workload: &Workload) -> Member {
-    Member {
-        addresses: workload.ips.iter().collect(),
-        tunnel: match workload.enrolment {
-            Enrolment::Enrolled => Tunnel::Hbone,
-            Enrolment::Outside => Tunnel::None,
-        },
-        node: Arc::clone(&workload.node),
-        cluster: Arc::clone(&workload.cluster),
-        canonical_name: Arc::clone(&workload.canonical_name),
-        canonical_revision: Arc::clone(&workload.canonical_revision),
-        owner: Arc::clone(&workload.owner),
-        ..Member::new(workload.uid.clone(), workload.name.clone(), workload.identity.clone())
     }
 }
 

@@ -14,10 +14,56 @@ mod steps;
 
 mod size;
 
-use super::{Compiled, Settings, compile};
-use crate::object::Objects;
-use culvert_model::{pod::Fail, workload::Enrolment};
+use super::Settings;
+use crate::{object::Objects, problem::Problem};
+use culvert_model::{
+    name::WorkloadUid,
+    pod::{Fail, LocalPods},
+    workload::{Enrolment, Workload},
+};
 use proptest::prelude::*;
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// What a set of objects means, with all workloads as a node that has them calls them.
+#[derive(Debug, PartialEq)]
+struct Compiled {
+    workloads: BTreeMap<WorkloadUid, Arc<Workload>>,
+    local: LocalPods,
+    notes: Vec<Problem>,
+}
+
+impl Compiled {
+    fn at(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
+        self.workloads.values().find(|workload| workload.ips.iter().any(|own| own == ip))
+    }
+}
+
+fn compile(objects: &Objects, settings: &Settings) -> Result<Compiled, Vec<Problem>> {
+    let super::mesh::Mesh { members, local, notes, .. } = super::mesh(objects, settings)?;
+    // Addresses of pods are unique; others are only named where they are nobody else's.
+    let (pods, others): (Vec<_>, Vec<_>) =
+        members.values().partition(|wanted| wanted.member.uid.as_str().contains("//Pod/"));
+    let mut taken = HashSet::new();
+    let mut workloads = BTreeMap::new();
+    for wanted in pods.into_iter().chain(others) {
+        let mut ips = wanted.member.network_ips().map(|ip| ip.ip).peekable();
+        if ips.peek().is_none() || !ips.all(|ip| taken.insert(ip)) {
+            continue;
+        }
+        let mut workload = wanted.member.workload();
+        if wanted.enrolled {
+            workload.enrolment = Enrolment::Enrolled;
+        }
+        let local = local.pods.get(&workload.uid).map(|local| Arc::clone(&local.workload));
+        let workload = local.unwrap_or_else(|| Arc::new(workload));
+        workloads.insert(workload.uid.clone(), workload);
+    }
+    Ok(Compiled { workloads, local, notes })
+}
 
 fn settings() -> Settings {
     let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
@@ -40,10 +86,10 @@ fn told(text: &str) -> String {
 
 /// One line for each workload, sorted: who it is, and `local` with its namespace if it is.
 fn meant(text: &str) -> String {
-    let Compiled { snapshot, local, notes } = compile(&objects(text), &settings()).unwrap();
+    let Compiled { workloads, local, notes } = compile(&objects(text), &settings()).unwrap();
     assert_eq!(notes, []);
-    let mut lines: Vec<_> = snapshot
-        .workloads()
+    let mut lines: Vec<_> = workloads
+        .values()
         .map(|w| {
             let ips: Vec<_> = w.ips.iter().map(|ip| ip.to_string()).collect();
             let here = local.pods.get(&w.uid).map_or(String::new(), |pod| {
@@ -182,7 +228,7 @@ fn a_workload_is_called_as_its_people_call_it() {
              status: {{podIP: 10.0.0.1}}}}"
         );
         let compiled = compile(&objects(&text), &settings()).unwrap();
-        let w = compiled.snapshot.at("10.0.0.1".parse().unwrap()).unwrap();
+        let w = compiled.at("10.0.0.1".parse().unwrap()).unwrap();
         let names = [&w.owner, &w.canonical_name, &w.canonical_revision, &w.app, &w.version];
         assert_eq!(names.map(|name| &**name).join(" "), expect, "{labels}");
         assert_eq!(w.identity.to_string(), "spiffe://cluster.local/ns/shop/sa/default");
@@ -191,7 +237,7 @@ fn a_workload_is_called_as_its_people_call_it() {
     let text = "{apiVersion: v1, kind: Pod, metadata: {name: web-7f9-abcde, \
                 labels: {pod-template-hash: 7f9}}, status: {podIP: 10.0.0.1}}";
     let compiled = compile(&objects(text), &settings()).unwrap();
-    let w = compiled.snapshot.at("10.0.0.1".parse().unwrap()).unwrap();
+    let w = compiled.at("10.0.0.1".parse().unwrap()).unwrap();
     assert_eq!(&*w.owner, "web");
 }
 
@@ -242,12 +288,12 @@ proptest! {
         let whole = objects(&documents.concat());
         match compile(&whole, &settings()) {
             Err(problems) => prop_assert!(!problems.is_empty()),
-            Ok(Compiled { snapshot, local, .. }) => {
+            Ok(Compiled { workloads, local, .. }) => {
                 let netns: std::collections::BTreeSet<_> =
                     local.pods.values().map(|pod| &pod.netns).collect();
                 prop_assert_eq!(netns.len(), local.pods.len());
                 for (uid, pod) in &local.pods {
-                    prop_assert_eq!(snapshot.workload(uid), Some(&pod.workload));
+                    prop_assert_eq!(workloads.get(uid), Some(&pod.workload));
                 }
             }
         }

@@ -25,9 +25,12 @@ pub(crate) fn corpora() -> Option<PathBuf> {
 fn the_demos_manifests_mean_what_the_demo_shows() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/demo");
     let objects = files::load(&[demo]).unwrap();
-    let compiled = compile::compile(&objects, &crate::story::settings()).unwrap();
+    let compiled = compile::mesh(&objects, &crate::story::settings()).unwrap();
     assert_eq!(compiled.notes, []);
-    assert!(compiled.snapshot.workloads().count() >= 4);
+    assert!(
+        compiled.members.values().filter(|one| one.member.network_ips().next().is_some()).count()
+            >= 4
+    );
 }
 
 #[test]

@@ -19,8 +19,7 @@ impl Called {
         Self { member, workload: OnceLock::new() }
     }
 
-    /// With a workload that says more than the member.
-    pub(super) fn as_it_is(member: Arc<Member>, workload: Arc<Workload>) -> Self {
+    fn as_it_is(member: Arc<Member>, workload: Arc<Workload>) -> Self {
         Self { member, workload: workload.into() }
     }
 
