@@ -73,6 +73,8 @@ pub(crate) enum OpenTunnelError {
     NoAnswer { next: SocketAddr, waited: Duration },
     #[error("{next} refused the tunnel: {status}, {}", meaning(*.status))]
     Refused { next: SocketAddr, status: StatusCode },
+    #[error("{next} lets too few connections into each of its tunnels")]
+    Crowded { next: SocketAddr },
     #[error("the request cannot be written")]
     Unwritable,
     #[error("no tunnels are opened any more")]
@@ -283,7 +285,7 @@ impl OpenTunnelError {
                 StatusCode::SERVICE_UNAVAILABLE => CloseReason::PeerUnavailable,
                 _ => CloseReason::TunnelFailed,
             },
-            Self::NoAnswer { .. } => CloseReason::TunnelFailed,
+            Self::NoAnswer { .. } | Self::Crowded { .. } => CloseReason::TunnelFailed,
             Self::Unwritable => CloseReason::Internal,
             Self::Draining => CloseReason::Drained,
         }
@@ -293,7 +295,7 @@ impl OpenTunnelError {
     pub(crate) fn is_connect(&self) -> bool {
         match self {
             Self::Connect(error) => !matches!(**error, OpenError::NoDescriptors { .. }),
-            Self::HandshakeTimeout { .. } | Self::NoAnswer { .. } => true,
+            Self::HandshakeTimeout { .. } | Self::NoAnswer { .. } | Self::Crowded { .. } => true,
             Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::Broken { .. } | Self::Unwritable | Self::Draining => false,
         }

@@ -130,6 +130,7 @@ impl Pool {
                     wait.outcome().await?;
                     continue;
                 }
+                Pick::Crowded => return Err(OpenTunnelError::Crowded { next: target.next }),
             };
             let proven = carrier.is_proven();
             match self.0.ask(&carrier, place, request).await {

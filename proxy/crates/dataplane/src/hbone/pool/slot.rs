@@ -9,6 +9,13 @@ use tokio::{sync::watch, time::Instant};
 /// How long after a failure no second link is made; the first is made whenever it is needed.
 const RECOVERY: Duration = Duration::from_secs(10);
 
+/// So many links there may be of one target whatever they carry.
+const LINKS_FEW: usize = 64;
+
+/// So many tunnels a link carries on average where there are more of them. A peer that lets nearly
+/// none into a link would have us make one after the other.
+const STREAMS_FEW: usize = 8;
+
 type Outcome = Option<Result<(), OpenTunnelError>>;
 
 #[derive(Debug, Default)]
@@ -30,6 +37,8 @@ pub(super) enum Pick {
     },
     Wait(Waiting),
     Make(Made, Waiting),
+    /// There are too many already that the peer lets nothing into.
+    Crowded,
 }
 
 /// The duty to make a link and to tell what came of it.
@@ -48,6 +57,7 @@ impl Slot {
         else {
             return match self.coming() {
                 Some(coming) => Pick::Wait(Waiting(coming)),
+                None if self.is_crowded() => Pick::Crowded,
                 None => {
                     let (made, coming) = self.make();
                     Pick::Make(made, Waiting(coming))
@@ -60,6 +70,11 @@ impl Slot {
         let more = more.then(|| self.make().0);
         let place = carrier.link.enter();
         Pick::Use { carrier, place, more }
+    }
+
+    fn is_crowded(&self) -> bool {
+        let streams = self.carriers.iter().map(|carrier| carrier.link.streams() as usize).sum();
+        is_crowded(self.carriers.len(), streams)
     }
 
     #[cfg(test)]
@@ -136,5 +151,22 @@ impl Waiting {
             Ok(outcome) => outcome.clone().unwrap_or(Ok(())),
             Err(_dropped) => Err(OpenTunnelError::Draining),
         }
+    }
+}
+
+/// Whether `links` that are all full are too many for what they carry.
+const fn is_crowded(links: usize, streams: usize) -> bool {
+    LINKS_FEW <= links && streams < links.saturating_mul(STREAMS_FEW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_lets_nothing_in_has_a_bounded_number_of_links() {
+        let made = |most: usize| (0..1000).find(|links| is_crowded(*links, links * most));
+        assert_eq!((made(0), made(1), made(7)), (Some(64), Some(64), Some(64)));
+        assert_eq!((made(8), made(100), made(200)), (None, None, None));
     }
 }
