@@ -78,7 +78,9 @@ pub(super) fn enter(
         return Ok(None);
     }
     let entered = shared.doors.enter(&peer.member.uid, |other| {
-        if !other.pod.is_believed() {
+        // Delivered to another's address, it would leave the node as it is.
+        let is_its_own = other.pod.workload().ips.contains(target.ip());
+        if !is_its_own || !other.pod.is_believed() {
             return Ok(None);
         }
         admitted.account.learn(|facts| {

@@ -39,6 +39,22 @@ fn select(mesh: &mut Mesh, stock: &crate::sample::TestPod, policy: Arc<Authoriza
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_at_an_address_that_is_not_the_pods_must_prove_to_be_it() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, _stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    let other = mesh.stranger("other").await;
+    // As a control plane may have it that is mistaken.
+    mesh.builder.set_member(Arc::new(member("stock", other.ip)));
+    mesh.publish();
+    let mut client = cart.connect(other.addr()).await;
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    idle(&mesh).await;
+    let lines = mesh.node.lines();
+    let out = lines.iter().find(|line| field(line, "direction") == Some("outbound")).unwrap();
+    assert_eq!((field(out, "close"), field(out, "path")), (Some("tls_failed"), Some("tunnel")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_denied_sees_a_reset_and_both_sides_say_why() {
     for encrypt in [true, false] {
         let lines = refused(encrypt, None, async |mesh, stock| {
