@@ -21,6 +21,7 @@ use culvert_telemetry::chain::Chain;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -41,6 +42,8 @@ struct State {
     places: HashMap<WorkloadUid, Place>,
     /// What the places were last reconciled with.
     snapshot: Snapshot,
+    /// What the kernel could not be told.
+    untold: Changes,
     /// Connections that we ended, until they say so themselves.
     revoked: HashMap<(SocketAddr, SocketAddr), Why>,
 }
@@ -82,7 +85,8 @@ impl Direct {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let next = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX / 2);
         let (places, snapshot, revoked) = (HashMap::new(), Snapshot::default(), HashMap::new());
-        Self { kernel, state: Mutex::new(State { next, places, snapshot, revoked }) }
+        let untold = Changes::default();
+        Self { kernel, state: Mutex::new(State { next, places, snapshot, untold, revoked }) }
     }
 
     /// Lets the kernel pass the next connections like this one, if nothing has changed since it
@@ -106,8 +110,9 @@ impl Direct {
     ) -> Changes {
         let mut state = self.state.lock();
         state.snapshot = snapshot.clone();
-        let State { next, places, .. } = &mut *state;
-        let mut changes = Changes::default();
+        let State { next, places, untold, .. } = &mut *state;
+        // Of a pod of which there is more to tell, the last holds.
+        let mut changes = mem::take(untold);
         let here: HashSet<_> = doors.iter().map(|door| &door.pod.uid).collect();
         for door in outcasts {
             if places.remove(&door.pod.uid).is_some() {
@@ -141,6 +146,11 @@ impl Direct {
             places.insert(uid.clone(), place);
         }
         changes
+    }
+
+    /// Keeps what the kernel could not be told, to tell it with the next change.
+    fn keep(&self, untold: Changes) {
+        self.state.lock().untold = untold;
     }
 
     /// The epoch that the pod of `id` has now.

@@ -61,7 +61,8 @@ fn captured(shared: &Shared) -> (Vec<Arc<Door>>, Vec<Arc<Door>>) {
 
 fn apply(shared: &Shared, kernel: &Node, snapshot: &Snapshot, changes: Changes) {
     let Changes { epochs, doors } = changes;
-    if let Err(error) = kernel.set_epochs(epochs) {
+    if let Err(error) = kernel.set_epochs(epochs.iter().copied()) {
+        shared.direct.keep(Changes { epochs, doors });
         return debug!(error = %Chain(&error), "another process decides what goes direct");
     }
     match kernel.direct_flows() {

@@ -103,6 +103,16 @@ async fn the_verdicts_of_who_is_no_longer_announced_end() {
 }
 
 #[tokio::test]
+async fn what_the_kernel_was_not_told_is_told_again() {
+    let mut world = World::new().await;
+    let snapshot = world.snapshot();
+    let doors: Vec<_> = world.pods.iter().map(|pod| Arc::clone(&pod.door)).collect();
+    let untold = world.direct.reconcile(&snapshot, &doors, &[]);
+    world.direct.keep(untold);
+    assert_eq!((world.reconcile(), world.reconcile()), (2, 0), "though nothing has changed");
+}
+
+#[tokio::test]
 async fn a_verdict_for_a_service_ends_with_a_change_of_its_endpoints() {
     let mut world = World::new().await;
     let vip: IpAddr = [10, 96, 0, 10].into();
