@@ -12,6 +12,7 @@ use crate::{
     Programs,
     connect::serve,
     envoy,
+    pair::Pair,
     player::{Player, Seen, role},
     process::settled_memory,
     report::{Finding, Limit},
@@ -52,15 +53,16 @@ type Measure<T> = fn(&Proxy<'_>) -> Result<T>;
 
 /// Measures an idle node, then what workloads and connections add to it.
 pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
-    let ((idle, each), (envoy_idle, envoy_each)) = both(programs, |proxy| proxy.idle_and_slope())?;
+    let ((whole, each), (envoy_idle, envoy_each)) = both(programs, |proxy| proxy.idle_and_slope())?;
     let (busy, envoy_busy) = both(programs, |proxy| proxy.after_traffic())?;
-    let stage = Stage::set("benchp15", programs)?;
-    let workload = per_workload(&stage)?;
+    let pair = Pair::set("benchp15", programs)?;
+    let (idle, workload) = node(&pair)?;
     let after = format!("per connection, after {MEBIBYTES} MiB through each of {BUSY_CONNECTIONS}");
     Ok(vec![
         Finding::new(GOAL, "node, idle", idle / MB, "MB")
             .beside("envoy", envoy_idle / MB)
             .held_to(Limit::AtMost(18.0)),
+        Finding::new(GOAL, "node and control plane in one process, idle", whole / MB, "MB"),
         Finding::new(GOAL, "per workload known", workload / KB, "KB").held_to(Limit::AtMost(1.0)),
         Finding::new(GOAL, "per idle connection", each / KB, "KB")
             .beside("envoy", envoy_each / KB)
@@ -119,13 +121,14 @@ impl Proxy<'_> {
     }
 }
 
-/// What one more workload of another node takes.
-fn per_workload(stage: &Stage) -> Result<f64> {
-    stage.add_strangers("few.yaml", 0, FEW_PODS)?;
-    let few = bytes(stage.culvert())?;
-    stage.add_strangers("many.yaml", FEW_PODS, MANY_PODS - FEW_PODS)?;
-    let many = bytes(stage.culvert())?;
-    Ok((many - few) / f64::from(MANY_PODS - FEW_PODS))
+/// What a node takes that follows a control plane, and what one more workload elsewhere adds.
+fn node(pair: &Pair) -> Result<(f64, f64)> {
+    let idle = bytes(pair.server_pid())?;
+    pair.add_strangers("few.yaml", 0, FEW_PODS)?;
+    let few = bytes(pair.server_pid())?;
+    pair.add_strangers("many.yaml", FEW_PODS, MANY_PODS - FEW_PODS)?;
+    let many = bytes(pair.server_pid())?;
+    Ok((idle, (many - few) / f64::from(MANY_PODS - FEW_PODS)))
 }
 
 fn bytes(pid: u32) -> Result<f64> {

@@ -15,8 +15,11 @@ use crate::{
     Programs,
     player::{Player, Seen},
     process::cpu_seconds,
-    stage::{MESH, PLAIN, await_, http, namespace},
+    stage::{MESH, PLAIN, await_, http, namespace, strangers},
 };
+
+/// The folder of what only the control plane reads.
+const ELSEWHERE: &str = "elsewhere";
 
 const READINESS: u16 = 15021;
 const ADMIN: u16 = 15000;
@@ -76,8 +79,10 @@ impl Pair {
         fs::write(manifests.join("pods.yaml"), text)?;
         let state = folder.path().join("state");
         let roles = Roles { program: programs.culvert.clone(), manifests, state };
+        let elsewhere = folder.path().join(ELSEWHERE);
+        fs::create_dir(&elsewhere)?;
         let mut control = roles.control(&plane);
-        control.envs(settings.iter().copied());
+        control.arg("-f").arg(elsewhere).envs(settings.iter().copied());
         let control = placed(&plane, control)?;
         await_http(&plane, CONTROL, "/healthz/ready", |_| true).context("control plane")?;
         let proxies = [&a, &b].map(|node| -> Result<Player> {
@@ -92,6 +97,14 @@ impl Pair {
             await_http(node, ADMIN, "/config_dump", known).context("tunnels are not announced")?;
         }
         Ok(Self { enrolled, plain, proxies, _control: control, folder, _lab: lab })
+    }
+
+    /// Tells the mesh of pods on other nodes.
+    pub(crate) fn add_strangers(&self, file: &str, first: u32, count: u32) -> Result<()> {
+        // Beside the folder that is watched, then moved into it: seen whole or not at all.
+        let draft = self.folder.path().join(file);
+        fs::write(&draft, strangers(first, count)?)?;
+        Ok(fs::rename(draft, self.folder.path().join(ELSEWHERE).join(file))?)
     }
 
     /// The process id of the proxy on the server's node.

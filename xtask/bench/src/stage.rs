@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) plain_server: PodNs,
     // In the order in which they end.
     culvert: Player,
-    manifests: TempDir,
+    _manifests: TempDir,
     _lab: Lab,
 }
 
@@ -65,30 +65,20 @@ impl Stage {
         let ask = || node.run(|| http(ready, "/healthz/ready")).ok()?.ok();
         await_(|| ask().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")))
             .context("Culvert does not get ready")?;
-        Ok(Self { client, server, plain_client, plain_server, culvert, manifests, _lab: lab })
+        Ok(Self {
+            client,
+            server,
+            plain_client,
+            plain_server,
+            culvert,
+            _manifests: manifests,
+            _lab: lab,
+        })
     }
 
     /// The process id of Culvert.
     pub(crate) fn culvert(&self) -> u32 {
         self.culvert.pid()
-    }
-
-    /// Tells Culvert of pods on other nodes.
-    pub(crate) fn add_strangers(&self, file: &str, first: u32, count: u32) -> Result<()> {
-        let mut text = String::new();
-        for number in first..first + count {
-            let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 200, 0, 0).to_bits() + number);
-            write!(
-                text,
-                "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: web-6c9f5d7b4-{number:05}\n  \
-                 namespace: {MESH}\n  labels:\n    app: web-{app}\n    version: v1\nspec:\n  \
-                 nodeName: node-{host}\n  serviceAccountName: web-{app}\n  containers:\n  - name: \
-                 main\n    image: none\nstatus:\n  podIP: {ip}\n",
-                app = number / 10,
-                host = number / 100,
-            )?;
-        }
-        Ok(fs::write(self.manifests.path().join(file), text)?)
     }
 
     /// Starts Envoy in a pod that is not enrolled.
@@ -107,6 +97,24 @@ fn start(node: &NodeNs, manifests: &TempDir, programs: &Programs) -> Result<Play
     command.arg(node.cgroup());
     node.netns().place(&mut command, Some(&node.host_cgroup()))?;
     Player::placed(command)
+}
+
+/// Pods of another node, as manifests.
+pub(crate) fn strangers(first: u32, count: u32) -> Result<String> {
+    let mut text = String::new();
+    for number in first..first + count {
+        let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 200, 0, 0).to_bits() + number);
+        write!(
+            text,
+            "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: web-6c9f5d7b4-{number:05}\n  \
+             namespace: {MESH}\n  labels:\n    app: web-{app}\n    version: v1\nspec:\n  \
+             nodeName: node-{host}\n  serviceAccountName: web-{app}\n  containers:\n  - name: \
+             main\n    image: none\nstatus:\n  podIP: {ip}\n",
+            app = number / 10,
+            host = number / 100,
+        )?;
+    }
+    Ok(text)
 }
 
 pub(crate) fn namespace(name: &str, mesh: &str) -> String {
