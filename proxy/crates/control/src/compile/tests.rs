@@ -12,8 +12,6 @@ mod settings;
 
 mod steps;
 
-mod size;
-
 use super::Settings;
 use crate::{object::Objects, problem::Problem};
 use culvert_model::{
