@@ -4,9 +4,11 @@
 //! CONNECT stream in it. What HTTP/2 is made with shows nowhere but in `tunnel`, `link`,
 //! `client` and `server`.
 //!
-//! Reading order: [`headers`], `settings`, `chunk`, `tunnel` (the seam), `relay`, `io`, `link`,
+//! Reading order: [`headers`], [`http2`], `settings`, `chunk`, `tunnel` (the seam), `relay`, `io`, `link`,
 //! `window`, `server`, `client`, `pool`.
 pub mod headers;
+
+pub mod http2;
 
 mod settings;
 
