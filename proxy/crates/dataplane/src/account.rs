@@ -14,7 +14,7 @@ use culvert_model::{
     facts::{ConnFacts, Direction},
     snapshot::Known,
 };
-use culvert_telemetry::conn::ConnRecord;
+use culvert_telemetry::conn::{ConnRecord, Counter};
 use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, thread, time::Instant};
 use tracing::warn;
 
@@ -33,6 +33,23 @@ pub(crate) struct Account {
     endpoint: Option<Counted>,
     /// Given back last: whoever waits for the pod's last connection then finds it recorded.
     _ticket: Ticket,
+}
+
+/// Counts bytes of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter(Option<Counter>);
+
+impl Meter {
+    pub(crate) fn count(&self, moved: Moved) {
+        let Some(counter) = &self.0 else { return };
+        let Moved { sent, received } = moved;
+        if sent != 0 {
+            counter.sent(sent);
+        }
+        if received != 0 {
+            counter.received(received);
+        }
+    }
 }
 
 impl Account {
@@ -135,6 +152,11 @@ impl Account {
         if received != 0 {
             record.received(received);
         }
+    }
+
+    /// What counts for whoever else moves bytes of it; of one that was opened.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter(self.record.as_ref().and_then(ConnRecord::counter))
     }
 
     pub(crate) fn close(mut self, reason: CloseReason, error: Option<&(dyn Error + 'static)>) {

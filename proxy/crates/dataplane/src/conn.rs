@@ -58,7 +58,8 @@ pub(crate) struct Joined {
 /// A socket whose peer sees a reset when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Abrupt {
-    io: TcpStream,
+    /// Shared with the link of its tunnel, which writes to it and lets go before it is closed.
+    io: Arc<TcpStream>,
     orderly: bool,
 }
 
@@ -154,7 +155,11 @@ impl Joined {
 
 impl Abrupt {
     pub(crate) fn new(io: TcpStream) -> Self {
-        Self { io, orderly: false }
+        Self { io: Arc::new(io), orderly: false }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<TcpStream> {
+        &self.io
     }
 
     /// Closes it as one that has said everything.

@@ -27,10 +27,12 @@ pub(crate) use half::{TURN_BYTES, Watch, read, watch_reset, write_all_of};
 pub(crate) use pool::rest;
 
 use half::{Broken, End, Half, Spent};
+use parking_lot::Mutex;
 use std::{
     future::{Future, poll_fn},
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -91,9 +93,13 @@ struct Pair<'a> {
 pub(crate) struct Idle {
     limit: Duration,
     /// When something went through last.
-    last: Instant,
+    last: Arc<Heard>,
     sleep: Pin<Box<Sleep>>,
 }
+
+/// When something went through last, for whoever else moves something.
+#[derive(Debug)]
+pub(crate) struct Heard(Mutex<Instant>);
 
 /// What a turn came to.
 #[derive(Debug)]
@@ -180,22 +186,35 @@ impl<'a> Pair<'a> {
 
 impl Idle {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, last: Instant::now(), sleep: Box::pin(time::sleep(limit)) }
+        let last = Arc::new(Heard(Mutex::new(Instant::now())));
+        Self { limit, last, sleep: Box::pin(time::sleep(limit)) }
+    }
+
+    /// Where others note that something went through.
+    pub(crate) fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.last)
     }
 
     /// Resolves when nothing was moved for the limit. The timer is set anew only when it fires, not
     /// with every byte.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: Moved) -> Poll<Duration> {
         if moved != Moved::default() {
-            self.last = Instant::now();
+            self.last.now();
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let end = self.last + self.limit;
+            let end = *self.last.0.lock() + self.limit;
             if end <= Instant::now() {
                 return Poll::Ready(self.limit);
             }
             self.sleep.as_mut().reset(end);
         }
         Poll::Pending
+    }
+}
+
+impl Heard {
+    /// Something went through.
+    pub(crate) fn now(&self) {
+        *self.0.lock() = Instant::now();
     }
 }

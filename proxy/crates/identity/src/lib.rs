@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`clock`], [`csr`] (what is asked for), [`issue`] (who is asked), [`ca`] (who
 //! signs), [`certificate`] (what comes back, checked), [`trust`] and [`crl`] (whom we believe),
-//! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`renew`]
+//! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`channel`] (what tunnels speak
+//! after them), [`renew`]
 //! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it). Then how nodes
 //! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`upstream`]
 //! (the way to the control plane), [`istio`] (certificates from there), [`serving`] (its own end).
@@ -32,6 +33,8 @@ pub mod verify;
 pub mod signer;
 
 pub mod tls;
+
+pub mod channel;
 
 pub mod renew;
 

@@ -131,12 +131,34 @@ impl HandshakeError {
     pub fn of(error: io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match tls {
-            Some(Error::AlertReceived(alert)) => Self::Refused(*alert),
-            Some(tls) => match VerifyError::of(tls) {
-                Some(peer) => Self::Peer(peer),
-                None => Self::Tls(tls.clone()),
-            },
+            Some(tls) => Self::of_tls(tls.clone()),
             None => Self::Io(error),
+        }
+    }
+
+    /// What TLS itself ended a connection with, be it the handshake's or later; `None`: something
+    /// else did.
+    pub fn within(error: &io::Error) -> Option<Self> {
+        let tls = error.get_ref()?.downcast_ref::<Error>()?;
+        Some(Self::of_tls(tls.clone()))
+    }
+
+    /// Whether a certificate was revoked, ours or the peer's.
+    pub fn is_revoked(&self) -> bool {
+        match self {
+            Self::Peer(why) => matches!(why, VerifyError::Revoked),
+            Self::Refused(alert) => *alert == AlertDescription::CertificateRevoked,
+            Self::Tls(_) | Self::Io(_) => false,
+        }
+    }
+
+    pub(crate) fn of_tls(error: Error) -> Self {
+        match error {
+            Error::AlertReceived(alert) => Self::Refused(alert),
+            error => match VerifyError::of(&error) {
+                Some(peer) => Self::Peer(peer),
+                None => Self::Tls(error),
+            },
         }
     }
 }
@@ -171,6 +193,8 @@ pub(crate) fn server_config(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // For `channel`, which opens and seals the records itself.
+    config.enable_secret_extraction = true;
     Ok(config)
 }
 
@@ -229,6 +253,7 @@ pub(crate) fn client_config(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
+    config.enable_secret_extraction = true;
     Ok(config)
 }
 
@@ -254,7 +279,7 @@ pub(crate) fn peer(
 }
 
 /// Our clock never fails to tell.
-fn now(time: &Arc<dyn rustls::time_provider::TimeProvider>) -> UnixTime {
+pub(crate) fn now(time: &Arc<dyn rustls::time_provider::TimeProvider>) -> UnixTime {
     time.current_time().unwrap_or_else(|| UnixTime::since_unix_epoch(Duration::ZERO))
 }
 

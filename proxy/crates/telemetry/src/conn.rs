@@ -28,6 +28,13 @@ pub struct ConnRecord {
     finished: bool,
 }
 
+/// Counts bytes of a connection that is settled, for those who move them.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    live: Arc<Live>,
+    series: Arc<Series>,
+}
+
 /// What can be seen of a connection while it lives, and after.
 #[derive(Debug)]
 pub struct Live {
@@ -73,16 +80,22 @@ impl ConnRecord {
     /// Two relaxed additions: call it per batch that was copied, so that long connections show
     /// before they end.
     pub fn sent(&self, bytes: u64) {
-        let Some(series) = &self.series else { return };
-        self.live.sent.fetch_add(bytes, Relaxed);
-        series.add_request(bytes);
+        if let Some(series) = &self.series {
+            self.live.sent(series, bytes);
+        }
     }
 
     /// Counts `bytes` copied from the destination to the source; none before it is settled.
     pub fn received(&self, bytes: u64) {
-        let Some(series) = &self.series else { return };
-        self.live.received.fetch_add(bytes, Relaxed);
-        series.add_response(bytes);
+        if let Some(series) = &self.series {
+            self.live.received(series, bytes);
+        }
+    }
+
+    /// The same for others to count with; `None` before it is settled.
+    pub fn counter(&self) -> Option<Counter> {
+        let (live, series) = (Arc::clone(&self.live), Arc::clone(self.series.as_ref()?));
+        Some(Counter { live, series })
     }
 
     /// Ends the account; `error` is printed with its causes.
@@ -172,7 +185,28 @@ impl Drop for ConnRecord {
     }
 }
 
+impl Counter {
+    /// Counts `bytes` copied from the source to the destination.
+    pub fn sent(&self, bytes: u64) {
+        self.live.sent(&self.series, bytes);
+    }
+
+    /// Counts `bytes` copied from the destination to the source.
+    pub fn received(&self, bytes: u64) {
+        self.live.received(&self.series, bytes);
+    }
+}
+
 impl Live {
+    fn sent(&self, series: &Series, bytes: u64) {
+        self.sent.fetch_add(bytes, Relaxed);
+        series.add_request(bytes);
+    }
+
+    fn received(&self, series: &Series, bytes: u64) {
+        self.received.fetch_add(bytes, Relaxed);
+        series.add_response(bytes);
+    }
     /// As they are known now.
     pub fn facts(&self) -> ConnFacts {
         self.facts.lock().clone()

@@ -1,32 +1,36 @@
 //! The end of a link that asks.
+mod asking;
+
 use super::{
-    chunk::Chunk,
+    credit::Credit,
+    engine::{Engine, Parts, say_goodbye},
     headers::{Baggage, Request},
-    io::{Noted, ReadAhead},
-    link::{Link, LinkEnd, Pinger, Place},
-    server::TLS_BUFFER,
+    http2::{
+        code::Code,
+        frame::{PREFACE, write},
+        request,
+    },
+    link::{Link, LinkEnd, Place},
     settings,
+    stream::Stream,
     tunnel::Tunnel,
-    window::Window,
+    wire::Wire,
 };
 use crate::{connect, errors::OpenError};
+use asking::{Answer, Asked, Client};
 use culvert_identity::{
     certificate::Certificate,
-    tls::{self, HandshakeError, Secured},
-    verify::{Peer, VerifyError},
+    channel::{self, Channel},
+    tls::HandshakeError,
+    verify::Peer,
 };
 use culvert_model::{close::CloseReason, identity::Identity};
-use h2::{
-    Reason,
-    client::{Connection, SendRequest},
-};
 use http::StatusCode;
-use parking_lot::Mutex;
 use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,10 +41,6 @@ use std::{
 use tokio::{
     net::TcpStream,
     time::{self, Instant},
-};
-use tokio_rustls::{
-    client::TlsStream,
-    rustls::{AlertDescription, Error as TlsError},
 };
 
 /// How long opening a tunnel may take, step by step.
@@ -87,8 +87,7 @@ pub(super) struct Carrier {
     pub(super) link: Arc<Link>,
     pub(super) next: SocketAddr,
     pub(super) peer: Peer,
-    /// `None`: no new streams; the link ends with its last one.
-    requests: Mutex<Option<SendRequest<Chunk>>>,
+    wire: Arc<Wire>,
     /// The far end has answered a request.
     proven: AtomicBool,
 }
@@ -96,9 +95,8 @@ pub(super) struct Carrier {
 /// What drives a link.
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// In a box: with TLS it is several KB, which would move from future to future.
-    http: Box<Connection<Noted<TlsStream<ReadAhead>>, Chunk>>,
-    pinger: Pinger,
+    /// In a box: it is several KB, which would move from future to future.
+    engine: Box<Engine<Client>>,
     carrier: Arc<Carrier>,
     /// How long the handshakes took.
     pub(super) shaken_in: Duration,
@@ -139,18 +137,24 @@ async fn shake(
     own: &Certificate,
     expected: Arc<[Identity]>,
 ) -> Result<Driver, OpenTunnelError> {
-    let secured = tls::connect(own, expected, ReadAhead::new(tcp)).await;
-    let Secured { mut io, peer } =
+    let secured = channel::connect(own, expected, tcp).await;
+    let Channel { tcp, peer, opener, sealer, early } =
         secured.map_err(|source| OpenTunnelError::Tls { next, source: Arc::new(source) })?;
-    io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-    let link = Link::new();
-    let io = Noted::new(io, Arc::clone(&link));
-    let begun = settings::client().handshake(io).await;
-    let (requests, mut http) = begun.map_err(|error| broken(next, &link, error))?;
-    let pinger = Pinger::new(http.ping_pong());
-    let requests = Mutex::new(Some(requests));
-    let carrier = Arc::new(Carrier { link, next, peer, requests, proven: AtomicBool::new(false) });
-    Ok(Driver { http: Box::new(http), pinger, carrier, shaken_in: Duration::ZERO })
+    let tcp = Arc::new(tcp);
+    let wire = Wire::new(Arc::clone(&tcp), sealer);
+    wire.with_line(|line| {
+        line.frames(|out| {
+            out.extend_from_slice(PREFACE);
+            write::settings(&settings::client(), out);
+            write::window_update(0, Credit::FIRST, out);
+        });
+    });
+    let parts = Parts { tcp, opener, early };
+    let headers = settings::CLIENT_HEADERS;
+    let engine = Box::new(Engine::new(Arc::clone(&wire), parts, Client, false, headers));
+    let link = Arc::clone(&wire.link);
+    let carrier = Arc::new(Carrier { link, next, peer, wire, proven: AtomicBool::new(false) });
+    Ok(Driver { engine, carrier, shaken_in: Duration::ZERO })
 }
 
 async fn connected(
@@ -180,52 +184,73 @@ impl Driver {
     /// Drives the link to its end; `on_tick` is called every few seconds, and when its last tunnel
     /// has ended while the process drains.
     pub(super) async fn drive(self, on_tick: impl Fn(&Arc<Carrier>)) {
-        let Self { mut http, mut pinger, carrier, shaken_in: _ } = self;
-        let (link, mut window) = (&carrier.link, Window::default());
+        let Self { mut engine, carrier, shaken_in: _ } = self;
+        let (link, wire) = (&carrier.link, &carrier.wire);
         let mut nudged = pin!(link.nudge.notified());
-        poll_fn(|cx| {
+        let mut leaving = false;
+        let end = poll_fn(|cx| {
             while nudged.as_mut().poll(cx).is_ready() {
                 nudged.set(link.nudge.notified());
                 if link.end().is_some() {
-                    return Poll::Ready(());
+                    return Poll::Ready(LinkEnd::Closed);
                 }
                 if link.take_ask() {
-                    pinger.ask();
+                    engine.pinger.ask(wire);
                 }
                 // One nudge may stand for several.
                 on_tick(&carrier);
             }
-            if let Some(size) = window.adjust(link.waiting()) {
-                http.set_target_window_size(size);
+            if let Poll::Ready(end) = engine.poll(cx) {
+                return Poll::Ready(end);
             }
-            if let Poll::Ready(end) = Pin::new(&mut http).poll(cx) {
-                link.ended(end.err().map_or(LinkEnd::Closed, LinkEnd::of));
-                return Poll::Ready(());
+            let talk = &mut engine.talk.useless;
+            if engine
+                .pinger
+                .poll(cx, wire, || {
+                    *talk = 0;
+                    on_tick(&carrier);
+                })
+                .is_ready()
+            {
+                return Poll::Ready(LinkEnd::Silent);
             }
-            if pinger.poll(cx, || on_tick(&carrier)).is_ready() {
-                link.ended(LinkEnd::Silent);
-                return Poll::Ready(());
+            if carrier.is_unwanted() {
+                if !std::mem::replace(&mut leaving, true) {
+                    say_goodbye(wire, 0, Code::NO_ERROR);
+                }
+                if wire.is_flushed() {
+                    return Poll::Ready(LinkEnd::Closed);
+                }
             }
             Poll::Pending
         })
         .await;
+        link.ended(end);
         carrier.retire();
+        drop(engine);
     }
 }
 
 impl Carrier {
     /// Lets no more streams in; the link ends with the last one.
     pub(super) fn retire(&self) {
-        drop(self.requests.lock().take());
+        if !self.wire.line(|line| std::mem::replace(&mut line.retired, true)) {
+            self.link.tell_unused();
+        }
+    }
+
+    /// Whether there is no stream and will be none.
+    fn is_unwanted(&self) -> bool {
+        self.wire.line(|line| line.retired) && self.wire.streams() == 0
     }
 
     /// Whether one more stream may be opened now.
     pub(super) fn has_room(&self) -> bool {
-        let most = match &*self.requests.lock() {
-            Some(requests) if self.link.end().is_none() => requests.current_max_send_streams(),
-            Some(_) | None => return false,
-        };
-        (self.link.streams() as usize) < most.min(settings::CLIENT_STREAMS as usize)
+        if self.link.end().is_some() {
+            return false;
+        }
+        let (retired, most) = self.wire.line(|line| (line.retired, line.streams_max));
+        !retired && self.link.streams() < most.min(settings::CLIENT_STREAMS)
     }
 
     /// Whether the far end has answered a request before.
@@ -243,32 +268,62 @@ impl Carrier {
         limit: Duration,
     ) -> Result<Opened, OpenTunnelError> {
         let next = self.next;
-        let broken = |error| self.broken(error);
-        let http = request.to_http().ok_or(OpenTunnelError::Unwritable)?;
-        let requests = self.requests.lock().clone();
-        let requests = requests.ok_or_else(|| broken(Reason::REFUSED_STREAM.into()))?;
-        let answer = async {
-            // A handle of its own: the next one may be used at once.
-            let mut requests = requests.ready().await?;
-            let (response, send) = requests.send_request(http, false)?;
-            drop(requests);
-            Ok((response.await?, send))
-        };
-        let answer = time::timeout(limit, answer).await;
+        let stream = self.ask(request)?;
+        let asked = Asked::new(&self.wire, stream);
+        let answer = time::timeout(limit, asked.answer()).await;
         let answer = answer.map_err(|_late| OpenTunnelError::NoAnswer { next, waited: limit })?;
-        let (response, send) = answer.map_err(broken)?;
+        let response = match answer {
+            Answer::Response(response) => response,
+            Answer::Reset(code) => {
+                let (why, stale) = (reset(code), code == Code::REFUSED_STREAM);
+                let reason = CloseReason::TunnelFailed;
+                return Err(OpenTunnelError::Broken { next, why, reason, stale });
+            }
+            Answer::Ended => return Err(broken(next, &self.link)),
+        };
         self.proven.store(true, Ordering::Relaxed);
-        let (head, receive) = response.into_parts();
-        if head.status != StatusCode::OK {
-            return Err(OpenTunnelError::Refused { next, status: head.status });
+        if response.status != StatusCode::OK {
+            return Err(OpenTunnelError::Refused { next, status: response.status });
         }
-        let baggage = Baggage::of_answer(&head.headers);
-        let tunnel = Tunnel::new(send, receive, place);
+        let baggage = Baggage::of_answer(&response.headers);
+        let tunnel = Tunnel::new(Arc::clone(&self.wire), asked.granted(), place);
         Ok(Opened { tunnel, peer: self.peer.identity().clone(), baggage })
     }
 
-    fn broken(&self, error: h2::Error) -> OpenTunnelError {
-        broken(self.next, &self.link, error)
+    /// Begins a stream with a request.
+    fn ask(&self, request: &Request) -> Result<Arc<Stream>, OpenTunnelError> {
+        let http = request.to_http().ok_or(OpenTunnelError::Unwritable)?;
+        let authority = http.uri().authority().ok_or(OpenTunnelError::Unwritable)?;
+        let begun = self.wire.with_line(|line| {
+            if line.retired || line.closed {
+                return None;
+            }
+            let Some(id) = line.take_id() else {
+                // Others are opened in another link.
+                line.retired = true;
+                return None;
+            };
+            let stream = Arc::new(Stream::new(id, line.stream_window()));
+            let mut block = Vec::with_capacity(256);
+            request::connect(&mut line.encoder, authority.as_str(), http.headers(), &mut block);
+            let most = line.frame_max();
+            line.frames(|out| write::headers(stream.id, &block, false, most, out));
+            // Under the lock, so that no setting of the peer passes it by.
+            self.wire.add(Arc::clone(&stream));
+            Some(stream)
+        });
+        if begun.is_none() {
+            self.link.tell_unused();
+        }
+        begun.ok_or_else(|| match self.link.end() {
+            Some(_) => broken(self.next, &self.link),
+            None => OpenTunnelError::Broken {
+                next: self.next,
+                why: reset(Code::REFUSED_STREAM),
+                reason: CloseReason::TunnelFailed,
+                stale: true,
+            },
+        })
     }
 }
 
@@ -277,7 +332,7 @@ impl OpenTunnelError {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
             Self::Connect(error) => error.reason(),
-            Self::Tls { source, .. } if is_revoked(source) => CloseReason::CertRevoked,
+            Self::Tls { source, .. } if source.is_revoked() => CloseReason::CertRevoked,
             Self::Tls { .. } | Self::HandshakeTimeout { .. } => CloseReason::TlsFailed,
             Self::Broken { reason, .. } => *reason,
             Self::Refused { status, .. } => match *status {
@@ -323,28 +378,20 @@ impl OpenTunnelError {
     }
 }
 
-/// What an error before the answer means.
-fn broken(next: SocketAddr, link: &Link, error: h2::Error) -> OpenTunnelError {
-    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    let stale = refused || !error.is_reset();
-    let said = LinkEnd::of(error);
-    let end = if stale { link.end().unwrap_or(&said) } else { &said };
+/// What the end of a link means to who waits for an answer.
+fn broken(next: SocketAddr, link: &Link) -> OpenTunnelError {
+    let end = link.end().unwrap_or(&LinkEnd::Closed);
     // TLS 1.3 lets a client finish before the server has judged it: that comes with the first read.
     if let LinkEnd::Io(error) = end
-        && let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>())
+        && let Some(error) = HandshakeError::within(error)
     {
-        let error = HandshakeError::of(io::Error::new(error.kind(), tls.clone()));
         return OpenTunnelError::Tls { next, source: Arc::new(error) };
     }
-    OpenTunnelError::Broken { next, why: end.to_string(), reason: end.reason(), stale }
+    OpenTunnelError::Broken { next, why: end.to_string(), reason: end.reason(), stale: true }
 }
 
-fn is_revoked(error: &HandshakeError) -> bool {
-    match error {
-        HandshakeError::Peer(why) => matches!(why, VerifyError::Revoked),
-        HandshakeError::Refused(alert) => *alert == AlertDescription::CertificateRevoked,
-        HandshakeError::Tls(_) | HandshakeError::Io(_) => false,
-    }
+fn reset(code: Code) -> String {
+    format!("the far end ended the stream: {code}")
 }
 
 /// For people; the codes are the protocol's.

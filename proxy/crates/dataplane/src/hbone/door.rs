@@ -51,7 +51,8 @@ impl Client {
         let request = Request::new(Authority::Addr(to));
         let opened = Box::pin(self.pool.open(&self.target, &request, dial)).await;
         let Ok(Opened { mut tunnel, .. }) = opened else { return false };
-        let ended = relay(&tcp, Side::Source, &mut tunnel, BOUNDS, drop).await;
+        let tcp = Arc::new(tcp);
+        let ended = relay(&tcp, Side::Source, &mut tunnel, BOUNDS, |_| {}).await;
         matches!(ended, Ended::Finished)
     }
 }
@@ -77,7 +78,8 @@ pub(super) async fn deliver(incoming: Incoming) {
     let Ok(tcp) = tcp else { return respond.refuse(StatusCode::SERVICE_UNAVAILABLE) };
     let baggage = Baggage { service: Some("bank".into()), ..Baggage::default() };
     let Ok(mut tunnel) = respond.accept(&baggage) else { return };
-    let ended = relay(&tcp, Side::Destination, &mut tunnel, BOUNDS, drop).await;
+    let tcp = Arc::new(tcp);
+    let ended = relay(&tcp, Side::Destination, &mut tunnel, BOUNDS, |_| {}).await;
     if !matches!(ended, Ended::Finished) {
         // A failure leaves an orderly end, which is all that can be done then.
         drop(tcp.set_zero_linger());

@@ -12,6 +12,7 @@ pub use baggage::{Baggage, Owner};
 pub use forwarded::Forwarded;
 pub use trace::{trace, traceparent};
 
+use super::http2;
 use culvert_model::tunnel::{Authority, Trace};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use std::sync::Arc;
@@ -70,8 +71,28 @@ impl Request {
             return Err(BadRequest::Target);
         }
         let named = uri.authority().ok_or(BadRequest::NoAuthority)?;
+        Self::of(named.as_str(), headers)
+    }
+
+    /// Reads a request as it came.
+    ///
+    /// # Errors
+    ///
+    /// When it is no CONNECT, or does not say where to.
+    pub fn read(request: &http2::request::Request) -> Result<Self, BadRequest> {
+        if request.method != Method::CONNECT {
+            return Err(BadRequest::Method);
+        }
+        if !request.is_connect() {
+            return Err(BadRequest::Target);
+        }
+        let named = request.authority.as_ref().and_then(|named| named.to_str().ok());
+        Self::of(named.ok_or(BadRequest::NoAuthority)?, &request.headers)
+    }
+
+    fn of(named: &str, headers: &HeaderMap) -> Result<Self, BadRequest> {
         Ok(Self {
-            authority: authority(named.as_str())?,
+            authority: authority(named)?,
             baggage: Baggage::of_headers(headers),
             forwarded: text(headers, FORWARDED).and_then(Forwarded::parse),
             trace: text(headers, TRACEPARENT).and_then(trace),

@@ -1,22 +1,16 @@
 //! What both ends know of one link while it lives, and why it ended.
-use super::settings::{PING_EVERY, PONG_WITHIN};
 use culvert_model::close::CloseReason;
-use h2::{Ping, PingPong};
 use std::{
-    fmt,
-    future::Future,
-    io,
-    pin::Pin,
+    fmt, io,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     sync::Notify,
-    time::{self, Instant, Sleep},
+    time::{self, Instant},
 };
 
 /// Shared by the task that drives a link, its tunnels, and the pool it is in.
@@ -31,7 +25,11 @@ pub(crate) struct Link {
     waiting: AtomicUsize,
     /// Requests the peer took back before they were answered, since somebody looked.
     abandoned: AtomicU32,
+    /// The last stream that the peer opened.
+    last: AtomicU32,
     end: OnceLock<LinkEnd>,
+    /// Why nothing can be written any more.
+    unwritable: OnceLock<Arc<io::Error>>,
     /// A ping is wanted.
     ask: AtomicBool,
     /// Whether its driver wants to know when the last tunnel has ended.
@@ -63,16 +61,6 @@ pub(crate) enum LinkEnd {
 #[derive(Debug)]
 pub(crate) struct Place {
     link: Arc<Link>,
-    /// How many bytes of it wait for its application.
-    waiting: usize,
-}
-
-/// Asks the peer from time to time whether it is there.
-pub(super) struct Pinger {
-    pings: Option<PingPong>,
-    tick: Pin<Box<Sleep>>,
-    /// When the one that is under way was sent.
-    asked: Option<Instant>,
 }
 
 impl Link {
@@ -83,7 +71,9 @@ impl Link {
             streams: AtomicU32::new(0),
             waiting: AtomicUsize::new(0),
             abandoned: AtomicU32::new(0),
+            last: AtomicU32::new(0),
             end: OnceLock::new(),
+            unwritable: OnceLock::new(),
             ask: AtomicBool::new(false),
             tell_unused: AtomicBool::new(false),
             unused: AtomicU64::new(0),
@@ -128,6 +118,11 @@ impl Link {
         if self.streams() == 0 { self.since(&self.unused) } else { Duration::ZERO }
     }
 
+    /// Whether the driver is to be told when the last tunnel ends.
+    pub(super) fn tells_unused(&self) -> bool {
+        self.tell_unused.load(Ordering::Relaxed)
+    }
+
     /// Has the driver told when the last tunnel ends, and now if there is none.
     pub(super) fn tell_unused(&self) {
         self.tell_unused.store(true, Ordering::Relaxed);
@@ -160,45 +155,55 @@ impl Link {
 
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Place { link: Arc::clone(self), waiting: 0 }
+        Place { link: Arc::clone(self) }
+    }
+
+    /// So many bytes came and wait.
+    pub(super) fn wait(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many of them have left.
+    pub(super) fn go(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that nothing can be written any more.
+    pub(super) fn unwritable(&self, why: io::Error) {
+        drop(self.unwritable.set(Arc::new(why)));
+    }
+
+    /// Why nothing can be written any more, if that is so.
+    pub(super) fn is_unwritable(&self) -> Option<&Arc<io::Error>> {
+        self.unwritable.get()
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Counts a request that was taken back.
-    pub(super) fn abandon(&self) {
-        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    /// The last stream that the peer opened.
+    pub(super) fn last(&self) -> u32 {
+        self.last.load(Ordering::Relaxed)
     }
 
-    pub(super) fn take_abandoned(&self) -> u32 {
-        self.abandoned.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Place {
-    pub(super) fn link(&self) -> &Arc<Link> {
-        &self.link
+    pub(super) fn opened(&self, id: u32) {
+        self.last.store(id, Ordering::Relaxed);
     }
 
-    /// So many bytes came and wait.
-    pub(super) fn wait(&mut self, bytes: usize) {
-        self.waiting += bytes;
-        self.link.waiting.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts a request that was taken back; says how many there were since they were forgotten.
+    pub(super) fn abandon(&self) -> u32 {
+        self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// So many of them have left.
-    pub(super) fn go(&mut self, bytes: usize) {
-        self.waiting -= bytes;
-        self.link.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    pub(super) fn forget_abandoned(&self) {
+        self.abandoned.store(0, Ordering::Relaxed);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Self { link, waiting } = self;
-        link.waiting.fetch_sub(*waiting, Ordering::Relaxed);
+        let Self { link } = self;
         link.unused.store(link.now(), Ordering::Relaxed);
         let before = link.streams.fetch_sub(1, Ordering::Relaxed);
         if before == 1 && link.tell_unused.load(Ordering::Relaxed) {
@@ -208,15 +213,6 @@ impl Drop for Place {
 }
 
 impl LinkEnd {
-    /// What ended the library's connection.
-    pub(super) fn of(error: h2::Error) -> Self {
-        if error.is_io() {
-            let gone = || io::ErrorKind::ConnectionAborted.into();
-            return Self::Io(Arc::new(error.into_io().unwrap_or_else(gone)));
-        }
-        Self::Http(error.to_string())
-    }
-
     /// What it means for the connections that were in it.
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
@@ -237,49 +233,5 @@ impl fmt::Display for LinkEnd {
             Self::Revoked => f.write_str("the certificate of the tunnel's other end was revoked"),
             Self::Forgotten => f.write_str("the tunnel's other end is another workload now"),
         }
-    }
-}
-
-impl Pinger {
-    pub(super) fn new(pings: Option<PingPong>) -> Self {
-        Self { pings, tick: Box::pin(time::sleep(PING_EVERY)), asked: None }
-    }
-
-    /// Sends a ping now, unless one is under way.
-    pub(super) fn ask(&mut self) {
-        let Some(pings) = &mut self.pings else { return };
-        if self.asked.is_none() && pings.send_ping(Ping::opaque()).is_ok() {
-            self.asked = Some(Instant::now());
-        }
-    }
-
-    /// Resolves when the peer did not answer in time; `on_tick` is called every now and then.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, mut on_tick: impl FnMut()) -> Poll<()> {
-        if let Some(pings) = &mut self.pings
-            && self.asked.is_some()
-            // A failure is the connection's, which says it itself.
-            && let Poll::Ready(_) = pings.poll_pong(cx)
-        {
-            self.asked = None;
-        }
-        while self.tick.as_mut().poll(cx).is_ready() {
-            on_tick();
-            match self.asked {
-                Some(asked) if PONG_WITHIN <= asked.elapsed() => return Poll::Ready(()),
-                Some(asked) => {
-                    self.tick.as_mut().reset(asked + PONG_WITHIN);
-                    continue;
-                }
-                None => self.ask(),
-            }
-            self.tick.as_mut().reset(Instant::now() + PING_EVERY);
-        }
-        Poll::Pending
-    }
-}
-
-impl fmt::Debug for Pinger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinger").field("asked", &self.asked).finish_non_exhaustive()
     }
 }

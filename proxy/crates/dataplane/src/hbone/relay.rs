@@ -2,7 +2,8 @@
 //!
 //! Like [`copy`](crate::copy), with a tunnel as one end: what is not yet written to the socket is
 //! not released to the peer, so that a stuck reader stops its writer and nobody else. A relay at
-//! rest holds no buffer.
+//! rest holds no buffer. Most of what comes it never sees: whoever reads the link writes it to the
+//! socket, and the relay goes on only with what the socket did not take.
 mod down;
 mod up;
 
@@ -12,15 +13,12 @@ use down::Down;
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{net::TcpStream, task, time};
+use tokio::{net::TcpStream, task};
 use up::Up;
-
-/// How long the last words of an application that was reset may take to get into the link.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A direction has used up its turn and could go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ enum Broken {
 
 #[derive(Debug)]
 struct Relay<'a> {
-    tcp: &'a TcpStream,
+    tcp: &'a Arc<TcpStream>,
     tcp_is: Side,
     tunnel: &'a mut Tunnel,
     /// From the application into the tunnel.
@@ -60,13 +58,21 @@ enum Turn {
 /// it, or resets it if the end was not [`Ended::Finished`]. The tunnel is reset here, after what
 /// the application said before it was reset itself.
 pub(crate) fn relay<'a>(
-    tcp: &'a TcpStream,
+    tcp: &'a Arc<TcpStream>,
     tcp_is: Side,
     tunnel: &'a mut Tunnel,
     bounds: Bounds,
-    count: impl Fn(Moved),
+    count: impl Fn(Moved) + Clone + Send + Sync + 'static,
 ) -> impl Future<Output = Ended> {
     let idle = bounds.idle.map(|limit| Box::new(Idle::new(limit)));
+    let heard = idle.as_ref().map(|idle| idle.heard());
+    let came = count.clone();
+    tunnel.drain_into(tcp, move |bytes| {
+        came(moved(tcp_is, 0, bytes));
+        if let Some(heard) = &heard {
+            heard.now();
+        }
+    });
     let (up, down) = (Up::new(bounds.buffer), Down::default());
     // Made here, for the arguments of an `async fn` are kept beside what is made of them.
     let mut relay = Relay { tcp, tcp_is, tunnel, up, down, idle };
@@ -81,7 +87,7 @@ pub(crate) fn relay<'a>(
                     return Ended::Idle(limit);
                 }
                 Turn::Broken(Broken::Tcp(error)) => {
-                    relay.last_words(&count).await;
+                    relay.last_words(&count);
                     return Ended::Broken { side: tcp_is, error };
                 }
                 Turn::Broken(Broken::Tunnel(error)) => {
@@ -96,7 +102,7 @@ impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, count: &impl Fn(Moved)) -> Poll<Turn> {
         let (mut up, mut down) = (0, 0);
         let turn = self.poll_turn(cx, &mut up, &mut down);
-        let moved = self.moved(up, down);
+        let moved = moved(self.tcp_is, up, down);
         if moved != Moved::default() {
             count(moved);
         }
@@ -119,35 +125,41 @@ impl Relay<'_> {
         if self.up.is_finished() && self.down.is_finished() {
             return Poll::Ready(Turn::Finished);
         }
+        // Up would not hear of it while the application says nothing.
+        if self.down.is_finished()
+            && let Poll::Ready(broken) = self.tunnel.poll_broken(cx)
+        {
+            return Poll::Ready(Turn::Broken(Broken::Tunnel(broken)));
+        }
         match (up_turn, down_turn) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             (Poll::Ready(_), _) | (_, Poll::Ready(_)) => Poll::Ready(Turn::Spent),
         }
     }
 
-    fn moved(&self, up: u64, down: u64) -> Moved {
-        match self.tcp_is {
-            Side::Source => Moved { sent: up, received: down },
-            Side::Destination => Moved { sent: down, received: up },
-        }
-    }
-
     /// Passes on what the application said before its socket broke (an early answer is not lost),
     /// then breaks the tunnel.
-    fn last_words(&mut self, count: &impl Fn(Moved)) -> Pin<Box<impl Future<Output = ()>>> {
+    fn last_words(&mut self, count: &impl Fn(Moved)) {
         let mut up = 0;
         self.up.rescue(self.tcp, self.tunnel, &mut up);
         if 0 < up {
-            count(self.moved(up, 0));
+            count(moved(self.tcp_is, up, 0));
         }
-        let tunnel = &mut *self.tunnel;
-        // In a box, for waiting needs a timer, and few connections end like this.
-        Box::pin(async move {
-            let sent = poll_fn(|cx| tunnel.poll_sent(cx));
-            // Whether all of it went or not, it is over.
-            drop(time::timeout(LAST_WORDS, sent).await);
-            tunnel.reset();
-        })
+        self.tunnel.reset();
+    }
+}
+
+impl Drop for Relay<'_> {
+    fn drop(&mut self) {
+        self.tunnel.detach();
+    }
+}
+
+/// What went from the application into the tunnel, and the other way, as the ends see it.
+const fn moved(tcp_is: Side, up: u64, down: u64) -> Moved {
+    match tcp_is {
+        Side::Source => Moved { sent: up, received: down },
+        Side::Destination => Moved { sent: down, received: up },
     }
 }
 
@@ -166,7 +178,7 @@ mod tests {
     const RELAY_MAX: usize = 320;
 
     fn size_of_relay<'a, F: Future>(
-        _relay: impl Fn(&'a TcpStream, Side, &'a mut Tunnel, Bounds, fn(Moved)) -> F,
+        _relay: impl Fn(&'a Arc<TcpStream>, Side, &'a mut Tunnel, Bounds, fn(Moved)) -> F,
     ) -> usize {
         size_of::<F>()
     }

@@ -1,26 +1,30 @@
 //! The end of a link that answers: a pod's listener for tunnels.
 mod respond;
+mod serving;
 
 pub(crate) use respond::{Incoming, Respond};
 
 use super::{
-    chunk::Chunk,
-    headers::Request,
-    io::{Noted, ReadAhead},
-    link::{Link, LinkEnd, Pinger},
+    credit::Credit,
+    engine::{Engine, Parts, say_goodbye},
+    http2::{
+        code::Code,
+        frame::{LARGEST, write},
+    },
+    link::LinkEnd,
     settings,
-    window::Window,
+    wire::Wire,
 };
 use crate::connect;
 use culvert_identity::{
     certificate::Certificate,
-    tls::{self, HandshakeError, Secured},
+    channel::{self, Channel},
+    tls::HandshakeError,
     trust::Trust,
     verify::Peer,
 };
 use culvert_runtime::{drain::Worker, publish::View};
-use h2::{Reason, RecvStream, server};
-use http::StatusCode;
+use serving::Server;
 use std::{
     future::{Future, poll_fn},
     io,
@@ -32,10 +36,8 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::futures::Notified,
     time::{self, Instant, Sleep},
 };
-use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 /// How long a link may be without a stream from its start on: clients open one to use it.
@@ -48,10 +50,8 @@ const UNUSED: Duration = Duration::from_secs(900);
 /// more wants to keep us busy (CVE-2023-44487).
 const ABANDONED_MAX: u32 = 1000;
 
-/// How much plain text TLS takes before it must write.
-pub(super) const TLS_BUFFER: usize = 256 << 10;
-
-type Io = Noted<TlsStream<ReadAhead>>;
+/// What the ping says that is between the two goodbyes.
+const LEAVING: [u8; 8] = *b"culvert!";
 
 /// A client that has proven who it is.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ pub(crate) struct Accepted {
     /// What it dialled.
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
-    io: TlsStream<ReadAhead>,
+    wire: Arc<Wire>,
+    parts: Parts,
     /// How long it may take to begin HTTP/2.
     limit: Duration,
 }
@@ -78,14 +79,21 @@ pub(crate) enum AcceptError {
 
 /// A link being served.
 struct Serving<'a, F> {
-    /// In a box: with TLS it is several KB, which would move from future to future.
-    http: Box<server::Connection<Io, Chunk>>,
-    link: Arc<Link>,
-    pinger: Pinger,
-    window: Window,
+    /// In a box: it is several KB, which would move from future to future.
+    engine: Box<Engine<Server<'a, F>>>,
     unused: Unused,
-    draining: bool,
-    on_request: &'a F,
+    leaving: Leaving,
+}
+
+/// How far a client was told to open no more streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// It was told; what it has sent by then is still taken.
+    Told,
+    ToldLongAgo,
+    /// It has heard, and nothing new is taken.
+    Heard,
 }
 
 /// The time for which a link may be without a stream.
@@ -108,12 +116,16 @@ pub(crate) async fn accept(
     let local = tcp.local_addr().map_err(AcceptError::Left)?;
     let remote = tcp.peer_addr().map_err(AcceptError::Left)?;
     // In a box, for a handshake needs much more than what comes after it.
-    let handshake = Box::pin(tls::accept(own, ReadAhead::new(tcp)));
+    let handshake = Box::pin(channel::accept(own, tcp));
     let secured = time::timeout(limit, handshake).await;
-    let Secured { mut io, peer } = secured.map_err(|_late| AcceptError::Timeout(limit))??;
-    io.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+    let Channel { tcp, peer, opener, sealer, early } =
+        secured.map_err(|_late| AcceptError::Timeout(limit))??;
+    let tcp = Arc::new(tcp);
+    let wire = Wire::new(Arc::clone(&tcp), sealer);
+    let parts = Parts { tcp, opener, early };
     let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
-    Ok(Accepted { peer, local: canonical(local), remote: canonical(remote), io, limit })
+    let (local, remote) = (canonical(local), canonical(remote));
+    Ok(Accepted { peer, local, remote, wire, parts, limit })
 }
 
 /// Serves one client until it leaves, `worker` finishes, or `trust` no longer covers it.
@@ -126,98 +138,117 @@ pub(crate) async fn serve(
     mut trust: View<Trust>,
     on_request: impl Fn(Incoming) + Send,
 ) {
-    let Accepted { io, peer, remote, local: _, limit } = accepted;
-    let link = Link::new();
-    let io = Noted::new(io, Arc::clone(&link));
-    let preface = Box::pin(settings::server().handshake::<_, Chunk>(io));
-    let http = match time::timeout(limit, preface).await {
-        Ok(Ok(http)) => http,
-        Ok(Err(error)) => return debug!(%remote, %error, "the client speaks no HTTP/2"),
+    let Accepted { wire, parts, peer, remote, local: _, limit } = accepted;
+    let mut serving = Serving::new(&wire, parts, &on_request);
+    let begun = time::timeout(limit, poll_fn(|cx| serving.poll_begin(cx))).await;
+    match begun {
+        Ok(Ok(())) => {}
+        Ok(Err(end)) => {
+            debug!(%remote, %end, "the client speaks no HTTP/2");
+            return wire.link.ended(end);
+        }
         Err(_late) => return debug!(%remote, "the client said nothing"),
-    };
-    let mut serving = Serving::new(http, &link, &on_request);
-    let (mut finishing, mut nudged) = (pin!(worker.finishing()), pin!(link.nudge.notified()));
+    }
+    let (mut finishing, mut nudged) = (pin!(worker.finishing()), pin!(wire.link.nudge.notified()));
     let mut revoked = pin!(revoked(&peer, &mut trust));
-    poll_fn(|cx| {
-        if !serving.draining && finishing.as_mut().poll(cx).is_ready() {
-            serving.drain();
+    let end = poll_fn(|cx| {
+        while nudged.as_mut().poll(cx).is_ready() {
+            nudged.set(wire.link.nudge.notified());
+        }
+        if serving.leaving == Leaving::No && finishing.as_mut().poll(cx).is_ready() {
+            serving.leave();
         }
         if revoked.as_mut().poll(cx).is_ready() {
-            link.ended(LinkEnd::Revoked);
-            return Poll::Ready(());
+            return Poll::Ready(LinkEnd::Revoked);
         }
-        serving.poll(cx, nudged.as_mut())
+        serving.poll(cx)
     })
     .await;
-    if let Some(end) = link.end() {
+    wire.link.ended(end);
+    if let Some(end) = wire.link.end() {
         debug!(%remote, %end, "link ended");
     }
 }
 
 impl<'a, F: Fn(Incoming)> Serving<'a, F> {
-    fn new(mut http: server::Connection<Io, Chunk>, link: &Arc<Link>, on_request: &'a F) -> Self {
-        let pinger = Pinger::new(http.ping_pong());
-        let unused = Unused::new(FIRST_STREAM);
-        let (link, http, window) = (Arc::clone(link), Box::new(http), Window::default());
-        Self { http, link, pinger, window, unused, draining: false, on_request }
+    fn new(wire: &Arc<Wire>, parts: Parts, on_request: &'a F) -> Self {
+        wire.with_line(|line| {
+            line.frames(|out| {
+                write::settings(&settings::server(), out);
+                write::window_update(0, Credit::FIRST, out);
+            });
+        });
+        let (wire, role) = (Arc::clone(wire), Server::new(on_request));
+        let engine = Box::new(Engine::new(wire, parts, role, true, settings::SERVER_HEADERS));
+        Self { engine, unused: Unused::new(FIRST_STREAM), leaving: Leaving::No }
     }
 
-    /// Lets no new streams in.
-    fn drain(&mut self) {
-        self.draining = true;
-        self.http.graceful_shutdown();
+    /// Resolves when the client has begun to speak HTTP/2.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        match self.engine.poll(cx) {
+            Poll::Ready(end) => Poll::Ready(Err(end)),
+            Poll::Pending if self.engine.has_begun() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Has the client open no new streams: at first it is told, and once it has heard of it, no
+    /// more are taken.
+    fn leave(&mut self) {
+        self.leaving = Leaving::Told;
+        let wire = &self.engine.wire;
+        say_goodbye(wire, LARGEST, Code::NO_ERROR);
+        wire.with_line(|line| line.frames(|out| write::ping(LEAVING, out)));
+        // Whatever ends the last stream is to be heard of here.
+        wire.link.tell_unused();
+    }
+
+    /// Takes no new streams from now on.
+    fn close_door(&mut self) -> Leaving {
+        self.engine.role.closed = true;
+        let wire = &self.engine.wire;
+        say_goodbye(wire, wire.link.last(), Code::NO_ERROR);
+        // Looks again whether there are any left.
+        wire.link.nudge.notify_one();
+        Leaving::Heard
     }
 
     /// Resolves when the link has ended.
-    fn poll(&mut self, cx: &mut Context<'_>, nudged: Pin<&mut Notified<'_>>) -> Poll<()> {
-        if nudged.poll(cx).is_ready() {
-            return Poll::Ready(());
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        if let Poll::Ready(end) = self.engine.poll(cx) {
+            return Poll::Ready(end);
         }
-        if let Some(size) = self.window.adjust(self.link.waiting()) {
-            self.http.set_target_window_size(size);
+        let wire = Arc::clone(&self.engine.wire);
+        let heard = self.engine.talk.other_pong.take() == Some(LEAVING);
+        if heard && matches!(self.leaving, Leaving::Told | Leaving::ToldLongAgo) {
+            self.leaving = self.close_door();
         }
-        while let Poll::Ready(next) = self.http.poll_accept(cx) {
-            match next {
-                Some(Ok((request, respond))) => self.take(request, respond),
-                Some(Err(error)) => {
-                    self.link.ended(LinkEnd::of(error));
-                    return Poll::Ready(());
-                }
-                None => {
-                    self.link.ended(LinkEnd::Closed);
-                    return Poll::Ready(());
-                }
-            }
+        if self.leaving == Leaving::Heard && wire.streams() == 0 && wire.is_flushed() {
+            return Poll::Ready(LinkEnd::Closed);
         }
-        let mut flood = false;
-        let link = &self.link;
-        let silent = self.pinger.poll(cx, || flood |= ABANDONED_MAX < link.take_abandoned());
+        let (mut ticked, useless) = (false, &mut self.engine.talk.useless);
+        let silent = self.engine.pinger.poll(cx, &wire, || {
+            wire.link.forget_abandoned();
+            *useless = 0;
+            ticked = true;
+        });
         if silent.is_ready() {
-            self.link.ended(LinkEnd::Silent);
-            return Poll::Ready(());
+            return Poll::Ready(LinkEnd::Silent);
         }
-        if flood {
-            self.http.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-            cx.waker().wake_by_ref();
+        // One that answers other pings, and not that one, is waited for no longer than they are.
+        self.leaving = match self.leaving {
+            Leaving::Told if ticked => Leaving::ToldLongAgo,
+            Leaving::ToldLongAgo if ticked => self.close_door(),
+            leaving => leaving,
+        };
+        if self.engine.role.was_asked() {
+            self.unused.limit = UNUSED;
         }
-        if self.unused.poll(cx, self.http.has_streams()).is_ready() && !self.draining {
-            self.drain();
-            cx.waker().wake_by_ref();
+        let unused = self.unused.poll(cx, wire.streams() != 0);
+        if unused.is_ready() && self.leaving == Leaving::No {
+            self.leave();
         }
         Poll::Pending
-    }
-
-    fn take(&mut self, request: http::Request<RecvStream>, respond: server::SendResponse<Chunk>) {
-        self.unused.limit = UNUSED;
-        let (head, body) = request.into_parts();
-        let respond = Respond::new(respond, body, self.link.enter());
-        match Request::parse(&head.method, &head.uri, &head.headers) {
-            Ok(request) => (self.on_request)(Incoming { request, respond }),
-            Err(error) => {
-                debug!(%error, "bad request");
-                respond.refuse(StatusCode::BAD_REQUEST);
-            }
-        }
     }
 }
 

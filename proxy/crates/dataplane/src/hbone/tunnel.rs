@@ -1,35 +1,43 @@
-//! One connection in a link: the seam behind which HTTP/2 can be made by somebody else.
+//! One connection in a link: the seam between links and what they are used for.
 //!
 //! A half close is `END_STREAM`, a TCP reset is `RST_STREAM(CONNECT_ERROR)`, both ways. A peer that
 //! resets with `NO_ERROR` or `CANCEL`, as ztunnel does where it merely lets go, is read as one that
 //! finished. A tunnel that is dropped before both ends finished is reset.
 use super::{
-    chunk::Chunk,
-    link::{LinkEnd, Place},
-    settings::SEND_MAX,
+    http2::{code::Code, frame::Head},
+    inlet::{Outfall, Phase, Taken},
+    line::Room,
+    link::Place,
+    parcel::Parcel,
+    queue::Queue,
+    stream::Stream,
+    wire::Wire,
 };
-use bytes::Bytes;
 use culvert_model::close::CloseReason;
-use h2::{Reason, RecvStream, SendStream};
 use std::{
     io,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
 };
+use tokio::net::TcpStream;
 
 /// An open CONNECT stream, of either end.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    send: SendStream<Chunk>,
-    receive: RecvStream,
+    wire: Arc<Wire>,
+    stream: Arc<Stream>,
+    /// What came, was not taken at once, and is to be written next.
+    held: Queue,
     sending: bool,
     receiving: bool,
-    place: Place,
+    _place: Place,
 }
 
 /// What came.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Bytes(Bytes),
+    /// Something is to be [written](Tunnel::write).
+    Bytes,
     /// The peer finished.
     End,
 }
@@ -41,17 +49,33 @@ pub(crate) enum TunnelError {
     #[error("the far end reset the connection")]
     Reset,
     #[error("the far end ended the stream: {0}")]
-    Stream(Reason),
+    Stream(Code),
     #[error("{0}")]
     Link(String, CloseReason),
 }
 
 impl Tunnel {
-    pub(super) fn new(send: SendStream<Chunk>, receive: RecvStream, place: Place) -> Self {
-        Self { send, receive, sending: true, receiving: true, place }
+    pub(super) fn new(wire: Arc<Wire>, stream: Arc<Stream>, place: Place) -> Self {
+        let held = Queue::default();
+        Self { wire, stream, held, sending: true, receiving: true, _place: place }
     }
 
-    /// What came next. Its bytes count against the peer's window until [`release`](Self::release).
+    /// Has what comes written to `tcp` at once, as far as it goes, from now on.
+    pub(crate) fn drain_into(
+        &mut self,
+        tcp: &Arc<TcpStream>,
+        meter: impl Fn(u64) + Send + Sync + 'static,
+    ) {
+        let outfall = Outfall { tcp: Arc::clone(tcp), meter: Box::new(meter) };
+        self.stream.inlet.lock().drain_into(outfall);
+    }
+
+    /// Lets go of the socket.
+    pub(crate) fn detach(&mut self) {
+        self.stream.inlet.lock().detach();
+    }
+
+    /// What came and was not written at once. It counts against the peer's window until it is.
     pub(crate) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
@@ -59,121 +83,137 @@ impl Tunnel {
         if !self.receiving {
             return Poll::Pending;
         }
-        match ready!(self.receive.poll_data(cx)) {
-            Some(Ok(bytes)) => {
-                self.place.wait(bytes.len());
-                return Poll::Ready(Ok(Received::Bytes(bytes)));
+        let mut inlet = self.stream.inlet.lock();
+        inlet.hold(&mut self.held);
+        let phase = inlet.phase();
+        let waits = !self.held.is_empty();
+        // As long as something waits, only the end is news.
+        inlet.listen(cx.waker());
+        drop(inlet);
+        match phase {
+            Phase::Reset(code) if !is_finish(code) => Poll::Ready(Err(reset(code))),
+            Phase::Open if self.is_over() => Poll::Ready(Err(self.broken())),
+            _ if waits => Poll::Ready(Ok(Received::Bytes)),
+            Phase::Open => Poll::Pending,
+            Phase::Ended | Phase::Reset(_) | Phase::Deaf => {
+                self.receiving = false;
+                Poll::Ready(Ok(Received::End))
             }
-            None => {}
-            Some(Err(error)) => match self.judge(error) {
-                None => {}
-                Some(error) => return Poll::Ready(Err(error)),
-            },
         }
-        self.receiving = false;
-        Poll::Ready(Ok(Received::End))
     }
 
-    /// Lets the peer send as much more: so much has left this process.
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.place.go(bytes);
-        // Fails only when more is released than came.
-        drop(self.receive.flow_control().release_capacity(bytes));
+    /// Resolves when the tunnel broke although the peer has said everything.
+    pub(crate) fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<TunnelError> {
+        let mut inlet = self.stream.inlet.lock();
+        inlet.listen(cx.waker());
+        let phase = inlet.phase();
+        drop(inlet);
+        match phase {
+            Phase::Reset(code) if !is_finish(code) => Poll::Ready(reset(code)),
+            _ if self.is_over() => Poll::Ready(self.broken()),
+            Phase::Open | Phase::Ended | Phase::Reset(_) | Phase::Deaf => Poll::Pending,
+        }
     }
 
-    /// How much may be sent now, at most `want`, which is what is about to be sent.
-    pub(crate) fn poll_capacity(
+    /// Writes what came, once; the peer may send as much more.
+    pub(crate) fn write(&mut self, tcp: &TcpStream) -> io::Result<usize> {
+        let written = self.held.write(tcp)?;
+        if 0 < written {
+            self.wire.link.go(written);
+            let update = self.stream.inlet.lock().leave(written);
+            let taken = Taken { gone: written, update };
+            self.wire.update(&self.stream, taken);
+        }
+        Ok(written)
+    }
+
+    /// Keeps room to send something, at most `want`, which is what is about to be sent.
+    pub(crate) fn poll_room(
         &mut self,
         cx: &mut Context<'_>,
         want: usize,
-    ) -> Poll<Result<usize, TunnelError>> {
-        self.send.reserve_capacity(want);
-        loop {
-            let capacity = self.send.capacity();
-            if 0 < capacity {
-                return Poll::Ready(Ok(capacity.min(want)));
-            }
-            match ready!(self.send.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(self.broken(error))),
-                // The stream is closed; why, it says itself.
-                None => {
-                    let why = ready!(self.poll_reset(cx));
-                    return Poll::Ready(Err(why));
-                }
-            }
-        }
+    ) -> Poll<Result<Room, TunnelError>> {
+        let room = self.wire.line(|line| match line.closed {
+            true => Poll::Ready(None),
+            false => line.reserve(&self.stream, want, cx.waker()),
+        });
+        room.map(|room| room.ok_or_else(|| self.gone()))
     }
 
-    /// Gives back what [`poll_capacity`](Self::poll_capacity) promised: other tunnels of the link
-    /// can have it.
-    pub(crate) fn waive(&mut self) {
-        self.send.reserve_capacity(0);
+    /// Gives back what [`poll_room`](Self::poll_room) kept.
+    pub(crate) fn waive(&mut self, room: Room) {
+        self.wire.with_line(|line| {
+            line.give_back(&self.stream, room.bytes);
+            line.let_in();
+        });
     }
 
-    /// Sends; not more than there is capacity for.
-    pub(crate) fn send(&mut self, chunk: Chunk) -> Result<(), TunnelError> {
-        self.send.send_data(chunk, false).map_err(|error| self.broken(error))
+    /// An empty parcel for what there is room for.
+    pub(crate) fn parcel(&self, grade: crate::copy::Grade, room: Room) -> Parcel {
+        Parcel::new(grade, self.stream.id, room.frame_max)
+    }
+
+    /// Sends what was read into the `room` that was kept.
+    pub(crate) fn send(&mut self, parcel: Parcel, room: Room) {
+        let spare = room.bytes - parcel.content();
+        self.wire.with_line(|line| {
+            line.give_back(&self.stream, spare);
+            line.data(parcel);
+        });
     }
 
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&mut self) -> Result<(), TunnelError> {
         self.sending = false;
-        match self.send.send_data(Chunk::default(), true) {
-            Ok(()) => Ok(()),
+        let mut send = self.stream.send.lock();
+        if send.finished {
+            drop(send);
             // To a peer that has let go of the stream already this is no news.
-            Err(_) if !self.receiving => Ok(()),
-            Err(error) => Err(self.broken(error)),
+            return if self.receiving { Err(self.gone()) } else { Ok(()) };
         }
-    }
-
-    /// Waits until everything that was sent is on its way.
-    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.send.reserve_capacity(SEND_MAX);
-        while self.send.capacity() < SEND_MAX {
-            if !matches!(ready!(self.send.poll_capacity(cx)), Some(Ok(_))) {
-                break;
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Waits until the stream is of no use any more although nothing is sent or received.
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<TunnelError> {
-        match ready!(self.send.poll_reset(cx)) {
-            Ok(Reason::NO_ERROR | Reason::CANCEL | Reason::CONNECT_ERROR) => {
-                Poll::Ready(TunnelError::Reset)
-            }
-            Ok(reason) => Poll::Ready(TunnelError::Stream(reason)),
-            Err(error) => Poll::Ready(self.broken(error)),
-        }
+        send.finished = true;
+        drop(send);
+        let id = self.stream.id;
+        self.wire.with_line(|line| {
+            line.frames(|out| out.extend_from_slice(&Head::data(id, 0, true).write()));
+            line.let_in();
+        });
+        self.wire.remove_finished(&self.stream);
+        Ok(())
     }
 
     /// Breaks the connection off, for the far end to see.
     pub(crate) fn reset(&mut self) {
         (self.sending, self.receiving) = (false, false);
-        self.send.send_reset(Reason::CONNECT_ERROR);
-    }
-
-    /// What an error of receiving means; `None`: the peer merely let go.
-    fn judge(&self, error: h2::Error) -> Option<TunnelError> {
-        match error.reason() {
-            Some(Reason::NO_ERROR | Reason::CANCEL) if error.is_reset() => None,
-            _ => Some(self.broken(error)),
+        let sending = !self.stream.send.lock().finished;
+        if sending || self.stream.inlet.lock().phase() == Phase::Open {
+            self.wire.reset(&self.stream, Code::CONNECT_ERROR);
         }
     }
 
-    fn broken(&self, error: h2::Error) -> TunnelError {
-        if error.is_reset() {
-            return match error.reason() {
-                None | Some(Reason::CONNECT_ERROR) => TunnelError::Reset,
-                Some(reason) => TunnelError::Stream(reason),
-            };
+    fn is_over(&self) -> bool {
+        self.wire.link.end().is_some()
+    }
+
+    /// Why nothing can be sent although nothing was finished here.
+    fn gone(&self) -> TunnelError {
+        match self.stream.inlet.lock().phase() {
+            Phase::Reset(code) if !is_finish(code) => reset(code),
+            Phase::Reset(_) | Phase::Deaf => TunnelError::Reset,
+            Phase::Open | Phase::Ended => self.broken(),
         }
-        let known = |end: &LinkEnd| TunnelError::Link(end.to_string(), end.reason());
-        match self.place.link().end() {
-            Some(end) => known(end),
-            None => known(&LinkEnd::of(error)),
+    }
+
+    fn broken(&self) -> TunnelError {
+        match self.wire.link.end() {
+            Some(end) => TunnelError::Link(end.to_string(), end.reason()),
+            None => match self.wire.link.is_unwritable() {
+                Some(error) => TunnelError::Link(
+                    format!("the tunnel broke: {error}"),
+                    CloseReason::TunnelFailed,
+                ),
+                None => TunnelError::Reset,
+            },
         }
     }
 }
@@ -183,6 +223,20 @@ impl Drop for Tunnel {
         if self.sending || self.receiving {
             self.reset();
         }
+        let waits = self.held.len() + self.stream.inlet.lock().deafen();
+        self.wire.thrown_away(&self.stream, waits);
+    }
+}
+
+/// Whether a peer that resets with it has merely let go.
+fn is_finish(code: Code) -> bool {
+    matches!(code, Code::NO_ERROR | Code::CANCEL)
+}
+
+fn reset(code: Code) -> TunnelError {
+    match code {
+        Code::CONNECT_ERROR => TunnelError::Reset,
+        code => TunnelError::Stream(code),
     }
 }
 

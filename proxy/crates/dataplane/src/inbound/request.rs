@@ -109,8 +109,9 @@ async fn relayed(mut account: Account, io: Abrupt, mut tunnel: Tunnel) {
     let bounds = account.pod().shared.copy;
     let stream = account.pod().shared.telemetry.metrics.tunnel_stream(Direction::Inbound);
     let ended = {
-        let count = |moved| account.count(moved);
-        let mut relay = pin!(relay(&io, Side::Destination, &mut tunnel, bounds, count));
+        let meter = account.meter();
+        let count = move |moved| meter.count(moved);
+        let mut relay = pin!(relay(io.shared(), Side::Destination, &mut tunnel, bounds, count));
         account.guard(relay.as_mut()).await
     };
     drop(stream);

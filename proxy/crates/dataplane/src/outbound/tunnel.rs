@@ -60,7 +60,9 @@ pub(super) async fn carry(admitted: Admitted, mut tunnel: Tunnel) {
     account.opened();
     let streams = account.pod().shared.telemetry.metrics.tunnel_stream(account.direction());
     let bounds = account.pod().shared.copy;
-    let ended = relay(&io, Side::Source, &mut tunnel, bounds, |moved| account.count(moved)).await;
+    let meter = account.meter();
+    let count = move |moved| meter.count(moved);
+    let ended = relay(io.shared(), Side::Source, &mut tunnel, bounds, count).await;
     drop(streams);
     let Some(error) = CopyError::of(ended) else {
         io.close();

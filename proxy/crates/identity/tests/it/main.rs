@@ -2,6 +2,8 @@
 //!
 //! Time is tokio's paused clock: a wait passes at once, and certificates age by it.
 #[cfg(test)]
+mod channel;
+#[cfg(test)]
 mod crl;
 #[cfg(test)]
 mod keeper;

@@ -1,13 +1,15 @@
 //! Answering a request.
 use super::super::{
-    chunk::Chunk,
     headers::{Baggage, Request},
+    http2::{code::Code, frame::write, response},
+    inlet::Phase,
     link::Place,
+    stream::Stream,
     tunnel::{Tunnel, TunnelError},
+    wire::Wire,
 };
-use h2::{RecvStream, server::SendResponse};
-use http::{Response, StatusCode};
-use std::{future::poll_fn, task::ready};
+use http::{HeaderMap, StatusCode};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 /// A client asks for a tunnel.
 #[derive(Debug)]
@@ -24,14 +26,14 @@ pub(crate) struct Respond {
 
 #[derive(Debug)]
 struct Open {
-    respond: SendResponse<Chunk>,
-    body: RecvStream,
+    wire: Arc<Wire>,
+    stream: Arc<Stream>,
     place: Place,
 }
 
 impl Respond {
-    pub(super) fn new(respond: SendResponse<Chunk>, body: RecvStream, place: Place) -> Self {
-        Self { open: Some(Open { respond, body, place }) }
+    pub(super) fn new(wire: Arc<Wire>, stream: Arc<Stream>, place: Place) -> Self {
+        Self { open: Some(Open { wire, stream, place }) }
     }
 
     /// Says that the application is connected, and who answers.
@@ -40,18 +42,15 @@ impl Respond {
     ///
     /// When the client no longer wants it.
     pub(crate) fn accept(mut self, who: &Baggage) -> Result<Tunnel, TunnelError> {
-        let Some(Open { mut respond, body, place }) = self.open.take() else {
+        let open = self.open.take().ok_or(TunnelError::Reset)?;
+        if open.is_over() {
             return Err(TunnelError::Reset);
-        };
-        let mut response = Response::new(());
-        who.write(response.headers_mut());
-        match respond.send_response(response, false) {
-            Ok(send) => Ok(Tunnel::new(send, body, place)),
-            Err(_gone) => {
-                place.link().abandon();
-                Err(TunnelError::Reset)
-            }
         }
+        let mut headers = HeaderMap::new();
+        who.write(&mut headers);
+        open.answer(StatusCode::OK, &headers, false);
+        let Open { wire, stream, place } = open;
+        Ok(Tunnel::new(wire, stream, place))
     }
 
     /// Says why not; the stream ends with it.
@@ -66,10 +65,9 @@ impl Respond {
     /// Cancel safe.
     pub(crate) async fn abandoned(&mut self) {
         poll_fn(|cx| {
-            let Some(open) = &mut self.open else { return std::task::Poll::Ready(()) };
-            // An error says that the whole link is gone.
-            drop(ready!(open.respond.poll_reset(cx)));
-            std::task::Poll::Ready(())
+            let Some(open) = &self.open else { return Poll::Ready(()) };
+            open.stream.inlet.lock().listen(cx.waker());
+            if open.is_over() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -84,15 +82,39 @@ impl Drop for Respond {
 }
 
 impl Open {
+    /// Whether the client has gone, or has taken its request back.
+    fn is_over(&self) -> bool {
+        self.wire.link.end().is_some()
+            || matches!(self.stream.inlet.lock().phase(), Phase::Reset(_) | Phase::Deaf)
+    }
+
+    fn answer(&self, status: StatusCode, headers: &HeaderMap, ends: bool) {
+        self.stream.inlet.lock().answered = true;
+        let id = self.stream.id;
+        self.wire.with_line(|line| {
+            let mut block = Vec::with_capacity(128);
+            response::write(&mut line.encoder, status, headers, &mut block);
+            let most = line.frame_max();
+            line.frames(|out| {
+                write::headers(id, &block, ends, most, out);
+                if ends {
+                    // What the client still sends is not wanted.
+                    write::reset(id, Code::NO_ERROR, out);
+                }
+            });
+        });
+    }
+
     fn refuse(self, status: StatusCode) {
-        let Self { mut respond, body, place } = self;
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        if respond.send_response(response, true).is_err() {
-            place.link().abandon();
+        let over = self.is_over();
+        let waits = self.stream.inlet.lock().deafen();
+        self.wire.thrown_away(&self.stream, waits);
+        if over {
+            return;
         }
-        // Dropped with the answer complete, the library resets the stream with NO_ERROR: what the
-        // client still sends is not wanted.
-        drop(body);
+        self.stream.send.lock().finished = true;
+        self.answer(status, &HeaderMap::new(), true);
+        self.wire.remove(self.stream.id);
+        drop(self.place);
     }
 }

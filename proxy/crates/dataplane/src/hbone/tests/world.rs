@@ -177,9 +177,10 @@ impl Client {
     pub(super) async fn connect(&self, app: SocketAddr) -> TcpStream {
         let (ours, source) = connected().await;
         let mut tunnel = self.open(app).await.unwrap().tunnel;
+        let source = Arc::new(source);
         self.worker.spawn(async move {
             let ended = relay(&source, Side::Source, &mut tunnel, BOUNDS, |_| {}).await;
-            close(source, &ended);
+            close(&source, &ended);
         });
         ours
     }
@@ -207,9 +208,8 @@ pub(super) async fn through(client: &Client) -> (TcpStream, TcpStream) {
 }
 
 /// In an orderly way only if both ends finished.
-fn close(tcp: TcpStream, ended: &Ended) {
+fn close(tcp: &TcpStream, ended: &Ended) {
     if !matches!(ended, Ended::Finished) {
         tcp.set_zero_linger().unwrap();
     }
-    drop(tcp);
 }
