@@ -27,6 +27,9 @@ pub(super) trait Taker<'p> {
 
     /// Any other frame.
     fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Fault>;
+
+    /// A frame that must not be. What it ends if not the link is seen to.
+    fn wrong(&mut self, fault: Fault) -> Result<(), Fault>;
 }
 
 /// What is known of the frame that is coming.
@@ -183,13 +186,20 @@ impl Framer {
         let (now, rest) = bytes.split_at(missing);
         self.state = State::Head;
         if self.kept.is_empty() {
-            taker.frame(&Frame::parse(head, now)?)?;
+            take(head, now, taker)?;
         } else {
             let mut whole = mem::take(&mut self.kept);
             whole.extend_from_slice(now);
-            taker.frame(&Frame::parse(head, &whole)?)?;
+            take(head, &whole, taker)?;
         }
         Ok(rest)
+    }
+}
+
+fn take<'p>(head: Head, payload: &[u8], taker: &mut impl Taker<'p>) -> Result<(), Fault> {
+    match Frame::parse(head, payload) {
+        Ok(frame) => taker.frame(&frame),
+        Err(fault) => taker.wrong(fault),
     }
 }
 

@@ -46,7 +46,6 @@ impl Stream {
             return None;
         }
         if 0 < send.window
-            && !send.stands
             && let Some(waker) = send.waker.take()
         {
             waker.wake();

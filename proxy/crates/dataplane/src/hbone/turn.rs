@@ -91,7 +91,8 @@ impl<'t, R: Role> Turn<'t, '_, R> {
             let why = "more data than the window of the link";
             return Err(Fault::link(Code::FLOW_CONTROL_ERROR, why));
         }
-        if 0 < self.arrived {
+        // What came of a frame that began earlier leaves too.
+        if 0 < self.arrived + self.gone {
             for update in [self.wire.leave(self.gone), self.wire.adjust()].into_iter().flatten() {
                 write::window_update(0, update, &mut self.out);
             }
@@ -276,6 +277,10 @@ impl<'p, R: Role> Taker<'p> for Turn<'_, 'p, R> {
             self.wire.end(stream)?;
         }
         Ok(())
+    }
+
+    fn wrong(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.judge(fault)
     }
 
     fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {

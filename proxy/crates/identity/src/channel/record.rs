@@ -39,6 +39,11 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     Some(HEADER + usize::from(u16::from_be_bytes([high, low])))
 }
 
+/// Whether `bytes` can begin a record, of a handshake too: by its type and version.
+pub(super) fn is_one(bytes: &[u8]) -> bool {
+    matches!(bytes, [20..=DATA, 3, ..] | [20..=DATA] | [])
+}
+
 /// The nonce of the record of that number.
 pub(super) fn nonce(iv: &[u8; 12], number: u64) -> [u8; 12] {
     let mut nonce = *iv;

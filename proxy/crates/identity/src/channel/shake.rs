@@ -202,7 +202,7 @@ impl Flight {
         let rest = &self.incoming[self.shown..];
         let more = match record::length(rest) {
             // No record at all, which the library says better.
-            Some(length) if HEADER + SEALED_MAX < length => rest.len(),
+            Some(length) if HEADER + SEALED_MAX < length || !record::is_one(rest) => rest.len(),
             Some(length) if length <= rest.len() => length,
             Some(_) | None if INCOMING_MAX <= self.incoming.len() => rest.len(),
             Some(_) | None => return false,

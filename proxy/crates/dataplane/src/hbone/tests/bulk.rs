@@ -107,6 +107,19 @@ async fn single_bytes_for_long_do_not_end_a_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_every_window_goes_through_one_stream() {
+    const SENT: usize = 128 << 20;
+    let mesh = Mesh::new();
+    let server = mesh.server().await;
+    let client = mesh.client(&server, 1).await;
+    let (one, mut other) = through(&client).await;
+    let mut writers = JoinSet::new();
+    writers.spawn(write(one, SENT, Arc::default()));
+    let read = tokio::io::copy(&mut other, &mut tokio::io::sink()).await;
+    assert_eq!(read.unwrap(), SENT as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stuck_readers_stop_their_writers_and_nobody_else() {
     const SENT: usize = 48 << 20;
     // More than the window of a link is made for.
