@@ -10,7 +10,7 @@ mod why;
 
 pub(crate) use mesh::{
     Applied, Authority, Certificate, Certificates, Closing, Control, Mesh, Node, Policy,
-    RefusedResource, Token, Uncaptured,
+    RefusedResource, Token, Uncaptured, Voided,
 };
 pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
 

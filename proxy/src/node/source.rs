@@ -114,14 +114,17 @@ impl Source {
     }
 }
 
-/// Makes the token anew while the process lives, and after the root changed.
+/// Makes the token anew while the process lives, and when tokens were made void.
 fn keep_token(control: Control, node: String, file: PathBuf, worker: &Worker) {
     let own = worker.clone();
     worker.spawn(async move {
+        let mut tokens = control.tokens();
+        let mut seen = tokens.pin().generation;
         loop {
             tokio::select! {
                 () = own.finishing() => return,
                 () = time::sleep(TOKEN_TURN) => {}
+                Some(newer) = tokens.newer_than(seen) => seen = newer.generation,
             }
             if let Err(failure) = write_token(&control, &node, &file) {
                 warn!("{failure}");

@@ -19,7 +19,10 @@ use culvert_identity::{
         files::{FilesError, Given, kept},
     },
     clock::{Clock, SystemClock},
-    join::{Claims, JoinError, Key, KeyError},
+    join::{
+        Claims, JoinError,
+        book::{Book, BookError, Books},
+    },
     serving::{Serving, ServingError},
     trust::TrustStore,
 };
@@ -64,6 +67,9 @@ const RECORD: &str = "captured.json";
 
 /// And what join tokens are made with.
 const JOIN_KEY: &str = "join-key";
+
+/// And whose tokens are void.
+const VOID_TOKENS: &str = "void-tokens";
 
 /// What a control plane is made of.
 #[derive(Debug)]
@@ -111,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) authority: View<Arc<Authority>>,
     pub(crate) serving: Serving,
     doorkeeper: Arc<Doorkeeper>,
+    books: Books,
     local: View<LocalPods>,
     trust: TrustStore,
     porter: Porter,
@@ -125,8 +132,8 @@ pub enum StartError {
     Watch(#[source] io::Error),
     #[error("there is no certificate authority")]
     Authority(#[from] FilesError),
-    #[error("there is no key of join tokens")]
-    JoinKey(#[from] KeyError),
+    #[error("no join token can be judged")]
+    JoinTokens(#[from] BookError),
     #[error("what was announced earlier is not known")]
     Record(#[from] RecordError),
     #[error("the control plane has no certificate of its own")]
@@ -149,11 +156,10 @@ impl Control {
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
         let authority = ca.open(&trust_domain, &*clock, worker)?;
         let (store, record) = Store::open(&state_dir.join(RECORD))?;
-        let doorkeeper = Arc::new(Doorkeeper {
-            key: Key::kept(&state_dir.join(JOIN_KEY))?,
-            trust_domain,
-            clock: Arc::clone(&clock),
-        });
+        let books = books(&state_dir)?;
+        books.follow(worker);
+        let doorkeeper =
+            Arc::new(Doorkeeper { tokens: books.view(), trust_domain, clock: Arc::clone(&clock) });
         let trust = TrustStore::default();
         let names = &listen.names;
         let serving =
@@ -202,6 +208,7 @@ impl Control {
             authority,
             serving,
             doorkeeper,
+            books,
             local: local_view,
             trust,
             porter,
@@ -224,9 +231,26 @@ impl Control {
     ///
     /// When no node can be called so.
     pub fn join_token(&self, node: &str, good_for: Duration) -> Result<String, JoinError> {
-        let Doorkeeper { key, trust_domain, clock } = &*self.shared.doorkeeper;
+        let Doorkeeper { tokens, trust_domain, clock } = &*self.shared.doorkeeper;
         let claims = Claims::new(trust_domain, node, clock.now(), good_for);
-        key.mint(&claims, self.shared.authority.pin().value.roots())
+        tokens.pin().value.mint(claims, self.shared.authority.pin().value.roots())
+    }
+
+    /// Makes all tokens of `node` void that there are, and ends the streams of who came by one.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be written down, or no node can be called so.
+    pub async fn void_tokens(&self, node: &str) -> Result<(), VoidError> {
+        let (books, node) = (self.shared.books.clone(), node.to_owned());
+        let now = self.shared.doorkeeper.clock.now();
+        let done = tokio::task::spawn_blocking(move || books.make_void(&node, now)).await;
+        Ok(done.map_err(|_ended| VoidError::Ended)??)
+    }
+
+    /// Which tokens are good: changes when some are void.
+    pub fn tokens(&self) -> View<Arc<Book>> {
+        self.shared.books.view()
     }
 
     /// What became of the manifests.
@@ -321,8 +345,21 @@ pub fn join_token(
         Ca::Given(given) => given.read(trust_domain)?.roots().to_vec(),
         Ca::Authority(view) => view.pin().value.roots().to_vec(),
     };
-    let key = Key::kept(&state_dir.join(JOIN_KEY))?;
-    Ok(key.mint(&Claims::new(trust_domain, node, now, good_for), &roots)?)
+    let claims = Claims::new(trust_domain, node, now, good_for);
+    Ok(books(state_dir)?.view().pin().value.mint(claims, &roots)?)
+}
+
+fn books(state_dir: &Path) -> Result<Books, BookError> {
+    Books::open(&state_dir.join(JOIN_KEY), &state_dir.join(VOID_TOKENS))
+}
+
+/// Why tokens are not void.
+#[derive(Debug, thiserror::Error)]
+pub enum VoidError {
+    #[error(transparent)]
+    Book(#[from] BookError),
+    #[error("the process is being stopped")]
+    Ended,
 }
 
 /// Why there is no join token.
@@ -331,7 +368,7 @@ pub enum TokenError {
     #[error("there is no certificate authority")]
     Authority(#[from] FilesError),
     #[error("there is no key of join tokens")]
-    JoinKey(#[from] KeyError),
+    JoinTokens(#[from] BookError),
     #[error(transparent)]
     Join(#[from] JoinError),
 }

@@ -127,37 +127,45 @@ impl Porter {
         io: impl Io,
         peer: Peer,
         shown: Option<verify::Peer>,
-        (stranger, until): (Stranger, Instant),
+        (mut stranger, mut until): (Stranger, Instant),
     ) {
         let (from, standing) = (peer.addr, peer.standing.clone());
         let (io, mut grip) = Held::new(io);
         if !self.door.enter(io, peer).await {
             return;
         }
-        tokio::select! {
-            settled = time::timeout_at(until, grip.settled(&standing)) => {
-                if settled.is_err() {
-                    info!(?from, "nothing was asked for in time: turned away");
-                    grip.cut();
-                    return;
+        loop {
+            tokio::select! {
+                settled = time::timeout_at(until, grip.settled(&standing)) => {
+                    if settled.is_err() {
+                        info!(?from, "nothing was asked for in time: turned away");
+                        return grip.cut();
+                    }
                 }
+                () = self.worker.finishing() => return,
             }
-            () = self.worker.finishing() => return,
-        }
-        drop(stranger);
-        let Some(shown) = shown else { return };
-        tokio::select! {
-            () = grip.gone() => {}
-            () = self.worker.finishing() => {}
-            () = self.disbelieved(&shown) => {
-                info!(?from, identity = %shown.identity(), "revoked or under no root any more: cut off");
-                grip.cut();
+            let address = stranger.address();
+            drop(stranger);
+            tokio::select! {
+                () = grip.gone() => return,
+                () = self.worker.finishing() => return,
+                () = self.disbelieved(shown.as_ref()) => {
+                    let identity = shown.as_ref().map(|shown| shown.identity().to_string());
+                    info!(?from, identity, "revoked or under no root any more: cut off");
+                    return grip.cut();
+                }
+                () = standing.lapsed() => {}
             }
+            // Whoever can prove nothing any more is one of many again.
+            until = Instant::now() + self.patience;
+            let Some(again) = self.strangers.enter(address) else { return grip.cut() };
+            stranger = again;
         }
     }
 
-    /// Resolves when the trust of the moment does not hold for a client any more.
-    async fn disbelieved(&self, shown: &verify::Peer) {
+    /// Resolves when the trust of the moment does not hold for what a client showed any more.
+    async fn disbelieved(&self, shown: Option<&verify::Peer>) {
+        let Some(shown) = shown else { return std::future::pending().await };
         let mut trust = self.trust.view();
         let mut now = trust.pin();
         while shown.recheck(&now.value).is_ok() {

@@ -179,3 +179,9 @@ pub(crate) struct Token {
     pub(crate) node: String,
     pub(crate) token: String,
 }
+
+/// `POST /token/void`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Voided {
+    pub(crate) node: String,
+}

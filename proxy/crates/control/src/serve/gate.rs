@@ -1,15 +1,20 @@
 //! Who may what: a caller is the node that it proves to be, and nobody else.
 use culvert_identity::{
     clock::Clock,
-    join::{JoinError, Key},
+    join::{JoinError, book::Book},
     node,
 };
+use culvert_runtime::publish::View;
 use culvert_xds::transport::{
-    discovery::{Caller, Gate},
+    discovery::{Caller, Gate, Pass},
     door::Peer,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time;
 use tonic::Status;
+
+/// A token's end is by the clock, which may be set: it is looked at again after this.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Whom discovery is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub enum Access {
 /// Looks at proofs.
 #[derive(Debug)]
 pub struct Doorkeeper {
-    pub(crate) key: Key,
+    pub(crate) tokens: View<Arc<Book>>,
     pub(crate) trust_domain: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -60,8 +65,9 @@ impl Doorkeeper {
     pub fn proofs(&self, peer: &Peer, bearer: Option<&str>) -> Proofs {
         let identity = peer.identity.as_ref();
         let identity = identity.filter(|one| one.trust_domain() == &*self.trust_domain);
+        let book = &self.tokens.pin().value;
         let verified =
-            bearer.map(|bearer| self.key.verify(bearer, &self.trust_domain, self.clock.now()));
+            bearer.map(|bearer| book.verify(bearer, &self.trust_domain, self.clock.now()));
         let (token, no_token) = match verified {
             Some(Ok(claims)) => (Some(claims.node), None),
             Some(Err(error)) => (None, Some(error)),
@@ -73,6 +79,52 @@ impl Doorkeeper {
             certificate: identity.and_then(node::name_of).map(str::to_owned),
             in_mesh: identity.is_some(),
             on_machine: peer.trusted,
+        }
+    }
+
+    /// What the caller is let in with, having proved to be its node by `proofs`.
+    fn pass(self: &Arc<Self>, proofs: &Proofs, caller: &Caller<'_>) -> Pass {
+        // That a certificate is believed is looked after for the whole connection.
+        if proofs.certificate.as_deref() == Some(caller.node) {
+            return Pass::lasting();
+        }
+        let (doorkeeper, node) = (Arc::clone(self), caller.node.to_owned());
+        match caller.bearer.filter(|_| proofs.token.as_deref() == Some(caller.node)) {
+            Some(bearer) => {
+                let bearer = bearer.to_owned();
+                let lapsed = Box::pin(async move {
+                    let why = doorkeeper.lapsed(&bearer).await.to_string();
+                    tracing::info!(node, why, "what a node joined by is good no longer: cut off");
+                    Status::unauthenticated(why)
+                });
+                Pass { lapsed }
+            }
+            None => Pass::lasting(),
+        }
+    }
+
+    /// Resolves when `bearer` is good no longer, and says why.
+    async fn lapsed(&self, bearer: &str) -> JoinError {
+        let mut books = self.tokens.clone();
+        let mut book = books.pin();
+        loop {
+            let now = self.clock.now();
+            let left = match book.value.verify(bearer, &self.trust_domain, now) {
+                Ok(claims) => claims.expires.as_secs().saturating_sub(now.as_secs()),
+                Err(error) => return error,
+            };
+            // It is good to the end of its last second.
+            let left = Duration::from_secs(left.saturating_add(1)).min(LOOK);
+            let newer = async {
+                match books.newer_than(book.generation).await {
+                    Some(newer) => newer,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                newer = newer => book = newer,
+                () = time::sleep(left) => {}
+            }
         }
     }
 }
@@ -130,13 +182,14 @@ impl Gate for DiscoveryGate {
         proofs.must_be_a_node().inspect_err(|status| told("discovery", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer);
         if self.is_open(&proofs) {
-            return Ok(());
+            return Ok(Pass::lasting());
         }
         let admitted = proofs.must_be(caller.node);
-        admitted.inspect_err(|status| told("discovery", caller.peer, caller.node, status))
+        admitted.inspect_err(|status| told("discovery", caller.peer, caller.node, status))?;
+        Ok(self.doorkeeper.pass(&proofs, caller))
     }
 }
 
@@ -146,9 +199,11 @@ impl Gate for ReportsGate {
         proofs.must_be_a_node().inspect_err(|status| told("report", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
-        let admitted = self.0.proofs(caller.peer, caller.bearer).must_be(caller.node);
-        admitted.inspect_err(|status| told("report", caller.peer, caller.node, status))
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+        let proofs = self.0.proofs(caller.peer, caller.bearer);
+        let admitted = proofs.must_be(caller.node);
+        admitted.inspect_err(|status| told("report", caller.peer, caller.node, status))?;
+        Ok(self.0.pass(&proofs, caller))
     }
 }
 

@@ -82,6 +82,12 @@ impl Strangers {
     }
 }
 
+impl Stranger {
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Drop for Stranger {
     fn drop(&mut self) {
         let mut counts = self.strangers.0.lock();

@@ -80,11 +80,29 @@ impl Standing {
         self.0.admitted.load(Ordering::Acquire)
     }
 
+    /// What it was admitted by is good no longer: it is a stranger again.
+    pub fn lapse(&self) {
+        self.0.admitted.store(false, Ordering::Release);
+        self.0.changed.notify_waiters();
+    }
+
     /// Resolves when it is no stranger.
     pub async fn admitted(&self) {
-        // Before the look: an admission in between is not missed.
-        let changed = self.0.changed.notified();
-        if !self.is_admitted() {
+        self.until(true).await;
+    }
+
+    /// Resolves when it is a stranger.
+    pub async fn lapsed(&self) {
+        self.until(false).await;
+    }
+
+    async fn until(&self, admitted: bool) {
+        loop {
+            // Before the look: a change in between is not missed.
+            let changed = self.0.changed.notified();
+            if self.is_admitted() == admitted {
+                return;
+            }
             changed.await;
         }
     }

@@ -15,7 +15,7 @@ use culvert_xds::{
     server::Worlds,
     transport::{
         BoxIo,
-        discovery::{Caller, Discovery, Gate},
+        discovery::{Caller, Discovery, Gate, Pass},
         door::{Door, Peer},
         follow::{Apply, Changed, Follower, Holdings, Who},
         nodes::Nodes,
@@ -49,12 +49,12 @@ pub(crate) struct Seen {
 }
 
 impl Gate for Password {
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         match &*self.0.lock() {
             Some(word) if caller.bearer != Some(word) => {
                 Err(Status::unauthenticated(format!("{} has not the word", caller.node)))
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(Pass::lasting()),
         }
     }
 }
