@@ -21,7 +21,7 @@ pub mod book;
 const VERSION: &str = "culvert1";
 
 /// No token is longer; a root has about half a kilobyte.
-const LONGEST: usize = 64 * 1024;
+pub(crate) const LONGEST: usize = 64 * 1024;
 
 /// No node's name is longer: with what stands before it, it must fit into an identity.
 const LONGEST_NAME: usize = 200;
@@ -271,6 +271,12 @@ fn issued(once: &str) -> UnixTime {
     let first = bytes.and_then(|bytes| bytes.first_chunk().copied());
     let secs = first.map_or(0, u64::from_be_bytes);
     UnixTime::since_unix_epoch(Duration::from_secs(secs))
+}
+
+/// Whether `text` is meant to be one of these tokens, of whatever version.
+pub(crate) fn is_ours(text: &str) -> bool {
+    let version = text.split_once('.').and_then(|(version, _)| version.strip_prefix("culvert"));
+    version.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn checked(node: &str) -> Result<(), JoinError> {

@@ -8,8 +8,9 @@
 //! signs), [`certificate`] (what comes back, checked), [`trust`] and [`crl`] (whom we believe),
 //! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`renew`]
 //! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it). Then how nodes
-//! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`upstream`]
-//! (the way to the control plane), [`istio`] (certificates from there), [`serving`] (its own end).
+//! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`bearer`]
+//! (what is shown of it), [`upstream`] (the way to the control plane), [`istio`] (certificates from
+//! there), [`serving`] (its own end).
 
 pub mod clock;
 
@@ -42,6 +43,8 @@ pub mod store;
 pub mod node;
 
 pub mod join;
+
+pub mod bearer;
 
 pub mod secret;
 

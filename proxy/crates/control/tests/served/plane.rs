@@ -5,6 +5,7 @@ use culvert_control::{
     status::mesh::MeshStatus,
 };
 use culvert_identity::{
+    bearer,
     clock::{Clock, SystemClock},
     istio::{self, IstioCa},
     join::{Claims, Key},
@@ -253,7 +254,10 @@ pub(crate) fn upstream(way: Way, token: Option<&Path>) -> Upstream {
     });
     let upstream = Upstream::try_new(&origin, connect).unwrap();
     match token {
-        Some(token) => upstream.with_token(token.to_owned()),
+        Some(token) => {
+            let token = token.to_owned();
+            upstream.with_bearer(Arc::new(move || Ok(Some(bearer::read(&token)?))))
+        }
         None => upstream,
     }
 }

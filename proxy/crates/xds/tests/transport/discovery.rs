@@ -2,7 +2,8 @@
 use crate::mesh::{Control, Seen, address, follow, policy};
 use culvert_runtime::drain::Drain;
 use culvert_xds::{client::Mode, transport::nodes::Kind};
-use std::{fs, time::Duration};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_node_is_told_and_what_it_accepts_is_known() {
@@ -61,19 +62,20 @@ async fn a_token_is_read_anew_for_each_stream() {
     let (mut control, drain, seen) = (Control::new(), Drain::default(), Seen::new());
     control.set(&[address("a", 1)], &[]);
     *control.gate.0.lock() = Some("open".to_owned());
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    let upstream = control.upstream().with_token(file.clone());
+    let token = Arc::new(Mutex::new(None));
+    let shown = Arc::clone(&token);
+    let shown = move || shown.lock().clone().map(Some).ok_or_else(|| "it is lost".into());
+    let upstream = control.upstream().with_bearer(Arc::new(shown));
     let mut follower = follow(upstream, Mode::Everything, &seen, &drain.worker());
     let says = |text: &'static str| {
         move |status: &culvert_xds::transport::follow::Status| {
             status.error.as_deref().is_some_and(|error| error.contains(text))
         }
     };
-    follower.until(says("cannot read the token")).await.unwrap();
-    fs::write(&file, "shut\n").unwrap();
+    follower.until(says("there is no token to show: it is lost")).await.unwrap();
+    *token.lock() = Some("shut".to_owned());
     follower.until(says("a has not the word")).await.unwrap();
-    fs::write(&file, "open\n").unwrap();
+    *token.lock() = Some("open".to_owned());
     seen.until(&["a"]).await;
 }
 
