@@ -10,6 +10,7 @@ use crate::{
     serve::{
         Porter,
         gate::{DiscoveryGate, Doorkeeper, ReportsGate},
+        hush::Hush,
     },
     status::Status,
 };
@@ -158,8 +159,14 @@ impl Control {
         let (store, record) = Store::open(&state_dir.join(RECORD))?;
         let books = books(&state_dir)?;
         books.follow(worker);
-        let doorkeeper =
-            Arc::new(Doorkeeper { tokens: books.view(), trust_domain, clock: Arc::clone(&clock) });
+        let hush = Hush::default();
+        hush.follow(worker);
+        let doorkeeper = Arc::new(Doorkeeper {
+            tokens: books.view(),
+            trust_domain,
+            clock: Arc::clone(&clock),
+            hush: hush.clone(),
+        });
         let trust = TrustStore::default();
         let names = &listen.names;
         let serving =
@@ -199,7 +206,7 @@ impl Control {
         keeper.advance(first).await;
         worker.spawn(keeper.run(worker.clone()));
         let door = Door::open(routes, worker);
-        let porter = Porter::new(door, serving.clone(), trust.clone(), worker.clone());
+        let porter = Porter::new(door, serving.clone(), trust.clone(), hush, worker.clone());
         let shared = Shared {
             scene,
             nodes,
@@ -231,7 +238,7 @@ impl Control {
     ///
     /// When no node can be called so.
     pub fn join_token(&self, node: &str, good_for: Duration) -> Result<String, JoinError> {
-        let Doorkeeper { tokens, trust_domain, clock } = &*self.shared.doorkeeper;
+        let Doorkeeper { tokens, trust_domain, clock, .. } = &*self.shared.doorkeeper;
         let claims = Claims::new(trust_domain, node, clock.now(), good_for);
         tokens.pin().value.mint(claims, self.shared.authority.pin().value.roots())
     }

@@ -1,4 +1,5 @@
 //! Who may what: a caller is the node that it proves to be, and nobody else.
+use super::hush::Hush;
 use culvert_identity::{
     clock::Clock,
     join::{JoinError, book::Book},
@@ -32,6 +33,7 @@ pub struct Doorkeeper {
     pub(crate) tokens: View<Arc<Book>>,
     pub(crate) trust_domain: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) hush: Hush,
 }
 
 /// What a caller proved.
@@ -101,6 +103,13 @@ impl Doorkeeper {
             }
             None => Pass::lasting(),
         }
+    }
+
+    fn told(&self, what: &'static str, peer: &Peer, node: &str, status: &Status) {
+        let Some(unwritten) = self.hush.line(peer.addr, (what, status.code())) else { return };
+        let from = peer.addr.map(|addr| addr.to_string()).unwrap_or_default();
+        let reason = status.message();
+        tracing::warn!(what, from, node, reason, unwritten, "a caller was turned away");
     }
 
     /// Resolves when `bearer` is good no longer, and says why.
@@ -179,7 +188,8 @@ impl Gate for DiscoveryGate {
         if self.is_open(&proofs) {
             return Ok(());
         }
-        proofs.must_be_a_node().inspect_err(|status| told("discovery", peer, "", status))
+        let admitted = proofs.must_be_a_node();
+        admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, "", status))
     }
 
     fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
@@ -188,7 +198,8 @@ impl Gate for DiscoveryGate {
             return Ok(Pass::lasting());
         }
         let admitted = proofs.must_be(caller.node);
-        admitted.inspect_err(|status| told("discovery", caller.peer, caller.node, status))?;
+        let Caller { peer, node, .. } = caller;
+        admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, node, status))?;
         Ok(self.doorkeeper.pass(&proofs, caller))
     }
 }
@@ -196,18 +207,17 @@ impl Gate for DiscoveryGate {
 impl Gate for ReportsGate {
     fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
         let proofs = self.0.proofs(peer, bearer);
-        proofs.must_be_a_node().inspect_err(|status| told("report", peer, "", status))
+        proofs.must_be_a_node().inspect_err(|status| self.0.told("report", peer, "", status))
     }
 
     fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         let proofs = self.0.proofs(caller.peer, caller.bearer);
         let admitted = proofs.must_be(caller.node);
-        admitted.inspect_err(|status| told("report", caller.peer, caller.node, status))?;
+        let Caller { peer, node, .. } = caller;
+        admitted.inspect_err(|status| self.0.told("report", peer, node, status))?;
         Ok(self.0.pass(&proofs, caller))
     }
 }
 
-fn told(what: &'static str, peer: &Peer, node: &str, status: &Status) {
-    let from = peer.addr.map(|addr| addr.to_string()).unwrap_or_default();
-    tracing::warn!(what, from, node, reason = status.message(), "a caller was turned away");
-}
+#[cfg(test)]
+mod tests;
