@@ -9,7 +9,7 @@ mod mesh;
 mod why;
 
 pub(crate) use mesh::{
-    Applied, Authority, Certificate, Certificates, Closing, Control, Mesh, Node, Policy,
+    Applied, Authority, Certificate, Certificates, Closing, Control, Guest, Mesh, Node, Policy,
     RefusedResource, Token, Uncaptured, Voided,
 };
 pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};

@@ -99,7 +99,7 @@ impl Doorkeeper {
                     tracing::info!(node, why, "what a node joined by is good no longer: cut off");
                     Status::unauthenticated(why)
                 });
-                Pass { lapsed }
+                Pass { lapsed, ..Pass::lasting() }
             }
             None => Pass::lasting(),
         }
@@ -161,6 +161,12 @@ impl Proofs {
         Err(Status::permission_denied(format!("the caller is node {proven}, not {node}")))
     }
 
+    /// Whether the caller showed something that says which node it is, be it good or not.
+    fn claims_a_node(&self) -> bool {
+        let other_kind = matches!(self.no_token, None | Some(JoinError::Form));
+        self.nodes().next().is_some() || !other_kind
+    }
+
     /// # Errors
     ///
     /// When the caller did not prove to be a node.
@@ -194,8 +200,9 @@ impl Gate for DiscoveryGate {
 
     fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer);
-        if self.is_open(&proofs) {
-            return Ok(Pass::lasting());
+        // Whoever proves nothing may call itself what it likes: it is nobody.
+        if self.is_open(&proofs) && !proofs.claims_a_node() {
+            return Ok(Pass::guest());
         }
         let admitted = proofs.must_be(caller.node);
         let Caller { peer, node, .. } = caller;

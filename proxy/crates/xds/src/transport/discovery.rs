@@ -50,6 +50,9 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
 
 /// What a caller is let in with.
 pub struct Pass {
+    /// It proved to be the node that it calls itself; else it may listen, and what it says counts
+    /// for nobody.
+    pub proven: bool,
     /// Resolves when the proof is good no longer, and says why: then the stream ends.
     pub lapsed: Answer<'static, Status>,
 }
@@ -84,15 +87,20 @@ struct Stream {
 }
 
 impl Pass {
-    /// Good until the connection ends.
+    /// Of a node, good until the connection ends.
     pub fn lasting() -> Self {
-        Self { lapsed: Box::pin(std::future::pending()) }
+        Self { proven: true, lapsed: Box::pin(std::future::pending()) }
+    }
+
+    /// Of somebody who may listen, whoever it is.
+    pub fn guest() -> Self {
+        Self { proven: false, ..Self::lasting() }
     }
 }
 
 impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pass").finish_non_exhaustive()
+        f.debug_struct("Pass").field("proven", &self.proven).finish_non_exhaustive()
     }
 }
 
@@ -197,8 +205,9 @@ impl Stream {
         let pass = self.service.gate.admit(&caller)?;
         self.peer.standing.admit();
         let connection = Arc::clone(&self.connection);
-        let (name, id) = (name.into(), (*node.id).into());
-        let listed = self.service.nodes.enter(name, id, self.peer.clone(), connection);
+        let names = (name.into(), (*node.id).into());
+        let peer = self.peer.clone();
+        let listed = self.service.nodes.enter(names, peer, pass.proven, connection);
         Ok((pass, listed))
     }
 

@@ -37,9 +37,14 @@ pub(crate) struct Control {
     running: Option<Drain>,
 }
 
-/// Lets in who has the word; `None`: everybody.
+/// Lets in who has the word.
 #[derive(Debug, Default)]
-pub(crate) struct Password(pub(crate) Mutex<Option<String>>);
+pub(crate) struct Password {
+    /// `None`: everybody has it.
+    pub(crate) word: Mutex<Option<String>>,
+    /// Whoever comes is a guest.
+    pub(crate) guests: Mutex<bool>,
+}
 
 /// What a node has been given, as names in the order of application.
 #[derive(Clone)]
@@ -50,10 +55,11 @@ pub(crate) struct Seen {
 
 impl Gate for Password {
     fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
-        match &*self.0.lock() {
+        match &*self.word.lock() {
             Some(word) if caller.bearer != Some(word) => {
                 Err(Status::unauthenticated(format!("{} has not the word", caller.node)))
             }
+            Some(_) | None if *self.guests.lock() => Ok(Pass::guest()),
             Some(_) | None => Ok(Pass::lasting()),
         }
     }
@@ -115,6 +121,13 @@ impl Control {
         if let Some(running) = self.running.take() {
             running.drain(Duration::from_secs(2)).await;
         }
+    }
+
+    /// Waits until the nodes are as `wanted` says.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Nodes, &Worlds) -> bool) {
+        let mut changes = self.nodes.changes();
+        let is_so = |_: &u64| wanted(&self.nodes, &self.view.pin().value);
+        drop(changes.wait_for(is_so).await.unwrap());
     }
 
     /// Replaces what there is.
