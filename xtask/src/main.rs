@@ -4,9 +4,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod bench;
+mod chart;
 mod check;
 mod codegen;
 mod ebpf;
+mod image;
 mod isolated;
 mod kernel;
 mod layers;
@@ -55,6 +57,10 @@ enum Command {
     Lines,
     /// Measures the goals of docs/performance.md with their peers beside them.
     Bench(bench::Bench),
+    /// Renders the chart into deploy/manifests.
+    Chart(chart::Chart),
+    /// Makes the container image of a release, without a container engine.
+    Image(image::MakeImage),
     /// Gets the programs that tests and benches talk to, into target/peers.
     Peers(peers::Peers),
 }
@@ -83,6 +89,8 @@ fn run() -> Result<()> {
         Command::Layers => layers::run(),
         Command::Lines => lines::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Chart(chart) => chart.run(),
+        Command::Image(image) => image.run(),
         Command::Peers(peers) => peers.run(),
     }
 }
