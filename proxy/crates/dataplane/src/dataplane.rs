@@ -112,7 +112,8 @@ impl Dataplane {
             changed: watch::Sender::default(),
         };
         let shared = Arc::new(shared);
-        worker.spawn(direct::beat(Arc::clone(&kernel), worker.clone()));
+        let beat = direct::beat(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
+        worker.spawn(beat);
         let follow = direct::follow(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
         worker.spawn(follow);
         let events = direct::events(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
