@@ -96,6 +96,7 @@ log_format: json
   "trust_domain" "mesh.trustDomain"
   "cluster" "mesh.cluster"
   "drain_deadline" "control.drainSeconds"
+  "ca_folder" "control.authoritySecret"
 )) -}}
 {{- $own := fromYaml (include "culvert.settings" .) -}}
 {{- $host := printf "culvert-control.%s.svc" (include "culvert.namespace" .) -}}
@@ -104,5 +105,6 @@ log_format: json
 {{- $_ := set $own "metrics_address" "0.0.0.0:15014" -}}
 {{- $_ := set $own "xds_address" "off" -}}
 {{- $_ := set $own "xds_tls_address" "0.0.0.0:15012" -}}
+{{- if $control.authoritySecret }}{{ $_ := set $own "ca_folder" "/etc/culvert/authority" }}{{ end -}}
 {{- toYaml (mergeOverwrite $own (deepCopy $control.settings)) -}}
 {{- end -}}
