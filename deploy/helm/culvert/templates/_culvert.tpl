@@ -100,6 +100,7 @@ log_format: json
 )) -}}
 {{- $own := fromYaml (include "culvert.settings" .) -}}
 {{- $host := printf "culvert-control.%s.svc" (include "culvert.namespace" .) -}}
+{{- $_ := set $own "kubernetes" true -}}
 {{- $_ := set $own "control_names" (list $host (printf "%s.cluster.local" $host)) -}}
 {{- $_ := set $own "drain_deadline" (printf "%ds" (int $control.drainSeconds)) -}}
 {{- $_ := set $own "metrics_address" "0.0.0.0:15014" -}}
