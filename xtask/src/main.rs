@@ -6,6 +6,7 @@
 mod bench;
 mod chart;
 mod check;
+mod cluster;
 mod codegen;
 mod ebpf;
 mod image;
@@ -57,6 +58,8 @@ enum Command {
     Lines,
     /// Measures the goals of docs/performance.md with their peers beside them.
     Bench(bench::Bench),
+    /// Starts and ends real Kubernetes clusters on this machine.
+    Cluster(cluster::Cluster),
     /// Renders the chart into deploy/manifests.
     Chart(chart::Chart),
     /// Makes the container image of a release, without a container engine.
@@ -89,6 +92,7 @@ fn run() -> Result<()> {
         Command::Layers => layers::run(),
         Command::Lines => lines::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Cluster(cluster) => cluster.run(),
         Command::Chart(chart) => chart.run(),
         Command::Image(image) => image.run(),
         Command::Peers(peers) => peers.run(),
