@@ -104,6 +104,7 @@ log_format: json
 {{- $_ := set $own "control_names" (list $host (printf "%s.cluster.local" $host)) -}}
 {{- $_ := set $own "drain_deadline" (printf "%ds" (int $control.drainSeconds)) -}}
 {{- $_ := set $own "metrics_address" "0.0.0.0:15014" -}}
+{{- $_ := set $own "state_dir" "/var/lib/culvert/control" -}}
 {{- $_ := set $own "xds_address" "off" -}}
 {{- $_ := set $own "xds_tls_address" "0.0.0.0:15012" -}}
 {{- if $control.authoritySecret }}{{ $_ := set $own "ca_folder" "/etc/culvert/authority" }}{{ end -}}
