@@ -3,7 +3,7 @@ use super::view;
 use crate::node::Source;
 use culvert_control::{
     problem::Problem,
-    status::{SkippedKind, Status},
+    status::{Invalid, KindStatus, SkippedKind, Status},
 };
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ pub(super) fn of(status: &Status, paths: &[PathBuf]) -> view::Configuration {
         refused: refused.iter().map(problem).collect(),
         notes: status.notes.iter().map(problem).collect(),
         skipped: status.skipped.iter().map(skipped).collect(),
+        invalid: status.invalid.iter().map(invalid).collect(),
+        kinds: status.kinds.iter().map(followed).collect(),
     }
 }
 
@@ -33,6 +35,7 @@ fn problem(problem: &Problem) -> view::Problem {
         file: problem.file.clone(),
         line: problem.line,
         column: problem.column,
+        field: problem.field.clone(),
         message: problem.message.clone(),
         object: problem.object.clone(),
         fix: problem.fix.clone(),
@@ -46,5 +49,23 @@ fn skipped(skipped: &SkippedKind) -> view::Skipped {
         objects: skipped.objects,
         because: skipped.because.to_owned(),
         first: skipped.first.clone(),
+    }
+}
+
+fn invalid(invalid: &Invalid) -> view::Invalid {
+    view::Invalid {
+        object: invalid.object.clone(),
+        instead: invalid.instead.word().to_owned(),
+        means: invalid.instead.as_str().to_owned(),
+        problems: invalid.problems.iter().map(problem).collect(),
+    }
+}
+
+fn followed(kind: &KindStatus) -> view::Followed {
+    view::Followed {
+        kind: kind.kind.clone(),
+        state: kind.state.word().to_owned(),
+        objects: kind.objects,
+        because: kind.because.clone(),
     }
 }

@@ -5,6 +5,7 @@ use super::{
     settings::{Role, Setting},
     url::{Url, url},
 };
+use culvert_kubernetes::client::Reach;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// What a node knows of its way into the mesh.
@@ -47,6 +48,8 @@ pub(crate) struct Serve {
     /// By which nodes reach it.
     pub(crate) names: Vec<String>,
     pub(crate) state_dir: PathBuf,
+    /// The API that objects come from; `None`: they come from manifests.
+    pub(crate) kubernetes: Option<Reach>,
 }
 
 impl Values {
@@ -108,7 +111,23 @@ impl Values {
         let names = self.all(&s::CONTROL_NAMES, parse::name);
         let state_dir = self.maybe(&s::STATE_DIR, parse::path);
         let state_dir = state_dir?.or_else(|| Some(self.state.join(instance?)));
-        Some(Serve { names: names?, state_dir: state_dir? })
+        let kubernetes = self.reach(Role::Control);
+        Some(Serve { names: names?, state_dir: state_dir?, kubernetes: kubernetes? })
+    }
+
+    /// The API server that a process of `role` is to follow.
+    fn reach(&mut self, role: Role) -> Option<Option<Reach>> {
+        if self.role != role {
+            return Some(None);
+        }
+        let is_wanted = self.one(&s::KUBERNETES, parse::switch);
+        let file = self.maybe(&s::KUBECONFIG, parse::path);
+        let context = self.maybe(&s::CONTEXT, parse::context);
+        Some(match (is_wanted?, file?, context?) {
+            (false, ..) => None,
+            (true, None, None) => Some(Reach::Found),
+            (true, file, context) => Some(Reach::Kubeconfig { file, context }),
+        })
     }
 
     /// A problem that no single value has.

@@ -82,6 +82,8 @@ const HOLDS: &[Role] = &[Up, Node];
 /// Who serves configuration and certificates.
 const SERVES: &[Role] = &[Up, Control];
 const NODE: &[Role] = &[Node];
+/// Who can follow a cluster.
+const FOLLOWS: &[Role] = &[Node, Control];
 
 settings! {
     INSTANCE: "instance", "NAME", Text, Either("node", "control"), ALWAYS,
@@ -148,6 +150,12 @@ settings! {
         "Tell the control plane which pods are captured; false for one that is not Culvert's.";
     PODS: "pods", "PATH", List, Unset("none"), NODE,
         "Manifests of the pods of this node: files or folders, followed when they change. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    KUBERNETES: "kubernetes", "BOOL", Switch, Is("false"), FOLLOWS,
+        "Objects come from the Kubernetes API instead of manifests: all of them for a control plane, for a node the pods that the API server puts on it (instead of those of `pods`).";
+    KUBECONFIG: "kubeconfig", "PATH", Text, Unset("the service account of the pod that this is, else `KUBECONFIG`, else `~/.kube/config`"), FOLLOWS,
+        "Where the Kubernetes API is, and who to be there.";
+    CONTEXT: "context", "NAME", Text, Unset("the one that the kubeconfig says"), FOLLOWS,
+        "Which context of the kubeconfig to use.";
     XDS_ADDRESS: "xds_address", "ADDRESS", Text, Either("off", "127.0.0.1:15010"), SERVES,
         "Serve configuration in plain text, loopback only, because it asks nobody who they are; off: not.";
     XDS_TLS_ADDRESS: "xds_tls_address", "ADDRESS", Text, Either("off", "0.0.0.0:15012"), SERVES,

@@ -9,7 +9,7 @@ use crate::{
 };
 use culvert_control::{
     compile::Settings,
-    control::{Control, Kind},
+    control::{Control, Kind, Whence},
     local,
 };
 use culvert_model::pod::LocalPods;
@@ -93,7 +93,13 @@ impl Source {
     /// over TLS, with a token.
     async fn here(plan: &Plan, worker: &Worker) -> Result<(Self, Ways), Failure> {
         let paths = plan.paths.clone();
-        let control = control::start(&plan.config, &paths, &plan.config.node_name, worker).await?;
+        let control = control::start(
+            &plan.config,
+            Whence::Files(paths.clone()),
+            &plan.config.node_name,
+            worker,
+        )
+        .await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listened = listener.and_then(|listener| {
             let port = listener.local_addr()?.port();

@@ -59,6 +59,7 @@ mod world;
 pub use crate::{
     manifests::Problems,
     serve::{Kind, gate::Access},
+    source::Whence,
 };
 use keeper::{Keeper, Saved};
 pub(crate) use scene::Scene;
@@ -75,7 +76,7 @@ const VOID_TOKENS: &str = "void-tokens";
 /// What a control plane is made of.
 #[derive(Debug)]
 pub struct Plan {
-    pub paths: Vec<PathBuf>,
+    pub whence: Whence,
     pub settings: Settings,
     pub ca: Ca,
     /// What outlives the process; replicas share it.
@@ -151,9 +152,9 @@ impl Control {
     /// used. A later change of the manifests that has problems is refused, and all stays as it is.
     #[expect(clippy::too_many_lines, reason = "one part after the other, each needs those before")]
     pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
-        let Plan { paths, settings, ca, state_dir, listen, access } = plan;
+        let Plan { whence, settings, ca, state_dir, listen, access } = plan;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (manifests, watch, first) = Manifests::open(&paths, settings).await?;
+        let (manifests, follow, first) = Manifests::open(&whence, settings, worker).await?;
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
         let authority = ca.open(&trust_domain, &*clock, worker)?;
         let (store, record) = Store::open(&state_dir.join(RECORD))?;
@@ -188,7 +189,7 @@ impl Control {
         let status = manifests.status();
         let mut keeper = Keeper {
             manifests,
-            watch,
+            follow,
             scene: Arc::clone(&scene),
             store: Arc::new(Mutex::new(store)),
             saved: Saved { edits: u64::MAX, record },

@@ -89,7 +89,7 @@ impl Client {
             .layer(config.extra_headers_layer().map_err(failed)?)
             .map_err(BoxError::from)
             .service(Builder::new(TokioExecutor::new()).build(https));
-        let kube = kube::Client::new(service, config.default_namespace.clone());
+        let kube = kube::Client::new(service, config.default_namespace);
         Ok(Self { kube, server: server.trim_end_matches('/').into() })
     }
 

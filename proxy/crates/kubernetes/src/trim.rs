@@ -51,7 +51,7 @@ pub struct Trimmed {
 struct Fields {
     /// With all that is in them.
     whole: bool,
-    within: BTreeMap<&'static str, Fields>,
+    within: BTreeMap<&'static str, Self>,
     /// These are annotations.
     choose: Option<fn(&str) -> bool>,
 }
@@ -62,7 +62,8 @@ impl Trim {
         let mut fields = Fields::default();
         let own = ["metadata.name", "metadata.namespace", VERSION];
         for path in own.iter().chain(kind.fields) {
-            let at = path.split('.').fold(&mut fields, |at, part| at.within.entry(part).or_default());
+            let at =
+                path.split('.').fold(&mut fields, |at, part| at.within.entry(part).or_default());
             at.whole = true;
             if *path == "metadata.annotations" {
                 at.choose = Some(kind.annotations);

@@ -4,7 +4,7 @@
 //! `..data` link of a mounted `ConfigMap`, a folder that goes and comes back are all seen there.
 use super::{
     files::Files,
-    settle::{Change, Settle},
+    settle::{Change, Pace, Settle},
     walk::{Walk, is_manifest},
 };
 use futures_core::Stream as _;
@@ -58,7 +58,7 @@ impl Watch {
             events: Inotify::init()?.into_event_stream(vec![0; BUFFER].into())?,
             files,
             watched: HashMap::new(),
-            settle: Settle::new(),
+            settle: Settle::new(Pace::FILES),
         };
         watch.arm();
         Ok(watch)

@@ -1,7 +1,7 @@
 //! A folder of manifests, a control plane that serves it, and nodes that come.
 use culvert_control::{
     compile::Settings,
-    control::{Access, Ca, Control, Kind, Listen, Plan},
+    control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
     status::mesh::MeshStatus,
 };
 use culvert_identity::{
@@ -229,7 +229,7 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
     let drain = Drain::default();
     let (node_name, cluster) = ("".into(), "Kubernetes".into());
     let plan = Plan {
-        paths: vec![folder.join("manifests")],
+        whence: Whence::Files(vec![folder.join("manifests")]),
         settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
         ca,
         state_dir: folder.join("state"),

@@ -4,10 +4,16 @@ use super::{
     follow::{Do, Follow},
     wire::{self, Lines},
 };
-use crate::{client::{Client, chain}, fault::Fault, kind::Kind, trim::Trim};
+use crate::{
+    client::{Client, chain},
+    fault::Fault,
+    kind::Kind,
+    trim::Trim,
+};
 use bytes::Bytes;
 use culvert_runtime::drain::Worker;
 use http_body_util::BodyExt as _;
+use kube::client::Body;
 use serde::Deserialize;
 use std::{
     fmt::Write as _,
@@ -179,41 +185,51 @@ impl Task {
         let path = format!("{}{query}", self.kind.path(version));
         let began = Instant::now();
         let accept = if self.kind.is_bare { BARE } else { JSON };
-        let mut body = self.client.open(&path, accept).await?;
+        let body = self.client.open(&path, accept).await?;
         let opened = self.follow.opened();
         if self.tell_all(opened).await.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        let api_version = self.kind.api_version(version);
-        let (mut lines, mut is_mute) = (Lines::default(), true);
-        loop {
-            let Ok(frame) = time::timeout(SILENT, body.frame()).await else {
-                debug!(kind = self.kind.kind, "a silent watch is begun anew");
-                return Ok(ControlFlow::Continue(()));
-            };
-            // However it ends: nothing is lost, and it is begun anew where it was.
-            let data: Bytes = match frame {
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => {
-                    debug!(kind = self.kind.kind, error = chain(&error), "a watch broke");
-                    break;
-                }
-                None => break,
-            };
-            lines.push(&data)?;
-            while let Some(line) = lines.next() {
-                is_mute = false;
-                let line = wire::line(&line, &self.trim, &api_version)?;
-                let event = self.follow.line(line)?;
-                if self.tell_all(event).await.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
+        let (told, is_mute) = self.hear(body, &self.kind.api_version(version)).await?;
         if is_mute && began.elapsed() < EARLY {
             time::sleep(self.follow.ended_early(dice())).await;
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(told)
+    }
+
+    /// Takes lines in until the watch ends; whether there was none comes with it.
+    async fn hear(&mut self, mut body: Body, api_version: &str) -> Result<(Told, bool), Fault> {
+        let (mut lines, mut is_mute) = (Lines::default(), true);
+        // However it ends: nothing is lost, and it is begun anew where it was.
+        while let Some(data) = self.data(&mut body).await {
+            lines.push(&data)?;
+            while let Some(line) = lines.next() {
+                is_mute = false;
+                let line = wire::line(&line, &self.trim, api_version)?;
+                let event = self.follow.line(line)?;
+                if self.tell_all(event).await.is_break() {
+                    return Ok((ControlFlow::Break(()), is_mute));
+                }
+            }
+        }
+        Ok((ControlFlow::Continue(()), is_mute))
+    }
+
+    /// More of a watch; `None`: it ended, or nothing comes any more.
+    async fn data(&self, body: &mut Body) -> Option<Bytes> {
+        let kind = self.kind.kind;
+        match time::timeout(SILENT, body.frame()).await {
+            Ok(Some(Ok(frame))) => Some(frame.into_data().unwrap_or_default()),
+            Ok(Some(Err(error))) => {
+                debug!(kind, error = chain(&error), "a watch broke");
+                None
+            }
+            Ok(None) => None,
+            Err(_) => {
+                debug!(kind, "a silent watch is begun anew");
+                None
+            }
+        }
     }
 
     /// Asks what is served, for what is not there may only not be there yet: an API server that

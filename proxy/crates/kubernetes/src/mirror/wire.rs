@@ -72,41 +72,37 @@ struct Versioned {
 
 /// Reads a part of a list.
 pub(super) fn page(bytes: &[u8], trim: &Trim, api_version: &str) -> Result<Page, Fault> {
-    let RawPage { metadata, items } = serde_json::from_slice(bytes).map_err(garbled)?;
+    let RawPage { metadata, items } = serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
     if metadata.resource_version.is_empty() {
         return Err(Fault::Garbled("a list without a resourceVersion".to_owned()));
     }
     let items = items.unwrap_or_default().into_iter();
     let items = items.map(|raw| trim.object(api_version, raw)).collect::<Result<_, _>>();
     let next = Some(metadata.next).filter(|next| !next.is_empty());
-    Ok(Page {
-        items: items.map_err(garbled)?,
-        resource_version: metadata.resource_version,
-        next,
-    })
+    Ok(Page { items: items.map_err(|error| garbled(&error))?, resource_version: metadata.resource_version, next })
 }
 
 /// Reads a line of a watch.
 pub(super) fn line(bytes: &[u8], trim: &Trim, api_version: &str) -> Result<Line, Fault> {
-    let RawLine { what, object } = serde_json::from_slice(bytes).map_err(garbled)?;
+    let RawLine { what, object } = serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
     match what {
         "ADDED" | "MODIFIED" => {
-            trim.object(api_version, object).map(Line::Applied).map_err(garbled)
+            trim.object(api_version, object).map(Line::Applied).map_err(|error| garbled(&error))
         }
-        "DELETED" => trim.object(api_version, object).map(Line::Deleted).map_err(garbled),
+        "DELETED" => trim.object(api_version, object).map(Line::Deleted).map_err(|error| garbled(&error)),
         "BOOKMARK" => {
-            let Versioned { metadata } = serde_json::from_str(object.get()).map_err(garbled)?;
+            let Versioned { metadata } = serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
             Ok(Line::Bookmark(metadata.resource_version))
         }
         "ERROR" => {
-            let status: Status = serde_json::from_str(object.get()).map_err(garbled)?;
+            let status: Status = serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
             Ok(Line::Ended(status.into()))
         }
         other => Err(Fault::Garbled(format!("an event of type {other}"))),
     }
 }
 
-fn garbled(error: serde_json::Error) -> Fault {
+fn garbled(error: &serde_json::Error) -> Fault {
     Fault::Garbled(error.to_string())
 }
 
@@ -157,7 +153,9 @@ mod tests {
         assert_eq!(page.items[0].resource_version, "3");
         assert_eq!(
             page.items[0].json.as_deref(),
-            Ok(r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"b"},"spec":{"nodeName":"n"}}"#)
+            Ok(
+                r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"b"},"spec":{"nodeName":"n"}}"#
+            )
         );
     }
 
