@@ -111,7 +111,7 @@ settings! {
     DESCRIPTOR_SHARE: "descriptor_share", "PERCENT", Text, Is("50%"), HOLDS,
         "How much of the process's file descriptors one pod's connections may hold; 1% to 100%.";
     DESCRIPTOR_RESERVE: "descriptor_reserve", "COUNT", Count, Is("1024"), HOLDS,
-        "File descriptors that no pod's connection may take: for listeners (about ten per pod), files and the admin door.";
+        "File descriptors that no pod's connection may take: about 60 are the process's own, 8 each pod's listeners, 2 more for each of its name servers, and one for each question that such a server is being asked.";
     BUFFER_MAX: "buffer_max", "8KiB|64KiB|256KiB|1MiB", Text, Is("1MiB"), HOLDS,
         "How large the copy buffer of a busy connection may grow; idle ones have none.";
     CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"), HOLDS,
