@@ -10,8 +10,10 @@ use std::path::PathBuf;
 /// Those that a node reads: all, or of its own pods.
 pub(super) fn of_node(source: &Source) -> view::Configuration {
     match source {
-        Source::Here { control, paths } => of(&control.status(), paths),
+        Source::Here { control, paths, .. } => of(&control.status(), paths),
         Source::Pods { control, paths, .. } => of(&control.status(), paths),
+        // There are none: each object is used or not by itself.
+        Source::Cluster { .. } => of(&Status::default(), &[]),
     }
 }
 

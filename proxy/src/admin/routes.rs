@@ -106,7 +106,7 @@ async fn why(State(answers): State<Arc<Answers>>, Query(asked): Query<Asked>) ->
 async fn token(State(answers): State<Arc<Answers>>, Query(joining): Query<Joining>) -> Response {
     match &answers.feed.source {
         Source::Here { control, .. } => joining.token(control),
-        Source::Pods { .. } => elsewhere(),
+        Source::Pods { .. } | Source::Cluster { .. } => elsewhere(),
     }
 }
 
@@ -116,7 +116,7 @@ async fn void_token(
 ) -> Response {
     match &answers.feed.source {
         Source::Here { control, .. } => leaving.void(control).await,
-        Source::Pods { .. } => elsewhere(),
+        Source::Pods { .. } | Source::Cluster { .. } => elsewhere(),
     }
 }
 

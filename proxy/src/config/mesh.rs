@@ -1,7 +1,9 @@
 //! The part of the settings that makes nodes a mesh: where configuration and certificates come
 //! from, and who serves them.
 use super::{
-    Values, parse, problem, settings as s,
+    Values, parse, problem,
+    raw::Origin,
+    settings as s,
     settings::{Role, Setting},
     url::{Url, url},
 };
@@ -15,6 +17,8 @@ pub(crate) struct Mesh {
     pub(crate) upstream: Option<Upstream>,
     /// Manifests of the node's own pods.
     pub(crate) pods: Vec<PathBuf>,
+    /// Where they are those of an API server.
+    pub(crate) cluster: Option<Reach>,
     pub(crate) certificate_life: Duration,
     pub(crate) crl: Option<PathBuf>,
     /// How long a pod that leaves is held at most.
@@ -56,6 +60,7 @@ impl Values {
     pub(super) fn mesh(&mut self) -> Option<Mesh> {
         let upstream = self.upstream();
         let pods = self.all(&s::PODS, parse::path);
+        let cluster = self.cluster();
         let certificate_life = self.one(&s::CERTIFICATE_LIFE, parse::duration);
         let crl = self.maybe(&s::CRL, parse::path);
         let release_timeout = self.one(&s::RELEASE_TIMEOUT, parse::duration);
@@ -66,6 +71,7 @@ impl Values {
         Some(Mesh {
             upstream: upstream?,
             pods: pods?,
+            cluster: cluster?,
             certificate_life: certificate_life?,
             crl: crl?,
             release_timeout: release_timeout?,
@@ -74,6 +80,15 @@ impl Values {
             dns: dns?,
             resolvers: resolvers?,
         })
+    }
+
+    /// The API server that says which pods are here.
+    fn cluster(&mut self) -> Option<Option<Reach>> {
+        let reach = self.reach(Role::Node)?;
+        if reach.is_some() && self.origin(&s::PODS) != Origin::Default {
+            self.wrong(&s::PODS, "is set, and so is kubernetes: pods come from one of the two");
+        }
+        Some(reach)
     }
 
     /// The inner `None`: none is needed.

@@ -130,6 +130,12 @@ settings! {
         "Answer the pods' DNS queries for names the mesh knows; others are forwarded from the pod's own namespace.";
     RESOLVERS: "resolvers", "ADDRESS", List, Unset("those of `/etc/netns/NAME/resolv.conf`, else of `/etc/resolv.conf`"), HOLDS,
         "The name servers of pods whose manifests do not say theirs (dnsConfig, or annotation culvert.dev/resolvers). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    CNI_CONF_DIR: "cni_conf_dir", "PATH", Text, Unset("pods are not handed over as they are made"), HOLDS,
+        "The container runtime's folder of CNI configurations, the same path as on the host: the CNI plugin is put at the end of the list of plugins that the runtime takes, and kept there. `/etc/cni/net.d` as a rule.";
+    CNI_BIN_DIR: "cni_bin_dir", "PATH", Text, Unset("the plugin is there already"), HOLDS,
+        "The container runtime's folder of CNI plugins, the same path as on the host: this program is put there as `culvert-cni`. `/opt/cni/bin` as a rule.";
+    HOST_PROC: "host_proc", "PATH", Text, Is("/proc"), HOLDS,
+        "Where the processes of the host are seen: by them pods are found that run already, where the runtime has no names for their network namespaces.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
         "For how long certificates are asked; each is renewed around half of it.";
     CRL: "crl", "PATH", Text, Unset("nothing is revoked"), ALWAYS,
