@@ -21,6 +21,7 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             r#"control.podLabels={"team":"mesh"}"#,
             r#"networkPolicy.metricsFrom=[{"namespaceSelector":{}}]"#,
             "control.replicas=3",
+            "control.authoritySecret=cacerts",
         ],
     ),
     ("with an operator of Prometheus", &["monitoring.podMonitor.enabled=true"]),

@@ -1,6 +1,6 @@
 //! Helm, of one version, so that everybody renders the same.
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -52,13 +52,22 @@ pub(super) fn refusal(values: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&stderr).into_owned())
 }
 
+/// Does something to the release in the cluster of `kubeconfig`.
+pub(super) fn does(kubeconfig: &Path, words: &[&str]) -> Result<()> {
+    let mut helm = helm()?;
+    helm.args(words).args(["--namespace", "culvert-system", "--kubeconfig"]).arg(kubeconfig);
+    process::quietly(&mut helm)
+}
+
+/// Installs the chart in the cluster of `kubeconfig`, or changes it there.
+pub(super) fn install(kubeconfig: &Path, values: &[&str]) -> Result<()> {
+    let mut words = vec!["upgrade", "--install", "culvert", CHART];
+    words.extend(values.iter().flat_map(|value| ["--set", value]));
+    does(kubeconfig, &words)
+}
+
 fn run(values: &[&str]) -> Result<Output> {
-    let program = program();
-    if !program.exists() {
-        bail!("helm {VERSION} is not in target/tools: `cargo xtask chart` builds it, with go");
-    }
-    let mut helm = Command::new(program);
-    helm.current_dir(workspace::root()).env_clear();
+    let mut helm = helm()?;
     helm.args(["template", "culvert", CHART, "--namespace", "culvert-system", "--no-hooks"]);
     helm.args(["--kube-version", KUBERNETES]);
     for value in values {
@@ -67,4 +76,15 @@ fn run(values: &[&str]) -> Result<Output> {
         helm.args([if is_json { "--set-json" } else { "--set" }, value]);
     }
     helm.output().context("helm does not run")
+}
+
+/// Helm, which hears nothing of whoever started us.
+fn helm() -> Result<Command> {
+    let program = program();
+    if !program.exists() {
+        bail!("helm {VERSION} is not in target/tools: `cargo xtask chart` builds it, with go");
+    }
+    let mut helm = Command::new(program);
+    helm.current_dir(workspace::root()).env_clear();
+    Ok(helm)
 }

@@ -45,6 +45,7 @@ fn placed(object: &Value) -> Result<()> {
 /// No pod has more than it needs.
 fn contained(pod: &Value) -> Result<()> {
     let is_node = pod["hostNetwork"] == true;
+    ensure!(pod["enableServiceLinks"] == false, "variables of services would be unknown settings");
     ensure!(pod["hostPID"].is_null() && pod["hostIPC"].is_null(), "it sees the host's processes");
     for container in ["containers", "initContainers"].iter().flat_map(|list| pod[list].as_array()) {
         for container in container {
@@ -117,9 +118,11 @@ mod tests {
                  spec: {{template: {{spec: {{{spec}}}}}}}\n"
             )
         };
-        let said = refusal(&pod("hostPID: true"));
+        let said = refusal(&pod("enableServiceLinks: false, hostPID: true"));
         assert!(said.contains("processes"), "{said}");
-        let said = refusal(&pod("containers: [{securityContext: {privileged: true}}]"));
+        let said = refusal(&pod(
+            "enableServiceLinks: false, containers: [{securityContext: {privileged: true}}]",
+        ));
         assert!(said.contains("privileged"), "{said}");
     }
 }

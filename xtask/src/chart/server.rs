@@ -80,22 +80,43 @@ pub(super) fn run(kubeconfig: &Path) -> Result<()> {
     let server = Server { kubeconfig: kubeconfig.to_owned() };
     let namespace = workspace::root().join("deploy/manifests/namespace.yaml");
     let namespace = fs::read_to_string(namespace).context("namespace.yaml")?;
-    let installed = helm::render(&[])?;
     server.fed(&["apply", "-f-"], &namespace)?;
-    let judged = judge(&server, &installed);
-    let removed = server.fed(&["delete", "--ignore-not-found", "-f-"], &installed);
+    let judged = judge(&server);
+    if judged.is_err() {
+        drop(helm::does(kubeconfig, &["uninstall", "culvert", "--no-hooks", "--ignore-not-found"]));
+    }
     server.fed(&["delete", "--ignore-not-found", "-f-"], &namespace)?;
-    judged.and(removed).map(drop)
+    judged
 }
 
-fn judge(server: &Server, installed: &str) -> Result<()> {
+fn judge(server: &Server) -> Result<()> {
     // What no server has but with others' definitions.
     let is_foreign = |values: &&[&str]| values.iter().any(|value| value.contains("podMonitor"));
     for (name, values) in GOOD.iter().filter(|(_, values)| !is_foreign(values)) {
         let rendered = helm::render(values)?;
         server.fed(&["apply", "--dry-run=server", "-f-"], &rendered).context(*name)?;
     }
-    server.fed(&["apply", "-f-"], installed)?;
+    helm::install(&server.kubeconfig, &[])?;
+    permissions(server)?;
+    println!(
+        "{} renderings taken, {} permissions as they must be",
+        GOOD.len() - 1,
+        PERMISSIONS.len()
+    );
+    restriction::run(server)?;
+    helm::install(&server.kubeconfig, &["node.uninstall=true"])?;
+    helm::does(&server.kubeconfig, &["uninstall", "culvert"])?;
+    let kinds = "roles,rolebindings,clusterroles,clusterrolebindings,validatingadmissionpolicies,\
+        validatingadmissionpolicybindings,serviceaccounts,configmaps,services,daemonsets,\
+        deployments,networkpolicies,poddisruptionbudgets,jobs";
+    let ours = ["-A", "-l", "app.kubernetes.io/part-of=culvert", "-o", "name"];
+    let left = server.does(&[&["get", kinds], &ours[..]].concat())?;
+    ensure!(left.is_empty(), "uninstalled, and still there: {left}");
+    println!("installed, changed and uninstalled");
+    Ok(())
+}
+
+fn permissions(server: &Server) -> Result<()> {
     for (account, may, what) in PERMISSIONS {
         let user = format!("--as=system:serviceaccount:culvert-system:{account}");
         let said = server.says(&[&["auth", "can-i"], *what, &[&user]].concat())?;
@@ -106,12 +127,7 @@ fn judge(server: &Server, installed: &str) -> Result<()> {
             bail!("whether {account} may {}: {answer}{said}, not {expected}", what.join(" "));
         }
     }
-    println!(
-        "{} renderings taken, {} permissions as they must be",
-        GOOD.len() - 1,
-        PERMISSIONS.len()
-    );
-    restriction::run(server)
+    Ok(())
 }
 
 impl Server {

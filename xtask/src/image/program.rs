@@ -23,7 +23,7 @@ pub(super) fn release() -> Result<Program> {
     process::run(
         workspace::cargo()
             .args(["rustc", "--release", "--locked", "-p", "culvert", "--bin", "culvert"])
-            .args(["--", "-C", "target-feature=+crt-static"]),
+            .args(["--", "-C", "target-feature=+crt-static", "-C", "strip=debuginfo"]),
     )?;
     let program = Program::of(&workspace::target().join("release/culvert"))?;
     if let Some((library, _)) = program.libraries.first() {

@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::nextest;
 use crate::{
+    chart,
     cluster::{self, build},
     process, workspace,
 };
@@ -40,6 +41,7 @@ pub(super) fn run(mut building: Building, filter: &[String]) -> Result<()> {
 /// Runs tests that have a built Kubernetes, with nextest's own arguments.
 pub(super) fn run_these(arguments: Vec<String>) -> Result<()> {
     build::crds()?;
+    chart::prepare()?;
     process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
     let outcome = process::run(
         Command::new(nextest::program()?)
