@@ -14,6 +14,7 @@ use culvert_kernel::{
     uninstall::{Report, uninstall},
 };
 use culvert_telemetry::chain::Chain;
+use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,8 @@ use std::path::{Path, PathBuf};
 Examples:
   culvert uninstall
   culvert uninstall --instance b --cgroup-root /sys/fs/cgroup/b
-  culvert uninstall --cni-conf-dir /etc/cni/net.d --cni-bin-dir /opt/cni/bin")]
+  culvert uninstall --cni-conf-dir /etc/cni/net.d --cni-bin-dir /opt/cni/bin
+  culvert uninstall --hold        as a container that stays while others are not done")]
 pub(crate) struct Uninstall {
     /// Whose things [default: `CULVERT_INSTANCE`, else node].
     #[arg(long, value_name = "NAME")]
@@ -41,6 +43,9 @@ pub(crate) struct Uninstall {
     /// Where the CNI plugin was put [default: as its processes recorded it].
     #[arg(long, value_name = "PATH")]
     cni_bin_dir: Option<PathBuf>,
+    /// Once nothing is left, stay until SIGTERM: a container that ended would be started again.
+    #[arg(long)]
+    hold: bool,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: output::Format,
 }
@@ -80,8 +85,23 @@ impl Uninstall {
             output::Format::Json => output::json(&json!({ "removed": removed, "left": left })),
             output::Format::Text => output::print(report.to_string().trim_end()),
         }
-        Ok(if left.is_empty() { Exit::Done } else { Exit::Found })
+        if !left.is_empty() {
+            return Ok(Exit::Found);
+        }
+        if self.hold {
+            wait_for_the_end()?;
+        }
+        Ok(Exit::Done)
     }
+}
+
+/// Blocked first: the kernel keeps signals that nobody handles from the first process of a container.
+fn wait_for_the_end() -> Result<(), Failure> {
+    let ends: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    let waited = ends.thread_block().and_then(|()| ends.wait());
+    waited.map(drop).map_err(|error| {
+        Failure::of(Exit::Cannot, &error, "all is removed; it cannot wait for a signal")
+    })
 }
 
 /// Takes the plugin out of the runtime's list, and away.
