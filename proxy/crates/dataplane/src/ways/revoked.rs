@@ -160,7 +160,7 @@ async fn what_leads_to_a_pod_that_nobody_announces_ends_when_its_time_is_over() 
     let mut handed = cart.connect(stock.addr()).await;
     let mut handed_server = open(&mut handed, &stock).await;
     let mut plain = stock.plain_from([192, 0, 2, 1].into()).await;
-    let mut plain_server = open(&mut plain, &stock).await;
+    let plain_server = open(&mut plain, &stock).await;
     mesh.builder.remove_member(&stock.door.pod.uid);
     mesh.publish();
     let (mut absent, start) = (Absent::default(), Instant::now());
@@ -168,7 +168,7 @@ async fn what_leads_to_a_pod_that_nobody_announces_ends_when_its_time_is_over() 
     assert!(abandoned(&mesh.pods, &snapshot, &mut absent, start).is_empty());
     still_open(&mut handed, &mut handed_server).await;
     let gone = abandoned(&mesh.pods, &snapshot, &mut absent, start + PATIENCE);
-    assert_eq!(gone, [stock.door.pod.uid.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&stock.door.pod.uid));
     for mut client in [handed, plain] {
         assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
     }
