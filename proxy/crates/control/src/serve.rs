@@ -18,10 +18,10 @@ use tracing::{debug, info};
 
 pub mod gate;
 pub(crate) mod hush;
-mod visitor;
+mod stranger;
 
 use hush::Hush;
-use visitor::{Held, Stranger, Strangers};
+use stranger::{Stranger, Strangers};
 
 /// Within which a stranger must have done TLS and made a call that is admitted.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -147,10 +147,7 @@ impl Porter {
         (mut stranger, mut until): (Stranger, Instant),
     ) {
         let (from, standing) = (peer.addr, peer.standing.clone());
-        let (io, mut grip) = Held::new(io);
-        if !self.door.enter(io, peer).await {
-            return;
-        }
+        let Some(mut grip) = self.door.enter(io, peer).await else { return };
         loop {
             tokio::select! {
                 settled = time::timeout_at(until, grip.settled(&standing)) => {

@@ -149,9 +149,8 @@ impl Control {
                 let door = door.ok_or(io::ErrorKind::ConnectionRefused)?;
                 let (here, there) = tokio::io::duplex(64 << 10);
                 let entered = door.enter(there, Peer::default()).await;
-                entered
-                    .then(|| Box::new(here) as BoxIo)
-                    .ok_or(io::ErrorKind::ConnectionReset.into())
+                let io = entered.map(|_| Box::new(here) as BoxIo);
+                io.ok_or(io::ErrorKind::ConnectionReset.into())
             })
         });
         Upstream::try_new("https://control.test:15012", connect).unwrap()
