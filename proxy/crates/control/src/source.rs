@@ -6,6 +6,8 @@ pub mod files;
 
 mod walk;
 
+mod deaf;
+
 pub mod watch;
 
 pub(crate) mod kinds;
