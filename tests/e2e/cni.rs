@@ -1,5 +1,5 @@
 //! Pods that a container runtime hands over by the CNI plugin, beside the real bridge plugin.
-use e2e::{Mesh, Runtime, Sandbox, bridge, eventually};
+use e2e::{Mesh, Runtime, Sandbox, Setup, bridge, eventually};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -13,11 +13,12 @@ use tempfile::TempDir;
 const CANARY: &str = "a canary that nobody may hear";
 
 /// A mesh whose node a installs the plugin for a runtime; its pod `late` has no link yet.
-fn mesh(test: &str) -> (Mesh, Runtime, TempDir) {
-    let folder = TempDir::with_prefix("culvert-cni-").unwrap();
+fn mesh(test: &str, more: fn(&mut Setup)) -> (Mesh, Runtime, TempDir) {
+    let folder = TempDir::with_prefix("culvert-runtime-").unwrap();
     let runtime = Runtime::new(folder.path());
     let dirs = [("cni_conf_dir", &runtime.conf_dir), ("cni_bin_dir", &runtime.bin_dir)];
     let mesh = Mesh::start(test, |m| {
+        more(m);
         let node = m.node("a");
         node.pod("first").outsider("late").outsider("plain");
         for (setting, dir) in dirs {
@@ -49,7 +50,7 @@ fn sandbox<'a>(mesh: &'a Mesh, container: &'a str, name: &str, pod: &'a str) -> 
 
 #[test]
 fn a_new_pod_never_sends_an_uncaptured_packet() {
-    let (mesh, runtime, _folder) = mesh("cninew");
+    let (mesh, runtime, _folder) = mesh("cninew", |m| _ = m.plane());
     let node = mesh.node("a");
     let server = mesh.pod("server").serve("echo", 8080);
     let sniffer = mesh.node("b").peer(&["sniff", CANARY]);
@@ -86,7 +87,7 @@ fn a_new_pod_never_sends_an_uncaptured_packet() {
 
 #[test]
 fn without_the_proxy_a_pod_of_the_mesh_fails_and_others_start() {
-    let (mesh, runtime, _folder) = mesh("cniaway");
+    let (mesh, runtime, _folder) = mesh("cniaway", |_| {});
     let node = mesh.node("a");
     let made = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.77.1.10/24"}]});
     let first = sandbox(&mesh, "c1", "first", "mesh/first");
@@ -116,7 +117,7 @@ fn without_the_proxy_a_pod_of_the_mesh_fails_and_others_start() {
 
 #[test]
 fn no_pod_fails_while_processes_take_over_from_each_other() {
-    let (mesh, runtime, _folder) = mesh("cniover");
+    let (mesh, runtime, _folder) = mesh("cniover", |_| {});
     let node = mesh.node("a");
     let made = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.77.1.10/24"}]});
     let first = sandbox(&mesh, "c1", "first", "mesh/first");
@@ -144,7 +145,7 @@ fn no_pod_fails_while_processes_take_over_from_each_other() {
 
 #[test]
 fn the_entry_survives_the_cni_and_goes_with_the_node() {
-    let (mesh, runtime, folder) = mesh("cnientry");
+    let (mesh, runtime, folder) = mesh("cnientry", |_| {});
     let node = mesh.node("a");
     let before = bridge(folder.path(), mesh.pod("late"));
     // The CNI is updated, and writes its list anew.

@@ -64,6 +64,9 @@ struct Follow {
     local: Publisher<LocalPods>,
     roster: Publisher<Roster>,
     told: Option<(LocalPods, Roster)>,
+    /// Whether somebody looked around: before, a pod that an earlier process holds would be let go
+    /// for not being found.
+    looked: bool,
 }
 
 /// What is published of it.
@@ -107,6 +110,7 @@ pub(super) async fn start(
         local,
         roster,
         told: None,
+        looked: false,
     };
     let own = worker.clone();
     worker.spawn(async move {
@@ -135,6 +139,7 @@ impl Follow {
                 }
                 Ok(()) = changed.changed() => {}
                 Some(found) = scanned.recv() => {
+                    self.looked = true;
                     self.not_found(&scan.sought, &found);
                     scan.end(found.is_empty(), Instant::now());
                     self.found.extend(found);
@@ -161,9 +166,9 @@ impl Follow {
                     self.problems(&problems);
                 }
             }
-            Event::Applied { kind, key, json: Err(why) } => {
+            Event::Applied { key, json: Err(why), .. } => {
+                // What was known of it stays.
                 self.say(format!("{}/{}: {why}", key.namespace, key.name));
-                self.own.remove(&name(kind, &key));
             }
             Event::Deleted { kind, key } => self.own.remove(&name(kind, &key)),
             Event::Synced { kind, .. } => {
@@ -185,15 +190,19 @@ impl Follow {
 
     /// Publishes what changed; returns those of whom nobody knows where they are.
     fn publish(&mut self) -> Vec<Sought> {
-        let (local, problems) = self.own.local(|pod| self.place(pod));
-        self.problems(&problems);
-        let roster = self.list();
         let sought = self.own.pods().filter(|pod| pod.enrolled && !pod.ips.is_empty());
         let sought = sought.filter(|pod| self.place(*pod).is_none()).map(|pod| Sought {
             uid: pod.uid.to_string(),
             ips: pod.ips.iter().map(|ip| ip.value).collect(),
         });
-        let sought = sought.collect();
+        let sought: Vec<_> = sought.collect();
+        if !self.looked && !sought.is_empty() {
+            return sought;
+        }
+        self.looked = true;
+        let (local, problems) = self.own.local(|pod| self.place(pod));
+        self.problems(&problems);
+        let roster = self.list();
         let told = self.told.as_ref();
         let (old_local, old_roster) = told.map(|(local, roster)| (local, roster)).unzip();
         // Pods first: who is told to be wanted can be looked for.

@@ -5,7 +5,7 @@
 use super::{Settings, enrolment, local, workload};
 use crate::{
     object::{Objects, namespace::Namespace, pod::Pod, spanned::Spanned},
-    problem::{Mark, Problem},
+    problem::{Mark, Problem, Source},
 };
 use culvert_model::{
     name::{ObjectName, WorkloadUid},
@@ -55,18 +55,24 @@ impl Own {
     ///
     /// # Errors
     ///
-    /// What is wrong with it; the one of that name that was known is known no more.
+    /// What is wrong with it; what was known of it before stays.
     pub fn apply(&mut self, name: &ObjectName, uid: &str, json: &str) -> Result<(), Vec<Problem>> {
-        let (Objects { namespaces, pods, .. }, problems) =
-            Objects::parse(&format!("{}/{}", name.namespace, name.name), json.as_bytes());
-        self.remove(name);
+        let of = match &*name.namespace {
+            "" => format!("Namespace {}", name.name),
+            namespace => format!("Pod {namespace}/{}", name.name),
+        };
+        let source = Source::object(format!("{of} in the Kubernetes API"), json.into());
+        let (Objects { namespaces, pods, .. }, problems) = Objects::of_api(&source);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         for namespace in namespaces {
             self.namespaces.insert(Arc::clone(&namespace.meta.name.name), namespace);
         }
         for pod in pods {
             self.pods.insert(pod.meta.name.clone(), Known { uid: uid.into(), pod });
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        Ok(())
     }
 
     /// Forgets what is no longer there; a namespace has a name only.
@@ -101,9 +107,8 @@ impl Own {
             let (Some(place), Some(known)) = (place(standing), self.pods.get(standing.name)) else {
                 continue;
             };
-            match self.hold(&known.pod, place) {
-                Ok(pod) => drop(local.pods.insert(pod.workload.uid.clone(), Arc::new(pod))),
-                Err(mut wrong) => problems.append(&mut wrong),
+            if let Some(pod) = self.hold(&known.pod, place, &mut problems) {
+                local.pods.insert(pod.workload.uid.clone(), Arc::new(pod));
             }
         }
         (local, problems)
@@ -114,25 +119,37 @@ impl Own {
         WorkloadUid::pod(&self.settings.cluster, name)
     }
 
-    fn hold(&self, pod: &Pod, Place { netns, ips }: Place) -> Result<LocalPod, Vec<Problem>> {
+    /// What can be held is held, also where a part of what was asked for is no good.
+    fn hold(
+        &self,
+        pod: &Pod,
+        Place { netns, ips }: Place,
+        problems: &mut Vec<Problem>,
+    ) -> Option<LocalPod> {
         let wish = self.wish(pod);
-        if !wish.problems.is_empty() {
-            return Err(wish.problems);
-        }
-        let resolvers = local::resolvers(pod).map_err(|problem| vec![*problem])?;
+        problems.extend(wish.problems);
+        let resolvers = local::resolvers(pod).unwrap_or_else(|problem| {
+            problems.push(*problem);
+            Vec::new()
+        });
         let mut pod = pod.clone();
         if pod.ips.is_empty() {
-            let at = Mark { line: 1, column: 1 };
+            let at = Mark::value(0);
             pod.ips = ips.into_iter().map(|value| Spanned { value, at }).collect();
         }
-        let workload = workload::workload(&pod, wish.enrolment, &self.settings);
-        Ok(LocalPod {
-            workload: Arc::new(workload.map_err(|problem| vec![*problem])?),
-            netns,
-            fail: wish.fail,
-            container_ports: pod.tcp_ports,
-            resolvers,
-        })
+        match workload::workload(&pod, wish.enrolment, &self.settings) {
+            Ok(workload) => Some(LocalPod {
+                workload: Arc::new(workload),
+                netns,
+                fail: wish.fail,
+                container_ports: pod.tcp_ports,
+                resolvers,
+            }),
+            Err(problem) => {
+                problems.push(*problem);
+                None
+            }
+        }
     }
 
     fn wish(&self, pod: &Pod) -> enrolment::Wish {
@@ -216,15 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_nobody() {
+    fn what_is_not_understood_lets_nobody_go() {
         let mut own = own();
         namespace(&mut own, "shop", r#"{"culvert.dev/mesh":"enabled"}"#);
         pod(&mut own, "cart", "", "", "");
-        let name = ObjectName::new("shop", "cart");
-        own.apply(&name, "u", r#"{"apiVersion":"v1","kind":"Pod","metadata":7}"#).unwrap_err();
-        assert_eq!(own.pods().count(), 0);
-        pod(&mut own, "cart", r#","annotations":{"culvert.dev/fail":"opne"}"#, "", "");
-        let (local, problems) = own.local(|_| Some(place([10, 0, 0, 2])));
-        assert_eq!((local.pods.len(), problems.len()), (0, 1));
+        for (name, kind) in
+            [(ObjectName::new("shop", "cart"), "Pod"), (ObjectName::new("", "shop"), "Namespace")]
+        {
+            let json = format!(r#"{{"apiVersion":"v1","kind":"{kind}","metadata":7}}"#);
+            own.apply(&name, "u", &json).unwrap_err();
+        }
+        let anywhere = |_: Standing<'_>| Some(place([10, 0, 0, 2]));
+        assert_eq!(names(&own.local(anywhere).0), ["cart"]);
+        let slip = r#","annotations":{"culvert.dev/fail":"opne","culvert.dev/resolvers":"here"}"#;
+        pod(&mut own, "cart", slip, "", "");
+        let (local, problems) = own.local(anywhere);
+        let held = local.pods.values().next().unwrap();
+        assert_eq!((held.fail, held.resolvers.len(), problems.len()), (Fail::Closed, 0, 2));
     }
 }
