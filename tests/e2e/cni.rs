@@ -26,9 +26,12 @@ fn mesh(test: &str, more: fn(&mut Setup)) -> (Mesh, Runtime, TempDir) {
         }
         m.node("b").pod("server");
     });
-    let mut unlink = e2e::programs::of_machine("ip", "iproute2");
-    unlink.args(["link", "del", "eth0"]);
-    mesh.pod("late").run(unlink);
+    // As a runtime makes a namespace: not even loopback is up.
+    for words in [["link", "del", "dev", "eth0", ""], ["link", "set", "dev", "lo", "down"]] {
+        let mut ip = e2e::programs::of_machine("ip", "iproute2");
+        ip.args(words.into_iter().filter(|word| !word.is_empty()));
+        mesh.pod("late").run(ip);
+    }
     let list = bridge(folder.path(), mesh.pod("late"));
     runtime.configure("10-pods.conflist", &list);
     chained(&runtime);

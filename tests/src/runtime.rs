@@ -1,5 +1,5 @@
 //! A container runtime, as far as CNI goes: it calls the first list of a folder, plugin by plugin.
-use crate::node::Node;
+use crate::{node::Node, programs};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -7,9 +7,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
-
-/// Where Debian's package containernetworking-plugins puts them.
-const PLUGINS: &str = "/usr/lib/cni";
 
 /// A runtime's two folders.
 #[derive(Debug)]
@@ -36,8 +33,7 @@ impl Runtime {
             fs::create_dir_all(dir).expect("a folder");
         }
         for plugin in ["bridge", "host-local"] {
-            let there = Path::new(PLUGINS).join(plugin);
-            assert!(there.exists(), "no {plugin}: apt-get install containernetworking-plugins");
+            let there = programs::cni_plugins().join(plugin);
             let link = bin_dir.join(plugin);
             if !link.exists() {
                 std::os::unix::fs::symlink(there, link).expect("a link");

@@ -44,6 +44,11 @@ const PROGRAMS: &[Program] = &[
     Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: Wanted::Tests },
     Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: Wanted::Tests },
     Program { name: "mariadb", package: "mariadb-client-core", wanted_by: Wanted::Tests },
+    Program {
+        name: "host-local",
+        package: "containernetworking-plugins",
+        wanted_by: Wanted::Tests,
+    },
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", wanted_by: Wanted::Kernels },
     Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Kernels },
     Program { name: "containerd", package: "containerd", wanted_by: Wanted::Nodes },
