@@ -38,14 +38,9 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let (memory, envoy_memory) = (resident(&culvert.proxy)?, resident(&envoy.proxy)?);
     let (written, told, envoy_told) = changes(town, culvert, envoy)?;
     Ok(vec![
-        Finding::new(
-            GOAL,
-            format!("{SERVICES} services: start → the last one answers"),
-            median(&ours),
-            "s",
-        )
-        .beside("envoy", median(&theirs))
-        .held_to(Limit::AtMost(1.0)),
+        Finding::new(GOAL, "10,000 services: start → the last one answers", median(&ours), "s")
+            .beside("envoy", median(&theirs))
+            .held_to(Limit::AtMost(1.0)),
         Finding::new(GOAL, "the same, resident", memory, "MB")
             .beside("envoy", envoy_memory)
             .held_to(Limit::AtMost(80.0)),
@@ -79,6 +74,7 @@ fn changes(
     mut envoy: Started,
 ) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
     let (mut since_written, mut since_told, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut follower = town.follower()?;
     for _ in 0..CHANGES {
         town.turn();
         envoy.client.go_on()?;
@@ -86,7 +82,7 @@ fn changes(
         envoy::tell(SERVICES, town.endpoint(), town.folder())?;
         theirs.push((envoy.answered()? - told) * 1e3);
         culvert.client.go_on()?;
-        let (written, told) = town.change()?;
+        let (written, told) = town.change(&mut follower)?;
         let used = culvert.answered()?;
         since_written.push((used - written) * 1e3);
         since_told.push((used - told) * 1e3);

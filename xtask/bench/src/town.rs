@@ -24,6 +24,9 @@ use crate::{
 /// How many services there are; the last of them has an endpoint that is really there.
 pub(crate) const SERVICES: u32 = 10_000;
 
+/// All others.
+const APPS: Apps = Apps { count: SERVICES - 1, pods_each: 1 };
+
 /// The pod behind the last one, and its file.
 const TURN: &str = "turn";
 const TURN_FILE: &str = "turn.yaml";
@@ -40,7 +43,6 @@ pub(crate) struct Town {
     turn: usize,
     roles: Roles,
     // In the order in which they end.
-    follower: Follower,
     _answering: [Player; 2],
     _control: Player,
     plane: NodeNs,
@@ -84,18 +86,13 @@ impl Town {
         let last = manifests::service("last", vip(SERVICES - 1), TURN);
         fs::write(services.join("last.yaml"), last)?;
         fs::write(services.join(TURN_FILE), turn(&servers[0]))?;
-        let apps = Apps { count: SERVICES - 1, pods_each: 1 };
-        apps.write(&services)?;
+        APPS.write(&services)?;
         let state = folder.path().join("state");
         let roles = Roles { program: programs.culvert.clone(), manifests, state };
         let mut control = roles.control(&plane);
         control.arg("-f").arg(&services);
         let control = placed(&plane, control)?;
         await_http(&plane, METRICS, "/healthz/ready", |_| true).context("control plane")?;
-        let discovery = SocketAddr::from((Ipv4Addr::LOCALHOST, DISCOVERY));
-        let mut follower = plane.run(|| Follower::connect(discovery))??;
-        // Each app with its pod, the last service with its own, and the clients.
-        follower.await_all(apps.resources()? + 2 + ROUNDS)?;
         let [one, two] = &servers;
         let answering = [serve(one, '1')?, serve(two, '2')?];
         Ok(Self {
@@ -103,7 +100,6 @@ impl Town {
             servers,
             turn: 0,
             roles,
-            follower,
             _answering: answering,
             _control: control,
             plane,
@@ -140,14 +136,24 @@ impl Town {
         Started::reached(proxy, enrolled, (vip(SERVICES - 1), SERVICE_PORT).into(), start)
     }
 
+    /// Somebody else who is told everything; only while it is waited with does it answer when the
+    /// control plane asks whether it lives.
+    pub(crate) fn follower(&self) -> Result<Follower> {
+        let discovery = SocketAddr::from((Ipv4Addr::LOCALHOST, DISCOVERY));
+        let mut follower = self.plane.run(|| Follower::connect(discovery))??;
+        // Each app with its pod, the last service with its own, and the clients.
+        follower.await_all(APPS.resources()? + 2 + ROUNDS)?;
+        Ok(follower)
+    }
+
     /// Writes the endpoint down; when it was written, and when the control plane told of it.
-    pub(crate) fn change(&mut self) -> Result<(f64, f64)> {
+    pub(crate) fn change(&self, follower: &mut Follower) -> Result<(f64, f64)> {
         let draft = self.folder().join(TURN_FILE);
         let server = &self.servers[self.turn];
         fs::write(&draft, turn(server))?;
         let written = now()?;
         fs::rename(&draft, self.folder().join("services").join(TURN_FILE))?;
-        self.follower.await_workload(TURN, IpAddr::V4(server.ip4()))?;
+        follower.await_workload(TURN, IpAddr::V4(server.ip4()))?;
         Ok((written, now()?))
     }
 
