@@ -217,19 +217,14 @@ impl Task {
 
     /// More of a watch; `None`: it ended, or nothing comes any more.
     async fn data(&self, body: &mut Body) -> Option<Bytes> {
-        let kind = self.kind.kind;
-        match time::timeout(SILENT, body.frame()).await {
-            Ok(Some(Ok(frame))) => Some(frame.into_data().unwrap_or_default()),
-            Ok(Some(Err(error))) => {
-                debug!(kind, error = chain(&error), "a watch broke");
-                None
-            }
-            Ok(None) => None,
-            Err(_) => {
-                debug!(kind, "a silent watch is begun anew");
-                None
-            }
-        }
+        let why = match time::timeout(SILENT, body.frame()).await {
+            Ok(Some(Ok(frame))) => return Some(frame.into_data().unwrap_or_default()),
+            Ok(Some(Err(error))) => chain(&error),
+            Ok(None) => return None,
+            Err(_) => "it is silent".to_owned(),
+        };
+        debug!(kind = self.kind.kind, why, "a watch is begun anew");
+        None
     }
 
     /// Asks what is served, for what is not there may only not be there yet: an API server that

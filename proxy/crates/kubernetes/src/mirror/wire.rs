@@ -72,30 +72,40 @@ struct Versioned {
 
 /// Reads a part of a list.
 pub(super) fn page(bytes: &[u8], trim: &Trim, api_version: &str) -> Result<Page, Fault> {
-    let RawPage { metadata, items } = serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
+    let RawPage { metadata, items } =
+        serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
     if metadata.resource_version.is_empty() {
         return Err(Fault::Garbled("a list without a resourceVersion".to_owned()));
     }
     let items = items.unwrap_or_default().into_iter();
     let items = items.map(|raw| trim.object(api_version, raw)).collect::<Result<_, _>>();
     let next = Some(metadata.next).filter(|next| !next.is_empty());
-    Ok(Page { items: items.map_err(|error| garbled(&error))?, resource_version: metadata.resource_version, next })
+    Ok(Page {
+        items: items.map_err(|error| garbled(&error))?,
+        resource_version: metadata.resource_version,
+        next,
+    })
 }
 
 /// Reads a line of a watch.
 pub(super) fn line(bytes: &[u8], trim: &Trim, api_version: &str) -> Result<Line, Fault> {
-    let RawLine { what, object } = serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
+    let RawLine { what, object } =
+        serde_json::from_slice(bytes).map_err(|error| garbled(&error))?;
     match what {
         "ADDED" | "MODIFIED" => {
             trim.object(api_version, object).map(Line::Applied).map_err(|error| garbled(&error))
         }
-        "DELETED" => trim.object(api_version, object).map(Line::Deleted).map_err(|error| garbled(&error)),
+        "DELETED" => {
+            trim.object(api_version, object).map(Line::Deleted).map_err(|error| garbled(&error))
+        }
         "BOOKMARK" => {
-            let Versioned { metadata } = serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
+            let Versioned { metadata } =
+                serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
             Ok(Line::Bookmark(metadata.resource_version))
         }
         "ERROR" => {
-            let status: Status = serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
+            let status: Status =
+                serde_json::from_str(object.get()).map_err(|error| garbled(&error))?;
             Ok(Line::Ended(status.into()))
         }
         other => Err(Fault::Garbled(format!("an event of type {other}"))),
