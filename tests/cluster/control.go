@@ -104,6 +104,9 @@ func (c cluster) controlParts(s settings) []part {
 			"--kubeconfig="+pki(controllerPart+".kubeconfig"),
 			"--secure-port=0",
 			"--leader-elect=false",
+			// Most of a start is the accounts of all controllers.
+			"--kube-api-qps=500",
+			"--kube-api-burst=500",
 			"--use-service-account-credentials",
 			"--service-account-private-key-file="+pki("sa.key"),
 			"--root-ca-file="+pki("ca.crt"),

@@ -19,7 +19,7 @@ func (c cluster) startDNS(client *kubernetes.Clientset) error {
 	deployments := client.AppsV1().Deployments("kube-system")
 	if _, err := deployments.Get(context.Background(), "coredns", meta.GetOptions{}); err != nil {
 		manifest := fmt.Sprintf(dnsManifest, busyboxImage, dnsService)
-		if err := c.kubectlRun(manifest, "apply", "--filename", "-"); err != nil {
+		if _, err := c.kubectlRun(manifest, "apply", "--filename", "-"); err != nil {
 			return err
 		}
 	}

@@ -93,7 +93,7 @@ func (c cluster) importInto(node, archive string) error {
 
 // kubectl becomes kubectl, as the administrator.
 func (c cluster) kubectl(words []string) error {
-	if _, err := c.settings(); err != nil {
+	if err := c.isUp(); err != nil {
 		return err
 	}
 	environment := append(os.Environ(), "KUBECONFIG="+c.adminConfig())
@@ -162,14 +162,25 @@ func (c cluster) steerNode(do string, number int) error {
 	return fmt.Errorf("cannot %s a whole node: name a part, as in %s/kubelet", do, name)
 }
 
+// isUp is an error unless the cluster was started, and not killed since.
+func (c cluster) isUp() error {
+	if _, err := c.settings(); err != nil {
+		return err
+	}
+	if _, alive := c.recorded("control"); !alive {
+		return fmt.Errorf("cluster %s was killed: `down` removes what it left, and so does the next `up`", c.name())
+	}
+	return nil
+}
+
 // status shows what runs, and where things are.
 func (c cluster) status() error {
 	s, err := c.settings()
 	if err != nil {
 		return err
 	}
-	if _, alive := c.recorded("control"); !alive {
-		return fmt.Errorf("cluster %s was killed: `down` removes what it left, and so does the next `up`", c.name())
+	if err := c.isUp(); err != nil {
+		return err
 	}
 	fmt.Printf("cluster     %s (%s)\n", c.name(), s.Kind)
 	fmt.Printf("server      https://%s\n", loopback(s.Port))
@@ -206,32 +217,6 @@ func (c cluster) showParts(supervisor string) error {
 		default:
 			fmt.Printf("  %-24s not started\n", part.Name)
 		}
-	}
-	return nil
-}
-
-// installCRDs applies files of custom resource definitions, and waits until the
-// API server serves them.
-func (c cluster) installCRDs(files []string) error {
-	if _, err := c.settings(); err != nil {
-		return err
-	}
-	for _, file := range files {
-		// They are too large for the note that an apply by the client leaves.
-		if err := c.kubectlRun("", "apply", "--server-side", "--force-conflicts", "--filename", file); err != nil {
-			return err
-		}
-	}
-	return c.kubectlRun("", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-}
-
-// kubectlRun runs kubectl with a text on its standard input.
-func (c cluster) kubectlRun(input string, words ...string) error {
-	command := exec.Command(itself(), append([]string{"kubectl"}, words...)...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+c.adminConfig())
-	command.Stdin = strings.NewReader(input)
-	if said, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(said)))
 	}
 	return nil
 }
