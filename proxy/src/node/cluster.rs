@@ -271,3 +271,6 @@ impl Follow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,19 +90,11 @@ impl Door {
         }
         let mut io = BufReader::new(io);
         let Question { version, ask } = time::timeout(WORD, read(&mut io)).await??;
-        let answer = match ask {
-            Ask::Unknown => refused(
-                &format!(
-                    "the question, of version {version}, is not known to this release of the node proxy"
-                ),
-                "bring the plugin and the culvert pod of this node to one version",
-            ),
-            ask => self.answer(ask).await,
-        };
+        let answer = self.answer(version, ask).await;
         time::timeout(WORD, io.write_all(&line(&answer))).await?
     }
 
-    async fn answer(&self, ask: Ask) -> Answer {
+    async fn answer(&self, version: u32, ask: Ask) -> Answer {
         match ask {
             Ask::Add(handed) => self.add(handed).await,
             Ask::Check(handed) => self.check(&handed).await,
@@ -114,7 +106,13 @@ impl Door {
                 self.book.keep(&containers).await;
                 Answer::Done
             }
-            Ask::Status | Ask::Unknown => Answer::Done,
+            Ask::Status => Answer::Done,
+            Ask::Unknown => refused(
+                &format!(
+                    "the question, of version {version}, is not known to this release of the node proxy"
+                ),
+                "bring the plugin and the culvert pod of this node to one version",
+            ),
         }
     }
 
@@ -135,13 +133,13 @@ impl Door {
         let took = begun.elapsed();
         match &answer {
             Answer::Refused { reason, .. } => {
-                warn!(pod = %handed.pod, ?took, reason, "a new pod is refused")
+                warn!(pod = %handed.pod, ?took, reason, "a new pod is refused");
             }
             Answer::Captured => {
-                info!(pod = %handed.pod, ?took, "a new pod is captured before it starts")
+                info!(pod = %handed.pod, ?took, "a new pod is captured before it starts");
             }
             Answer::Outside | Answer::Done => {
-                debug!(pod = %handed.pod, "a new pod is outside the mesh")
+                debug!(pod = %handed.pod, "a new pod is outside the mesh");
             }
         }
         answer
