@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 pub(crate) mod certificates;
+pub(crate) mod cni;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod connections;
@@ -61,6 +62,7 @@ enum Command {
     Connections(connections::Connections),
     Config(config::Config),
     Log(log::Log),
+    Cni(cni::Cni),
     Uninstall(uninstall::Uninstall),
     Version(version::Version),
     Completion(completion::Completion),
@@ -87,6 +89,7 @@ impl Cli {
             Command::Connections(connections) => connections.run(variables),
             Command::Config(config) => config.run(variables),
             Command::Log(log) => log.run(variables),
+            Command::Cni(cni) => cni.run(),
             Command::Uninstall(uninstall) => uninstall.run(variables),
             Command::Version(version) => version.run(),
             Command::Completion(completion) => completion.run(),

@@ -1,4 +1,5 @@
 //! The settings of a process: file, environment and flags merged, checked, every problem at once.
+pub(crate) mod cni;
 pub(crate) mod flags;
 pub(crate) mod mesh;
 mod parse;
@@ -10,6 +11,7 @@ mod url;
 
 pub(crate) use {parse::Percent, url::Url};
 
+use cni::Cni;
 use culvert_model::pod::Exclusion;
 use culvert_telemetry::{access::AccessFormat, log::LogFormat};
 use mesh::{Mesh, Serve};
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) logs: Logs,
     pub(crate) doors: Doors,
     pub(crate) mesh: Mesh,
+    pub(crate) cni: Cni,
     pub(crate) serve: Serve,
 }
 
@@ -128,6 +131,7 @@ impl Config {
         let logs = v.logs();
         let doors = v.doors();
         let mesh = v.mesh();
+        let cni = v.cni();
         let serve = v.serve(instance.as_deref());
         Some(Self {
             role: v.role,
@@ -144,6 +148,7 @@ impl Config {
             logs: logs?,
             doors: doors?,
             mesh: mesh?,
+            cni: cni?,
             serve: serve?,
         })
     }

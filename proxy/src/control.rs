@@ -4,7 +4,7 @@ use crate::{
         self,
         listeners::{Listeners, remove_sockets},
     },
-    config::{Config, report::Report},
+    config::{Config, report::Report, settings},
     failure::{Exit, Failure},
     ground,
     node::advice::{no_control, no_crl, no_descriptor, no_listener},
@@ -13,9 +13,10 @@ use crate::{
 };
 use culvert_control::{
     compile::Settings,
-    control::{Access, Ca, Control, Kind, Listen, Plan},
+    control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
 };
 use culvert_identity::{ca::files::Given, crl};
+use culvert_kubernetes::client::{Client, ReachError};
 use culvert_runtime::drain::{Drain, Worker};
 use culvert_telemetry::log::LogHandle;
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
@@ -44,10 +45,11 @@ pub(crate) async fn live(alone: Alone) -> Result<Exit, Failure> {
     let _lock = Lock::alone(&run_dir).map_err(|error| no_place(&error))?;
     let (work, doors) = (Drain::default(), Drain::default());
     let worker = work.worker();
+    let (whence, paths) = whence(&config, paths).await?;
     let control = tokio::select! {
         biased;
         () = signals.next() => return Ok(Exit::Done),
-        started = start(&config, &paths, "", &worker) => started?,
+        started = start(&config, whence, "", &worker) => started?,
     };
     let listeners = Listeners::open(&config.doors, &run_dir, Vec::new());
     let listeners = listeners.map_err(|error| no_listener(&error))?;
@@ -68,14 +70,24 @@ pub(crate) async fn live(alone: Alone) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Reads the manifests and makes ready to serve them; `node` is who holds pods in this process.
+/// Where objects come from, and what that is called.
+async fn whence(config: &Config, paths: Vec<PathBuf>) -> Result<(Whence, Vec<PathBuf>), Failure> {
+    let Some(reach) = &config.serve.kubernetes else {
+        return Ok((Whence::Files(paths.clone()), paths));
+    };
+    let client = Client::new(reach).await.map_err(|error| no_cluster(&error))?;
+    let server = client.server().into();
+    Ok((Whence::Kubernetes(client), vec![server]))
+}
+
+/// Reads what there is and makes ready to serve it; `node` is who holds pods in this process.
 ///
 /// # Errors
 ///
 /// When manifests or keys are no good.
 pub(crate) async fn start(
     config: &Config,
-    paths: &[PathBuf],
+    whence: Whence,
     node: &str,
     worker: &Worker,
 ) -> Result<Control, Failure> {
@@ -90,8 +102,7 @@ pub(crate) async fn start(
         trust_domain: config.trust_domain.as_str().into(),
     };
     let listen = Listen { names: config.serve.names.clone() };
-    let paths = paths.to_vec();
-    let plan = Plan { paths, settings, ca, state_dir, listen, access: Access::Nodes };
+    let plan = Plan { whence, settings, ca, state_dir, listen, access: Access::Nodes };
     let control = Control::start(plan, worker).await.map_err(|error| no_control(&error))?;
     if let Some(path) = &config.mesh.crl {
         crl::watch(path, &control.trust(), worker).map_err(|error| no_crl(&error))?;
@@ -119,6 +130,15 @@ pub(crate) fn serve(
         listen(listener).map_err(|error| no_descriptor(&error))?;
     }
     Ok(())
+}
+
+fn no_cluster(error: &ReachError) -> Failure {
+    let next = format!(
+        "name the cluster with {} and {}, or run as a pod of it",
+        settings::KUBECONFIG,
+        settings::CONTEXT
+    );
+    Failure::of(Exit::Cannot, error, next)
 }
 
 fn no_place(error: &LockError) -> Failure {

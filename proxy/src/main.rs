@@ -37,6 +37,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if cli::cni::is_called() {
+        return cli::cni::main();
+    }
     // Wrong use and `--help` end here: exit codes 2 and 0.
     let cli = cli::Cli::parse();
     let exit = cli.run(&config::sources::environment()).unwrap_or_else(|failure| {

@@ -1,9 +1,11 @@
 //! A node's parts, started in the order in which a connection meets them, and ended in the reverse.
 //!
-//! Reading order: [`source`] (manifests), [`ways`] (to the control plane), [`discovery`] (what it
+//! Reading order: [`source`] (manifests), [`cluster`] (or an API server), [`ways`] (to the control plane), [`discovery`] (what it
 //! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
-//! (what is said back), [`feed`] (all of these), [`parts`] (with the kernel), [`life`].
+//! (what is said back), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`].
 pub(crate) mod advice;
+mod cluster;
+pub(crate) mod cni;
 mod discovery;
 mod feed;
 mod identity;

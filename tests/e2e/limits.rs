@@ -132,3 +132,32 @@ fn a_flood_of_refusals_has_few_lines_that_stand_for_all_of_it() {
     eventually("lines that stand for all of them", || (stood_for().1 == 500).then_some(()));
     assert!(stood_for().0 < 500, "{:?}", stood_for());
 }
+
+#[test]
+fn a_pod_takes_no_more_descriptors_than_the_settings_say() {
+    // As many name servers as the C library asks.
+    let resolvers = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].join(",");
+    let asks = move |manifest: culvert_lab::PodManifest| {
+        manifest.annotation("culvert.dev/resolvers", &resolvers)
+    };
+    let mesh = Mesh::start("limheld", |m| {
+        m.node("one").pod_with("first", asks.clone());
+        let node = m.node("many");
+        for name in ["a", "b", "c", "d", "e"] {
+            node.pod_with(name, asks.clone());
+        }
+    });
+    let held = |node: &str| {
+        let folder = format!("/proc/{}/fd", mesh.node(node).process().pid);
+        let kind = |fd: std::io::Result<std::fs::DirEntry>| {
+            let target = std::fs::read_link(fd.ok()?.path()).ok()?;
+            Some(target.to_string_lossy().split('[').next()?.to_owned())
+        };
+        std::fs::read_dir(folder).unwrap().filter_map(kind).collect::<Vec<_>>()
+    };
+    let [one, many] = ["one", "many"].map(held);
+    let each = many.len().saturating_sub(one.len()).div_ceil(4);
+    assert!(each <= 8 + 2 * 3, "{each} each: {one:?} with one pod, {many:?} with five");
+    let own = one.len().saturating_sub(each);
+    assert!(own <= 60, "{own} are the process's: {one:?}");
+}

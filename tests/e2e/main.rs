@@ -7,6 +7,7 @@ mod authz;
 mod bad_input;
 mod bypass;
 mod capture;
+mod cni;
 mod crash;
 mod delivery;
 mod demo;

@@ -26,6 +26,7 @@ mod plane;
 mod pod;
 pub mod programs;
 mod running;
+mod runtime;
 mod setup;
 
 pub use authority::{Authority, Proof};
@@ -37,4 +38,5 @@ pub use node::Node;
 pub use plane::Plane;
 pub use pod::Pod;
 pub use running::{Running, Server};
+pub use runtime::{Runtime, Sandbox, bridge};
 pub use setup::{NodeSetup, Setup};

@@ -41,6 +41,19 @@ pub fn of_machine(name: &str, package: &str) -> Command {
     Command::new(found)
 }
 
+/// The folder with the CNI plugins of Debian's package: on the machine, or among the peers.
+#[must_use]
+pub fn cni_plugins() -> PathBuf {
+    let unpacked = own_folder().join("../../peers/root/usr/lib/cni");
+    let found = ["/usr/lib/cni".into(), unpacked].into_iter().find(|folder: &PathBuf| {
+        folder.join("bridge").is_file() && folder.join("host-local").is_file()
+    });
+    let found = found.and_then(|folder| fs::canonicalize(folder).ok());
+    found.expect(
+        "no CNI plugins: run cargo xtask test e2e, or apt-get install containernetworking-plugins",
+    )
+}
+
 /// Where Debian keeps the programs of postgres, which are on nobody's path.
 fn postgres() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{codegen, layers, lines, links, process, sources, workspace};
+use crate::{chart, codegen, layers, lines, links, process, sources, workspace};
 
 /// Which checks to run beside the usual ones.
 #[derive(Debug, Args)]
@@ -33,6 +33,7 @@ const READING: &[Step] = &[
     ("bare marks", sources::bare_marks),
     ("machine paths", sources::machine_paths),
     ("generated code", || codegen::run(true)),
+    ("chart and its manifests", chart::check),
 ];
 
 /// Those that compile.

@@ -10,13 +10,20 @@ use crate::workspace;
 const LAYERS: &[&[&str]] = &[
     &["culvert-common", "culvert-model", "culvert-proto"],
     &["culvert-runtime"],
-    &["culvert-policy", "culvert-telemetry", "culvert-kernel", "culvert-identity", "culvert-xds"],
-    &["culvert-dataplane", "culvert-control", "culvert-lab"],
+    &[
+        "culvert-policy",
+        "culvert-telemetry",
+        "culvert-kernel",
+        "culvert-identity",
+        "culvert-xds",
+        "culvert-kubernetes",
+    ],
+    &["culvert-dataplane", "culvert-control", "culvert-cni", "culvert-lab"],
     &["culvert"],
 ];
 
 /// Packages above all layers: nothing depends on them.
-const TOP: &[&str] = &["culvert-ebpf", "e2e", "bench", "xtask"];
+const TOP: &[&str] = &["culvert-cluster", "culvert-ebpf", "e2e", "bench", "xtask"];
 
 /// Edges the layering would allow and the design does not.
 const NEVER: &[(&str, &str)] = &[
@@ -33,6 +40,8 @@ const NEVER: &[(&str, &str)] = &[
     // They see snapshots, so that they are tested without a server.
     ("culvert-dataplane", "culvert-xds"),
     ("culvert-dataplane", "culvert-proto"),
+    // The plugin starts in milliseconds and ends.
+    ("culvert-cni", "tokio"),
     // It must build and check a tree in which these are broken.
     ("xtask", "culvert-kernel"),
     ("xtask", "culvert-lab"),
@@ -45,6 +54,8 @@ const ONLY: &[(&str, &[&str])] = &[
     // Private keys and the stack that holds them.
     ("rustls", &["culvert-identity"]),
     ("rcgen", &["culvert-identity"]),
+    ("kube", &["culvert-kubernetes"]),
+    ("k8s-openapi", &["culvert-kubernetes"]),
     ("prometheus-client", &["culvert-telemetry"]),
     ("serde-saphyr", &["culvert-control", "culvert"]),
 ];

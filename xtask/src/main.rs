@@ -4,9 +4,12 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod bench;
+mod chart;
 mod check;
+mod cluster;
 mod codegen;
 mod ebpf;
+mod image;
 mod isolated;
 mod kernel;
 mod layers;
@@ -55,6 +58,12 @@ enum Command {
     Lines,
     /// Measures the goals of docs/performance.md with their peers beside them.
     Bench(bench::Bench),
+    /// Starts and ends real Kubernetes clusters on this machine.
+    Cluster(cluster::Cluster),
+    /// Renders the chart into deploy/manifests.
+    Chart(chart::Chart),
+    /// Makes the container image of a release, without a container engine.
+    Image(image::MakeImage),
     /// Gets the programs that tests and benches talk to, into target/peers.
     Peers(peers::Peers),
 }
@@ -83,6 +92,9 @@ fn run() -> Result<()> {
         Command::Layers => layers::run(),
         Command::Lines => lines::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Cluster(cluster) => cluster.run(),
+        Command::Chart(chart) => chart.run(),
+        Command::Image(image) => image.run(),
         Command::Peers(peers) => peers.run(),
     }
 }

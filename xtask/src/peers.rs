@@ -44,12 +44,27 @@ const PROGRAMS: &[Program] = &[
     Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: Wanted::Tests },
     Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: Wanted::Tests },
     Program { name: "mariadb", package: "mariadb-client-core", wanted_by: Wanted::Tests },
+    Program {
+        name: "host-local",
+        package: "containernetworking-plugins",
+        wanted_by: Wanted::Tests,
+    },
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", wanted_by: Wanted::Kernels },
     Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Kernels },
+    Program { name: "containerd", package: "containerd", wanted_by: Wanted::Nodes },
+    Program { name: "runc", package: "runc", wanted_by: Wanted::Nodes },
+    Program {
+        name: "host-local",
+        package: "containernetworking-plugins",
+        wanted_by: Wanted::Nodes,
+    },
+    Program { name: "nft", package: "nftables", wanted_by: Wanted::Nodes },
+    Program { name: "xtables-nft-multi", package: "iptables", wanted_by: Wanted::Nodes },
+    Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Nodes },
 ];
 
 /// Folders of the system, and of what was unpacked, that hold programs.
-const FOLDERS: &[&str] = &["usr/bin", "usr/sbin", "bin", "sbin"];
+const FOLDERS: &[&str] = &["usr/bin", "usr/sbin", "bin", "sbin", "usr/lib/cni"];
 
 /// What to get.
 #[derive(Debug, Args)]
@@ -79,6 +94,8 @@ pub(crate) enum Wanted {
     Tests,
     /// `cargo xtask test kernel`.
     Kernels,
+    /// Nodes of a cluster, which see what was unpacked as if it were installed.
+    Nodes,
 }
 
 impl Peers {

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: which tests, under what, with what.
+mod api;
 mod e2e;
 mod interop;
+mod kubernetes;
 mod nextest;
 
 use anyhow::Result;
@@ -11,13 +13,15 @@ use crate::kernel;
 /// Which tests to run.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// [unit|e2e|interop|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
+    /// [unit|e2e|api|interop|kubernetes|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
     ///
     /// unit: needs nothing but the compiler.
     /// e2e: network namespaces, the real kernel and real peers; needs root.
+    /// api: the API server of a real Kubernetes, which is built from its Go modules; needs Go.
+    /// kubernetes: clusters with nodes, and api; needs root and Go.
     /// interop: Istio's own programs as peers, built from their Go modules; needs root and Go.
     /// kernel: the capture suite in virtual machines, one per Debian kernel (5.10, 6.1, 6.12, newest).
-    /// Without a suite: unit, then e2e.
+    /// Without a suite: unit, then e2e, then api, while Kubernetes is built beside them.
     #[arg(value_name = "SUITE", verbatim_doc_comment)]
     words: Vec<String>,
 }
@@ -28,7 +32,9 @@ enum Wanted<'a> {
     All { filter: &'a [String] },
     Unit { filter: &'a [String] },
     E2e { filter: &'a [String] },
+    Api { filter: &'a [String] },
     Interop { filter: &'a [String] },
+    Kubernetes { filter: &'a [String] },
     Kernel { versions: &'a [String], filter: &'a [String] },
 }
 
@@ -37,12 +43,16 @@ impl Test {
     pub(crate) fn run(&self) -> Result<()> {
         match wanted(&self.words) {
             Wanted::All { filter } => {
+                let building = api::build()?;
                 nextest::unit(filter)?;
-                e2e::run(filter)
+                e2e::run(filter)?;
+                api::run(building, filter)
             }
             Wanted::Unit { filter } => nextest::unit(filter),
             Wanted::E2e { filter } => e2e::run(filter),
+            Wanted::Api { filter } => api::run(api::build()?, filter),
             Wanted::Interop { filter } => interop::run(filter),
+            Wanted::Kubernetes { filter } => kubernetes::run(filter),
             Wanted::Kernel { versions, filter } => kernel::run(versions, filter),
         }
     }
@@ -55,7 +65,9 @@ fn wanted(words: &[String]) -> Wanted<'_> {
     match suite.as_str() {
         "unit" => Wanted::Unit { filter },
         "e2e" => Wanted::E2e { filter },
+        "api" => Wanted::Api { filter },
         "interop" => Wanted::Interop { filter },
+        "kubernetes" => Wanted::Kubernetes { filter },
         "kernel" => {
             let version =
                 |word: &String| word == "newest" || word.starts_with(|c: char| c.is_ascii_digit());

@@ -69,7 +69,7 @@ impl Answers {
             mesh: mesh::of_node(&self.feed),
             control: match &self.feed.source {
                 Source::Here { control, .. } => Some(mesh::of_control(control)),
-                Source::Pods { .. } => None,
+                Source::Pods { .. } | Source::Cluster { .. } => None,
             },
             // Capabilities are plain fields.
             kernel: serde_json::to_value(&self.capabilities).unwrap_or_default(),

@@ -29,6 +29,7 @@ const PATHS: &str = "\
 /config       settings with where each came from
 /log          log directives; PUT /log?level=DIRECTIVES on the Unix socket changes them
 /token        POST /token?node=NAME&good_for=SECONDS on the Unix socket: lets a node join
+/token/void   POST /token/void?node=NAME on the Unix socket: its tokens are good no longer
 ";
 
 /// Handles on a control plane.
@@ -56,6 +57,7 @@ pub(crate) fn start(
     let changing = Router::new()
         .route("/log", get(log).put(set_log))
         .route("/token", post(token))
+        .route("/token/void", post(void_token))
         .merge(reading())
         .with_state(Arc::clone(answers));
     serve("door", Listener::Unix(door), changing, worker);
@@ -142,6 +144,33 @@ pub(super) struct Joining {
 
 async fn token(State(answers): State<Arc<Answers>>, Query(joining): Query<Joining>) -> Response {
     joining.token(&answers.control)
+}
+
+/// Whose tokens are to be good no longer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Leaving {
+    node: String,
+}
+
+async fn void_token(
+    State(answers): State<Arc<Answers>>,
+    Query(leaving): Query<Leaving>,
+) -> Response {
+    leaving.void(&answers.control).await
+}
+
+impl Leaving {
+    /// Makes them void, or says why not.
+    pub(super) async fn void(self, control: &Control) -> Response {
+        let Self { node } = self;
+        match control.void_tokens(&node).await {
+            Ok(()) => {
+                info!(node, "join tokens made void");
+                document(&view::Voided { node })
+            }
+            Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
+        }
+    }
 }
 
 impl Joining {

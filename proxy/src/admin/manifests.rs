@@ -3,15 +3,17 @@ use super::view;
 use crate::node::Source;
 use culvert_control::{
     problem::Problem,
-    status::{SkippedKind, Status},
+    status::{Invalid, KindStatus, SkippedKind, Status},
 };
 use std::path::PathBuf;
 
 /// Those that a node reads: all, or of its own pods.
 pub(super) fn of_node(source: &Source) -> view::Configuration {
     match source {
-        Source::Here { control, paths } => of(&control.status(), paths),
+        Source::Here { control, paths, .. } => of(&control.status(), paths),
         Source::Pods { control, paths, .. } => of(&control.status(), paths),
+        // There are none: each object is used or not by itself.
+        Source::Cluster { .. } => of(&Status::default(), &[]),
     }
 }
 
@@ -25,6 +27,8 @@ pub(super) fn of(status: &Status, paths: &[PathBuf]) -> view::Configuration {
         refused: refused.iter().map(problem).collect(),
         notes: status.notes.iter().map(problem).collect(),
         skipped: status.skipped.iter().map(skipped).collect(),
+        invalid: status.invalid.iter().map(invalid).collect(),
+        kinds: status.kinds.iter().map(followed).collect(),
     }
 }
 
@@ -33,6 +37,7 @@ fn problem(problem: &Problem) -> view::Problem {
         file: problem.file.clone(),
         line: problem.line,
         column: problem.column,
+        field: problem.field.clone(),
         message: problem.message.clone(),
         object: problem.object.clone(),
         fix: problem.fix.clone(),
@@ -46,5 +51,23 @@ fn skipped(skipped: &SkippedKind) -> view::Skipped {
         objects: skipped.objects,
         because: skipped.because.to_owned(),
         first: skipped.first.clone(),
+    }
+}
+
+fn invalid(invalid: &Invalid) -> view::Invalid {
+    view::Invalid {
+        object: invalid.object.clone(),
+        instead: invalid.instead.word().to_owned(),
+        means: invalid.instead.as_str().to_owned(),
+        problems: invalid.problems.iter().map(problem).collect(),
+    }
+}
+
+fn followed(kind: &KindStatus) -> view::Followed {
+    view::Followed {
+        kind: kind.kind.clone(),
+        state: kind.state.word().to_owned(),
+        objects: kind.objects,
+        because: kind.because.clone(),
     }
 }

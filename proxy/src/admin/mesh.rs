@@ -45,6 +45,9 @@ pub(super) fn of_control(control: &Control) -> view::Control {
         enrolled: counts.enrolled,
         announced: counts.announced,
         nodes: status.nodes.iter().map(node).collect(),
+        guests: (status.guests.iter())
+            .map(|guest| view::Guest { name: guest.name.clone(), address: guest.address.clone() })
+            .collect(),
         uncaptured: (status.uncaptured.iter())
             .map(|pod| view::Uncaptured {
                 pod: format!("{}/{}", pod.namespace, pod.name),

@@ -1,5 +1,9 @@
 //! What can be asked where.
-use super::{answers::Answers, control::Joining, view};
+use super::{
+    answers::Answers,
+    control::{Joining, Leaving},
+    view,
+};
 use crate::node::Source;
 use axum::{
     Router,
@@ -32,7 +36,10 @@ const PATHS: &str = "\
 
 /// The Unix socket: everything.
 pub(super) fn door(answers: &Arc<Answers>) -> Router {
-    let routes = reading().route("/log", get(log).put(set_log)).route("/token", post(token));
+    let routes = reading()
+        .route("/log", get(log).put(set_log))
+        .route("/token", post(token))
+        .route("/token/void", post(void_token));
     routes.with_state(Arc::clone(answers))
 }
 
@@ -99,11 +106,23 @@ async fn why(State(answers): State<Arc<Answers>>, Query(asked): Query<Asked>) ->
 async fn token(State(answers): State<Arc<Answers>>, Query(joining): Query<Joining>) -> Response {
     match &answers.feed.source {
         Source::Here { control, .. } => joining.token(control),
-        Source::Pods { .. } => {
-            let why = "this node follows a control plane elsewhere: ask that one";
-            (StatusCode::BAD_REQUEST, why).into_response()
-        }
+        Source::Pods { .. } | Source::Cluster { .. } => elsewhere(),
     }
+}
+
+async fn void_token(
+    State(answers): State<Arc<Answers>>,
+    Query(leaving): Query<Leaving>,
+) -> Response {
+    match &answers.feed.source {
+        Source::Here { control, .. } => leaving.void(control).await,
+        Source::Pods { .. } | Source::Cluster { .. } => elsewhere(),
+    }
+}
+
+fn elsewhere() -> Response {
+    let why = "this node follows a control plane elsewhere: ask that one";
+    (StatusCode::BAD_REQUEST, why).into_response()
 }
 
 async fn log(State(answers): State<Arc<Answers>>) -> Response {

@@ -9,8 +9,8 @@ mod mesh;
 mod why;
 
 pub(crate) use mesh::{
-    Applied, Authority, Certificate, Certificates, Closing, Control, Mesh, Node, Policy,
-    RefusedResource, Token, Uncaptured,
+    Applied, Authority, Certificate, Certificates, Closing, Control, Guest, Mesh, Node, Policy,
+    RefusedResource, Token, Uncaptured, Voided,
 };
 pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
 
@@ -81,14 +81,48 @@ pub(crate) struct Configuration {
     /// Kinds of which no object is used.
     #[serde(default)]
     pub(crate) skipped: Vec<Skipped>,
+    /// Objects of the Kubernetes API that are not in force as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) invalid: Vec<Invalid>,
+    /// Kinds of the Kubernetes API, where objects come from there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kinds: Vec<Followed>,
+}
+
+/// An object of the Kubernetes API that is not in force as it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Invalid {
+    /// `Kind/namespace/name`
+    pub(crate) object: String,
+    /// `earlier`, `closed` or `left_out`.
+    pub(crate) instead: String,
+    /// The same for people.
+    pub(crate) means: String,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// A kind of the Kubernetes API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Followed {
+    /// `authorizationpolicies.security.istio.io`
+    pub(crate) kind: String,
+    /// `followed`, `undefined`, `unavailable` or `unknown`.
+    pub(crate) state: String,
+    pub(crate) objects: usize,
+    /// Why it is not followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) because: Option<String>,
 }
 
 /// Something a person has to know of a manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Problem {
     pub(crate) file: String,
+    /// 0: it is an object of the Kubernetes API, which has fields and no lines.
     pub(crate) line: u32,
     pub(crate) column: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
     pub(crate) message: String,
     /// `Kind/namespace/name`
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,8 +15,8 @@ mod mesh;
 ///
 /// Of a control plane: nodes and the configuration each runs, what they do not understand, pods
 /// that are not captured and why, policies that close.
-/// Exit code 1 when a pod is not captured, a change of the manifests was refused, something is not
-/// understood, a certificate is missing or late, the control plane is away, or the node is not
+/// Exit code 1 when a pod is not captured, a change of the manifests was refused, an object is not in
+/// force as it is, something is not understood or not followed, a certificate is missing or late, the control plane is away, or the node is not
 /// ready.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -68,7 +68,7 @@ struct Role {
 
 fn control_is_well(status: &ControlStatus) -> bool {
     status.ready
-        && status.configuration.refused.is_empty()
+        && configuration_is_well(&status.configuration)
         && mesh::control_is_well(&status.control)
 }
 
@@ -92,11 +92,17 @@ fn config(configuration: &Configuration) -> String {
     format!("config   generation {} from {paths}", configuration.generation)
 }
 
+fn configuration_is_well(configuration: &Configuration) -> bool {
+    configuration.refused.is_empty()
+        && configuration.invalid.is_empty()
+        && configuration.kinds.iter().all(|kind| kind.state != "unavailable")
+}
+
 fn is_well(status: &view::Status) -> bool {
     status.ready
         && mesh::is_well(&status.mesh)
         && status.control.as_ref().is_none_or(mesh::control_is_well)
-        && status.configuration.refused.is_empty()
+        && configuration_is_well(&status.configuration)
         && status.pods.iter().all(|pod| pod.state != "pending")
 }
 
@@ -124,7 +130,7 @@ fn render(status: &view::Status) -> String {
 
 fn manifests(configuration: &Configuration) -> Vec<String> {
     let Configuration { generation, refused, notes, skipped, .. } = configuration;
-    let mut lines = Vec::new();
+    let mut lines = cluster(configuration);
     if !refused.is_empty() {
         lines.push(format!("\nthe last change was refused, generation {generation} stays:"));
         lines.extend(some(refused));
@@ -139,6 +145,34 @@ fn manifests(configuration: &Configuration) -> Vec<String> {
             let Skipped { kind, objects, because, first } = skipped;
             format!("{objects} x {kind}, {because}; the first at {first}")
         }));
+    }
+    lines
+}
+
+/// What of the Kubernetes API is not as it should be.
+fn cluster(configuration: &Configuration) -> Vec<String> {
+    let Configuration { invalid, kinds, .. } = configuration;
+    let mut lines = Vec::new();
+    let of = |state: &'static str| kinds.iter().filter(move |kind| kind.state == state);
+    if of("unavailable").next().is_some() {
+        lines.push("\nnot followed, what was known last stays in force:".to_owned());
+    }
+    lines.extend(of("unavailable").map(|kind| {
+        format!("{}: {}", kind.kind, kind.because.as_deref().unwrap_or("nobody knows why"))
+    }));
+    let undefined: Vec<_> = of("undefined").map(|kind| kind.kind.as_str()).collect();
+    if !undefined.is_empty() {
+        lines.push(format!("\nnot defined in this cluster: {}", undefined.join(", ")));
+    }
+    if !invalid.is_empty() {
+        lines.push("\nnot in force as they are:".to_owned());
+    }
+    for one in invalid.iter().take(MAX_TOLD) {
+        lines.push(format!("{}: {}", one.object, one.means));
+        lines.extend(some(&one.problems).map(|problem| format!("  {problem}")));
+    }
+    if let Some(more @ 1..) = invalid.len().checked_sub(MAX_TOLD) {
+        lines.push(format!("… and {more} more; -o json has them all"));
     }
     lines
 }

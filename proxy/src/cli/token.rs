@@ -22,7 +22,8 @@ use std::time::Duration;
 Examples:
   culvert token worker-1 > worker-1.token
   culvert token worker-1 --good-for 24h
-  culvert token worker-1 --instance node      of a control plane inside `culvert up`")]
+  culvert token worker-1 --instance node      of a control plane inside `culvert up`
+  culvert token worker-1 --void               one was lost: none of its tokens is good any more")]
 pub(crate) struct Token {
     /// The node, by its setting `node_name`.
     #[arg(value_name = "NODE")]
@@ -30,6 +31,9 @@ pub(crate) struct Token {
     /// For how long; a whole number with a unit.
     #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
     good_for: Duration,
+    /// Make none, but make all void that the node has: whoever is connected by one is cut off.
+    #[arg(long, conflicts_with = "good_for")]
+    void: bool,
     #[command(flatten)]
     door: DoorArgs,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -38,8 +42,19 @@ pub(crate) struct Token {
 
 impl Token {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let Self { joining, good_for, door, output } = self;
+        let Self { joining, good_for, void, door, output } = self;
         let door = door.door(variables, Whom::Control)?;
+        if void {
+            let document = door.post(&format!("/token/void?node={}", escape(&joining)))?;
+            match output {
+                output::Format::Json => output::print(document),
+                output::Format::Text => {
+                    let node = door.read::<view::Voided>(&document)?.node;
+                    output::print(format!("no token of node {node} is good any more"));
+                }
+            }
+            return Ok(Exit::Done);
+        }
         let seconds = good_for.as_secs().max(1);
         let path = format!("/token?node={}&good_for={seconds}", escape(&joining));
         let document = door.post(&path)?;

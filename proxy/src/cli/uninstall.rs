@@ -4,26 +4,32 @@ use crate::{
     config::sources::Variables,
     failure::{Exit, Failure},
     ground::{self, no_instance},
+    node::cni::enrolled_in,
     takeover::lock::{Lock, LockError},
 };
+use culvert_cni::install::{self, InstallError, Places};
 use culvert_kernel::{
     Instance,
     instance::InstanceError,
     uninstall::{Report, uninstall},
 };
+use culvert_telemetry::chain::Chain;
+use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Remove everything a node put on this machine.
 ///
-/// Pins, programs, rules, routes, sysctls, cgroup and run folder of one instance; its pods'
-/// connections are direct afterwards. Refused while a process of the instance runs.
+/// The CNI plugin, pins, programs, rules, routes, sysctls, cgroup and run folder of one instance;
+/// its pods' connections are direct afterwards. Refused while a process of the instance runs.
 /// Exit code 1 when something is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   culvert uninstall
-  culvert uninstall --instance b --cgroup-root /sys/fs/cgroup/b")]
+  culvert uninstall --instance b --cgroup-root /sys/fs/cgroup/b
+  culvert uninstall --cni-conf-dir /etc/cni/net.d --cni-bin-dir /opt/cni/bin
+  culvert uninstall --hold        as a container that stays while others are not done")]
 pub(crate) struct Uninstall {
     /// Whose things [default: `CULVERT_INSTANCE`, else node].
     #[arg(long, value_name = "NAME")]
@@ -31,6 +37,15 @@ pub(crate) struct Uninstall {
     /// The cgroup it captured under [default: as its processes recorded it].
     #[arg(long, value_name = "PATH")]
     cgroup_root: Option<PathBuf>,
+    /// Where the CNI plugin is in a list of plugins [default: as its processes recorded it].
+    #[arg(long, value_name = "PATH")]
+    cni_conf_dir: Option<PathBuf>,
+    /// Where the CNI plugin was put [default: as its processes recorded it].
+    #[arg(long, value_name = "PATH")]
+    cni_bin_dir: Option<PathBuf>,
+    /// Once nothing is left, stay until SIGTERM: a container that ended would be started again.
+    #[arg(long)]
+    hold: bool,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: output::Format,
 }
@@ -40,12 +55,23 @@ impl Uninstall {
         let name = door::instance(self.instance.as_deref(), variables, door::Whom::Node)?;
         let variable = variables.get("CULVERT_CGROUP_ROOT").filter(|root| !root.is_empty());
         let named = self.cgroup_root.or_else(|| variable.map(Into::into));
+        let path = |flag: Option<PathBuf>, variable: &str| {
+            let variable = variables.get(variable).filter(|path| !path.is_empty());
+            flag.or_else(|| variable.map(Into::into))
+        };
+        let places = Places {
+            bin_dir: path(self.cni_bin_dir, "CULVERT_CNI_BIN_DIR"),
+            conf_dir: path(self.cni_conf_dir, "CULVERT_CNI_CONF_DIR"),
+        };
         let instances = find(&name, named).map_err(|error| no_instance(&error))?;
         let run_dir = instances.first().map(Instance::run_dir).filter(|dir| dir.exists());
         // Held until the end: nobody starts meanwhile.
         let alone = run_dir.map(|dir| Lock::alone(&dir)).transpose();
         let _alone = alone.map_err(|error| in_use(&error))?;
         let mut report = Report::default();
+        // First: from here no new pod waits for a node.
+        let recorded = instances.first().map(|instance| Places::recorded(&instance.run_dir()));
+        without_cni(&name, &places.or(recorded.unwrap_or_default()), &mut report);
         for instance in &instances {
             let Report { removed, left } = uninstall(instance).map_err(|error| {
                 let next = "run it as root; run it again to go on where it ended";
@@ -59,7 +85,41 @@ impl Uninstall {
             output::Format::Json => output::json(&json!({ "removed": removed, "left": left })),
             output::Format::Text => output::print(report.to_string().trim_end()),
         }
-        Ok(if left.is_empty() { Exit::Done } else { Exit::Found })
+        if !left.is_empty() {
+            return Ok(Exit::Found);
+        }
+        if self.hold {
+            wait_for_the_end()?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Blocked first: the kernel keeps signals that nobody handles from the first process of a container.
+fn wait_for_the_end() -> Result<(), Failure> {
+    let ends: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    let waited = ends.thread_block().and_then(|()| ends.wait());
+    waited.map(drop).map_err(|error| {
+        Failure::of(Exit::Cannot, &error, "all is removed; it cannot wait for a signal")
+    })
+}
+
+/// Takes the plugin out of the runtime's list, and away.
+fn without_cni(instance: &str, places: &Places, report: &mut Report) {
+    let mut note = |what: &str, path: &Path, done: Result<bool, InstallError>| match done {
+        Ok(true) => report.removed.push(format!("{what} {}", path.display())),
+        Ok(false) => {}
+        Err(error) => report.left.push(format!("{what}: {}", Chain(&error))),
+    };
+    if let Some(folder) = &places.conf_dir {
+        let entry = install::take_entry(folder, instance).map(|chained| chained.changed);
+        note("the entry of the CNI plugin in", folder, entry);
+        let list = enrolled_in(folder, instance);
+        note("the list of enrolled namespaces", &list, install::take_file(&list));
+    }
+    if let Some(folder) = &places.bin_dir {
+        let program = install::take_program(folder, places.conf_dir.as_deref());
+        note("the CNI plugin in", folder, program);
     }
 }
 

@@ -1,10 +1,13 @@
 //! The part of the settings that makes nodes a mesh: where configuration and certificates come
 //! from, and who serves them.
 use super::{
-    Values, parse, problem, settings as s,
+    Values, parse, problem,
+    raw::Origin,
+    settings as s,
     settings::{Role, Setting},
     url::{Url, url},
 };
+use culvert_kubernetes::client::Reach;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// What a node knows of its way into the mesh.
@@ -14,6 +17,8 @@ pub(crate) struct Mesh {
     pub(crate) upstream: Option<Upstream>,
     /// Manifests of the node's own pods.
     pub(crate) pods: Vec<PathBuf>,
+    /// Where they are those of an API server.
+    pub(crate) cluster: Option<Reach>,
     pub(crate) certificate_life: Duration,
     pub(crate) crl: Option<PathBuf>,
     /// How long a pod that leaves is held at most.
@@ -47,12 +52,15 @@ pub(crate) struct Serve {
     /// By which nodes reach it.
     pub(crate) names: Vec<String>,
     pub(crate) state_dir: PathBuf,
+    /// The API that objects come from; `None`: they come from manifests.
+    pub(crate) kubernetes: Option<Reach>,
 }
 
 impl Values {
     pub(super) fn mesh(&mut self) -> Option<Mesh> {
         let upstream = self.upstream();
         let pods = self.all(&s::PODS, parse::path);
+        let cluster = self.cluster();
         let certificate_life = self.one(&s::CERTIFICATE_LIFE, parse::duration);
         let crl = self.maybe(&s::CRL, parse::path);
         let release_timeout = self.one(&s::RELEASE_TIMEOUT, parse::duration);
@@ -63,6 +71,7 @@ impl Values {
         Some(Mesh {
             upstream: upstream?,
             pods: pods?,
+            cluster: cluster?,
             certificate_life: certificate_life?,
             crl: crl?,
             release_timeout: release_timeout?,
@@ -71,6 +80,15 @@ impl Values {
             dns: dns?,
             resolvers: resolvers?,
         })
+    }
+
+    /// The API server that says which pods are here.
+    fn cluster(&mut self) -> Option<Option<Reach>> {
+        let reach = self.reach(Role::Node)?;
+        if reach.is_some() && self.origin(&s::PODS) != Origin::Default {
+            self.wrong(&s::PODS, "is set, and so is kubernetes: pods come from one of the two");
+        }
+        Some(reach)
     }
 
     /// The inner `None`: none is needed.
@@ -108,7 +126,23 @@ impl Values {
         let names = self.all(&s::CONTROL_NAMES, parse::name);
         let state_dir = self.maybe(&s::STATE_DIR, parse::path);
         let state_dir = state_dir?.or_else(|| Some(self.state.join(instance?)));
-        Some(Serve { names: names?, state_dir: state_dir? })
+        let kubernetes = self.reach(Role::Control);
+        Some(Serve { names: names?, state_dir: state_dir?, kubernetes: kubernetes? })
+    }
+
+    /// The API server that a process of `role` is to follow.
+    fn reach(&mut self, role: Role) -> Option<Option<Reach>> {
+        if self.role != role {
+            return Some(None);
+        }
+        let is_wanted = self.one(&s::KUBERNETES, parse::switch);
+        let file = self.maybe(&s::KUBECONFIG, parse::path);
+        let context = self.maybe(&s::CONTEXT, parse::context);
+        Some(match (is_wanted?, file?, context?) {
+            (false, ..) => None,
+            (true, None, None) => Some(Reach::Found),
+            (true, file, context) => Some(Reach::Kubeconfig { file, context }),
+        })
     }
 
     /// A problem that no single value has.

@@ -50,6 +50,11 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
 }
 
 /// A relative path is one from here.
+/// A context of a kubeconfig: people write slashes and colons into them.
+pub(super) fn context(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| format!("{text:?} is no path: {error}"))
 }

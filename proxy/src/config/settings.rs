@@ -82,6 +82,8 @@ const HOLDS: &[Role] = &[Up, Node];
 /// Who serves configuration and certificates.
 const SERVES: &[Role] = &[Up, Control];
 const NODE: &[Role] = &[Node];
+/// Who can follow a cluster.
+const FOLLOWS: &[Role] = &[Node, Control];
 
 settings! {
     INSTANCE: "instance", "NAME", Text, Either("node", "control"), ALWAYS,
@@ -109,7 +111,7 @@ settings! {
     DESCRIPTOR_SHARE: "descriptor_share", "PERCENT", Text, Is("50%"), HOLDS,
         "How much of the process's file descriptors one pod's connections may hold; 1% to 100%.";
     DESCRIPTOR_RESERVE: "descriptor_reserve", "COUNT", Count, Is("1024"), HOLDS,
-        "File descriptors that no pod's connection may take: for listeners (about ten per pod), files and the admin door.";
+        "File descriptors that no pod's connection may take: about 60 are the process's own, 8 each pod's listeners, 2 more for each of its name servers, and one for each question that such a server is being asked.";
     BUFFER_MAX: "buffer_max", "8KiB|64KiB|256KiB|1MiB", Text, Is("1MiB"), HOLDS,
         "How large the copy buffer of a busy connection may grow; idle ones have none.";
     CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"), HOLDS,
@@ -128,6 +130,12 @@ settings! {
         "Answer the pods' DNS queries for names the mesh knows; others are forwarded from the pod's own namespace.";
     RESOLVERS: "resolvers", "ADDRESS", List, Unset("those of `/etc/netns/NAME/resolv.conf`, else of `/etc/resolv.conf`"), HOLDS,
         "The name servers of pods whose manifests do not say theirs (dnsConfig, or annotation culvert.dev/resolvers). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    CNI_CONF_DIR: "cni_conf_dir", "PATH", Text, Unset("pods are not handed over as they are made"), HOLDS,
+        "The container runtime's folder of CNI configurations, the same path as on the host: the CNI plugin is put at the end of the list of plugins that the runtime takes, and kept there. `/etc/cni/net.d` as a rule.";
+    CNI_BIN_DIR: "cni_bin_dir", "PATH", Text, Unset("the plugin is there already"), HOLDS,
+        "The container runtime's folder of CNI plugins, the same path as on the host: this program is put there as `culvert-cni`. `/opt/cni/bin` as a rule.";
+    HOST_PROC: "host_proc", "PATH", Text, Is("/proc"), HOLDS,
+        "Where the processes of the host are seen: by them pods are found that run already, where the runtime has no names for their network namespaces.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
         "For how long certificates are asked; each is renewed around half of it.";
     CRL: "crl", "PATH", Text, Unset("nothing is revoked"), ALWAYS,
@@ -148,6 +156,12 @@ settings! {
         "Tell the control plane which pods are captured; false for one that is not Culvert's.";
     PODS: "pods", "PATH", List, Unset("none"), NODE,
         "Manifests of the pods of this node: files or folders, followed when they change. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    KUBERNETES: "kubernetes", "BOOL", Switch, Is("false"), FOLLOWS,
+        "Objects come from the Kubernetes API instead of manifests: all of them for a control plane, for a node the pods that the API server puts on it (instead of those of `pods`).";
+    KUBECONFIG: "kubeconfig", "PATH", Text, Unset("the service account of the pod that this is, else `KUBECONFIG`, else `~/.kube/config`"), FOLLOWS,
+        "Where the Kubernetes API is, and who to be there.";
+    CONTEXT: "context", "NAME", Text, Unset("the one that the kubeconfig says"), FOLLOWS,
+        "Which context of the kubeconfig to use.";
     XDS_ADDRESS: "xds_address", "ADDRESS", Text, Either("off", "127.0.0.1:15010"), SERVES,
         "Serve configuration in plain text, loopback only, because it asks nobody who they are; off: not.";
     XDS_TLS_ADDRESS: "xds_tls_address", "ADDRESS", Text, Either("off", "0.0.0.0:15012"), SERVES,

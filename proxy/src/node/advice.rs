@@ -41,7 +41,7 @@ pub(crate) fn no_control(error: &StartError) -> Failure {
                 settings::STATE_DIR
             )
         }
-        StartError::JoinKey(_) | StartError::Record(_) => {
+        StartError::JoinTokens(_) | StartError::Record(_) => {
             format!(
                 "see that the folder can be written, or name another with {}",
                 settings::STATE_DIR

@@ -2,6 +2,7 @@
 //! moment it is known.
 use super::{
     Plan, advice,
+    cni::book::Book,
     discovery::{Discovery, Progress},
     identity::Holds,
     keep::Keep,
@@ -60,6 +61,8 @@ const NAMESPACE: &str = "culvert-system";
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) source: Source,
+    /// The pods that were handed over.
+    pub(super) book: Book,
     /// Where configuration comes from, for people.
     pub(super) address: String,
     pub(super) snapshot: View<Snapshot>,
@@ -88,7 +91,8 @@ impl Feed {
         worker: &Worker,
     ) -> Result<Self, Failure> {
         let config = &plan.config;
-        let (source, ways) = Source::start(plan, worker).await?;
+        let book = Book::open(&plan.ground.instance.run_dir());
+        let (source, ways) = Source::start(plan, &book, worker).await?;
         let trust = TrustStore::default();
         if let Some(path) = &config.mesh.crl {
             crl::watch(path, &trust, worker).map_err(|error| advice::no_crl(&error))?;
@@ -131,6 +135,7 @@ impl Feed {
         let address = ways.address();
         Ok(Self {
             source,
+            book,
             address,
             snapshot,
             held,

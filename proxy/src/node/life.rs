@@ -2,13 +2,14 @@
 use super::{
     Plan,
     advice::{no_return, tell_refused},
+    cni,
     feed::Feed,
     parts::{Kernel, Parts},
 };
 use crate::{
     admin::{
         self,
-        listeners::{Place, prepare_unix, remove_sockets},
+        listeners::{ListenError, Place, prepare_unix, remove_sockets},
     },
     failure::{Exit, Failure},
     signals::Signals,
@@ -92,11 +93,16 @@ async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     let generation = parts.kernel.generation.load(Ordering::Relaxed);
     // Before the older process is told to go: from then on nothing may fail.
     let (socket, place) = takeover_socket(&plan.ground.instance.run_dir())?;
+    let handed = cni::prepare(&plan.ground.instance.run_dir()).map_err(|e| no_place(&e))?;
     if let Some(predecessor) = parts.predecessor.take() {
         settle(predecessor, generation, &parts)?;
     }
     if let Err(error) = place.take() {
         warn!(error = %Chain(&error), "nobody can take over from this process");
+    }
+    let dataplane = &parts.kernel.dataplane;
+    if let Err(error) = handed.open(plan, &parts.feed, dataplane, &parts.serving.worker()) {
+        warn!(error = %Chain(&error), "the CNI plugin does not find this process");
     }
     plan.ground.lock.started();
     clean_up(plan, &parts);
@@ -203,7 +209,10 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
 
 /// The doors are ours to take away only while nobody else answers on them.
 async fn close(doors: Drain, plan: &Plan, captured: usize) {
-    remove_sockets(&plan.ground.instance.run_dir(), &[admin::SOCKET, takeover::SOCKET]);
+    remove_sockets(
+        &plan.ground.instance.run_dir(),
+        &[admin::SOCKET, takeover::SOCKET, culvert_cni::message::SOCKET],
+    );
     doors.drain(LAST_ANSWERS).await;
     if captured > 0 {
         warn!(
@@ -242,11 +251,14 @@ async fn hand_doors(doors: &mut Option<Drain>, successor: &Successor) {
 }
 
 fn takeover_socket(run_dir: &Path) -> Result<(UnixListener, Place), Failure> {
-    let (bound, place) = prepare_unix(&run_dir.join(takeover::SOCKET)).map_err(|error| {
-        Failure::of(Exit::Cannot, &error, "see that /run/culvert can be written")
-    })?;
+    let bound = prepare_unix(&run_dir.join(takeover::SOCKET));
+    let (bound, place) = bound.map_err(|error| no_place(&error))?;
     let socket = UnixListener::from_std(bound).map_err(|error| no_socket(&error))?;
     Ok((socket, place))
+}
+
+fn no_place(error: &ListenError) -> Failure {
+    Failure::of(Exit::Cannot, error, "see that /run/culvert can be written")
 }
 
 fn no_socket(error: &io::Error) -> Failure {

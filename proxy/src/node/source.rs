@@ -1,6 +1,14 @@
 //! Who says which pods are here, and where the rest comes from: the control plane in this process,
 //! or manifests of this node's own pods and a control plane elsewhere.
-use super::{Plan, advice, feed::home, ways::Ways};
+use super::{
+    Plan, advice, cluster,
+    cni::{
+        book::Book,
+        roster::{self, Roster},
+    },
+    feed::home,
+    ways::Ways,
+};
 use crate::{
     admin::listeners::Listeners,
     config::Url,
@@ -9,7 +17,7 @@ use crate::{
 };
 use culvert_control::{
     compile::Settings,
-    control::{Control, Kind},
+    control::{Control, Kind, Whence},
     local,
 };
 use culvert_model::pod::LocalPods;
@@ -39,9 +47,16 @@ const TOKEN_TURN: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// Everything.
-    Here { control: Control, paths: Vec<PathBuf> },
+    Here { control: Control, roster: View<Roster>, paths: Vec<PathBuf> },
     /// The node's own pods.
-    Pods { control: local::Control, local: View<LocalPods>, paths: Vec<PathBuf> },
+    Pods {
+        control: local::Control,
+        local: View<LocalPods>,
+        roster: View<Roster>,
+        paths: Vec<PathBuf>,
+    },
+    /// Those that an API server puts on the node.
+    Cluster { local: View<LocalPods>, roster: View<Roster> },
 }
 
 impl Source {
@@ -50,21 +65,32 @@ impl Source {
     /// # Errors
     ///
     /// When manifests or settings are no good.
-    pub(super) async fn start(plan: &Plan, worker: &Worker) -> Result<(Self, Ways), Failure> {
+    pub(super) async fn start(
+        plan: &Plan,
+        book: &Book,
+        worker: &Worker,
+    ) -> Result<(Self, Ways), Failure> {
         match &plan.config.mesh.upstream {
             None => Self::here(plan, worker).await,
             Some(upstream) => {
                 let ways = Ways::open(upstream, home(plan)).map_err(|e| advice::no_way(&e))?;
-                let (publisher, local) = publish::channel(LocalPods::default());
-                let paths = plan.config.mesh.pods.clone();
                 let settings = Settings {
                     node_name: plan.config.node_name.as_str().into(),
                     cluster: plan.config.cluster.as_str().into(),
                     trust_domain: ways.trust_domain().into(),
                 };
+                if let Some(reach) = &plan.config.mesh.cluster {
+                    let proc = plan.config.cni.host_proc.as_path();
+                    let views = cluster::start((reach, proc), settings, book.clone(), worker);
+                    let cluster::Views { local, roster } = views.await?;
+                    return Ok((Self::Cluster { local, roster }, ways));
+                }
+                let (publisher, local) = publish::channel(LocalPods::default());
+                let paths = plan.config.mesh.pods.clone();
                 let control = local::Control::start(&paths, settings, publisher, worker).await;
                 let control = control.map_err(|error| advice::no_control(&error))?;
-                Ok((Self::Pods { control, local, paths }, ways))
+                let roster = follow(local.clone(), worker);
+                Ok((Self::Pods { control, local, roster, paths }, ways))
             }
         }
     }
@@ -73,7 +99,16 @@ impl Source {
     pub(crate) fn local(&self) -> View<LocalPods> {
         match self {
             Self::Here { control, .. } => control.local(),
-            Self::Pods { local, .. } => local.clone(),
+            Self::Pods { local, .. } | Self::Cluster { local, .. } => local.clone(),
+        }
+    }
+
+    /// Who is to be in the mesh, as far as it is known.
+    pub(super) fn roster(&self) -> View<Roster> {
+        match self {
+            Self::Here { roster, .. }
+            | Self::Pods { roster, .. }
+            | Self::Cluster { roster, .. } => roster.clone(),
         }
     }
 
@@ -85,7 +120,7 @@ impl Source {
     pub(super) fn serve(&self, listeners: &Listeners, worker: &Worker) -> Result<(), Failure> {
         match self {
             Self::Here { control, .. } => control::serve(control, listeners, worker),
-            Self::Pods { .. } => Ok(()),
+            Self::Pods { .. } | Self::Cluster { .. } => Ok(()),
         }
     }
 
@@ -93,7 +128,13 @@ impl Source {
     /// over TLS, with a token.
     async fn here(plan: &Plan, worker: &Worker) -> Result<(Self, Ways), Failure> {
         let paths = plan.paths.clone();
-        let control = control::start(&plan.config, &paths, &plan.config.node_name, worker).await?;
+        let control = control::start(
+            &plan.config,
+            Whence::Files(paths.clone()),
+            &plan.config.node_name,
+            worker,
+        )
+        .await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listened = listener.and_then(|listener| {
             let port = listener.local_addr()?.port();
@@ -110,18 +151,28 @@ impl Source {
         keep_token(control.clone(), plan.config.node_name.clone(), file.clone(), worker);
         let url = Url { tls: true, host: Ipv4Addr::LOCALHOST.to_string(), port };
         let ways = Ways::home(url, file, home(plan)).map_err(|error| advice::no_way(&error))?;
-        Ok((Self::Here { control, paths }, ways))
+        let roster = follow(control.local(), worker);
+        Ok((Self::Here { control, roster, paths }, ways))
     }
 }
 
-/// Makes the token anew while the process lives, and after the root changed.
+fn follow(local: View<LocalPods>, worker: &Worker) -> View<Roster> {
+    let (publisher, view) = publish::channel(Roster::default());
+    roster::follow(local, publisher, worker);
+    view
+}
+
+/// Makes the token anew while the process lives, and when tokens were made void.
 fn keep_token(control: Control, node: String, file: PathBuf, worker: &Worker) {
     let own = worker.clone();
     worker.spawn(async move {
+        let mut tokens = control.tokens();
+        let mut seen = tokens.pin().generation;
         loop {
             tokio::select! {
                 () = own.finishing() => return,
                 () = time::sleep(TOKEN_TURN) => {}
+                Some(newer) = tokens.newer_than(seen) => seen = newer.generation,
             }
             if let Err(failure) = write_token(&control, &node, &file) {
                 warn!("{failure}");

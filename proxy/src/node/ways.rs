@@ -1,6 +1,7 @@
 //! The ways from a node to its control plane: for configuration, reports and certificates.
 use crate::config::{Url, mesh::Upstream as Settings};
 use culvert_identity::{
+    bearer,
     ca::{files::Given, issuer::AuthorityIssuer},
     clock::SystemClock,
     issue::Issuer,
@@ -180,17 +181,13 @@ impl Ways {
         let url = self.discovery.url();
         let upstream = Upstream::try_new(&url.to_string(), self.discovery.connect())?;
         let upstream = upstream.with_metadata("clusterid", &self.cluster);
-        let upstream = match &self.discovery {
-            Towards::Tls { way, .. } => {
-                let way = way.clone();
-                upstream.with_other_proof(Arc::new(move || way.shows_own()))
-            }
-            Towards::Plain(_) => upstream,
+        let Some(file) = self.token.clone() else { return Ok(upstream) };
+        let way = match &self.discovery {
+            Towards::Tls { way, .. } => Some(way.clone()),
+            Towards::Plain(_) => None,
         };
-        Ok(match &self.token {
-            Some(token) => upstream.with_token(token.clone()),
-            None => upstream,
-        })
+        let proven = move || way.as_ref().is_some_and(Way::shows_own);
+        Ok(upstream.with_bearer(Arc::new(move || Ok(bearer::shown(&file, &proven)?))))
     }
 
     /// For reports; `None`: nobody understands them.

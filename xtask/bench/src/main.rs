@@ -6,24 +6,33 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod connect;
+mod decision;
 mod envoy;
+mod follow;
 mod handshake;
 mod iperf;
 mod local;
+mod manifests;
 mod memory;
 mod pair;
+mod plane;
 mod player;
 mod process;
 mod report;
 mod role;
 mod rounds;
+mod services;
 mod stage;
 mod throughput;
+mod town;
 mod tunnel;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use report::Finding;
@@ -65,8 +74,16 @@ struct Measure {
 pub(crate) struct Programs {
     #[arg(long)]
     culvert: PathBuf,
+    /// Needed by goals that have it as their peer.
     #[arg(long)]
-    envoy: PathBuf,
+    envoy: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The peer.
+    pub(crate) fn envoy(&self) -> Result<&Path> {
+        self.envoy.as_deref().context("no Envoy was given")
+    }
 }
 
 /// What measures one goal.
@@ -79,7 +96,10 @@ const BENCHES: &[(&[&str], Bench)] = &[
     (&["P6"], connect::measure),
     (&["P12"], handshake::measure),
     (&["P13"], throughput::measure),
+    (&["P14"], services::measure),
     (&["P15"], memory::measure),
+    (&["P16"], plane::measure),
+    (&["P17"], decision::measure),
 ];
 
 fn main() -> ExitCode {

@@ -126,7 +126,7 @@ impl Pair {
         programs: &Programs,
         bootstrap: &str,
     ) -> Result<Player> {
-        let mut command = Command::new(&programs.envoy);
+        let mut command = Command::new(programs.envoy()?);
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]);
         command.args(["--config-yaml", bootstrap]);
         Player::start(pod, Seen::Yes, command)
@@ -149,13 +149,18 @@ impl Pods {
 }
 
 /// Starts a role on its node, quietly.
-fn placed(node: &NodeNs, mut command: Command) -> Result<Player> {
+pub(crate) fn placed(node: &NodeNs, mut command: Command) -> Result<Player> {
     command.env("CULVERT_LOG", "warn").env("CULVERT_ACCESS_LOG", "off");
     node.netns().place(&mut command, Some(&node.host_cgroup()))?;
     Player::placed(command)
 }
 
-fn token(roles: &Roles, plane: &NodeNs, node: &NodeNs, folder: &TempDir) -> Result<PathBuf> {
+pub(crate) fn token(
+    roles: &Roles,
+    plane: &NodeNs,
+    node: &NodeNs,
+    folder: &TempDir,
+) -> Result<PathBuf> {
     let mut command = roles.token(plane, node);
     plane.netns().place(&mut command, Some(&plane.host_cgroup()))?;
     let text = Player::placed(command)?.line()?;
@@ -164,7 +169,12 @@ fn token(roles: &Roles, plane: &NodeNs, node: &NodeNs, folder: &TempDir) -> Resu
     Ok(file)
 }
 
-fn await_http(node: &NodeNs, port: u16, path: &str, is: impl Fn(&str) -> bool) -> Result<()> {
+pub(crate) fn await_http(
+    node: &NodeNs,
+    port: u16,
+    path: &str,
+    is: impl Fn(&str) -> bool,
+) -> Result<()> {
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let ask = || node.run(|| http(at, path)).ok()?.ok();
     let fits = |answer: String| answer.starts_with("HTTP/1.1 200") && is(&answer);

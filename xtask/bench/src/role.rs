@@ -5,12 +5,14 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::town::now;
 
 /// A multicast address: `connect(2)` runs every hook, asks for the route, and is refused.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)), 9);
@@ -20,6 +22,11 @@ const CHUNK: usize = 64 * 1024;
 
 /// Requests and answers are as long as each other.
 const REQUEST: usize = 1024;
+
+/// How long an answer is waited for while there may be nobody to answer, and how soon the next
+/// connection follows.
+const ASKED: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// A part to play.
 #[derive(Debug, Subcommand)]
@@ -52,6 +59,14 @@ pub(crate) enum Role {
     Serve {
         #[arg(long)]
         at: SocketAddr,
+        #[arg(long, default_value_t = '.')]
+        answer: char,
+    },
+    /// Whenever told to go on, connects until another server answers than the last time, and
+    /// prints when that was, in seconds since 1970.
+    Turns {
+        #[arg(long)]
+        to: SocketAddr,
     },
     /// Opens connections, when told so sends this much through each, and keeps them open.
     Hold {
@@ -72,7 +87,8 @@ impl Role {
             Self::Connections { to, count } => connections(to, count),
             Self::Requests { to, count } => requests(to, count),
             Self::Echo { at } => listen(at, echo),
-            Self::Serve { at } => listen(at, serve),
+            Self::Serve { at, answer } => listen(at, move |stream| serve(stream, answer)),
+            Self::Turns { to } => turns(to),
             Self::Hold { to, count, mebibytes } => hold(to, count, mebibytes),
         }
     }
@@ -119,7 +135,10 @@ fn requests(to: SocketAddr, count: usize) -> Result<()> {
     say(&middle.to_string())
 }
 
-fn listen(at: SocketAddr, serve: fn(TcpStream) -> io::Result<u64>) -> Result<()> {
+fn listen<F>(at: SocketAddr, serve: F) -> Result<()>
+where
+    F: FnOnce(TcpStream) -> io::Result<u64> + Copy + Send + 'static,
+{
     let listener = TcpListener::bind(at).with_context(|| at.to_string())?;
     say("ready")?;
     for stream in listener.incoming() {
@@ -129,8 +148,8 @@ fn listen(at: SocketAddr, serve: fn(TcpStream) -> io::Result<u64>) -> Result<()>
     Ok(())
 }
 
-fn serve(mut stream: TcpStream) -> io::Result<u64> {
-    stream.write_all(b".")?;
+fn serve(mut stream: TcpStream, answer: char) -> io::Result<u64> {
+    stream.write_all(answer.to_string().as_bytes())?;
     io::copy(&mut stream, &mut io::sink())
 }
 
@@ -166,6 +185,35 @@ fn hold(to: SocketAddr, count: usize, mebibytes: usize) -> Result<()> {
     say("sent")?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
+}
+
+fn turns(to: SocketAddr) -> Result<()> {
+    let mut last = None;
+    for _ in io::stdin().lines() {
+        loop {
+            // Until a proxy is there it fails in any way there is.
+            if let Ok(answer) = asked(to)
+                && last != Some(answer)
+            {
+                last = Some(answer);
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        say(&now()?.to_string())?;
+    }
+    Ok(())
+}
+
+/// The first byte of a new connection, which leaves no port in use.
+fn asked(to: SocketAddr) -> io::Result<u8> {
+    let mut stream = TcpStream::connect_timeout(&to, ASKED)?;
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    stream.set_read_timeout(Some(ASKED))?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    let [answer] = answer;
+    Ok(answer)
 }
 
 fn say(line: &str) -> Result<()> {

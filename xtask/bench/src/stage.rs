@@ -83,7 +83,7 @@ impl Stage {
 
     /// Starts Envoy in a pod that is not enrolled.
     pub(crate) fn envoy(&self, programs: &Programs, bootstrap: &str) -> Result<Player> {
-        let mut command = pinned(PROXY_CORE, &programs.envoy);
+        let mut command = pinned(PROXY_CORE, programs.envoy()?);
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]);
         command.args(["--config-yaml", bootstrap]);
         Player::start(&self.plain_client, Seen::Yes, command)

@@ -14,7 +14,13 @@ const NEEDS_ROOT: &str =
 /// Those among them whose peers are not fetched for every run.
 const INTEROP: &str = "binary(interop)";
 
-/// The packages they are in: nothing else is built for them.
+/// The tests that meet an API server: those of test programs whose names start so, in any package.
+const API: &str = "(kind(test) & binary(/^api/))";
+
+/// The tests that need a cluster with nodes.
+const NODES: &str = "(kind(test) & binary(/^nodes/))";
+
+/// The packages that tests which need root are in: nothing else is built for them.
 const ROOTED: &[&str] = &["-p", "e2e", "-p", "culvert-kernel", "-p", "culvert-lab"];
 
 /// All packages that can be built for this machine.
@@ -23,7 +29,7 @@ const ALL: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
 /// Runs the tests that need nothing but the compiler.
 pub(super) fn unit(filter: &[String]) -> Result<()> {
     let mut command = Command::new(program()?);
-    command.args(arguments(ALL, &format!("not ({NEEDS_ROOT})"), filter));
+    command.args(arguments(ALL, &format!("not ({NEEDS_ROOT} + {API} + {NODES})"), filter));
     process::run(command.current_dir(workspace::root()))?;
     if filter.is_empty() { examples() } else { Ok(()) }
 }
@@ -42,7 +48,17 @@ fn examples() -> Result<()> {
 
 /// The arguments that run the tests that need root.
 pub(super) fn needing_root(filter: &[String]) -> Vec<String> {
-    arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP}"), filter)
+    arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP} - {API} - {NODES}"), filter)
+}
+
+/// The arguments that run the tests of the API server.
+pub(super) fn api(filter: &[String]) -> Vec<String> {
+    arguments(ALL, API, filter)
+}
+
+/// The arguments that run the tests on nodes.
+pub(super) fn nodes(filter: &[String]) -> Vec<String> {
+    arguments(ALL, NODES, filter)
 }
 
 /// The arguments that run the tests whose peers are Istio's programs.

@@ -1,7 +1,8 @@
 //! The embedded CA as a service, in the protocol of Istio's.
 //!
 //! A node gets certificates for its own identity and for those of the workloads that are on it,
-//! and for no other. Each certificate and each refusal is logged and kept for the status.
+//! and for no other. Each certificate is logged, and of refusals as many as anybody reads; all are
+//! counted for the status.
 use crate::serve::gate::{Doorkeeper, Proofs};
 use culvert_identity::{
     ca::Authority,
@@ -127,8 +128,11 @@ impl CertificateService {
             identity: asked.map(|asked| asked.identity.to_string()).unwrap_or_default(),
             reason: status.message().to_owned(),
         };
-        let Refusal { from, node, identity, reason, .. } = &refusal;
-        tracing::warn!(from, node, identity, reason, "certificate refused");
+        let line = self.doorkeeper.hush.line(peer.addr, ("certificate", status.code()));
+        if let Some(unwritten) = line {
+            let Refusal { from, node, identity, reason, .. } = &refusal;
+            tracing::warn!(from, node, identity, reason, unwritten, "certificate refused");
+        }
         self.ledger.refused(refusal);
     }
 }

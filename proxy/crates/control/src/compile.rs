@@ -3,7 +3,8 @@
 //! Reading order: [`mod@mesh`] (what comes out), `store` (what goes in), [`incremental`] and `levels`
 //! (how one becomes the other); then `root` (what holds everywhere), `service`, `registry`, `vip`
 //! (services), `authorization`, `peer`, `policies` (policies), `enrolment` (is a pod in the mesh),
-//! `workload`, `member` (who somebody is), `local` (what this node must hold).
+//! `workload`, `member` (who somebody is), `local` (what this node must hold); [`own`] (the same of
+//! the pods of one node only).
 
 pub mod mesh;
 
@@ -38,6 +39,8 @@ mod enrolment;
 mod workload;
 
 mod local;
+
+pub mod own;
 
 mod unique;
 

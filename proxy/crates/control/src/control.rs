@@ -10,6 +10,7 @@ use crate::{
     serve::{
         Porter,
         gate::{DiscoveryGate, Doorkeeper, ReportsGate},
+        hush::Hush,
     },
     status::Status,
 };
@@ -19,7 +20,10 @@ use culvert_identity::{
         files::{FilesError, Given, kept},
     },
     clock::{Clock, SystemClock},
-    join::{Claims, JoinError, Key, KeyError},
+    join::{
+        Claims, JoinError,
+        book::{Book, BookError, Books},
+    },
     serving::{Serving, ServingError},
     trust::TrustStore,
 };
@@ -55,6 +59,7 @@ mod world;
 pub use crate::{
     manifests::Problems,
     serve::{Kind, gate::Access},
+    source::Whence,
 };
 use keeper::{Keeper, Saved};
 pub(crate) use scene::Scene;
@@ -65,10 +70,13 @@ const RECORD: &str = "captured.json";
 /// And what join tokens are made with.
 const JOIN_KEY: &str = "join-key";
 
+/// And whose tokens are void.
+const VOID_TOKENS: &str = "void-tokens";
+
 /// What a control plane is made of.
 #[derive(Debug)]
 pub struct Plan {
-    pub paths: Vec<PathBuf>,
+    pub whence: Whence,
     pub settings: Settings,
     pub ca: Ca,
     /// What outlives the process; replicas share it.
@@ -111,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) authority: View<Arc<Authority>>,
     pub(crate) serving: Serving,
     doorkeeper: Arc<Doorkeeper>,
+    books: Books,
     local: View<LocalPods>,
     trust: TrustStore,
     porter: Porter,
@@ -125,8 +134,8 @@ pub enum StartError {
     Watch(#[source] io::Error),
     #[error("there is no certificate authority")]
     Authority(#[from] FilesError),
-    #[error("there is no key of join tokens")]
-    JoinKey(#[from] KeyError),
+    #[error("no join token can be judged")]
+    JoinTokens(#[from] BookError),
     #[error("what was announced earlier is not known")]
     Record(#[from] RecordError),
     #[error("the control plane has no certificate of its own")]
@@ -143,16 +152,21 @@ impl Control {
     /// used. A later change of the manifests that has problems is refused, and all stays as it is.
     #[expect(clippy::too_many_lines, reason = "one part after the other, each needs those before")]
     pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
-        let Plan { paths, settings, ca, state_dir, listen, access } = plan;
+        let Plan { whence, settings, ca, state_dir, listen, access } = plan;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (manifests, watch, first) = Manifests::open(&paths, settings).await?;
+        let (manifests, follow, first) = Manifests::open(&whence, settings, worker).await?;
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
         let authority = ca.open(&trust_domain, &*clock, worker)?;
         let (store, record) = Store::open(&state_dir.join(RECORD))?;
+        let books = books(&state_dir)?;
+        books.follow(worker);
+        let hush = Hush::default();
+        hush.follow(worker);
         let doorkeeper = Arc::new(Doorkeeper {
-            key: Key::kept(&state_dir.join(JOIN_KEY))?,
+            tokens: books.view(),
             trust_domain,
             clock: Arc::clone(&clock),
+            hush: hush.clone(),
         });
         let trust = TrustStore::default();
         let names = &listen.names;
@@ -175,7 +189,7 @@ impl Control {
         let status = manifests.status();
         let mut keeper = Keeper {
             manifests,
-            watch,
+            follow,
             scene: Arc::clone(&scene),
             store: Arc::new(Mutex::new(store)),
             saved: Saved { edits: u64::MAX, record },
@@ -193,7 +207,7 @@ impl Control {
         keeper.advance(first).await;
         worker.spawn(keeper.run(worker.clone()));
         let door = Door::open(routes, worker);
-        let porter = Porter::new(door, serving.clone(), trust.clone(), worker.clone());
+        let porter = Porter::new(door, serving.clone(), trust.clone(), hush, worker.clone());
         let shared = Shared {
             scene,
             nodes,
@@ -202,6 +216,7 @@ impl Control {
             authority,
             serving,
             doorkeeper,
+            books,
             local: local_view,
             trust,
             porter,
@@ -224,9 +239,26 @@ impl Control {
     ///
     /// When no node can be called so.
     pub fn join_token(&self, node: &str, good_for: Duration) -> Result<String, JoinError> {
-        let Doorkeeper { key, trust_domain, clock } = &*self.shared.doorkeeper;
+        let Doorkeeper { tokens, trust_domain, clock, .. } = &*self.shared.doorkeeper;
         let claims = Claims::new(trust_domain, node, clock.now(), good_for);
-        key.mint(&claims, self.shared.authority.pin().value.roots())
+        tokens.pin().value.mint(claims, self.shared.authority.pin().value.roots())
+    }
+
+    /// Makes all tokens of `node` void that there are, and ends the streams of who came by one.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be written down, or no node can be called so.
+    pub async fn void_tokens(&self, node: &str) -> Result<(), VoidError> {
+        let (books, node) = (self.shared.books.clone(), node.to_owned());
+        let now = self.shared.doorkeeper.clock.now();
+        let done = tokio::task::spawn_blocking(move || books.make_void(&node, now)).await;
+        Ok(done.map_err(|_ended| VoidError::Ended)??)
+    }
+
+    /// Which tokens are good: changes when some are void.
+    pub fn tokens(&self) -> View<Arc<Book>> {
+        self.shared.books.view()
     }
 
     /// What became of the manifests.
@@ -321,8 +353,21 @@ pub fn join_token(
         Ca::Given(given) => given.read(trust_domain)?.roots().to_vec(),
         Ca::Authority(view) => view.pin().value.roots().to_vec(),
     };
-    let key = Key::kept(&state_dir.join(JOIN_KEY))?;
-    Ok(key.mint(&Claims::new(trust_domain, node, now, good_for), &roots)?)
+    let claims = Claims::new(trust_domain, node, now, good_for);
+    Ok(books(state_dir)?.view().pin().value.mint(claims, &roots)?)
+}
+
+fn books(state_dir: &Path) -> Result<Books, BookError> {
+    Books::open(&state_dir.join(JOIN_KEY), &state_dir.join(VOID_TOKENS))
+}
+
+/// Why tokens are not void.
+#[derive(Debug, thiserror::Error)]
+pub enum VoidError {
+    #[error(transparent)]
+    Book(#[from] BookError),
+    #[error("the process is being stopped")]
+    Ended,
 }
 
 /// Why there is no join token.
@@ -331,7 +376,7 @@ pub enum TokenError {
     #[error("there is no certificate authority")]
     Authority(#[from] FilesError),
     #[error("there is no key of join tokens")]
-    JoinKey(#[from] KeyError),
+    JoinTokens(#[from] BookError),
     #[error(transparent)]
     Join(#[from] JoinError),
 }

@@ -25,7 +25,7 @@ impl Control {
         mut local: Publisher<LocalPods>,
         worker: &Worker,
     ) -> Result<Self, StartError> {
-        let (mut manifests, mut watch, _) = Manifests::open(paths, settings).await?;
+        let (mut manifests, mut watch, _) = Manifests::of_files(paths, settings).await?;
         let status = manifests.status();
         local.publish(manifests.with_mesh(|mesh| mesh.local.clone()));
         let owner = worker.clone();

@@ -1,4 +1,7 @@
 //! Manifests, read and compiled, and again on every change.
+//!
+//! Those of files are one set: a change with a problem is refused as a whole. Those of the
+//! Kubernetes API come one by one, and hold each other up in nothing ([`mod@api`]).
 use crate::{
     compile::{
         Settings,
@@ -7,16 +10,18 @@ use crate::{
     },
     control::StartError,
     problem::Problem,
-    source::{files::Files, watch::Watch},
+    source::{Follow, News, Whence, documents::Documents, files::Files, watch::Watch},
     status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
 };
+use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
 use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
+use tell::{MAX_LOGGED, tell_notes, tell_skipped};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// More lines than this on one change say no more; the status has them all.
-const MAX_LOGGED: usize = 50;
+mod api;
+mod tell;
 
 /// Everything that is wrong with a set of manifests, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +30,7 @@ pub struct Problems(pub Vec<Problem>);
 /// What the manifests mean, and what became of their last change.
 #[derive(Debug)]
 pub(crate) struct Manifests {
-    files: Files,
+    set: Set,
     settings: Settings,
     compiler: Arc<Mutex<Compiler>>,
     /// What was told of last, where the compiler does not know it any more.
@@ -33,7 +38,15 @@ pub(crate) struct Manifests {
     status: watch::Sender<Arc<Status>>,
 }
 
+/// What is read.
+#[derive(Debug)]
+enum Set {
+    Files(Files),
+    Api(Arc<Mutex<Documents>>),
+}
+
 /// A set of files, read and compiled.
+#[derive(Default)]
 struct Loaded {
     changes: Changes,
     notes: Vec<Problem>,
@@ -42,12 +55,34 @@ struct Loaded {
 }
 
 impl Manifests {
+    /// Reads what there is; what comes with it are the means to know of changes, and all of it.
+    ///
+    /// # Errors
+    ///
+    /// When files have problems, all of them. Of the Kubernetes API everything is waited for.
+    pub(crate) async fn open(
+        whence: &Whence,
+        settings: Settings,
+        worker: &Worker,
+    ) -> Result<(Self, Follow, Changes), StartError> {
+        match whence {
+            Whence::Files(paths) => {
+                let (manifests, watch, changes) = Self::of_files(paths, settings).await?;
+                Ok((manifests, Follow::Files(watch), changes))
+            }
+            Whence::Kubernetes(client) => {
+                let (manifests, intake, changes) = Self::of_api(client, settings, worker).await;
+                Ok((manifests, Follow::Api(intake), changes))
+            }
+        }
+    }
+
     /// Reads `paths`; what comes with it are the means to know of changes, and all that there is.
     ///
     /// # Errors
     ///
     /// When they have problems, all of them.
-    pub(crate) async fn open(
+    pub(crate) async fn of_files(
         paths: &[PathBuf],
         settings: Settings,
     ) -> Result<(Self, Watch, Changes), StartError> {
@@ -55,12 +90,16 @@ impl Manifests {
         let files = Files::open(paths).map_err(wrong)?;
         // Watched before it is read: a change in between is seen.
         let watch = Watch::start(files.clone()).map_err(StartError::Watch)?;
-        let (status, _) = watch::channel(Arc::default());
-        let compiler = Arc::new(Mutex::new(Compiler::new(settings.clone())));
-        let mut manifests = Self { files, settings, compiler, lost: None, status };
+        let mut manifests = Self::of(Set::Files(files), settings);
         let loaded = manifests.load().await.map_err(wrong)?;
         let changes = manifests.accept(loaded, true);
         Ok((manifests, watch, changes))
+    }
+
+    fn of(set: Set, settings: Settings) -> Self {
+        let (status, _) = watch::channel(Arc::default());
+        let compiler = Arc::new(Mutex::new(Compiler::new(settings.clone())));
+        Self { set, settings, compiler, lost: None, status }
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Arc<Status>> {
@@ -72,7 +111,15 @@ impl Manifests {
         look(self.compiler.lock().mesh())
     }
 
-    /// Reads them again; `None` when they have problems: everything stays as it was.
+    /// Takes a change in; `None` when it is refused: everything stays as it was.
+    pub(crate) async fn take(&mut self, news: News) -> Option<Changes> {
+        match news {
+            News::Files => self.reload().await,
+            News::Api(events) => self.hear(events).await,
+        }
+    }
+
+    /// Reads files again; `None` when they have problems: everything stays as it was.
     pub(crate) async fn reload(&mut self) -> Option<Changes> {
         match self.load().await {
             Ok(loaded) => Some(self.accept(loaded, false)),
@@ -85,7 +132,8 @@ impl Manifests {
 
     /// Off the runtime's thread: a large set takes a while.
     async fn load(&mut self) -> Result<Loaded, Vec<Problem>> {
-        let (files, compiler) = (self.files.clone(), Arc::clone(&self.compiler));
+        let Set::Files(files) = &self.set else { return Ok(Loaded::default()) };
+        let (files, compiler) = (files.clone(), Arc::clone(&self.compiler));
         let load = move || {
             let objects = files.load()?;
             let mut compiler = compiler.lock();
@@ -100,31 +148,36 @@ impl Manifests {
             Ok(Loaded { changes, notes, counts, skipped })
         };
         match tokio::task::spawn_blocking(load).await {
-            Ok(Ok(loaded)) => Ok(self.since_lost(loaded)),
+            Ok(Ok(loaded)) => {
+                let changes = self.since_lost(loaded.changes);
+                Ok(Loaded { changes, ..loaded })
+            }
             Ok(Err(problems)) => Err(problems),
             Err(error) => {
-                // It may have stopped half way: it begins anew.
-                let lost = std::mem::replace(
-                    &mut *self.compiler.lock(),
-                    Compiler::new(self.settings.clone()),
-                );
-                self.lost.get_or_insert(lost.into_mesh());
+                self.lose();
                 let why = format!("reading them ended early: {error}");
                 Err(vec![Problem::of_file("<manifests>", why)])
             }
         }
     }
 
+    /// The compiler may have stopped half way: it begins anew.
+    fn lose(&mut self) {
+        let new = Compiler::new(self.settings.clone());
+        let lost = std::mem::replace(&mut *self.compiler.lock(), new);
+        self.lost.get_or_insert(lost.into_mesh());
+    }
+
     /// What a compiler that began anew tells is everything: what is not in it is gone.
-    fn since_lost(&mut self, mut loaded: Loaded) -> Loaded {
-        let Some(lost) = self.lost.take() else { return loaded };
-        let Changes { config, local, members, services, policies, closing } = &mut loaded.changes;
+    fn since_lost(&mut self, mut all: Changes) -> Changes {
+        let Some(lost) = self.lost.take() else { return all };
+        let Changes { config, local, members, services, policies, closing } = &mut all;
         (*config, *local) = (true, true);
         lost.members.into_keys().for_each(|uid| _ = members.entry(uid).or_insert(None));
         lost.services.into_keys().for_each(|name| _ = services.entry(name).or_insert(None));
         lost.policies.into_keys().for_each(|name| _ = policies.entry(name).or_insert(None));
         lost.closing.into_keys().for_each(|name| _ = closing.entry(name).or_insert(None));
-        loaded
+        all
     }
 
     fn accept(&mut self, loaded: Loaded, is_first: bool) -> Changes {
@@ -163,25 +216,5 @@ impl fmt::Display for Problems {
             1 => f.write_str("1 problem in the manifests"),
             many => write!(f, "{many} problems in the manifests"),
         }
-    }
-}
-
-/// Logs each warning once, not at every change of something else.
-fn tell_notes(notes: &[Problem], before: &[Problem]) {
-    let new = notes.iter().filter(|note| !before.contains(note));
-    for note in new.take(MAX_LOGGED) {
-        warn!("{}", note.in_one_line());
-    }
-}
-
-/// Logs each kind that is not used once: who wrote it may wait for what it asks for.
-fn tell_skipped(skipped: &[SkippedKind], before: &[SkippedKind]) {
-    let is_new = |kind: &SkippedKind| {
-        before.iter().all(|b| (&b.api_version, &b.kind) != (&kind.api_version, &kind.kind))
-    };
-    for SkippedKind { api_version, kind, because, objects, first } in
-        skipped.iter().filter(|kind| is_new(kind)).take(MAX_LOGGED)
-    {
-        info!(objects, first, "skipped {api_version} {kind}: {because}");
     }
 }

@@ -1,12 +1,14 @@
 //! Manifests as typed objects that know where they were written.
 //!
-//! Text becomes trees (`yaml`, the only user of the YAML library), trees become types
-//! (`decode`), by kind (`kind`). A further kind is a row in `kind`, a module beside
+//! Text becomes trees (`yaml`, the only user of the YAML library; `json` for objects of an API),
+//! trees become types (`decode`), by kind (`kind`). A further kind is a row in `kind`, a module beside
 //! `namespace` with its own serde types, and an arm in `read`.
 
 pub(crate) mod node;
 
 pub(crate) mod yaml;
+
+mod json;
 
 mod fault;
 
@@ -47,6 +49,8 @@ pub mod authorization_policy;
 pub mod config_map;
 
 pub(crate) mod read;
+
+pub(crate) mod closed;
 
 #[cfg(test)]
 mod tests;
@@ -116,6 +120,11 @@ impl Objects {
                 (Self::default(), vec![Problem { line, ..problem }])
             }
         }
+    }
+
+    /// Reads one object of an API, as JSON.
+    pub fn of_api(source: &Arc<Source>) -> (Self, Vec<Problem>) {
+        read::read_one(source)
     }
 
     pub(crate) fn append(&mut self, more: Self) {

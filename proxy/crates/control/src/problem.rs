@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+mod field;
+
 /// Characters of a source line shown around the place of a problem.
 const SNIPPET_WIDTH: usize = 100;
 
@@ -12,12 +14,15 @@ const SNIPPET_WIDTH: usize = 100;
 #[derive(Debug)]
 pub struct Source {
     name: Box<str>,
-    text: Box<str>,
+    text: Arc<str>,
+    /// It is one object in JSON that nobody wrote so: places in it are fields, not lines.
+    is_object: bool,
     /// Where its lines begin; found when the first problem is shown, for there may be thousands.
     lines: OnceLock<Box<[usize]>>,
 }
 
-/// A place in a [`Source`]; line and column count from 1, columns in characters.
+/// A place in a [`Source`]; line and column count from 1, columns in characters. In an object of
+/// an API there is no line (0), and the column is the number of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     pub line: u32,
@@ -37,8 +42,12 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
     pub file: String,
+    /// 0: it is an object of an API, and has no lines.
     pub line: u32,
     pub column: u32,
+    /// Which one, where there are no lines: `spec.rules[0].from`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     pub severity: Severity,
     /// `Kind/namespace/name` of the object, as far as it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,8 +79,14 @@ pub struct Snippet {
 }
 
 impl Source {
-    pub fn new(name: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into(), lines: OnceLock::new() })
+    pub fn new(name: impl Into<Box<str>>, text: impl Into<Arc<str>>) -> Arc<Self> {
+        let (name, text, lines) = (name.into(), text.into(), OnceLock::new());
+        Arc::new(Self { name, text, is_object: false, lines })
+    }
+
+    /// One object of an API, in JSON.
+    pub fn object(name: impl Into<Box<str>>, json: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: json, is_object: true, lines: OnceLock::new() })
     }
 
     pub fn name(&self) -> &str {
@@ -102,6 +117,11 @@ impl Source {
 impl Mark {
     /// The beginning of a text.
     pub const START: Self = Self { line: 1, column: 1 };
+
+    /// A value of an object of an API, by its number.
+    pub(crate) fn value(number: u32) -> Self {
+        Self { line: 0, column: number }
+    }
 }
 
 impl Origin {
@@ -132,6 +152,21 @@ impl Origin {
         self.mark.line
     }
 
+    /// Whether a place is a line: not so in an object of an API.
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.source.is_object
+    }
+
+    /// The field, in an object that has no lines; of the whole there is none.
+    fn field(&self) -> Option<String> {
+        if self.has_lines() || self.mark.column == 0 {
+            return None;
+        }
+        let field = field::of_value(&self.source.text, self.mark.column)?;
+        // Who is named is said anyway.
+        (!field.is_empty() && field != "metadata.name").then_some(field)
+    }
+
     pub fn column(&self) -> u32 {
         self.mark.column
     }
@@ -142,6 +177,7 @@ impl Origin {
             file: self.file().to_owned(),
             line: self.line(),
             column: self.column(),
+            field: self.field(),
             severity: Severity::Error,
             object: None,
             message: printable(&message.into()),
@@ -168,10 +204,20 @@ impl Problem {
     }
 
     /// For a log: the place, what is wrong, and what to do about it.
-    pub(crate) fn in_one_line(&self) -> String {
-        let Self { file, line, column, message, .. } = self;
+    pub fn in_one_line(&self) -> String {
+        let Self { message, .. } = self;
         let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
-        format!("{file}:{line}:{column}: {message}{fix}")
+        format!("{}: {message}{fix}", self.place())
+    }
+
+    /// `file:line:column`, or the object and its field.
+    fn place(&self) -> String {
+        let Self { file, line, column, field, .. } = self;
+        match (line, field) {
+            (0, Some(field)) => format!("{file}, {field}"),
+            (0, None) => file.clone(),
+            (_, _) => format!("{file}:{line}:{column}"),
+        }
     }
 
     /// Without the source line, which may hold what must not be printed.
@@ -187,6 +233,7 @@ impl Problem {
             file: file.into(),
             line,
             column,
+            field: None,
             severity: Severity::Error,
             object: None,
             message: printable(&message.into()),
@@ -196,16 +243,20 @@ impl Problem {
     }
 }
 
-/// `file:line`.
+/// `file:line`, or the object and its field.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file(), self.line())
+        match self.field() {
+            Some(field) => write!(f, "{}, {field}", self.file()),
+            None if !self.has_lines() => f.write_str(self.file()),
+            None => write!(f, "{}:{}", self.file(), self.line()),
+        }
     }
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}:{}", self.column())
+        write!(f, "{}:{}:{}", self.file(), self.line(), self.column())
     }
 }
 
@@ -232,7 +283,7 @@ impl Ord for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        write!(f, "{}: ", self.place())?;
         if self.severity == Severity::Warning {
             f.write_str("warning: ")?;
         }

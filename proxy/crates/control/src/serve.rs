@@ -8,17 +8,20 @@ use culvert_xds::transport::{
     Io,
     door::{Door, Peer},
 };
-use std::{io, net::SocketAddr, time::Duration};
+use std::{error, io, net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{self, Instant},
 };
+use tonic::Code;
 use tracing::{debug, info};
 
 pub mod gate;
-mod visitor;
+pub(crate) mod hush;
+mod stranger;
 
-use visitor::{Held, Stranger, Strangers};
+use hush::Hush;
+use stranger::{Stranger, Strangers};
 
 /// Within which a stranger must have done TLS and made a call that is admitted.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +43,7 @@ pub(crate) struct Porter {
     trust: TrustStore,
     worker: Worker,
     strangers: Strangers,
+    hush: Hush,
     patience: Duration,
 }
 
@@ -51,9 +55,23 @@ struct Port {
 }
 
 impl Porter {
-    pub(crate) fn new(door: Door, serving: Serving, trust: TrustStore, worker: Worker) -> Self {
+    pub(crate) fn new(
+        door: Door,
+        serving: Serving,
+        trust: TrustStore,
+        hush: Hush,
+        worker: Worker,
+    ) -> Self {
         let (strangers, patience) = (Strangers::default(), PATIENCE);
-        Self { door, serving, trust, worker, strangers, patience }
+        Self { door, serving, trust, worker, strangers, hush, patience }
+    }
+
+    /// Tells that a connection was ended.
+    fn told(&self, from: Option<SocketAddr>, what: &'static str, why: Option<&dyn error::Error>) {
+        let Some(unwritten) = self.hush.line(from, (what, Code::Ok)) else { return };
+        let cause = why.and_then(error::Error::source).map(ToString::to_string);
+        let why = why.map(ToString::to_string);
+        info!(?from, why, cause, unwritten, "{what}");
     }
 
     /// Serves whoever comes to `listener`, until `worker` finishes.
@@ -73,10 +91,11 @@ impl Porter {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let (reserve, port) = (Reserve::new()?, Port { porter: self.clone(), kind });
-        let owner = worker.clone();
+        let (owner, porter) = (worker.clone(), self.clone());
         worker.spawn(async move {
             let serve = |io, from| port.clone().serve(io, from);
-            let refused = |_: &TcpStream, from| info!(%from, "no descriptor is left: reset");
+            let refused =
+                |_: &TcpStream, from| porter.told(Some(from), "no descriptor is left: reset", None);
             if let Err(error) = accept_loop(&listener, &owner, &reserve, serve, refused).await {
                 tracing::error!(%error, %address, "a port of the control plane is closed");
             }
@@ -89,8 +108,7 @@ impl Port {
     async fn serve(self, io: TcpStream, from: SocketAddr) {
         let until = Instant::now() + self.porter.patience;
         let Some(stranger) = self.porter.strangers.enter(from.ip().to_canonical()) else {
-            info!(%from, "too many strangers: turned away");
-            return;
+            return self.porter.told(Some(from), "too many strangers: turned away", None);
         };
         if let Err(error) = io.set_nodelay(true) {
             debug!(%error, %from, "a connection without nodelay");
@@ -111,10 +129,9 @@ impl Port {
                 self.porter.hold(visited.io, peer, visited.peer, (stranger, until)).await;
             }
             Ok(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                info!(%from, %error, cause, "a connection without TLS");
+                self.porter.told(Some(from), "a connection without TLS", Some(&error));
             }
-            Err(_elapsed) => info!(%from, "no TLS in time: turned away"),
+            Err(_elapsed) => self.porter.told(Some(from), "no TLS in time: turned away", None),
         }
     }
 }
@@ -127,37 +144,42 @@ impl Porter {
         io: impl Io,
         peer: Peer,
         shown: Option<verify::Peer>,
-        (stranger, until): (Stranger, Instant),
+        (mut stranger, mut until): (Stranger, Instant),
     ) {
         let (from, standing) = (peer.addr, peer.standing.clone());
-        let (io, mut grip) = Held::new(io);
-        if !self.door.enter(io, peer).await {
-            return;
-        }
-        tokio::select! {
-            settled = time::timeout_at(until, grip.settled(&standing)) => {
-                if settled.is_err() {
-                    info!(?from, "nothing was asked for in time: turned away");
-                    grip.cut();
-                    return;
+        let Some(mut grip) = self.door.enter(io, peer).await else { return };
+        loop {
+            tokio::select! {
+                settled = time::timeout_at(until, grip.settled(&standing)) => {
+                    if settled.is_err() {
+                        self.told(from, "nothing was asked for in time: turned away", None);
+                        return grip.cut();
+                    }
                 }
+                () = self.worker.finishing() => return,
             }
-            () = self.worker.finishing() => return,
-        }
-        drop(stranger);
-        let Some(shown) = shown else { return };
-        tokio::select! {
-            () = grip.gone() => {}
-            () = self.worker.finishing() => {}
-            () = self.disbelieved(&shown) => {
-                info!(?from, identity = %shown.identity(), "revoked or under no root any more: cut off");
-                grip.cut();
+            let address = stranger.address();
+            drop(stranger);
+            tokio::select! {
+                () = grip.gone() => return,
+                () = self.worker.finishing() => return,
+                () = self.disbelieved(shown.as_ref()) => {
+                    let identity = shown.as_ref().map(|shown| shown.identity().to_string());
+                    info!(?from, identity, "revoked or under no root any more: cut off");
+                    return grip.cut();
+                }
+                () = standing.lapsed() => {}
             }
+            // Whoever can prove nothing any more is one of many again.
+            until = Instant::now() + self.patience;
+            let Some(again) = self.strangers.enter(address) else { return grip.cut() };
+            stranger = again;
         }
     }
 
-    /// Resolves when the trust of the moment does not hold for a client any more.
-    async fn disbelieved(&self, shown: &verify::Peer) {
+    /// Resolves when the trust of the moment does not hold for what a client showed any more.
+    async fn disbelieved(&self, shown: Option<&verify::Peer>) {
+        let Some(shown) = shown else { return std::future::pending().await };
         let mut trust = self.trust.view();
         let mut now = trust.pin();
         while shown.recheck(&now.value).is_ok() {

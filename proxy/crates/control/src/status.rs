@@ -24,6 +24,59 @@ pub struct Status {
     pub skipped: Vec<SkippedKind>,
     /// The last change, when it was refused; the state before it is in force.
     pub refused: Option<Refused>,
+    /// Where objects come from the Kubernetes API: those that are not in force as they are.
+    pub invalid: Vec<Invalid>,
+    /// And how each kind is.
+    pub kinds: Vec<KindStatus>,
+}
+
+/// An object of the Kubernetes API that is not in force as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Invalid {
+    /// `Kind/namespace/name`
+    pub object: String,
+    pub instead: Instead,
+    pub problems: Vec<Problem>,
+}
+
+/// What is in force instead of an object that cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instead {
+    /// The last version of it that could be.
+    Earlier,
+    /// Whatever it could select is closed.
+    Closed,
+    /// Nothing.
+    LeftOut,
+}
+
+/// How a kind of the Kubernetes API is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KindStatus {
+    /// `authorizationpolicies.security.istio.io`
+    pub kind: String,
+    pub state: KindState,
+    /// Why it is not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    pub objects: usize,
+    /// Somebody answers, if only with an error.
+    #[serde(skip)]
+    pub(crate) is_reachable: bool,
+}
+
+/// Whether a kind is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KindState {
+    /// It was not told so far.
+    Unknown,
+    Followed,
+    /// Nobody defined it.
+    Undefined,
+    /// What was told may be old.
+    Unavailable,
 }
 
 /// How much was read.
@@ -52,6 +105,41 @@ pub struct SkippedKind {
 pub struct Refused {
     pub at_unix_ms: u64,
     pub problems: Vec<Problem>,
+}
+
+impl KindState {
+    /// As JSON says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Followed => "followed",
+            Self::Undefined => "undefined",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Instead {
+    /// As JSON says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Earlier => "earlier",
+            Self::Closed => "closed",
+            Self::LeftOut => "left_out",
+        }
+    }
+
+    /// For a person.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Earlier => "the version before stays in force",
+            Self::Closed => "everything that it could select is closed",
+            Self::LeftOut => "it is left out",
+        }
+    }
 }
 
 /// Skipped objects by kind: one line each, however many there are.

@@ -20,6 +20,8 @@ pub(crate) enum Why {
     Revoked(#[source] Denial),
     #[error("it may no longer go there")]
     NoRoute(#[source] NoRoute),
+    #[error("nobody announces the destination any more, or says what may reach it")]
+    Unannounced,
     #[error("the certificate of one of the two pods is no longer believed")]
     Disbelieved,
     #[error("the destination's namespace vanished")]
@@ -50,7 +52,7 @@ enum State {
 impl Why {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
-            Self::Revoked(_) | Self::NoRoute(_) => CloseReason::PolicyRevoked,
+            Self::Revoked(_) | Self::NoRoute(_) | Self::Unannounced => CloseReason::PolicyRevoked,
             Self::Disbelieved => CloseReason::CertRevoked,
             Self::PodGone => CloseReason::PodGone,
             Self::Drained => CloseReason::Drained,

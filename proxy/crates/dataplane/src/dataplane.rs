@@ -7,16 +7,20 @@ use crate::{
     dns,
     limits::{Bounds, Limits},
     loads::Loads,
-    pods::{Pods, doors::Doors, status::PodStatus},
+    pods::{
+        Pods,
+        doors::Doors,
+        status::{Capture, PodStatus},
+    },
     recheck,
 };
 use culvert_identity::store::Identities;
 use culvert_kernel::Node;
-use culvert_model::{pod::LocalPods, snapshot::Snapshot};
+use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::Snapshot};
 use culvert_runtime::{accept::Reserve, drain::Worker, publish::View};
 use culvert_telemetry::{Telemetry, metrics::PodSample};
 use nix::sys::resource::{Resource, getrlimit};
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time};
 
 /// How often copy buffers are looked at: one that nobody used for a turn rests.
@@ -112,7 +116,8 @@ impl Dataplane {
             changed: watch::Sender::default(),
         };
         let shared = Arc::new(shared);
-        worker.spawn(direct::beat(Arc::clone(&kernel), worker.clone()));
+        let beat = direct::beat(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
+        worker.spawn(beat);
         let follow = direct::follow(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
         worker.spawn(follow);
         let events = direct::events(Arc::clone(&shared), Arc::clone(&kernel), worker.clone());
@@ -146,6 +151,11 @@ impl Dataplane {
     /// something was published.
     pub async fn captured(&self) {
         self.pods.captured().await;
+    }
+
+    /// Whether the pod is captured in the namespace that is mounted at `netns`.
+    pub fn capture(&self, uid: &WorkloadUid, netns: &Path) -> Capture {
+        self.pods.capture(uid, netns)
     }
 
     /// Changes with every change of a pod's phase.

@@ -1,11 +1,7 @@
-//! Luck, for choices and names of which nothing depends but evenness.
+//! Names made by luck.
 use culvert_model::tunnel::Trace;
-use std::hash::{BuildHasher as _, RandomState};
 
-/// 64 random bits.
-pub(crate) fn dice() -> u64 {
-    RandomState::new().hash_one(())
-}
+pub(crate) use culvert_runtime::dice::dice;
 
 /// A name for what several places tell of one connection.
 pub(crate) fn new_trace() -> Trace {

@@ -44,6 +44,10 @@ struct State {
     snapshot: Snapshot,
     /// What the kernel could not be told.
     untold: Changes,
+    /// Whether it was not the last time.
+    has_failed: bool,
+    /// Those to which nothing may go any more, and whether their connections were looked at since.
+    abandoned: HashMap<WorkloadUid, bool>,
     /// Connections that we ended, until they say so themselves.
     revoked: HashMap<(SocketAddr, SocketAddr), Why>,
 }
@@ -85,8 +89,10 @@ impl Direct {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let next = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX / 2);
         let (places, snapshot, revoked) = (HashMap::new(), Snapshot::default(), HashMap::new());
-        let untold = Changes::default();
-        Self { kernel, state: Mutex::new(State { next, places, snapshot, untold, revoked }) }
+        let (untold, abandoned) = (Changes::default(), HashMap::new());
+        let has_failed = false;
+        let state = State { next, places, snapshot, untold, has_failed, abandoned, revoked };
+        Self { kernel, state: Mutex::new(state) }
     }
 
     /// Lets the kernel pass the next connections like this one, if nothing has changed since it
@@ -110,7 +116,7 @@ impl Direct {
     ) -> Changes {
         let mut state = self.state.lock();
         state.snapshot = snapshot.clone();
-        let State { next, places, untold, .. } = &mut *state;
+        let State { next, places, untold, abandoned, .. } = &mut *state;
         // Of a pod of which there is more to tell, the last holds.
         let mut changes = mem::take(untold);
         let here: HashSet<_> = doors.iter().map(|door| &door.pod.uid).collect();
@@ -121,16 +127,19 @@ impl Direct {
             }
         }
         places.retain(|uid, _| here.contains(uid));
+        abandoned.retain(|uid, _| here.contains(uid));
         for door in doors {
             let uid = &door.pod.uid;
             let Some(known) = snapshot.known(uid) else {
                 // Of who is not announced nobody says what may be.
-                if places.remove(uid).is_some() {
+                let news = abandoned.get_mut(uid).is_some_and(|seen| !mem::replace(seen, true));
+                if places.remove(uid).is_some() || news {
                     *next += 1;
                     changes.epochs.push((door.id, *next));
                 }
                 continue;
             };
+            abandoned.remove(uid);
             if let Some(place) = places.get_mut(uid)
                 && place.is_still(door, known, snapshot)
             {
@@ -148,9 +157,30 @@ impl Direct {
         changes
     }
 
-    /// Keeps what the kernel could not be told, to tell it with the next change.
+    /// Has the connections to a pod ended that nobody announces any more, until somebody does.
+    pub(crate) fn abandon(&self, uid: &WorkloadUid) {
+        self.state.lock().abandoned.insert(uid.clone(), false);
+    }
+
+    fn is_abandoned(&self, uid: &WorkloadUid) -> bool {
+        self.state.lock().abandoned.contains_key(uid)
+    }
+
+    /// Keeps what the kernel could not be told, to tell it again: until then it has verdicts of
+    /// before, which must not hold.
     fn keep(&self, untold: Changes) {
-        self.state.lock().untold = untold;
+        let mut state = self.state.lock();
+        (state.untold, state.has_failed) = (untold, true);
+    }
+
+    /// The kernel was told all.
+    fn told(&self) {
+        self.state.lock().has_failed = false;
+    }
+
+    /// Whether the kernel does not know of a change.
+    fn is_untold(&self) -> bool {
+        self.state.lock().has_failed
     }
 
     /// The epoch that the pod of `id` has now.

@@ -60,7 +60,7 @@ mod ways;
 pub use config::Config;
 pub use connections::{ConnState, ConnStatus};
 pub use dataplane::{Dataplane, StartError, Wires};
-pub use pods::status::{KernelCounts, PodPhase, PodStatus};
+pub use pods::status::{Capture, KernelCounts, PodPhase, PodStatus};
 
 #[cfg(test)]
 mod tests {

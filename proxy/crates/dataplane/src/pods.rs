@@ -21,7 +21,7 @@ use crate::{
         gate::Gate,
         plan::{Action, plan},
         pod::Pod,
-        status::PodStatus,
+        status::{Capture, PodPhase, PodStatus},
         table::Table,
     },
 };
@@ -32,9 +32,12 @@ use culvert_runtime::{
     publish::{Generation, View},
 };
 use culvert_telemetry::metrics::PodSample;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -108,6 +111,17 @@ impl Pods {
 
     pub(crate) fn changed(&self) -> watch::Receiver<()> {
         self.shared.changed.subscribe()
+    }
+
+    pub(crate) fn capture(&self, uid: &WorkloadUid, netns: &Path) -> Capture {
+        match self.table.pods().iter().find(|pod| pod.uid == *uid) {
+            Some(pod) if pod.is_captured_in(netns) => Capture::Done,
+            Some(pod) => match pod.phase() {
+                PodPhase::Pending { reason } => Capture::Pending { reason },
+                PodPhase::Captured | PodPhase::Leaving => Capture::Unknown,
+            },
+            None => Capture::Unknown,
+        }
     }
 
     pub(crate) async fn freeze(&self) {

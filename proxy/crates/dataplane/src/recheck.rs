@@ -5,11 +5,12 @@
 use crate::{
     cut::Why,
     judge::{judge, still_passes},
-    pods::{Pods, belief::cut_disbelieved, door::Door, pod::Pod},
+    pods::{Pods, belief::cut_disbelieved, door::Door, pod::Pod, status::PodPhase},
 };
 use culvert_model::{
     authz::join::Authz,
-    facts::Direction,
+    facts::{ConnFacts, Direction},
+    identity::Identity,
     name::WorkloadUid,
     path::Path,
     snapshot::{Known, Snapshot},
@@ -17,16 +18,26 @@ use culvert_model::{
 use culvert_policy::{Asking, NoRoute, balance::Idle, route};
 use culvert_runtime::drain::Worker;
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     future::pending,
     pin::pin,
     sync::Arc,
+    time::Instant,
 };
+use tokio::time;
 use tracing::info;
 
-/// By which policies each pod's connections were judged last.
+pub(crate) mod absent;
+
+use absent::Absent;
+
+/// By which policies each pod's connections were judged last, and as whose those that it makes.
 #[derive(Debug, Default)]
-pub(crate) struct Judged(HashMap<WorkloadUid, Arc<Authz>>);
+pub(crate) struct Judged {
+    authz: HashMap<WorkloadUid, Arc<Authz>>,
+    identities: HashMap<WorkloadUid, Identity>,
+}
 
 /// Re-checks with every snapshot, and whenever other certificates are believed, as long as there
 /// are connections.
@@ -36,8 +47,22 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
     let mut snapshot = snapshots.pin();
     let mut trust = trusts.pin();
     let mut judged = Judged::default();
+    let mut absent = Absent::default();
     let mut over = pin!(over(&pods, &worker));
     loop {
+        let gone = abandoned(&pods.all(), &snapshot.value, &mut absent, Instant::now());
+        if !gone.is_empty() {
+            // What goes past us is looked at with the pods.
+            gone.iter().for_each(|uid| shared.direct.abandon(uid));
+            shared.changed.send_replace(());
+        }
+        let next_gone = absent.next();
+        let time_is_over = async {
+            match next_gone {
+                Some(at) => time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
         let newer_snapshot = async {
             match snapshots.newer_than(snapshot.generation).await {
                 Some(newer) => newer,
@@ -52,6 +77,7 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
         };
         tokio::select! {
             () = &mut over => return,
+            () = time_is_over => {}
             newer = newer_snapshot => {
                 snapshot = newer;
                 let pods = pods.all();
@@ -85,22 +111,93 @@ fn forget(door: &Door, snapshot: &Snapshot) {
     door.peers.gone(snapshot).iter().for_each(|peer| door.pool.forget(peer));
 }
 
+/// Cuts the connections to pods that nobody has announced for too long, and gives those.
+///
+/// Of them nobody says what may be, and nothing new may; what a pod has open that is let go runs on.
+pub(crate) fn abandoned(
+    pods: &[Arc<Pod>],
+    snapshot: &Snapshot,
+    absent: &mut Absent,
+    now: Instant,
+) -> Vec<WorkloadUid> {
+    let unannounced =
+        pods.iter().filter(|pod| snapshot.known(&pod.uid).is_none() && !is_leaving(pod));
+    let gone = absent.look(unannounced.map(|pod| &pod.uid), now);
+    for pod in pods.iter().filter(|pod| gone.contains(&pod.uid)) {
+        let cut = pod.connections.cut(|conn| {
+            let ours = |facts: &ConnFacts| {
+                facts.direction == Direction::Inbound && facts.path != Path::Direct
+            };
+            conn.live.see(ours).then_some(Why::Unannounced)
+        });
+        if 0 < cut {
+            info!(pod = %pod.uid, connections = cut, "cut: the pod is announced no more");
+        }
+    }
+    gone
+}
+
+fn is_leaving(pod: &Pod) -> bool {
+    pod.phase() == PodPhase::Leaving
+}
+
 impl Judged {
     /// Cuts the connections to `pods` that `snapshot` no longer lets pass.
     pub(crate) fn recheck(&mut self, pods: &[Arc<Pod>], snapshot: &Snapshot) {
         let here: HashSet<_> = pods.iter().map(|pod| &pod.uid).collect();
-        self.0.retain(|uid, _| here.contains(uid));
+        self.authz.retain(|uid, _| here.contains(uid));
+        self.identities.retain(|uid, _| here.contains(uid));
+        let mut another = false;
+        for pod in pods {
+            let Some(known) = snapshot.known(&pod.uid) else { continue };
+            let identity = &known.member.identity;
+            if self.identities.get(&pod.uid) != Some(identity) {
+                let before = self.identities.insert(pod.uid.clone(), identity.clone());
+                another |= before.is_some();
+            }
+        }
         for pod in pods {
             // Of a pod that is no longer announced nobody says what may be; nothing new may.
             let Some(known) = snapshot.known(&pod.uid) else { continue };
             let same = self
-                .0
+                .authz
                 .get(&pod.uid)
                 .is_some_and(|authz| Arc::ptr_eq(authz, &known.authz) || **authz == *known.authz);
-            if !same {
-                revoke(pod, known);
+            if !same || another {
+                self.revoke(pod, known);
             }
-            self.0.insert(pod.uid.clone(), Arc::clone(&known.authz));
+            self.authz.insert(pod.uid.clone(), Arc::clone(&known.authz));
+        }
+    }
+
+    /// Cuts what the policies of `known` do not let pass.
+    fn revoke(&self, pod: &Pod, known: &Known) {
+        let cut = pod.connections.cut(|conn| {
+            conn.live.see(|facts| {
+                // What goes past us is looked at where it can be ended.
+                let ours = facts.direction == Direction::Inbound && facts.path != Path::Direct;
+                let facts = self.as_known(facts);
+                if !ours || still_passes(&known.authz, &facts) {
+                    return None;
+                }
+                judge(known, &facts).err().map(Why::Revoked)
+            })
+        });
+        if 0 < cut {
+            info!(pod = %pod.uid, connections = cut, "cut by policy");
+        }
+    }
+
+    /// What was handed over, with the identity that its source has now: nothing proved the one of
+    /// its beginning but that it was the pod's.
+    fn as_known<'f>(&self, facts: &'f ConnFacts) -> Cow<'f, ConnFacts> {
+        let source = facts.source_workload.as_ref().filter(|_| facts.path == Path::Local);
+        match source.and_then(|source| self.identities.get(&source.uid)) {
+            Some(now) if facts.source_identity.as_ref() != Some(now) => {
+                let source_identity = Some(now.clone());
+                Cow::Owned(ConnFacts { source_identity, ..facts.clone() })
+            }
+            Some(_) | None => Cow::Borrowed(facts),
         }
     }
 }
@@ -126,22 +223,5 @@ pub(crate) fn stray(pod: &Pod, snapshot: &Snapshot) {
     });
     if 0 < cut {
         info!(pod = %pod.uid, connections = cut, "cut: they may no longer go there");
-    }
-}
-
-/// Cuts what the policies of `known` do not let pass.
-fn revoke(pod: &Pod, known: &Known) {
-    let cut = pod.connections.cut(|conn| {
-        conn.live.see(|facts| {
-            // What goes past us is looked at where it can be ended.
-            let ours = facts.direction == Direction::Inbound && facts.path != Path::Direct;
-            if !ours || still_passes(&known.authz, facts) {
-                return None;
-            }
-            judge(known, facts).err().map(Why::Revoked)
-        })
-    });
-    if 0 < cut {
-        info!(pod = %pod.uid, connections = cut, "cut by policy");
     }
 }

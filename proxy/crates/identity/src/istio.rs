@@ -1,8 +1,8 @@
 //! The Istio CA protocol: whoever speaks it certifies us, be it our control plane or another's.
 use crate::{
     armor,
+    bearer::{self, BearerError},
     issue::{Answer, IssueError, Issued, Issuer, Request},
-    join::Token,
     upstream::Way,
 };
 use culvert_proto::{
@@ -68,8 +68,8 @@ pub struct IstioCa {
 /// Why a call failed before it was made.
 #[derive(Debug, thiserror::Error)]
 enum CallError {
-    #[error("cannot read the token {}", .0.display())]
-    Token(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Token(#[from] BearerError),
     #[error("{0} cannot be sent along")]
     Metadata(String),
     #[error("\"{0}\" is not the address of a control plane")]
@@ -119,17 +119,13 @@ impl IstioCa {
         let mut request = tonic::Request::new(message);
         let metadata = request.metadata_mut();
         let Settings { token, cluster, headers } = &self.settings;
-        let text = match token.as_ref().map(|path| (path, std::fs::read_to_string(path))) {
-            Some((path, Ok(text))) => Some((path, text)),
-            // Our certificate says who we are.
-            Some((_, Err(_))) if self.way.shows_own() => None,
-            Some((path, Err(error))) => return Err(CallError::Token(path.clone(), error)),
+        // With a certificate that says who we are the file need not be there.
+        let bearer = match token {
+            Some(file) => bearer::shown(file, || self.way.shows_own())?,
             None => None,
         };
-        if let Some((path, text)) = text {
-            let bearer = Token::parse(&text).map(|token| token.bearer().to_owned());
-            let bearer = bearer.unwrap_or_else(|_other_kind| text.trim().to_owned());
-            let mut value = ascii(&path.display().to_string(), &format!("Bearer {bearer}"))?;
+        if let Some(bearer) = bearer {
+            let mut value = ascii("the token", &format!("Bearer {bearer}"))?;
             value.set_sensitive(true);
             metadata.insert("authorization", value);
         }

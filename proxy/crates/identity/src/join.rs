@@ -2,7 +2,7 @@
 //!
 //! `culvert1.<claims>.<mac>.<root>…`: claims name one node and an end; only the control plane,
 //! which has the key, can make the mac and check it. The roots let the node believe the control
-//! plane from the first byte on; they are not sent.
+//! plane from the first byte on; they are not sent. Which tokens are good is in a [`Book`](book::Book).
 use crate::{
     secret::{self, SecretError},
     trust::{NotTrust, Trust},
@@ -15,17 +15,22 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::{fmt, path::Path, time::Duration};
 
+pub mod book;
+
 /// What every token starts with.
 const VERSION: &str = "culvert1";
 
 /// No token is longer; a root has about half a kilobyte.
-const LONGEST: usize = 64 * 1024;
+pub(crate) const LONGEST: usize = 64 * 1024;
 
 /// No node's name is longer: with what stands before it, it must fit into an identity.
 const LONGEST_NAME: usize = 200;
 
 /// Bytes of the key.
 const KEY: usize = 32;
+
+/// Bytes that no two tokens share: the second in which it was made, then as many random ones.
+const ONCE: usize = 16;
 
 /// The control plane's key: whoever has it can make tokens.
 pub struct Key(hmac::Key);
@@ -44,6 +49,8 @@ pub struct Token {
 pub struct Claims {
     pub trust_domain: String,
     pub node: String,
+    /// When it was made; the beginning of time where it does not say.
+    pub issued: UnixTime,
     /// It is good until then.
     pub expires: UnixTime,
 }
@@ -65,6 +72,8 @@ pub enum JoinError {
     OtherTrustDomain(String),
     #[error("the join token for node {node} expired {ago} s ago")]
     Expired { node: String, ago: u64 },
+    #[error("the join tokens of node {0} were made void; make a new one")]
+    Void(String),
     #[error("there is no randomness")]
     Randomness,
 }
@@ -87,13 +96,22 @@ impl Key {
     ///
     /// When the file cannot be used, or others can read it.
     pub fn kept(path: &Path) -> Result<Self, KeyError> {
+        Self::read(&Self::text(path)?, path)
+    }
+
+    /// What is in the file at `path`, which is made first where there is none.
+    fn text(path: &Path) -> Result<String, KeyError> {
         let made = || {
             let bytes: [u8; KEY] = rand::generate(&SystemRandom::new())
                 .map_err(|_unspecified| KeyError::Randomness)?
                 .expose();
             Ok::<_, KeyError>(BASE64.encode(bytes) + "\n")
         };
-        let text = secret::kept(path, made)?;
+        secret::kept(path, made)
+    }
+
+    /// The key that `text`, the content of the file at `path`, is.
+    fn read(text: &str, path: &Path) -> Result<Self, KeyError> {
         let bytes = BASE64.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
         let content = || KeyError::Content { path: path.display().to_string() };
         Ok(Self::of(&bytes.ok_or_else(content)?))
@@ -112,9 +130,11 @@ impl Key {
     /// When no node can be called so.
     pub fn mint(&self, claims: &Claims, roots: &[CertificateDer<'_>]) -> Result<String, JoinError> {
         checked(&claims.node)?;
-        let mut once = [0; 8];
-        SystemRandom::new().fill(&mut once).map_err(|_unspecified| JoinError::Randomness)?;
-        let Claims { trust_domain, node, expires } = claims;
+        let Claims { trust_domain, node, issued, expires } = claims;
+        let mut once = [0; ONCE];
+        let (when, salt) = once.split_at_mut(ONCE / 2);
+        when.copy_from_slice(&issued.as_secs().to_be_bytes());
+        SystemRandom::new().fill(salt).map_err(|_unspecified| JoinError::Randomness)?;
         let text =
             format!("{trust_domain}\n{node}\n{}\n{}", expires.as_secs(), BASE64.encode(once));
         let signed = format!("{VERSION}.{}", BASE64.encode(text));
@@ -202,7 +222,8 @@ impl Claims {
     pub fn new(trust_domain: &str, node: &str, now: UnixTime, good_for: Duration) -> Self {
         let expires = now.as_secs().saturating_add(good_for.as_secs());
         let expires = UnixTime::since_unix_epoch(Duration::from_secs(expires));
-        Self { trust_domain: trust_domain.to_owned(), node: node.to_owned(), expires }
+        let (trust_domain, node) = (trust_domain.to_owned(), node.to_owned());
+        Self { trust_domain, node, issued: now, expires }
     }
 }
 
@@ -230,7 +251,7 @@ fn split(text: &str) -> Result<Split<'_>, JoinError> {
     let bytes = BASE64.decode(body).map_err(|_letters| JoinError::Form)?;
     let said = str::from_utf8(&bytes).map_err(|_letters| JoinError::Form)?;
     let mut lines = said.split('\n');
-    let (Some(trust_domain), Some(node), Some(expires), Some(_once), None) =
+    let (Some(trust_domain), Some(node), Some(expires), Some(once), None) =
         (lines.next(), lines.next(), lines.next(), lines.next(), lines.next())
     else {
         return Err(JoinError::Form);
@@ -238,8 +259,24 @@ fn split(text: &str) -> Result<Split<'_>, JoinError> {
     checked(node)?;
     let expires = expires.parse().map_err(|_digits| JoinError::Form)?;
     let expires = UnixTime::since_unix_epoch(Duration::from_secs(expires));
-    let claims = Claims { trust_domain: trust_domain.to_owned(), node: node.to_owned(), expires };
+    let (trust_domain, node) = (trust_domain.to_owned(), node.to_owned());
+    let claims = Claims { trust_domain, node, issued: issued(once), expires };
     Ok(Split { claims, signed, mac, roots })
+}
+
+/// When a token was made; those of before tokens said so count as made before everything.
+fn issued(once: &str) -> UnixTime {
+    let bytes = BASE64.decode(once).ok();
+    let bytes = bytes.filter(|bytes| bytes.len() == ONCE);
+    let first = bytes.and_then(|bytes| bytes.first_chunk().copied());
+    let secs = first.map_or(0, u64::from_be_bytes);
+    UnixTime::since_unix_epoch(Duration::from_secs(secs))
+}
+
+/// Whether `text` is meant to be one of these tokens, of whatever version.
+pub(crate) fn is_ours(text: &str) -> bool {
+    let version = text.split_once('.').and_then(|(version, _)| version.strip_prefix("culvert"));
+    version.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn checked(node: &str) -> Result<(), JoinError> {

@@ -9,8 +9,9 @@
 //! [`verify`] (whether a peer is who it must be), [`signer`], [`tls`] (handshakes), [`channel`] (what tunnels speak
 //! after them), [`renew`]
 //! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it). Then how nodes
-//! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`upstream`]
-//! (the way to the control plane), [`istio`] (certificates from there), [`serving`] (its own end).
+//! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`bearer`]
+//! (what is shown of it), [`upstream`] (the way to the control plane), [`istio`] (certificates from
+//! there), [`serving`] (its own end).
 
 pub mod clock;
 
@@ -45,6 +46,8 @@ pub mod store;
 pub mod node;
 
 pub mod join;
+
+pub mod bearer;
 
 pub mod secret;
 

@@ -28,7 +28,7 @@ use std::{
     io,
     net::{IpAddr, TcpListener, UdpSocket},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 mod activate;
@@ -191,6 +191,11 @@ impl Enrolled {
     /// Whether the pod ended: its namespace is mounted no more, or another one is in its place.
     pub fn is_gone(&self) -> bool {
         self.hold.is_gone()
+    }
+
+    /// Whether it is this namespace, and the one that is mounted there now, that is captured.
+    pub fn is_in(&self, netns: &Path) -> bool {
+        self.hold.path == netns && !self.is_gone()
     }
 
     /// What the kernel did for the pod; zeros once it is finished.

@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`drain`] (every task has an owner), [`publish`] (one writer, many readers),
 //! [`ready`] (what start-up still waits for), [`accept`] (the shape of every accept loop),
-//! [`backoff`] (how long to wait before the next try; pure).
+//! [`backoff`] (how long to wait before the next try; pure), [`dice`] (luck).
 
 pub mod drain;
 
@@ -15,3 +15,5 @@ pub mod ready;
 pub mod accept;
 
 pub mod backoff;
+
+pub mod dice;

@@ -2,16 +2,13 @@
 //!
 //! TLS is no matter of this crate: on the node's side a closure connects ([`upstream::Connect`]),
 //! on the other side whoever accepts hands the connections in ([`door::Door`]).
-use std::{
-    future::Future,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    pin::Pin,
-};
+use std::{future::Future, pin::Pin};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod discovery;
 pub mod door;
 pub mod follow;
+pub mod grip;
 pub mod nodes;
 pub mod reporter;
 pub mod reports;
@@ -33,9 +30,3 @@ pub(crate) const LARGEST: usize = 200 << 20;
 
 /// The largest message that a node may send: the versions of some hundred thousand resources.
 pub(crate) const LARGEST_REQUEST: usize = 32 << 20;
-
-/// 64 random bits, for waits.
-pub(crate) fn dice() -> u64 {
-    // Its keys are the system's randomness, and differ for each.
-    RandomState::new().build_hasher().finish()
-}

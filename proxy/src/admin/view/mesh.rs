@@ -48,6 +48,9 @@ pub(crate) struct Control {
     /// Workloads that everybody is told to reach by HBONE.
     pub(crate) announced: usize,
     pub(crate) nodes: Vec<Node>,
+    /// Who follows and proved nothing: it is told what there is, and counts as nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) guests: Vec<Guest>,
     /// Enrolled pods that no node has captured, and why.
     pub(crate) uncaptured: Vec<Uncaptured>,
     /// Policies that close more than they say.
@@ -173,9 +176,23 @@ pub(crate) struct Policy {
     pub(crate) missing: bool,
 }
 
+/// Somebody on the control plane's own machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Guest {
+    /// What it calls itself.
+    pub(crate) name: String,
+    pub(crate) address: Option<String>,
+}
+
 /// `POST /token`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) node: String,
     pub(crate) token: String,
+}
+
+/// `POST /token/void`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Voided {
+    pub(crate) node: String,
 }

@@ -1,7 +1,8 @@
 //! The part of a status that is about the mesh: the way into it, and all of it.
 use crate::{
     admin::view::{
-        Applied, Authority, Certificate, Closing, Control, Mesh, Node, RefusedResource, Uncaptured,
+        Applied, Authority, Certificate, Closing, Control, Guest, Mesh, Node, RefusedResource,
+        Uncaptured,
     },
     cli::output,
 };
@@ -87,6 +88,10 @@ pub(super) fn control(control: &Control) -> Vec<String> {
     } else {
         let heads = ["NODE", "FROM", "VERSION", "CONNECTED", "CAPTURED", "CONFIGURATION"];
         lines.push(output::render(heads, control.nodes.iter().map(row)));
+    }
+    for Guest { name, address } in &control.guests {
+        let from = address.as_deref().unwrap_or("somewhere");
+        lines.push(format!("{name} at {from} follows and proved nothing: it counts for no node"));
     }
     for node in control.nodes.iter().filter(|node| !node.refused.is_empty()) {
         lines.push(format!("\nnode {} does not understand:", node.node));

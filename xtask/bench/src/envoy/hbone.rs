@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::Path, process::Command};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use super::socket;
+
 /// The windows of HBONE.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -171,10 +173,4 @@ fn merge(into: &mut Value, more: Value) {
     if let (Value::Object(into), Value::Object(more)) = (into, more) {
         into.extend(more);
     }
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({ "socket_address": {
-        "address": address.ip().to_string(), "port_value": address.port(),
-    } })
 }

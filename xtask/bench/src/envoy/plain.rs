@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::socket;
+
 /// A bootstrap that forwards each address to the other and does nothing else.
 pub(crate) fn bootstrap(forwards: &[(SocketAddr, SocketAddr)]) -> String {
     let listeners: Vec<_> =
@@ -42,10 +44,4 @@ fn cluster(at: usize, address: SocketAddr) -> Value {
             "endpoint": { "address": socket(address) },
         }] }] },
     })
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({ "socket_address": {
-        "address": address.ip().to_string(), "port_value": address.port(),
-    } })
 }

@@ -65,7 +65,10 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
         because: told.join("; ").into(),
         origin: meta.origin.to_string().into(),
     });
-    let (rules, lines): (Vec<_>, Vec<_>) = compiled.into_iter().unzip();
+    let (rules, mut lines): (Vec<_>, Vec<_>) = compiled.into_iter().unzip();
+    if !meta.origin.has_lines() {
+        lines.clear();
+    }
     let policy = Authorization {
         name: meta.name.clone(),
         scope,

@@ -61,15 +61,20 @@ pub(super) fn notes(namespace: &Namespace) -> Vec<Problem> {
     notes.chain(fail).map(|problem| problem.of(&of)).collect()
 }
 
+/// Whether the namespace enrols its pods.
+pub(super) fn enrols(namespace: &Namespace) -> bool {
+    says(&namespace.meta).0 == Say::In
+}
+
 /// Declining wins over enrolling; only a namespace enrols.
 pub(super) fn wish(pod: &Pod, namespace: Option<&Namespace>) -> Wish {
     let (pod_says, contradiction) = says(&pod.meta);
-    let namespace_says = namespace.map_or(Say::Nothing, |namespace| says(&namespace.meta).0);
     let mut notes = unknown_values(&pod.meta);
     notes.extend(contradiction);
     notes.extend(unknown_keys(&pod.meta));
-    let asks = namespace_says == Say::In && pod_says != Say::Out;
-    if pod_says == Say::In && namespace_says != Say::In {
+    let is_enrolled = namespace.is_some_and(enrols);
+    let asks = is_enrolled && pod_says != Say::Out;
+    if pod_says == Say::In && !is_enrolled {
         notes.extend(alone(pod));
     }
     let is_candidate = !pod.uses_host_network && !pod.phase.is_over();

@@ -132,6 +132,19 @@ impl Compiler {
         Ok(changes)
     }
 
+    /// Takes `new` in the place of `gone`, of a set whose objects come one by one.
+    ///
+    /// What is wrong with one holds up no other: it is told, and means as much as it can.
+    /// A compiler is used either so or by [`apply`](Self::apply).
+    pub fn replace(&mut self, gone: &Objects, new: &Objects) -> Changes {
+        let changes = self.step(&Diffs::of(gone, new));
+        let mut notes = self.problems();
+        notes.sort();
+        notes.dedup();
+        self.mesh.notes = notes;
+        changes
+    }
+
     fn step(&mut self, diffs: &Diffs) -> Changes {
         let mut changes = Changes::default();
         let mut touched = Touched::of(&mut self.store, diffs);

@@ -211,6 +211,10 @@ impl<T: Object> Diff<T> {
         Self { gone: gone.into_iter().cloned().collect(), new: new.into_iter().cloned().collect() }
     }
 
+    fn of(gone: &[Arc<T>], new: &[Arc<T>]) -> Self {
+        Self { gone: gone.to_vec(), new: new.to_vec() }
+    }
+
     /// What leads back.
     pub(super) fn reversed(self) -> Self {
         Self { gone: self.new, new: self.gone }
@@ -281,6 +285,25 @@ impl Diffs {
             authorization_policies: Diff::between(
                 &before.authorization_policies,
                 &after.authorization_policies,
+            ),
+        }
+    }
+
+    /// What leads from one set to another that is without `gone` and with `new`.
+    pub(super) fn of(gone: &Objects, new: &Objects) -> Self {
+        Self {
+            settings: Diff::of(&gone.settings, &new.settings),
+            namespaces: Diff::of(&gone.namespaces, &new.namespaces),
+            hosts: Diff::of(&gone.hosts, &new.hosts),
+            services: Diff::of(&gone.services, &new.services),
+            service_entries: Diff::of(&gone.service_entries, &new.service_entries),
+            slices: Diff::of(&gone.slices, &new.slices),
+            pods: Diff::of(&gone.pods, &new.pods),
+            workload_entries: Diff::of(&gone.workload_entries, &new.workload_entries),
+            peer_authentications: Diff::of(&gone.peer_authentications, &new.peer_authentications),
+            authorization_policies: Diff::of(
+                &gone.authorization_policies,
+                &new.authorization_policies,
             ),
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     ca::hosted::Hosted,
     compile::{incremental::Changes, mesh::MeshConfig},
     manifests::Manifests,
-    source::watch::Watch,
+    source::{Follow, News},
 };
 use culvert_model::{
     member::NetworkMode, name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy,
@@ -41,7 +41,7 @@ const AT_ONCE: usize = 1024;
 
 pub(super) struct Keeper {
     pub(super) manifests: Manifests,
-    pub(super) watch: Watch,
+    pub(super) follow: Follow,
     pub(super) scene: Arc<Mutex<Scene>>,
     pub(super) store: Arc<Mutex<Store>>,
     /// What is written down.
@@ -66,7 +66,7 @@ pub(super) struct Saved {
 
 /// Something to look at.
 enum Wake {
-    Manifests,
+    Manifests(News),
     Said(Box<Event>),
     Time,
     Look,
@@ -93,14 +93,14 @@ impl Keeper {
             let wake = tokio::select! {
                 biased;
                 () = owner.finishing() => return,
-                () = self.watch.changed() => Wake::Manifests,
+                news = self.follow.changed() => Wake::Manifests(news),
                 Some(event) = self.events.recv() => Wake::Said(Box::new(event)),
                 Ok(()) = changes.changed(), if waiting => Wake::Time,
                 () = sleep => Wake::Time,
                 _ = looks.tick() => Wake::Look,
             };
             let changed = match wake {
-                Wake::Manifests => self.manifests.reload().await.unwrap_or_default(),
+                Wake::Manifests(news) => self.manifests.take(news).await.unwrap_or_default(),
                 Wake::Said(event) => {
                     self.hear(*event);
                     Changes::default()

@@ -16,7 +16,7 @@ mod check;
 mod raw;
 
 /// Makes a policy one that is only asked.
-const DRY_RUN: &str = "istio.io/dry-run";
+pub(super) const DRY_RUN: &str = "istio.io/dry-run";
 
 /// Who may talk to some workloads.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -153,6 +153,9 @@ impl MeshSettings {
 impl Inner<'_> {
     /// Where something in the text is: a literal block begins on the line after its `|`.
     fn mark(&self, inner: Mark) -> Mark {
+        if !self.origin.has_lines() {
+            return self.text.at;
+        }
         let written = usize::try_from(inner.line).ok().and_then(|line| line.checked_sub(1));
         let written = written.and_then(|line| self.text.value.lines().nth(line));
         for after in [1, 0] {

@@ -81,6 +81,13 @@ struct RawOwner {
 }
 
 impl Meta {
+    /// Of an object of which only the name is certain.
+    pub(super) fn bare(origin: Origin, name: ObjectName, created: Option<String>) -> Self {
+        let (labels, annotations, owners) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (name_at, is_leaving) = (origin.mark(), false);
+        Self { origin, name, name_at, labels, annotations, owners, created, is_leaving }
+    }
+
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(|label| label.value.as_str())
     }

@@ -4,6 +4,7 @@ use super::{
     authorization_policy::AuthorizationPolicy,
     config_map::MeshSettings,
     host::Host,
+    json,
     kind::{Reading, reading},
     namespace::Namespace,
     node::{Node, Value},
@@ -43,6 +44,17 @@ pub(super) fn read(source: &Arc<Source>) -> (Objects, Vec<Problem>) {
     let mut reader = Reader { source, objects: Objects::default(), problems };
     for document in &documents {
         reader.read(document, None, 0);
+    }
+    reader.problems.sort();
+    (reader.objects, reader.problems)
+}
+
+/// The object that `source` is, of an API.
+pub(super) fn read_one(source: &Arc<Source>) -> (Objects, Vec<Problem>) {
+    let mut reader = Reader { source, objects: Objects::default(), problems: Vec::new() };
+    match json::parse(source) {
+        Ok(document) => reader.read(&document, None, 0),
+        Err(problem) => reader.problems.push(*problem),
     }
     reader.problems.sort();
     (reader.objects, reader.problems)

@@ -1,15 +1,21 @@
 //! Who may what: a caller is the node that it proves to be, and nobody else.
+use super::hush::Hush;
 use culvert_identity::{
     clock::Clock,
-    join::{JoinError, Key},
+    join::{JoinError, book::Book},
     node,
 };
+use culvert_runtime::publish::View;
 use culvert_xds::transport::{
-    discovery::{Caller, Gate},
+    discovery::{Caller, Gate, Pass},
     door::Peer,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time;
 use tonic::Status;
+
+/// A token's end is by the clock, which may be set: it is looked at again after this.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Whom discovery is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,9 +30,10 @@ pub enum Access {
 /// Looks at proofs.
 #[derive(Debug)]
 pub struct Doorkeeper {
-    pub(crate) key: Key,
+    pub(crate) tokens: View<Arc<Book>>,
     pub(crate) trust_domain: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) hush: Hush,
 }
 
 /// What a caller proved.
@@ -60,8 +67,9 @@ impl Doorkeeper {
     pub fn proofs(&self, peer: &Peer, bearer: Option<&str>) -> Proofs {
         let identity = peer.identity.as_ref();
         let identity = identity.filter(|one| one.trust_domain() == &*self.trust_domain);
+        let book = &self.tokens.pin().value;
         let verified =
-            bearer.map(|bearer| self.key.verify(bearer, &self.trust_domain, self.clock.now()));
+            bearer.map(|bearer| book.verify(bearer, &self.trust_domain, self.clock.now()));
         let (token, no_token) = match verified {
             Some(Ok(claims)) => (Some(claims.node), None),
             Some(Err(error)) => (None, Some(error)),
@@ -73,6 +81,59 @@ impl Doorkeeper {
             certificate: identity.and_then(node::name_of).map(str::to_owned),
             in_mesh: identity.is_some(),
             on_machine: peer.trusted,
+        }
+    }
+
+    /// What the caller is let in with, having proved to be its node by `proofs`.
+    fn pass(self: &Arc<Self>, proofs: &Proofs, caller: &Caller<'_>) -> Pass {
+        // That a certificate is believed is looked after for the whole connection.
+        if proofs.certificate.as_deref() == Some(caller.node) {
+            return Pass::lasting();
+        }
+        let (doorkeeper, node) = (Arc::clone(self), caller.node.to_owned());
+        match caller.bearer.filter(|_| proofs.token.as_deref() == Some(caller.node)) {
+            Some(bearer) => {
+                let bearer = bearer.to_owned();
+                let lapsed = Box::pin(async move {
+                    let why = doorkeeper.lapsed(&bearer).await.to_string();
+                    tracing::info!(node, why, "what a node joined by is good no longer: cut off");
+                    Status::unauthenticated(why)
+                });
+                Pass { lapsed, ..Pass::lasting() }
+            }
+            None => Pass::lasting(),
+        }
+    }
+
+    fn told(&self, what: &'static str, peer: &Peer, node: &str, status: &Status) {
+        let Some(unwritten) = self.hush.line(peer.addr, (what, status.code())) else { return };
+        let from = peer.addr.map(|addr| addr.to_string()).unwrap_or_default();
+        let reason = status.message();
+        tracing::warn!(what, from, node, reason, unwritten, "a caller was turned away");
+    }
+
+    /// Resolves when `bearer` is good no longer, and says why.
+    async fn lapsed(&self, bearer: &str) -> JoinError {
+        let mut books = self.tokens.clone();
+        let mut book = books.pin();
+        loop {
+            let now = self.clock.now();
+            let left = match book.value.verify(bearer, &self.trust_domain, now) {
+                Ok(claims) => claims.expires.as_secs().saturating_sub(now.as_secs()),
+                Err(error) => return error,
+            };
+            // It is good to the end of its last second.
+            let left = Duration::from_secs(left.saturating_add(1)).min(LOOK);
+            let newer = async {
+                match books.newer_than(book.generation).await {
+                    Some(newer) => newer,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                newer = newer => book = newer,
+                () = time::sleep(left) => {}
+            }
         }
     }
 }
@@ -98,6 +159,12 @@ impl Proofs {
         let proven: Vec<_> = self.nodes().map(|(node, by)| format!("{node} by its {by}")).collect();
         let proven = proven.join(" and ");
         Err(Status::permission_denied(format!("the caller is node {proven}, not {node}")))
+    }
+
+    /// Whether the caller showed something that says which node it is, be it good or not.
+    fn claims_a_node(&self) -> bool {
+        let other_kind = matches!(self.no_token, None | Some(JoinError::Form));
+        self.nodes().next().is_some() || !other_kind
     }
 
     /// # Errors
@@ -127,32 +194,37 @@ impl Gate for DiscoveryGate {
         if self.is_open(&proofs) {
             return Ok(());
         }
-        proofs.must_be_a_node().inspect_err(|status| told("discovery", peer, "", status))
+        let admitted = proofs.must_be_a_node();
+        admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer);
-        if self.is_open(&proofs) {
-            return Ok(());
+        // Whoever proves nothing may call itself what it likes: it is nobody.
+        if self.is_open(&proofs) && !proofs.claims_a_node() {
+            return Ok(Pass::guest());
         }
         let admitted = proofs.must_be(caller.node);
-        admitted.inspect_err(|status| told("discovery", caller.peer, caller.node, status))
+        let Caller { peer, node, .. } = caller;
+        admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, node, status))?;
+        Ok(self.doorkeeper.pass(&proofs, caller))
     }
 }
 
 impl Gate for ReportsGate {
     fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
         let proofs = self.0.proofs(peer, bearer);
-        proofs.must_be_a_node().inspect_err(|status| told("report", peer, "", status))
+        proofs.must_be_a_node().inspect_err(|status| self.0.told("report", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
-        let admitted = self.0.proofs(caller.peer, caller.bearer).must_be(caller.node);
-        admitted.inspect_err(|status| told("report", caller.peer, caller.node, status))
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+        let proofs = self.0.proofs(caller.peer, caller.bearer);
+        let admitted = proofs.must_be(caller.node);
+        let Caller { peer, node, .. } = caller;
+        admitted.inspect_err(|status| self.0.told("report", peer, node, status))?;
+        Ok(self.0.pass(&proofs, caller))
     }
 }
 
-fn told(what: &'static str, peer: &Peer, node: &str, status: &Status) {
-    let from = peer.addr.map(|addr| addr.to_string()).unwrap_or_default();
-    tracing::warn!(what, from, node, reason = status.message(), "a caller was turned away");
-}
+#[cfg(test)]
+mod tests;

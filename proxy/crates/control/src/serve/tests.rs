@@ -16,7 +16,7 @@ fn impatient(drain: &Drain) -> [SocketAddr; 2] {
     let clock = Arc::new(SystemClock);
     let serving = Serving::start(authority, &[], trust.clone(), clock, &worker).unwrap();
     let door = Door::open(Routes::default(), &worker);
-    let porter = Porter::new(door, serving, trust, worker.clone());
+    let porter = Porter::new(door, serving, trust, Hush::default(), worker.clone());
     let porter = Porter { patience: Duration::from_millis(50), ..porter };
     [Kind::Plain, Kind::Tls].map(|kind| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -50,7 +50,7 @@ async fn plain_text_is_for_this_machine_only() {
     let clock = Arc::new(SystemClock);
     let serving = Serving::start(authority, &[], trust.clone(), clock, &worker).unwrap();
     let door = Door::open(Routes::default(), &worker);
-    let porter = Porter::new(door, serving, trust, worker.clone());
+    let porter = Porter::new(door, serving, trust, Hush::default(), worker.clone());
     let everywhere = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let error = porter.serve(everywhere, Kind::Plain, &worker).unwrap_err();
     assert!(error.to_string().contains("only this machine"), "{error}");

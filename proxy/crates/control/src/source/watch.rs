@@ -3,10 +3,12 @@
 //! Folders are watched, not files: an editor that saves by renaming, Kubernetes swapping the
 //! `..data` link of a mounted `ConfigMap`, a folder that goes and comes back are all seen there.
 use super::{
+    deaf::Deaf,
     files::Files,
-    settle::{Change, Settle},
+    settle::{Change, Pace, Settle},
     walk::{Walk, is_manifest},
 };
+use culvert_runtime::dice::dice;
 use futures_core::Stream as _;
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
 use std::{
@@ -35,6 +37,7 @@ pub struct Watch {
     files: Files,
     watched: HashMap<WatchDescriptor, Interest>,
     settle: Settle<(WatchDescriptor, OsString)>,
+    deaf: Deaf,
 }
 
 /// Which events of a folder matter.
@@ -58,7 +61,8 @@ impl Watch {
             events: Inotify::init()?.into_event_stream(vec![0; BUFFER].into())?,
             files,
             watched: HashMap::new(),
-            settle: Settle::new(),
+            settle: Settle::new(Pace::FILES),
+            deaf: Deaf::new(),
         };
         watch.arm();
         Ok(watch)
@@ -69,6 +73,12 @@ impl Watch {
     /// Cancel safe.
     pub async fn changed(&mut self) {
         loop {
+            if let Some(until) = self.deaf.until() {
+                // What changed meanwhile must not be lost.
+                time::sleep_until(until.into()).await;
+                self.deaf.looked();
+                break;
+            }
             let read = match self.settle.deadline() {
                 None => self.read().await,
                 Some(deadline) => {
@@ -79,12 +89,13 @@ impl Watch {
                 }
             };
             match read {
-                Ok(event) => self.note(event),
+                Ok(event) => {
+                    self.deaf.heard();
+                    self.note(event);
+                }
                 Err(error) => {
-                    // Read again after a pause: what changed meanwhile must not be lost.
                     warn!(%error, "cannot read changes of manifests");
-                    self.settle.happened(Instant::now());
-                    time::sleep(time::Duration::from_secs(1)).await;
+                    self.deaf.failed(Instant::now(), dice());
                 }
             }
         }

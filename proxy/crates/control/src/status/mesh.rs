@@ -21,6 +21,8 @@ pub struct MeshStatus {
     pub counts: MeshCounts,
     /// In the order of their names.
     pub nodes: Vec<NodeStatus>,
+    /// Who follows and proved nothing.
+    pub guests: Vec<Guest>,
     /// Wanted in the mesh, and not captured.
     pub uncaptured: Vec<Uncaptured>,
     /// Policies that close more than they say, for L4 cannot see what they ask for.
@@ -48,7 +50,7 @@ pub struct MeshCounts {
 pub struct NodeStatus {
     pub name: String,
     pub address: Option<String>,
-    /// What its certificate proved; `None`: it showed a token, or is on this machine.
+    /// What its certificate proved; `None`: it showed a token.
     pub identity: Option<String>,
     /// Of the program; empty: it does not report.
     pub version: String,
@@ -67,6 +69,14 @@ pub struct NodeStatus {
     pub applied: Vec<AppliedStatus>,
     pub refusals: Vec<RefusalStatus>,
     pub pods: PodCounts,
+}
+
+/// Somebody who is told what there is, and counts as nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Guest {
+    /// What it calls itself.
+    pub name: String,
+    pub address: Option<String>,
 }
 
 /// How far a node is with one type of resource.
@@ -135,6 +145,11 @@ impl Control {
     pub fn mesh_status(&self) -> MeshStatus {
         let shared = &*self.shared;
         let listed = shared.nodes.list(&shared.worlds.pin().value);
+        let (listed, guests): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| one.proven);
+        let guests = guests.into_iter().map(|guest| Guest {
+            name: guest.node.to_string(),
+            address: guest.peer.addr.map(|addr| addr.to_string()),
+        });
         let authority = Arc::clone(&shared.authority.pin().value);
         let scene = shared.scene.lock();
         let enrolled = scene.members.values().filter(|wanted| wanted.enrolled);
@@ -154,6 +169,7 @@ impl Control {
                 announced: announced.count(),
             },
             nodes: nodes(listed, &scene),
+            guests: guests.collect(),
             uncaptured: uncaptured(&scene),
             closing: closing.collect(),
             authority: AuthorityStatus {

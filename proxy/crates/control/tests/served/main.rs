@@ -5,6 +5,7 @@ mod plane;
 
 mod certificates;
 mod follow;
+mod joined;
 mod leave;
 mod rotate;
 mod strangers;

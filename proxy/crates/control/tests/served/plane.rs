@@ -1,10 +1,11 @@
 //! A folder of manifests, a control plane that serves it, and nodes that come.
 use culvert_control::{
     compile::Settings,
-    control::{Access, Ca, Control, Kind, Listen, Plan},
+    control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
     status::mesh::MeshStatus,
 };
 use culvert_identity::{
+    bearer,
     clock::{Clock, SystemClock},
     istio::{self, IstioCa},
     join::{Claims, Key},
@@ -228,7 +229,7 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
     let drain = Drain::default();
     let (node_name, cluster) = ("".into(), "Kubernetes".into());
     let plan = Plan {
-        paths: vec![folder.join("manifests")],
+        whence: Whence::Files(vec![folder.join("manifests")]),
         settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
         ca,
         state_dir: folder.join("state"),
@@ -253,7 +254,10 @@ pub(crate) fn upstream(way: Way, token: Option<&Path>) -> Upstream {
     });
     let upstream = Upstream::try_new(&origin, connect).unwrap();
     match token {
-        Some(token) => upstream.with_token(token.to_owned()),
+        Some(token) => {
+            let token = token.to_owned();
+            upstream.with_bearer(Arc::new(move || Ok(Some(bearer::read(&token)?))))
+        }
         None => upstream,
     }
 }

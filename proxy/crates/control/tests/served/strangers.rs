@@ -1,5 +1,5 @@
 //! Who is turned away, and that it harms nobody.
-use crate::plane::{NAMESPACE, PATIENCE, Plane, Seen, id, now, pod, upstream, who};
+use crate::plane::{NAMESPACE, PATIENCE, Plane, STRICT, Seen, id, now, pod, upstream, who};
 use culvert_identity::{
     clock::{Clock as _, SystemClock},
     csr::Csr,
@@ -24,6 +24,7 @@ use rustls_pki_types::UnixTime;
 use std::{
     net::SocketAddr,
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -91,8 +92,45 @@ async fn without_a_proof_nothing_is_served_but_what_this_machine_may_see() {
         Follower::start(here, &who("one"), Mode::Everything, seen.clone(), &drain.worker());
     reporter.change(|_| {});
     seen.until(|all| all.contains_key("shop/a")).await;
-    let status = plane.until(|status| status.nodes.iter().any(|node| node.follows)).await;
-    assert!(!status.nodes[0].reports);
+    let status = plane.until(|status| !status.guests.is_empty()).await;
+    assert_eq!((status.nodes.len(), &*status.guests[0].name), (0, "one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_on_the_machine_speaks_for_no_node_that_proves_itself() {
+    let strict = [NAMESPACE, STRICT, &pod("a", "one", 1, ""), &pod("b", "two", 2, "")];
+    let plane = Plane::start(&strict).await;
+    let one = plane.node("one");
+    one.says("a", PodState::Captured);
+    // It follows under the names of both, and accepts all it is told.
+    let at = plane.plain.to_string();
+    let here = Upstream::try_new(&format!("http://{at}"), plain(&at)).unwrap();
+    let drain = Drain::default();
+    let liar = |name| {
+        let (here, seen) = (here.clone(), Seen::new());
+        Follower::start(here, &who(name), Mode::Everything, seen, &drain.worker())
+    };
+    let _liars = ["one", "two"].map(liar);
+    let status = plane.until(|status| status.guests.len() == 2 && status.counts.announced == 1);
+    let status = status.await;
+    assert_eq!(status.nodes.iter().map(|node| &*node.name).collect::<Vec<_>>(), ["one"]);
+    assert_eq!(status.nodes[0].pods.captured, 1);
+    // Whoever shows another's proof, or one that is good no longer, is no guest either.
+    for (token, why) in [
+        (
+            plane.control.join_token("two", HOUR).unwrap(),
+            "the caller is node two by its join token",
+        ),
+        (plane.token_with(&plane.state().join("other-key"), &claims()), "was not made by this"),
+    ] {
+        let here = here.clone().with_bearer(Arc::new(move || Ok(Some(token.clone()))));
+        let refused = refusal(here).await;
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+fn claims() -> Claims {
+    Claims::new("cluster.local", "one", SystemClock.now(), HOUR)
 }
 
 async fn knocks(at: SocketAddr, bytes: &[u8]) -> TcpStream {

@@ -1,4 +1,5 @@
 //! The sign of life without which nothing goes direct and no DNS is captured.
+use crate::dataplane::Shared;
 use culvert_kernel::Node;
 use culvert_runtime::drain::Worker;
 use culvert_telemetry::chain::Chain;
@@ -9,8 +10,9 @@ use tracing::warn;
 /// A quarter of the time for which one holds.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Gives it until the process finishes.
-pub(crate) async fn beat(kernel: Arc<Node>, worker: Worker) {
+/// Gives it until the process finishes; not while the kernel has not been told of a change, for what
+/// was decided before it must not hold.
+pub(crate) async fn beat(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worker) {
     let mut turns = time::interval(EVERY);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = false;
@@ -21,7 +23,11 @@ pub(crate) async fn beat(kernel: Arc<Node>, worker: Worker) {
             _ = turns.tick() => {}
         }
         // Not while another process takes over: then it is that one's to give.
-        if let Err(error) = kernel.beat()
+        let given = match shared.direct.is_untold() {
+            true => kernel.stop_beating(),
+            false => kernel.beat().map(drop),
+        };
+        if let Err(error) = given
             && !said
         {
             warn!(error = %Chain(&error), "no sign of life: nothing goes direct");

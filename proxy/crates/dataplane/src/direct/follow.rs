@@ -3,6 +3,7 @@ use super::Changes;
 use crate::{
     cut::Why,
     dataplane::Shared,
+    dice::dice,
     judge::judge,
     pods::{door::Door, status::PodPhase},
 };
@@ -13,11 +14,21 @@ use culvert_model::{
     path::Path,
     snapshot::Snapshot,
 };
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{backoff::Backoff, drain::Worker};
 use culvert_telemetry::chain::Chain;
-use std::{collections::HashMap, future::pending, net::SocketAddr, sync::Arc};
-use tokio::task;
+use std::{collections::HashMap, future::pending, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    task,
+    time::{self, Instant, MissedTickBehavior},
+};
 use tracing::{debug, info, warn};
+
+/// How often it is looked whether a certificate has expired, which nobody tells.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How soon the kernel is told again what it could not be told, at first and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Renews the pods' epochs with every change, and ends what may no longer be, until the process
 /// finishes.
@@ -25,6 +36,9 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
     let mut snapshots = shared.snapshot.clone();
     let mut phases = shared.changed.subscribe();
     let mut snapshot = snapshots.pin();
+    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
+    let mut looks = time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (trusted, outcasts) = captured(&shared);
         let changes = shared.direct.reconcile(&snapshot.value, &trusted, &outcasts);
@@ -37,6 +51,19 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
                 warn!(%error, "direct connections were not looked at");
             }
         }
+        let again = match shared.direct.is_untold() {
+            true => Some(Instant::now() + backoff.next(dice())),
+            false => {
+                backoff.reset();
+                None
+            }
+        };
+        let again = async {
+            match again {
+                Some(at) => time::sleep_until(at).await,
+                None => pending().await,
+            }
+        };
         let newer = async {
             match snapshots.newer_than(snapshot.generation).await {
                 Some(newer) => newer,
@@ -48,6 +75,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
             newer = newer => snapshot = newer,
             // The sender lives as long as we do.
             _ = phases.changed() => {}
+            () = again => {}
+            _ = looks.tick() => {}
         }
     }
 }
@@ -56,15 +85,16 @@ pub(crate) async fn follow(shared: Arc<Shared>, kernel: Arc<Node>, worker: Worke
 fn captured(shared: &Shared) -> (Vec<Arc<Door>>, Vec<Arc<Door>>) {
     let mut doors = shared.doors.all();
     doors.retain(|door| door.pod.phase() == PodPhase::Captured);
-    doors.into_iter().partition(|door| door.pod.is_believed())
+    doors.into_iter().partition(|door| door.pod.is_believed() && !door.pod.has_lost_certificate())
 }
 
 fn apply(shared: &Shared, kernel: &Node, snapshot: &Snapshot, changes: Changes) {
     let Changes { epochs, doors } = changes;
     if let Err(error) = kernel.set_epochs(epochs.iter().copied()) {
         shared.direct.keep(Changes { epochs, doors });
-        return debug!(error = %Chain(&error), "another process decides what goes direct");
+        return debug!(error = %Chain(&error), "not told what goes direct: told again");
     }
+    shared.direct.told();
     match kernel.direct_flows() {
         Ok(flows) => recheck(shared, snapshot, &flows),
         Err(error) => warn!(error = %Chain(&error), "direct connections are not known"),
@@ -91,7 +121,13 @@ fn recheck(shared: &Shared, snapshot: &Snapshot, flows: &[DirectFlow]) {
             path: Path::Direct,
             ..ConnFacts::new(Direction::Inbound, source, destination)
         };
-        let Some(known) = snapshot.known(&door.pod.uid) else { continue };
+        let Some(known) = snapshot.known(&door.pod.uid) else {
+            if shared.direct.is_abandoned(&door.pod.uid) {
+                shared.direct.revoke((source, destination), Why::Unannounced);
+                end(door, source, destination);
+            }
+            continue;
+        };
         let believed = door.pod.is_believed()
             && doors.get(&source_pod).is_none_or(|door| door.pod.is_believed());
         let why = match judge(known, &facts) {

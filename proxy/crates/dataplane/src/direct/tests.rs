@@ -109,7 +109,28 @@ async fn what_the_kernel_was_not_told_is_told_again() {
     let doors: Vec<_> = world.pods.iter().map(|pod| Arc::clone(&pod.door)).collect();
     let untold = world.direct.reconcile(&snapshot, &doors, &[]);
     world.direct.keep(untold);
+    assert!(world.direct.is_untold(), "no verdict of before holds");
     assert_eq!((world.reconcile(), world.reconcile()), (2, 0), "though nothing has changed");
+    assert!(world.direct.is_untold(), "not before it is known to be told");
+    world.direct.told();
+    assert!(!world.direct.is_untold());
+}
+
+#[tokio::test]
+async fn connections_to_who_is_announced_no_more_are_looked_at_once_its_time_is_over() {
+    let mut world = World::new().await;
+    world.reconcile();
+    let stock = world.pods[1].door.pod.uid.clone();
+    let announced = Arc::clone(&world.snapshot().known(&stock).unwrap().member);
+    world.mesh.builder.remove_member(&stock);
+    world.reconcile();
+    assert!(!world.direct.is_abandoned(&stock));
+    world.direct.abandon(&stock);
+    assert_eq!((world.reconcile(), world.reconcile()), (1, 0), "what is open is judged, once");
+    assert!(world.direct.is_abandoned(&stock));
+    world.mesh.builder.set_member(announced);
+    world.reconcile();
+    assert!(!world.direct.is_abandoned(&stock));
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use crate::dns::{
         write::{Reply, bare, unreadable},
     },
     node::{Member, Node},
-    upstream::{Sockets, UpstreamError, dice},
+    upstream::{Sockets, UpstreamError},
 };
 use culvert_model::{name::WorkloadUid, snapshot::Snapshot, workload::Workload};
-use culvert_runtime::{drain::Worker, publish::View};
+use culvert_runtime::{dice::dice, drain::Worker, publish::View};
 use culvert_telemetry::{
     chain::Chain,
     metrics::{

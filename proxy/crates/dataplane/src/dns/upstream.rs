@@ -3,16 +3,9 @@
 //! The bytes are the pod's, but for the id. Each try has an id and a port of its own, so that who
 //! does not see the question cannot guess an answer to it.
 use crate::dns::{frame, message::reply};
+use culvert_runtime::dice::dice;
 use culvert_telemetry::metrics::dns::Protocol;
-use std::{
-    fmt,
-    hash::{BuildHasher as _, RandomState},
-    io,
-    net::SocketAddr,
-    os::fd::BorrowedFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, os::fd::BorrowedFd, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpStream, UdpSocket},
     time::timeout,
@@ -174,9 +167,4 @@ impl Exchange<'_> {
 fn registered(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
-}
-
-/// 64 random bits that nobody outside can guess.
-pub(crate) fn dice() -> u64 {
-    RandomState::new().hash_one(())
 }

@@ -8,10 +8,10 @@ use crate::{
     copy,
     cut::Why,
     direct::Passed,
-    errors::{CopyError, LocalError},
+    errors::{CopyError, HoldError, LocalError},
     inbound::{self, authorize::Authorized},
     limits::Refusal,
-    pods::door::Door,
+    pods::{door::Door, pod::Pod},
 };
 use culvert_model::{
     close::CloseReason,
@@ -20,7 +20,7 @@ use culvert_model::{
     snapshot::{Bound, Known},
     tunnel::Authority,
 };
-use culvert_policy::route::Hop;
+use culvert_policy::route::{Hop, To};
 use culvert_telemetry::chain::Chain;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::net::TcpStream;
@@ -54,6 +54,13 @@ pub(super) struct Offer<'a> {
     pub(super) hop: &'a Hop,
 }
 
+/// Two pods of the node of which one cannot prove who it is.
+#[derive(Debug)]
+pub(super) struct Uncertified {
+    own: Arc<Pod>,
+    other: Arc<Pod>,
+}
+
 /// Counts the connection at its destination's own door; `None` when that is no pod of this node, or
 /// the connection has to go through a tunnel nevertheless.
 ///
@@ -66,21 +73,12 @@ pub(super) fn enter(
     offer: &Offer<'_>,
 ) -> Result<Option<Entered>, LocalError> {
     let shared = &door.pod.shared;
-    let Hop { peer: Some(peer), authority: Authority::Addr(target), is_waypoint: false, .. } =
-        offer.hop
-    else {
-        return Ok(None);
-    };
-    if shared.encrypt_local || peer.member.app_tunnel.is_some() {
-        return Ok(None);
-    }
-    if !door.pod.is_believed() {
+    let Some((peer, target)) = next_door(door, offer.hop) else { return Ok(None) };
+    if !may_be_handed(&door.pod) {
         return Ok(None);
     }
     let entered = shared.doors.enter(&peer.member.uid, |other| {
-        // Delivered to another's address, it would leave the node as it is.
-        let is_its_own = other.pod.workload().ips.contains(target.ip());
-        if !is_its_own || !other.pod.is_believed() {
+        if !is_of(other, target) || !may_be_handed(&other.pod) {
             return Ok(None);
         }
         admitted.account.learn(|facts| {
@@ -89,7 +87,7 @@ pub(super) fn enter(
         });
         let facts = ConnFacts {
             direction: Direction::Inbound,
-            destination: *target,
+            destination: target,
             ..admitted.account.facts()
         };
         let account = Account::open(&other.pod, facts)?;
@@ -104,6 +102,53 @@ pub(super) fn enter(
     let Offer { meant, source, service, hop: _ } = *offer;
     let (source, service) = (Arc::clone(source), service.map(Arc::clone));
     Ok(Some(Entered { account, door, meant, source, service }))
+}
+
+/// The two pods of a way from hand to hand, when one of them has no certificate this moment.
+pub(super) fn uncertified(door: &Door, to: &To) -> Option<Uncertified> {
+    let To::Hbone(hop) = to else { return None };
+    let (peer, target) = next_door(door, hop)?;
+    let other = door
+        .pod
+        .shared
+        .doors
+        .enter(&peer.member.uid, |other| is_of(other, target).then(|| Arc::clone(&other.pod)));
+    let (own, other) = (Arc::clone(&door.pod), other.flatten()?);
+    let is_ready = own.is_certified() && other.is_certified();
+    (!is_ready).then_some(Uncertified { own, other })
+}
+
+impl Uncertified {
+    /// Waits some time for the certificates of both.
+    ///
+    /// # Errors
+    ///
+    /// When the source gets none. Of the destination a tunnel will tell.
+    pub(super) async fn certified(self) -> Result<(), HoldError> {
+        let Self { own, other } = self;
+        let [own_identity, others] = [own.identity(), other.identity()];
+        let (own, _) = tokio::join!(own.certificate(&own_identity), other.certificate(&others));
+        own.map(drop)
+    }
+}
+
+/// The pod to which a tunnel would lead if it is to be handed over where it can, and its address.
+fn next_door<'h>(door: &Door, hop: &'h Hop) -> Option<(&'h Arc<Known>, SocketAddr)> {
+    let Hop { peer: Some(peer), authority: Authority::Addr(target), is_waypoint: false, .. } = hop
+    else {
+        return None;
+    };
+    let is_tunnelled = door.pod.shared.encrypt_local || peer.member.app_tunnel.is_some();
+    (!is_tunnelled).then_some((peer, *target))
+}
+
+/// Delivered to another's address, it would leave the node as it is.
+fn is_of(other: &Door, target: SocketAddr) -> bool {
+    other.pod.workload().ips.contains(target.ip())
+}
+
+fn may_be_handed(pod: &Pod) -> bool {
+    pod.is_certified() && pod.is_believed()
 }
 
 /// Asks the destination's policies, and connects to its application in the client's name.
@@ -153,7 +198,9 @@ pub(super) async fn carry(admitted: Admitted, handed: Handed) {
             far.close_cut(&why);
             // To the source, whoever was at the other end has gone; but policy is policy.
             let reason = match &*why {
-                Why::Revoked(_) | Why::NoRoute(_) | Why::Disbelieved => why.reason(),
+                Why::Revoked(_) | Why::NoRoute(_) | Why::Unannounced | Why::Disbelieved => {
+                    why.reason()
+                }
                 Why::PodGone | Why::Drained => CloseReason::DestinationReset,
             };
             return account.close(reason, Some(&*why));

@@ -46,6 +46,7 @@ pub(super) async fn open(
     let destination = admitted.account.destination();
     let mut failed: Vec<WorkloadUid> = Vec::new();
     let mut last = None;
+    let mut has_waited = false;
     loop {
         let seen = door.pod.known().await?;
         let asking = Asking {
@@ -61,6 +62,13 @@ pub(super) async fn open(
             Err(none) => return Err(last.unwrap_or_else(|| none.into())),
         };
         note(admitted, &seen, destination, &route);
+        if !has_waited && let Some(uncertified) = local::uncertified(door, &route.to) {
+            // The way of that moment is not held meanwhile.
+            drop((seen, route));
+            uncertified.certified().await?;
+            has_waited = true;
+            continue;
+        }
         let endpoint = route.endpoint.as_ref().map(|endpoint| endpoint.member.uid.clone());
         // A workload that was dialled by its own address has no other.
         let one_of_several = endpoint.filter(|_| route.service.is_some());

@@ -1,7 +1,7 @@
 //! Whether others would believe a pod of this node.
 //!
-//! What is handed over on the node needs no certificate; but where a tunnel would not be opened,
-//! nothing may be handed over either.
+//! What is handed over on the node shows no certificate; but where a tunnel would not be opened,
+//! nothing may be handed over either, and where one would be cut, neither may it go on.
 use super::pod::Pod;
 use crate::cut::Why;
 use culvert_identity::{
@@ -18,8 +18,20 @@ use std::sync::Arc;
 pub(super) struct Belief(Mutex<Option<(u64, Generation, bool)>>);
 
 impl Pod {
+    /// Whether the pod has a certificate that is valid now: without one it would have no tunnel, and
+    /// nothing new is handed over to or from it.
+    pub(crate) fn is_certified(&self) -> bool {
+        self.shared.identities.certificate_now(&self.identity()).is_some()
+    }
+
+    /// Whether it had one, and has none now.
+    pub(crate) fn has_lost_certificate(&self) -> bool {
+        let was_certified = self.belief.0.lock().is_some();
+        was_certified && !self.is_certified()
+    }
+
     /// Whether the pod's certificate leads to the mesh's roots and was not revoked; of a pod without
-    /// one the last answer holds, and if there was none, it is not asked.
+    /// one the last answer holds: what is open goes on when a certificate was not renewed.
     pub(crate) fn is_believed(&self) -> bool {
         let identities = &self.shared.identities;
         let Some(own) = identities.certificate_now(&self.identity()) else {

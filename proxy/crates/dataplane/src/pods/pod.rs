@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 use std::{
     mem,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -260,6 +261,12 @@ impl Pod {
     /// Whether the namespace it was enrolled in vanished.
     pub(super) fn netns_is_gone(&self) -> bool {
         self.enrolled.lock().as_ref().is_some_and(Enrolled::is_gone)
+    }
+
+    /// Whether no connection in this namespace goes past the proxy.
+    pub(crate) fn is_captured_in(&self, netns: &Path) -> bool {
+        *self.phase.lock() == PodPhase::Captured
+            && self.enrolled.lock().as_ref().is_some_and(|enrolled| enrolled.is_in(netns))
     }
 
     pub(crate) fn status(&self) -> PodStatus {

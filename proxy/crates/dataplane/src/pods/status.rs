@@ -30,6 +30,17 @@ pub enum PodPhase {
     Leaving,
 }
 
+/// Whether a pod's namespace is captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// No connection of it goes past the proxy.
+    Done,
+    /// Not yet.
+    Pending { reason: String },
+    /// The pod is not wanted, is another by the same name, or leaves.
+    Unknown,
+}
+
 /// What the kernel did for the pod; the names are those of [`PodStats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KernelCounts {

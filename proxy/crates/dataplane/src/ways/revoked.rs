@@ -2,19 +2,28 @@
 use super::{end_of, idle};
 use crate::{
     pods::belief::cut_disbelieved,
+    recheck::{
+        abandoned,
+        absent::{Absent, PATIENCE},
+    },
     sample::{Mesh, TestPod, deny, field, member},
 };
 use culvert_identity::{
     ca::Authority,
     clock::{Clock as _, SystemClock},
+    issue::{Answer, IssueError, Issued, Issuer, Request},
+    keeper::{self, Parties, Settings},
+    trust::TrustStore,
 };
 use culvert_model::{
     authz::Authorization,
+    identity::Identity,
     member::Tunnel,
     path::Path,
-    snapshot::{Mesh as Settings, OutboundPolicy},
+    snapshot::{Mesh as MeshSettings, OutboundPolicy},
 };
-use std::{io::ErrorKind, sync::Arc};
+use culvert_runtime::drain::Drain;
+use std::{io::ErrorKind, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -119,6 +128,83 @@ async fn what_is_handed_over_needs_to_be_believed_as_a_tunnel_would() {
     assert_eq!(ends, [("cert_revoked", "local"), ("tls_failed", "tunnel")]);
 }
 
+/// Signs nothing.
+#[derive(Debug)]
+struct Refuses;
+
+impl Issuer for Refuses {
+    fn issue<'a>(&'a self, _: &'a Request) -> Answer<'a, Result<Issued, IssueError>> {
+        Box::pin(async { Err(IssueError::Refused("nobody of that name is here".to_owned())) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_certificate_nothing_is_handed_over_as_there_would_be_no_tunnel() {
+    let drain = Drain::default();
+    let mut mesh = Mesh::new(|shared| {
+        let clock = Arc::new(SystemClock);
+        let parties = Parties { issuer: Arc::new(Refuses), trust: TrustStore::default(), clock };
+        shared.identities = keeper::start(parties, Settings::default(), &drain.worker());
+    });
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    mesh.publish();
+    let mut client = cart.connect(stock.addr()).await;
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    idle(&mesh).await;
+    assert_eq!(mesh.node.ends(), ["identity_missing"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leads_to_a_pod_that_nobody_announces_ends_when_its_time_is_over() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    mesh.publish();
+    let mut handed = cart.connect(stock.addr()).await;
+    let mut handed_server = open(&mut handed, &stock).await;
+    let mut plain = stock.plain_from([192, 0, 2, 1].into()).await;
+    let plain_server = open(&mut plain, &stock).await;
+    mesh.builder.remove_member(&stock.door.pod.uid);
+    mesh.publish();
+    let (mut absent, start) = (Absent::default(), Instant::now());
+    let snapshot = mesh.builder.build();
+    assert!(abandoned(&mesh.pods, &snapshot, &mut absent, start).is_empty());
+    still_open(&mut handed, &mut handed_server).await;
+    let gone = abandoned(&mesh.pods, &snapshot, &mut absent, start + PATIENCE);
+    assert_eq!(gone, std::slice::from_ref(&stock.door.pod.uid));
+    for mut client in [handed, plain] {
+        assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    }
+    drop((handed_server, plain_server));
+    idle(&mesh).await;
+    let ends = mesh.node.ends();
+    assert_eq!(ends, ["policy_revoked"; 3], "both sides of one, and the other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handed_over_is_judged_by_who_its_source_is_now() {
+    let mut mesh = Mesh::new(|_| {});
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    let policy = deny("no-thief", "thief");
+    mesh.builder.set_policy(Arc::clone(&policy));
+    select(&mut mesh, &stock, &policy);
+    mesh.publish();
+    let mut client = cart.connect(stock.addr()).await;
+    let mut server = open(&mut client, &stock).await;
+    for (account, may) in [("honest", true), ("thief", false)] {
+        let mut other = member("cart", cart.ip);
+        other.identity = Identity::try_new("cluster.local", "shop", account).unwrap();
+        mesh.builder.set_member(Arc::new(other));
+        mesh.publish();
+        if may {
+            still_open(&mut client, &mut server).await;
+        }
+    }
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    drop(server);
+    idle(&mesh).await;
+    assert_eq!(mesh.node.ends(), ["policy_revoked"; 2]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_destination_that_vanishes_takes_what_was_handed_to_it_along() {
     let mut mesh = Mesh::new(|_| {});
@@ -147,8 +233,10 @@ async fn strangers_are_left_when_the_mesh_says_so_and_others_not() {
     let _server = open(&mut stranger, &outside).await;
     let mut registered = cart.connect(legacy.addr()).await;
     let mut registered_server = open(&mut registered, &legacy).await;
-    mesh.builder
-        .set_mesh(Settings { outbound: OutboundPolicy::RegistryOnly, ..Settings::default() });
+    mesh.builder.set_mesh(MeshSettings {
+        outbound: OutboundPolicy::RegistryOnly,
+        ..MeshSettings::default()
+    });
     mesh.publish();
     assert_eq!(end_of(&mut stranger).await, Err(ErrorKind::ConnectionReset));
     still_open(&mut registered, &mut registered_server).await;

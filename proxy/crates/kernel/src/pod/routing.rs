@@ -20,8 +20,12 @@ pub(crate) fn has_v6(netns: &Netns) -> Result<bool, EnrolError> {
 }
 
 /// Routes marked packets to the pod itself.
+///
+/// A pod that was made a moment ago may not have its loopback up yet: runtimes see to that beside
+/// the rest of its network.
 pub(crate) fn add(netns: &Netns, v6: bool) -> Result<(), EnrolError> {
     let mut netlink = Netlink::open_in(netns).map_err(EnrolError::Routing)?;
+    netlink.link_up("lo").map_err(EnrolError::Routing)?;
     for family in families(v6) {
         netlink.add_local_default(family, TABLE).map_err(EnrolError::Routing)?;
         netlink.add_fwmark_rule(family, MARK, TABLE).map_err(EnrolError::Routing)?;

@@ -1,7 +1,6 @@
 //! Istio's DNS metrics: what each workload asked, and what was asked of its resolvers for it.
-use super::expiry::Expiry;
-use culvert_model::{name::WorkloadUid, workload::Workload};
-use parking_lot::RwLock;
+use super::expiry::Kept;
+use culvert_model::workload::Workload;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, LabelSetEncoder},
@@ -28,10 +27,7 @@ pub enum Protocol {
 }
 
 /// All series; a handle is looked up once per question.
-#[derive(Debug)]
-pub(super) struct Dns {
-    series: RwLock<Expiry<Labels, DnsSeries>>,
-}
+pub(super) type Dns = Kept<Labels, DnsSeries>;
 
 /// The numbers of one set of labels.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ pub struct DnsSeries {
 
 /// What a series is told by; bounded, for types nobody has heard of share one name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Labels {
+pub(super) struct Labels {
     query_type: &'static str,
     protocol: Protocol,
     canonical_service: Arc<str>,
@@ -56,10 +52,6 @@ struct Labels {
 type Counted = (&'static str, &'static str, fn(&DnsSeries) -> &AtomicU64);
 
 impl Dns {
-    pub(super) fn new(keep: Duration) -> Self {
-        Self { series: RwLock::new(Expiry::new(keep)) }
-    }
-
     pub(super) fn series(
         &self,
         source: &Workload,
@@ -72,23 +64,7 @@ impl Dns {
             canonical_service: Arc::clone(&source.canonical_name),
             canonical_revision: Arc::clone(&source.canonical_revision),
         };
-        let held = self.series.read().held(Some(&source.uid), &labels);
-        held.unwrap_or_else(|| {
-            let make = || DnsSeries::new(labels.clone());
-            self.series.write().hold(Some(&source.uid), &labels, now, make)
-        })
-    }
-
-    pub(super) fn forget(&self, workload: &WorkloadUid, now: Instant) {
-        self.series.write().forget(workload, now);
-    }
-
-    pub(super) fn remember(&self, workload: &WorkloadUid) {
-        self.series.write().remember(workload);
-    }
-
-    pub(super) fn expire(&self, now: Instant) {
-        self.series.write().expire(now);
+        self.hold(Some(&source.uid), &labels, now, || DnsSeries::new(labels.clone()))
     }
 }
 
@@ -129,7 +105,7 @@ impl Collector for Dns {
                 &series.upstream_failures
             }),
         ];
-        let all = self.series.read().all();
+        let all = self.all();
         for (name, help, count) in counters {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for series in &all {

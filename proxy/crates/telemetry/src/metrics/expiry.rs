@@ -1,5 +1,6 @@
 //! Which series still belong to somebody.
 use culvert_model::name::WorkloadUid;
+use parking_lot::RwLock;
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -81,6 +82,44 @@ impl<K: Clone + Eq + Hash, V> Expiry<K, V> {
 
     pub(super) fn all(&self) -> Vec<Arc<V>> {
         self.values.values().map(Arc::clone).collect()
+    }
+}
+
+/// The same for many threads.
+#[derive(Debug)]
+pub(super) struct Kept<K, V>(RwLock<Expiry<K, V>>);
+
+impl<K: Clone + Eq + Hash, V> Kept<K, V> {
+    pub(super) fn new(keep: Duration) -> Self {
+        Self(RwLock::new(Expiry::new(keep)))
+    }
+
+    /// The value, made when there is none; `user` uses it from now on.
+    pub(super) fn hold(
+        &self,
+        user: Option<&WorkloadUid>,
+        key: &K,
+        now: Instant,
+        make: impl FnOnce() -> V,
+    ) -> Arc<V> {
+        let held = self.0.read().held(user, key);
+        held.unwrap_or_else(|| self.0.write().hold(user, key, now, make))
+    }
+
+    pub(super) fn forget(&self, user: &WorkloadUid, now: Instant) {
+        self.0.write().forget(user, now);
+    }
+
+    pub(super) fn remember(&self, user: &WorkloadUid) {
+        self.0.write().remember(user);
+    }
+
+    pub(super) fn expire(&self, now: Instant) {
+        self.0.write().expire(now);
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<V>> {
+        self.0.read().all()
     }
 }
 

@@ -2,16 +2,14 @@
 use crate::{
     failure::is_failure,
     metrics::{
-        expiry::Expiry,
+        expiry::Kept,
         labels::{Labelled, TcpLabels, reporter},
     },
 };
 use culvert_model::{
     close::CloseReason,
     facts::{ConnFacts, Direction},
-    name::WorkloadUid,
 };
-use parking_lot::RwLock;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
@@ -24,17 +22,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// `response_flags` of a connection that has not failed, at least not yet.
 const NO_FLAGS: &str = "-";
 
 /// All series; a handle is looked up once per connection.
-#[derive(Debug)]
-pub(super) struct Tcp {
-    series: RwLock<Expiry<TcpLabels, Series>>,
-}
+pub(super) type Tcp = Kept<TcpLabels, Series>;
 
 /// The numbers of one set of labels; every connection that has it holds it.
 #[derive(Debug)]
@@ -48,30 +43,11 @@ pub(crate) struct Series {
 }
 
 impl Tcp {
-    pub(super) fn new(keep: Duration) -> Self {
-        Self { series: RwLock::new(Expiry::new(keep)) }
-    }
-
     /// The series a connection belongs to.
     pub(super) fn series(&self, facts: &ConnFacts, now: Instant) -> Arc<Series> {
         let labels = TcpLabels::of(facts);
         let own = facts.own_workload().map(|workload| &workload.uid);
-        let held = self.series.read().held(own, &labels);
-        held.unwrap_or_else(|| {
-            self.series.write().hold(own, &labels, now, || Series::new(labels.clone()))
-        })
-    }
-
-    pub(super) fn forget(&self, workload: &WorkloadUid, now: Instant) {
-        self.series.write().forget(workload, now);
-    }
-
-    pub(super) fn remember(&self, workload: &WorkloadUid) {
-        self.series.write().remember(workload);
-    }
-
-    pub(super) fn expire(&self, now: Instant) {
-        self.series.write().expire(now);
+        self.hold(own, &labels, now, || Series::new(labels.clone()))
     }
 }
 
@@ -142,7 +118,7 @@ impl Series {
 impl Collector for Tcp {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         // In a fixed order, for people and compression; no lock is held while writing.
-        let mut all = self.series.read().all();
+        let mut all = self.all();
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let mut counter =
             |name: &str, help: &str, samples: &dyn Fn(&Series) -> Vec<(&'static str, u64)>| {

@@ -1,6 +1,6 @@
 //! The control plane serves discovery: one task for each node's stream.
 use super::{
-    LARGEST_REQUEST,
+    Answer, LARGEST_REQUEST,
     door::Peer,
     nodes::{Listed, Nodes},
 };
@@ -45,7 +45,16 @@ pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// When the caller may not; the status says why.
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status>;
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status>;
+}
+
+/// What a caller is let in with.
+pub struct Pass {
+    /// It proved to be the node that it calls itself; else it may listen, and what it says counts
+    /// for nobody.
+    pub proven: bool,
+    /// Resolves when the proof is good no longer, and says why: then the stream ends.
+    pub lapsed: Answer<'static, Status>,
 }
 
 /// Who asks.
@@ -75,6 +84,24 @@ struct Stream {
     incoming: Streaming<Incoming>,
     outgoing: mpsc::Sender<Result<Response, Status>>,
     connection: Arc<Mutex<Connection>>,
+}
+
+impl Pass {
+    /// Of a node, good until the connection ends.
+    pub fn lasting() -> Self {
+        Self { proven: true, lapsed: Box::pin(std::future::pending()) }
+    }
+
+    /// Of somebody who may listen, whoever it is.
+    pub fn guest() -> Self {
+        Self { proven: false, ..Self::lasting() }
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass").field("proven", &self.proven).finish_non_exhaustive()
+    }
 }
 
 impl Discovery {
@@ -133,14 +160,26 @@ impl Stream {
     }
 
     async fn serve(&mut self) -> Result<(), Status> {
-        let worker = self.service.worker.clone();
-        let mut worlds = self.service.worlds.clone();
         let first = time::timeout(FIRST_REQUEST, self.incoming.message()).await;
         let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
         let Some(first) = first else { return Ok(()) };
-        let _listed = self.admit(first.node.as_ref())?;
+        let (pass, _listed) = self.admit(first.node.as_ref())?;
+        let standing = self.peer.standing.clone();
+        tokio::select! {
+            served = self.follow(&first) => served,
+            why = pass.lapsed => {
+                standing.lapse();
+                Err(why)
+            }
+        }
+    }
+
+    /// Answers, and tells what is new, until the stream ends.
+    async fn follow(&mut self, first: &Incoming) -> Result<(), Status> {
+        let worker = self.service.worker.clone();
+        let mut worlds = self.service.worlds.clone();
         let mut now = worlds.pin();
-        self.take(&first, &now.value).await?;
+        self.take(first, &now.value).await?;
         loop {
             tokio::select! {
                 () = worker.finishing() => {
@@ -158,16 +197,18 @@ impl Stream {
         }
     }
 
-    fn admit(&self, node: Option<&Node>) -> Result<Listed, Status> {
+    fn admit(&self, node: Option<&Node>) -> Result<(Pass, Listed), Status> {
         let node = node.filter(|node| !node.id.is_empty());
         let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
         let name = node_name(node);
         let caller = Caller { peer: &self.peer, bearer: self.bearer.as_deref(), node: name };
-        self.service.gate.admit(&caller)?;
+        let pass = self.service.gate.admit(&caller)?;
         self.peer.standing.admit();
         let connection = Arc::clone(&self.connection);
-        let (name, id) = (name.into(), (*node.id).into());
-        Ok(self.service.nodes.enter(name, id, self.peer.clone(), connection))
+        let names = (name.into(), (*node.id).into());
+        let peer = self.peer.clone();
+        let listed = self.service.nodes.enter(names, peer, pass.proven, connection);
+        Ok((pass, listed))
     }
 
     async fn take(&self, request: &Incoming, worlds: &Worlds) -> Result<(), Status> {

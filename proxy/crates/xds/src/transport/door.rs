@@ -1,5 +1,8 @@
 //! Where connections to the control plane come in.
-use super::{BoxIo, Io};
+use super::{
+    BoxIo, Io,
+    grip::{self, Grip, Hold},
+};
 use culvert_model::identity::Identity;
 use culvert_runtime::drain::Worker;
 use std::{
@@ -63,10 +66,11 @@ struct Admission {
 #[derive(Clone, Debug)]
 pub struct Door(mpsc::Sender<Visitor>);
 
-/// A connection and who is at the other end.
+/// A connection and who is at the other end; it is over when its reading is.
 struct Visitor {
     io: BoxIo,
     peer: Peer,
+    hold: Hold,
 }
 
 impl Standing {
@@ -80,11 +84,29 @@ impl Standing {
         self.0.admitted.load(Ordering::Acquire)
     }
 
+    /// What it was admitted by is good no longer: it is a stranger again.
+    pub fn lapse(&self) {
+        self.0.admitted.store(false, Ordering::Release);
+        self.0.changed.notify_waiters();
+    }
+
     /// Resolves when it is no stranger.
     pub async fn admitted(&self) {
-        // Before the look: an admission in between is not missed.
-        let changed = self.0.changed.notified();
-        if !self.is_admitted() {
+        self.until(true).await;
+    }
+
+    /// Resolves when it is a stranger.
+    pub async fn lapsed(&self) {
+        self.until(false).await;
+    }
+
+    async fn until(&self, admitted: bool) {
+        loop {
+            // Before the look: a change in between is not missed.
+            let changed = self.0.changed.notified();
+            if self.is_admitted() == admitted {
+                return;
+            }
             changed.await;
         }
     }
@@ -122,9 +144,12 @@ impl Door {
         Self(door)
     }
 
-    /// Serves one connection; `false` when nothing is served any more.
-    pub async fn enter(&self, io: impl Io, peer: Peer) -> bool {
-        self.0.send(Visitor { io: Box::new(io), peer }).await.is_ok()
+    /// Serves one connection, which can be ended by what this gives; `None` when nothing is served
+    /// any more.
+    pub async fn enter(&self, io: impl Io, peer: Peer) -> Option<Grip> {
+        let (hold, grip) = grip::new();
+        let entered = self.0.send(Visitor { io: Box::new(io), peer, hold }).await;
+        entered.is_ok().then_some(grip)
     }
 }
 
@@ -148,6 +173,9 @@ impl AsyncRead for Visitor {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Err(error) = self.hold.check(cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! While there is none, everything stays as it is.
 use super::{
-    LARGEST, dice,
+    LARGEST,
     upstream::{Upstream, UpstreamError},
 };
 use crate::{
@@ -22,7 +22,7 @@ use culvert_proto::{
     google::rpc::Status as Refusal,
     value::Kind,
 };
-use culvert_runtime::{backoff::Backoff, drain::Worker};
+use culvert_runtime::{backoff::Backoff, dice::dice, drain::Worker};
 use std::{convert::Infallible, error::Error as _, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},

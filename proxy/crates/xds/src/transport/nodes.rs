@@ -26,6 +26,7 @@ struct Stream {
     node: Arc<str>,
     id: Arc<str>,
     peer: Peer,
+    proven: bool,
     since: Instant,
     connection: Arc<Mutex<Connection>>,
 }
@@ -37,6 +38,8 @@ pub struct Connected {
     pub node: Arc<str>,
     pub id: Arc<str>,
     pub peer: Peer,
+    /// It proved to be that node; else it only listens.
+    pub proven: bool,
     pub since: Instant,
     pub addresses: Lag,
     pub policies: Lag,
@@ -113,6 +116,7 @@ impl Nodes {
                     node: Arc::clone(&stream.node),
                     id: Arc::clone(&stream.id),
                     peer: stream.peer.clone(),
+                    proven: stream.proven,
                     since: stream.since,
                     addresses: connection.addresses().lag(&worlds.addresses),
                     policies: connection.policies().lag(&worlds.policies),
@@ -122,19 +126,10 @@ impl Nodes {
             .collect()
     }
 
-    /// Whether every connected node has accepted what the world of `sequence` said of `name`.
-    pub fn confirm(&self, kind: Kind, sequence: u64, name: &str) -> bool {
-        let streams = self.streams.lock();
-        streams.values().all(|stream| {
-            let connection = stream.connection.lock();
-            connection.of(kind).confirms(sequence, name)
-        })
-    }
-
-    /// How far everybody is.
+    /// How far everybody is who proved to be a node.
     pub fn acked(&self, kind: Kind) -> Acked {
         let mut acked = Acked::default();
-        for stream in self.streams.lock().values() {
+        for stream in self.streams.lock().values().filter(|stream| stream.proven) {
             let connection = stream.connection.lock();
             let subscriber = connection.of(kind);
             let refused = subscriber.refused().cloned();
@@ -148,25 +143,17 @@ impl Nodes {
         self.changes.subscribe()
     }
 
-    /// Resolves when every connected node has accepted what the world of `sequence` said of `name`.
-    ///
-    /// Cancel safe; whoever waits sets the time limit.
-    pub async fn confirmed(&self, kind: Kind, sequence: u64, name: &str) {
-        let mut changes = self.changes.subscribe();
-        // The sender lives in `self`, so this ends only with the answer.
-        drop(changes.wait_for(|_| self.confirm(kind, sequence, name)).await);
-    }
-
     pub(crate) fn enter(
         &self,
-        node: Arc<str>,
-        id: Arc<str>,
+        (node, id): (Arc<str>, Arc<str>),
         peer: Peer,
+        proven: bool,
         connection: Arc<Mutex<Connection>>,
     ) -> Listed {
         let mut streams = self.streams.lock();
         let key = streams.last_key_value().map_or(0, |(key, _)| key.wrapping_add(1));
-        streams.insert(key, Stream { node, id, peer, since: Instant::now(), connection });
+        let since = Instant::now();
+        streams.insert(key, Stream { node, id, peer, proven, since, connection });
         drop(streams);
         self.changed();
         Listed { nodes: self.clone(), key }

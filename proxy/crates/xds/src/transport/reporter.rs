@@ -1,11 +1,8 @@
 //! The node's end of the report.
-use super::{
-    dice,
-    upstream::{Upstream, UpstreamError},
-};
+use super::upstream::{Upstream, UpstreamError};
 use crate::report::{Order, Sheet};
 use culvert_proto::culvert::node::v1 as pb;
-use culvert_runtime::{backoff::Backoff, drain::Worker};
+use culvert_runtime::{backoff::Backoff, dice::dice, drain::Worker};
 use pb::node_service_client::NodeServiceClient as Stub;
 use std::{convert::Infallible, time::Duration};
 use tokio::{

@@ -164,13 +164,20 @@ impl Stream {
             return Err(Status::invalid_argument("the first report is no hello"));
         };
         let (bearer, node) = (self.bearer.as_deref(), Arc::<str>::from(&*hello.node));
-        self.service.gate.admit(&Caller { peer: &self.peer, bearer, node: &node })?;
+        let pass = self.service.gate.admit(&Caller { peer: &self.peer, bearer, node: &node })?;
         self.peer.standing.admit();
         let stream = self.service.streams.fetch_add(1, Ordering::Relaxed);
         let (peer, orders) = (self.peer.clone(), self.orders.clone());
         let event = |what| Event { stream, node: Arc::clone(&node), what };
         self.tell(event(What::Came { hello, peer, orders })).await?;
-        let served = self.hear(&event).await;
+        let standing = self.peer.standing.clone();
+        let served = tokio::select! {
+            served = self.hear(&event) => served,
+            why = pass.lapsed => {
+                standing.lapse();
+                Err(why)
+            }
+        };
         self.tell(event(What::Left)).await?;
         served
     }

@@ -2,8 +2,7 @@
 use super::{Answer, BoxIo};
 use hyper_util::rt::TokioIo;
 use std::{
-    fmt, fs, io,
-    path::PathBuf,
+    error, fmt, io,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -28,16 +27,18 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Opens one connection: the seam at which TLS comes in.
 pub type Connect = Arc<dyn Fn() -> Answer<'static, io::Result<BoxIo>> + Send + Sync>;
 
-/// Whether something else than the token proves who calls.
-pub type OtherProof = Arc<dyn Fn() -> bool + Send + Sync>;
+/// The token to show with a call; asked for each.
+pub type Bearer = Arc<dyn Fn() -> Result<Option<String>, NoBearer> + Send + Sync>;
+
+/// Why a token that is to be shown is not there.
+pub type NoBearer = Box<dyn error::Error + Send + Sync>;
 
 /// The way to one control plane.
 #[derive(Clone)]
 pub struct Upstream {
     connect: Connect,
     origin: Uri,
-    token: Option<PathBuf>,
-    other_proof: Option<OtherProof>,
+    bearer: Option<Bearer>,
     metadata: Vec<(String, String)>,
 }
 
@@ -48,8 +49,8 @@ pub enum UpstreamError {
     Origin(String),
     #[error("cannot reach the control plane at {0}")]
     Connect(Uri, #[source] Error),
-    #[error("cannot read the token {}", .0.display())]
-    Token(PathBuf, #[source] io::Error),
+    #[error("there is no token to show")]
+    Token(#[source] NoBearer),
     #[error("{0} cannot be sent along")]
     Metadata(String),
     #[error("the control plane ended the stream: {}", .0.message())]
@@ -70,19 +71,13 @@ impl Upstream {
         if uri.scheme().is_none() || uri.authority().is_none() {
             return Err(not());
         }
-        Ok(Self { connect, origin: uri, token: None, other_proof: None, metadata: Vec::new() })
+        Ok(Self { connect, origin: uri, bearer: None, metadata: Vec::new() })
     }
 
-    /// Sends the content of a file along as a bearer token; read anew for each call.
+    /// Shows a token.
     #[must_use]
-    pub fn with_token(self, file: PathBuf) -> Self {
-        Self { token: Some(file), ..self }
-    }
-
-    /// Goes on without the token's file while there is another proof.
-    #[must_use]
-    pub fn with_other_proof(self, other_proof: OtherProof) -> Self {
-        Self { other_proof: Some(other_proof), ..self }
+    pub fn with_bearer(self, bearer: Bearer) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 
     /// Sends one more key and value along, such as `clusterid`.
@@ -114,19 +109,13 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// When there is to be a token, it cannot be read, and nothing else proves who calls.
+    /// When there is to be a token and is none, or something cannot be sent along.
     pub fn request<T>(&self, message: T) -> Result<Request<T>, UpstreamError> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        let is_proven = || self.other_proof.as_ref().is_some_and(|proven| proven());
-        let token = match self.token.as_ref().map(|file| (file, fs::read_to_string(file))) {
-            Some((file, Ok(token))) => Some((file, token)),
-            Some((_, Err(_))) if is_proven() => None,
-            Some((file, Err(error))) => return Err(UpstreamError::Token(file.clone(), error)),
-            None => None,
-        };
-        if let Some((file, token)) = token {
-            let mut value = ascii(file.display(), &format!("Bearer {}", token.trim()))?;
+        let bearer = self.bearer.as_ref().map_or(Ok(None), |bearer| bearer());
+        if let Some(bearer) = bearer.map_err(UpstreamError::Token)? {
+            let mut value = ascii("the token", &format!("Bearer {bearer}"))?;
             value.set_sensitive(true);
             metadata.insert("authorization", value);
         }
@@ -141,10 +130,7 @@ impl Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream")
-            .field("origin", &self.origin)
-            .field("token", &self.token)
-            .finish_non_exhaustive()
+        f.debug_struct("Upstream").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 

@@ -1,8 +1,9 @@
 //! What there is comes to every node, and stays while nobody says anything.
 use crate::mesh::{Control, Seen, address, follow, policy};
 use culvert_runtime::drain::Drain;
-use culvert_xds::{client::Mode, transport::nodes::Kind};
-use std::{fs, time::Duration};
+use culvert_xds::{client::Mode, server::Lag, transport::nodes::Kind};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_node_is_told_and_what_it_accepts_is_known() {
@@ -14,14 +15,13 @@ async fn a_node_is_told_and_what_it_accepts_is_known() {
     assert_eq!(*seen.log.lock(), ["1 policies", "1 addresses"]);
     let sequence = control.set(&[address("a", 1), address("b", 2)], &[]);
     seen.until(&["a", "b"]).await;
-    control.nodes.confirmed(Kind::Addresses, sequence, "b").await;
+    control.until(|nodes, _| nodes.acked(Kind::Addresses).everybody(sequence, "b")).await;
     let worlds = control.view.pin();
     let listed = control.nodes.list(&worlds.value);
     assert_eq!((listed.len(), &*listed[0].node, listed[0].addresses.changes), (1, "a", 0));
     assert_eq!(&*listed[0].id, "ztunnel~1.1.1.1~culvert.ns~ns.svc.cluster.local");
     drain.drain(Duration::from_secs(2)).await;
-    control.nodes.confirmed(Kind::Addresses, u64::MAX, "nobody is left to ask").await;
-    assert!(control.nodes.list(&worlds.value).is_empty());
+    control.until(|nodes, worlds| nodes.list(worlds).is_empty()).await;
 }
 
 #[tokio::test]
@@ -57,23 +57,45 @@ async fn what_is_asked_for_by_address_comes() {
 }
 
 #[tokio::test]
+async fn a_guest_is_told_and_speaks_for_nobody() {
+    let (mut control, drain, seen) = (Control::new(), Drain::default(), Seen::new());
+    *control.gate.guests.lock() = true;
+    let _follower = follow(control.upstream(), Mode::Everything, &seen, &drain.worker());
+    let sequence = control.set(&[address("a", 1)], &[]);
+    seen.until(&["a"]).await;
+    let current = |lag: &Lag| *lag == Lag { changes: 0, unanswered: 0 };
+    control
+        .until(|nodes, worlds| nodes.list(worlds).iter().any(|one| current(&one.addresses)))
+        .await;
+    let acked = control.nodes.acked(Kind::Addresses);
+    assert!(!acked.everybody(sequence, "a") && !acked.node("a", sequence, "a"));
+    // Nor is it waited for.
+    let later = control.set(&[address("b", 2)], &[]);
+    *control.gate.guests.lock() = false;
+    let node = Seen::new();
+    let _node = follow(control.upstream(), Mode::Everything, &node, &drain.worker());
+    control.until(|nodes, _| nodes.acked(Kind::Addresses).everybody(later, "b")).await;
+}
+
+#[tokio::test]
 async fn a_token_is_read_anew_for_each_stream() {
     let (mut control, drain, seen) = (Control::new(), Drain::default(), Seen::new());
     control.set(&[address("a", 1)], &[]);
-    *control.gate.0.lock() = Some("open".to_owned());
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    let upstream = control.upstream().with_token(file.clone());
+    *control.gate.word.lock() = Some("open".to_owned());
+    let token = Arc::new(Mutex::new(None));
+    let shown = Arc::clone(&token);
+    let shown = move || shown.lock().clone().map(Some).ok_or_else(|| "it is lost".into());
+    let upstream = control.upstream().with_bearer(Arc::new(shown));
     let mut follower = follow(upstream, Mode::Everything, &seen, &drain.worker());
     let says = |text: &'static str| {
         move |status: &culvert_xds::transport::follow::Status| {
             status.error.as_deref().is_some_and(|error| error.contains(text))
         }
     };
-    follower.until(says("cannot read the token")).await.unwrap();
-    fs::write(&file, "shut\n").unwrap();
+    follower.until(says("there is no token to show: it is lost")).await.unwrap();
+    *token.lock() = Some("shut".to_owned());
     follower.until(says("a has not the word")).await.unwrap();
-    fs::write(&file, "open\n").unwrap();
+    *token.lock() = Some("open".to_owned());
     seen.until(&["a"]).await;
 }
 

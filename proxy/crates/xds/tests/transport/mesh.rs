@@ -15,7 +15,7 @@ use culvert_xds::{
     server::Worlds,
     transport::{
         BoxIo,
-        discovery::{Caller, Discovery, Gate},
+        discovery::{Caller, Discovery, Gate, Pass},
         door::{Door, Peer},
         follow::{Apply, Changed, Follower, Holdings, Who},
         nodes::Nodes,
@@ -37,9 +37,14 @@ pub(crate) struct Control {
     running: Option<Drain>,
 }
 
-/// Lets in who has the word; `None`: everybody.
+/// Lets in who has the word.
 #[derive(Debug, Default)]
-pub(crate) struct Password(pub(crate) Mutex<Option<String>>);
+pub(crate) struct Password {
+    /// `None`: everybody has it.
+    pub(crate) word: Mutex<Option<String>>,
+    /// Whoever comes is a guest.
+    pub(crate) guests: Mutex<bool>,
+}
 
 /// What a node has been given, as names in the order of application.
 #[derive(Clone)]
@@ -49,12 +54,13 @@ pub(crate) struct Seen {
 }
 
 impl Gate for Password {
-    fn admit(&self, caller: &Caller<'_>) -> Result<(), Status> {
-        match &*self.0.lock() {
+    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+        match &*self.word.lock() {
             Some(word) if caller.bearer != Some(word) => {
                 Err(Status::unauthenticated(format!("{} has not the word", caller.node)))
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None if *self.guests.lock() => Ok(Pass::guest()),
+            Some(_) | None => Ok(Pass::lasting()),
         }
     }
 }
@@ -117,6 +123,13 @@ impl Control {
         }
     }
 
+    /// Waits until the nodes are as `wanted` says.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Nodes, &Worlds) -> bool) {
+        let mut changes = self.nodes.changes();
+        let is_so = |_: &u64| wanted(&self.nodes, &self.view.pin().value);
+        drop(changes.wait_for(is_so).await.unwrap());
+    }
+
     /// Replaces what there is.
     pub(crate) fn set(&mut self, addresses: &[Address], policies: &[Arc<Authorization>]) -> u64 {
         let mut worlds = self.view.pin().value.clone();
@@ -136,9 +149,8 @@ impl Control {
                 let door = door.ok_or(io::ErrorKind::ConnectionRefused)?;
                 let (here, there) = tokio::io::duplex(64 << 10);
                 let entered = door.enter(there, Peer::default()).await;
-                entered
-                    .then(|| Box::new(here) as BoxIo)
-                    .ok_or(io::ErrorKind::ConnectionReset.into())
+                let io = entered.map(|_| Box::new(here) as BoxIo);
+                io.ok_or(io::ErrorKind::ConnectionReset.into())
             })
         });
         Upstream::try_new("https://control.test:15012", connect).unwrap()

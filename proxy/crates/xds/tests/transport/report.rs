@@ -23,7 +23,8 @@ fn upstream(door: Door) -> Upstream {
             let (here, there) = tokio::io::duplex(64 << 10);
             let peer = Peer { trusted: true, ..Peer::default() };
             let entered = door.enter(there, peer).await;
-            entered.then(|| Box::new(here) as BoxIo).ok_or(io::ErrorKind::ConnectionReset.into())
+            let io = entered.map(|_| Box::new(here) as BoxIo);
+            io.ok_or(io::ErrorKind::ConnectionReset.into())
         })
     });
     Upstream::try_new("http://control.test:15010", connect).unwrap()

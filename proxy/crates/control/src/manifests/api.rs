@@ -1,0 +1,154 @@
+//! Objects of the Kubernetes API, read and compiled one by one.
+use super::{
+    Manifests, Set,
+    tell::{tell_invalid, tell_kinds, tell_notes},
+};
+use crate::{
+    compile::{Settings, incremental::Changes},
+    problem::Problem,
+    source::{
+        api::Intake,
+        documents::{Difference, Documents},
+        kinds,
+    },
+    status::{Counts, Invalid, KindStatus, Status, unix_ms},
+};
+use culvert_kubernetes::{
+    client::Client,
+    mirror::{Event, Mirror},
+};
+use culvert_runtime::drain::Worker;
+use parking_lot::Mutex;
+use std::{sync::Arc, time::SystemTime};
+use tokio::task;
+use tracing::{debug, error, info};
+
+/// What came of some events.
+struct Heard {
+    changes: Changes,
+    notes: Vec<Problem>,
+    counts: Counts,
+    kinds: Vec<KindStatus>,
+    invalid: Vec<Invalid>,
+}
+
+impl Manifests {
+    /// Waits until all kinds that exist are known: what is told before would be less than there
+    /// is, and without its policies.
+    pub(super) async fn of_api(
+        client: &Client,
+        settings: Settings,
+        worker: &Worker,
+    ) -> (Self, Intake, Changes) {
+        let kinds = kinds::followed();
+        info!(server = client.server(), "reading objects of the Kubernetes API");
+        let mut intake = Intake::new(Mirror::start(client, &kinds, worker));
+        let documents = Arc::new(Mutex::new(Documents::new(kinds)));
+        let mut manifests = Self::of(Set::Api(Arc::clone(&documents)), settings);
+        loop {
+            let events = intake.changed().await;
+            let documents = Arc::clone(&documents);
+            let read = task::spawn_blocking(move || {
+                let mut documents = documents.lock();
+                documents.hear(events);
+                documents.read();
+                (documents.is_known(), documents.kinds())
+            });
+            match read.await {
+                Ok((is_known, kinds)) => {
+                    let before = Arc::clone(&manifests.status.borrow());
+                    tell_kinds(&kinds, &before.kinds);
+                    let status = Status { kinds, ..Status::clone(&before) };
+                    manifests.status.send_replace(Arc::new(status));
+                    if is_known {
+                        break;
+                    }
+                }
+                Err(error) => error!(%error, "reading an object ended early"),
+            }
+        }
+        // With nothing new: everything.
+        let changes = manifests.hear(Vec::new()).await.unwrap_or_default();
+        (manifests, intake, changes)
+    }
+
+    /// Takes in what was told; `None` when that ended early.
+    pub(super) async fn hear(&mut self, mut events: Vec<Event>) -> Option<Changes> {
+        // Whatever ended early is not met again, or meets a compiler that begins anew.
+        for _ in 0..2 {
+            match self.step(std::mem::take(&mut events)).await {
+                Ok(heard) => return Some(self.accept_heard(heard)),
+                Err(error) => {
+                    error!(%error, "compiling a change ended early; it begins anew");
+                    self.lose();
+                    if let Set::Api(documents) = &self.set {
+                        documents.lock().renew();
+                    }
+                }
+            }
+        }
+        self.refuse(vec![Problem::of_file(
+            "<kubernetes>",
+            "compiling a change ended early, twice",
+        )]);
+        None
+    }
+
+    /// Off the runtime's thread: a large change takes a while.
+    async fn step(&self, events: Vec<Event>) -> Result<Heard, task::JoinError> {
+        let Set::Api(documents) = &self.set else { return Ok(Heard::nothing()) };
+        let (documents, compiler) = (Arc::clone(documents), Arc::clone(&self.compiler));
+        let step = move || {
+            let mut documents = documents.lock();
+            documents.hear(events);
+            documents.read();
+            let Difference { gone, new } = documents.difference();
+            let mut compiler = compiler.lock();
+            let changes = compiler.replace(&gone, &new);
+            Heard {
+                changes,
+                notes: compiler.mesh().notes.clone(),
+                counts: documents.counts(),
+                kinds: documents.kinds(),
+                invalid: documents.invalid(),
+            }
+        };
+        task::spawn_blocking(step).await
+    }
+
+    fn accept_heard(&mut self, heard: Heard) -> Changes {
+        let Heard { changes, notes, counts, kinds, invalid } = heard;
+        let changes = self.since_lost(changes);
+        let before = Arc::clone(&self.status.borrow());
+        tell_notes(&notes, &before.notes);
+        tell_kinds(&kinds, &before.kinds);
+        tell_invalid(&invalid, &before.invalid);
+        let mut status =
+            Status { counts, notes, kinds, invalid, refused: None, ..Status::clone(&before) };
+        if changes != Changes::default() {
+            status.generation += 1;
+            status.since_unix_ms = unix_ms(SystemTime::now());
+            let (generation, Counts { namespaces, pods, .. }) = (status.generation, counts);
+            match before.generation {
+                0 => info!(generation, namespaces, pods, "objects of the Kubernetes API in force"),
+                _ => debug!(generation, namespaces, pods, "objects of the Kubernetes API in force"),
+            }
+        }
+        if status != *before {
+            self.status.send_replace(Arc::new(status));
+        }
+        changes
+    }
+}
+
+impl Heard {
+    fn nothing() -> Self {
+        Self {
+            changes: Changes::default(),
+            notes: Vec::new(),
+            counts: Counts::default(),
+            kinds: Vec::new(),
+            invalid: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Which kinds of the Kubernetes API are followed, and what of their objects is read.
+//!
+//! What is not named here never takes memory. Of kinds that other people define the whole `spec`
+//! is kept, so that a field that is not understood is seen, and closes.
+use culvert_kubernetes::kind::Kind;
+
+/// The place of each in the list that is followed.
+pub(crate) fn followed() -> Vec<Kind> {
+    let core = |kind, plural, fields| Kind::built_in("", &["v1"], kind, plural, fields);
+    let settings = |name: &'static str| {
+        let kind = core("ConfigMap", "configmaps", &["data.mesh"]);
+        kind.with_selector(format!("metadata.name={name}"))
+    };
+    let istio =
+        |group, versions, kind, plural| Kind::custom(group, versions, kind, plural, WRITTEN);
+    let networking =
+        |kind, plural| istio("networking.istio.io", &["v1", "v1beta1", "v1alpha3"], kind, plural);
+    let security = |kind, plural| istio("security.istio.io", &["v1", "v1beta1"], kind, plural);
+    let all = [
+        core("Namespace", "namespaces", NAMED),
+        core("Node", "nodes", &["metadata.labels"]),
+        settings("mesh"),
+        settings("istio"),
+        core("Service", "services", SERVICE),
+        Kind::built_in("discovery.k8s.io", &["v1"], "EndpointSlice", "endpointslices", SLICE),
+        core("Pod", "pods", POD),
+        networking("ServiceEntry", "serviceentries"),
+        networking("WorkloadEntry", "workloadentries"),
+        security("PeerAuthentication", "peerauthentications"),
+        security("AuthorizationPolicy", "authorizationpolicies"),
+    ];
+    all.into_iter().map(|kind| kind.with_annotations(is_read)).collect()
+}
+
+/// Annotations that mean something here; others can be long: `kubectl` writes whole objects into
+/// one.
+fn is_read(annotation: &str) -> bool {
+    let of = annotation.split('/').next().unwrap_or_default();
+    of == "culvert.dev" || of == "istio.io" || of.ends_with(".istio.io")
+}
+
+const NAMED: &[&str] = &["metadata.labels", "metadata.annotations", "metadata.creationTimestamp"];
+
+const WRITTEN: &[&str] = &[
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "spec",
+];
+
+const SERVICE: &[&str] = &[
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "spec.clusterIP",
+    "spec.clusterIPs",
+    "spec.internalTrafficPolicy",
+    "spec.ipFamilies",
+    "spec.ports.appProtocol",
+    "spec.ports.name",
+    "spec.ports.port",
+    "spec.ports.protocol",
+    "spec.ports.targetPort",
+    "spec.publishNotReadyAddresses",
+    "spec.selector",
+    "spec.trafficDistribution",
+    "spec.type",
+];
+
+const SLICE: &[&str] = &[
+    "metadata.labels",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "addressType",
+    "endpoints.addresses",
+    "endpoints.conditions.ready",
+    "endpoints.nodeName",
+    "endpoints.targetRef.kind",
+    "endpoints.targetRef.name",
+    "endpoints.targetRef.namespace",
+    "endpoints.zone",
+    "ports.name",
+    "ports.port",
+    "ports.protocol",
+];
+
+const POD: &[&str] = &[
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "metadata.ownerReferences.controller",
+    "metadata.ownerReferences.kind",
+    "metadata.ownerReferences.name",
+    "spec.containers.ports.containerPort",
+    "spec.containers.ports.name",
+    "spec.containers.ports.protocol",
+    "spec.dnsConfig.nameservers",
+    "spec.ephemeralContainers.ports.containerPort",
+    "spec.ephemeralContainers.ports.name",
+    "spec.ephemeralContainers.ports.protocol",
+    "spec.hostNetwork",
+    "spec.initContainers.ports.containerPort",
+    "spec.initContainers.ports.name",
+    "spec.initContainers.ports.protocol",
+    "spec.nodeName",
+    "spec.serviceAccount",
+    "spec.serviceAccountName",
+    "status.conditions.status",
+    "status.conditions.type",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs.ip",
+];

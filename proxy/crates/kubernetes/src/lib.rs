@@ -1,0 +1,17 @@
+//! Kubernetes: how its API server is reached, and what of it is followed.
+//!
+//! The only importer of `kube`: everybody else sees words of this crate.
+//!
+//! Reading order: [`client`] (the way there, and back), [`fault`] (why a request failed, and what
+//! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
+//! the rest), [`mirror`] (all objects of some kinds, as they are now).
+
+pub mod client;
+
+pub mod fault;
+
+pub mod kind;
+
+pub mod trim;
+
+pub mod mirror;
