@@ -57,7 +57,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("kube", &["culvert-kubernetes"]),
     ("k8s-openapi", &["culvert-kubernetes"]),
     ("prometheus-client", &["culvert-telemetry"]),
-    ("serde-saphyr", &["culvert-control", "culvert"]),
+    ("serde-saphyr", &["culvert-control", "culvert", "xtask"]),
 ];
 
 #[derive(Deserialize)]

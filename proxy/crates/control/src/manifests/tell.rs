@@ -71,7 +71,7 @@ pub(super) fn tell_kinds(kinds: &[KindStatus], before: &[KindStatus]) {
             }
             (_, KindState::Undefined) => info!("{kind} is not defined in this cluster"),
             (Some(KindState::Unavailable), KindState::Followed) => {
-                info!("{kind} is followed again")
+                info!("{kind} is followed again");
             }
             (_, KindState::Followed | KindState::Unknown) => {}
         }
