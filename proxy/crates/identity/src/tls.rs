@@ -153,12 +153,12 @@ impl HandshakeError {
     }
 
     pub(crate) fn of_tls(error: Error) -> Self {
-        match error {
-            Error::AlertReceived(alert) => Self::Refused(alert),
-            error => match VerifyError::of(&error) {
-                Some(peer) => Self::Peer(peer),
-                None => Self::Tls(error),
-            },
+        if let Error::AlertReceived(alert) = error {
+            return Self::Refused(alert);
+        }
+        match VerifyError::of(&error) {
+            Some(peer) => Self::Peer(peer),
+            None => Self::Tls(error),
         }
     }
 }

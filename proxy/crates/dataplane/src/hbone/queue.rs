@@ -110,6 +110,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn what_is_put_in_comes_out_in_order(
             parts in prop::collection::vec((0usize..100_000, 0usize..150_000, any::<bool>()), 1..20)

@@ -1,4 +1,5 @@
 //! Links over loopback, with real TLS.
+mod attack;
 mod bulk;
 mod closing;
 mod hostile;

@@ -225,6 +225,7 @@ impl Drop for Tunnel {
         }
         let waits = self.held.len() + self.stream.inlet.lock().deafen();
         self.wire.thrown_away(&self.stream, waits);
+        self.wire.give_way();
     }
 }
 

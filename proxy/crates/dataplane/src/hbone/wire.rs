@@ -64,10 +64,21 @@ impl Wire {
                 // Somebody may have come while nobody could be asked.
                 Ok(Went::Out) if self.line.lock().is_ready() => {}
                 Ok(Went::Out) => return,
-                Ok(Went::Blocked) => return self.link.nudge.notify_one(),
+                Ok(Went::Blocked) => {
+                    self.link.nudge.notify_one();
+                    // Whoever unblocked it meanwhile was turned away at the lock.
+                    if self.line.lock().blocked {
+                        return;
+                    }
+                }
                 Err(error) => return self.unwritable(error),
             }
         }
+    }
+
+    /// Somebody who may have been let in has gone.
+    pub(super) fn give_way(&self) {
+        self.line.lock().let_in();
     }
 
     /// The socket takes something again.

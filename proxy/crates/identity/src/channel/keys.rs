@@ -58,7 +58,9 @@ impl Traffic {
         let (algorithm, key, iv) = match secrets {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
             ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
-            _ => return Err(Error::General("a cipher that is not offered".to_owned())),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { .. } | _ => {
+                return Err(Error::General("a cipher that is not offered".to_owned()));
+            }
         };
         let iv = iv.as_ref().try_into().map_err(|_other| Error::EncryptError)?;
         Ok(Self { algorithm, key, iv })

@@ -153,7 +153,8 @@ async fn shake(tls: &mut impl Shaking, flight: &mut Flight, tcp: &mut TcpStream)
 impl Flight {
     fn step(&mut self, tls: &mut impl Shaking) -> io::Result<Next> {
         let Self { incoming, shown, outgoing } = self;
-        let UnbufferedStatus { discard, state, .. } = tls.step(&mut incoming[..*shown]);
+        let mut has_words = false;
+        let UnbufferedStatus { discard, state } = tls.step(&mut incoming[..*shown]);
         let next = match state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 append(outgoing, |space| data.encode(space)).map(|()| Next::Step)
@@ -168,21 +169,20 @@ impl Flight {
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
             Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, Error::HandshakeNotComplete)),
-            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            Err(error) => {
+                // Who has told us is not told.
+                has_words = !matches!(error, Error::AlertReceived(_));
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
         };
-        let told = next.as_ref().is_err_and(|error| {
-            let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-            !tls.is_some_and(|tls| !matches!(tls, Error::AlertReceived(_)))
-        });
         drop(incoming.drain(..discard));
         *shown -= discard;
-        if next.is_err() && !told {
+        if has_words {
             self.last_words(tls);
         }
-        match next? {
-            Next::Done if tls.common().is_handshaking() => Ok(Next::Read),
-            next => Ok(next),
-        }
+        let next = next?;
+        let early = matches!(next, Next::Done) && tls.common().is_handshaking();
+        Ok(if early { Next::Read } else { next })
     }
 
     /// Collects the alert that tells the peer what was wrong; there is one at most, and it comes

@@ -53,7 +53,7 @@ async fn both_ways(one: TcpStream, other: TcpStream, count: usize) -> (usize, us
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_streams_at_once() {
-    const EACH: usize = 300_000;
+    const EACH: usize = 100_000;
     let mesh = Mesh::new();
     let server = mesh.server().await;
     let client = mesh.client(&server, 2).await;
