@@ -16,9 +16,15 @@ fn used() -> (u64, f64) {
     (line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10, ticks / 100.0)
 }
 
+fn feed(cluster: &Cluster, text: &str, words: &[&str]) {
+    let output = cluster.kubectl_with(text, words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Takes minutes to fill the cluster: `cargo test -p culvert-control --test api -- --ignored large`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures, and fills an API server"]
+#[expect(clippy::print_stdout, reason = "what is measured is for whoever runs it")]
 async fn five_thousand_pods_and_five_hundred_services() {
     let cluster = Cluster::api("control-large");
     let namespace = cluster.namespace("large");
@@ -35,15 +41,14 @@ async fn five_thousand_pods_and_five_hundred_services() {
             writeln!(text, "{{apiVersion: v1, kind: Pod, metadata: {{name: p{number}, labels: {{app: a{app}}}}}, spec: {{nodeName: worker-{}, automountServiceAccountToken: false, containers: [{{name: main, image: example/app, ports: [{{containerPort: 8080}}], env: [{{name: LONG, value: \"{}\"}}]}}]}}}}\n---", number % 50, "x".repeat(1500)).unwrap();
         }
         let words = ["--namespace", name, "create", "--filename", "-"];
-        assert!(cluster.kubectl_with(&text, &words).status.success());
+        feed(&cluster, &text, &words);
         let mut text = String::new();
         for number in part * 1000..(part + 1) * 1000 {
             let ip = format!("10.{}.{}.{}", number / 62_500, number / 250 % 250, number % 250 + 1);
             writeln!(text, "{{apiVersion: v1, kind: Pod, metadata: {{name: p{number}}}, status: {{phase: Running, podIP: {ip}, podIPs: [{{ip: {ip}}}], conditions: [{{type: Ready, status: \"True\"}}]}}}}\n---").unwrap();
         }
-        let words =
-            ["--namespace", name, "apply", "--server-side", "--subresource=status", "-f", "-"];
-        assert!(cluster.kubectl_with(&text, &words).status.success());
+        let words = ["--namespace", name, "apply", "--server-side", "--force-conflicts"];
+        feed(&cluster, &text, &[&words[..], &["--subresource=status", "-f", "-"]].concat());
     }
     namespace.label("culvert.dev/mesh=enabled");
     let (before, begun) = (used(), Instant::now());

@@ -100,7 +100,14 @@ fn pod(name: &str, ip: u8) -> Value {
 }
 
 /// What a mesh says, wherever it was written.
-fn said(mesh: &Mesh) -> (Vec<(&WorkloadUid, &Member, bool)>, Vec<&Service>, Vec<Authorization>) {
+#[derive(Debug, PartialEq)]
+struct Said<'a> {
+    members: Vec<(&'a WorkloadUid, &'a Member, bool)>,
+    services: Vec<&'a Service>,
+    policies: Vec<Authorization>,
+}
+
+fn said(mesh: &Mesh) -> Said<'_> {
     let members = mesh.members.iter();
     let members = members.map(|(uid, wanted)| (uid, &*wanted.member, wanted.enrolled));
     let services = mesh.services.values().map(|offered| &*offered.service);
@@ -108,10 +115,11 @@ fn said(mesh: &Mesh) -> (Vec<(&WorkloadUid, &Member, bool)>, Vec<&Service>, Vec<
         .policies
         .values()
         .map(|policy| Authorization { origin: None, ..Authorization::clone(policy) });
-    (members.collect(), services.collect(), policies.collect())
+    Said { members: members.collect(), services: services.collect(), policies: policies.collect() }
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one object of each kind")]
 fn the_api_means_what_the_same_manifests_mean() {
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace",
