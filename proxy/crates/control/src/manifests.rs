@@ -1,7 +1,7 @@
 //! Manifests, read and compiled, and again on every change.
 //!
 //! Those of files are one set: a change with a problem is refused as a whole. Those of the
-//! Kubernetes API come one by one, and hold each other up in nothing ([`mod@api`]).
+//! Kubernetes API come one by one, and hold each other up in nothing (`api`).
 use crate::{
     compile::{
         Settings,

@@ -7,7 +7,7 @@
 //! application, the *relay*. What comes is written where it goes by whoever read it: the engine
 //! writes to the applications, the relays to the link, each as long as the other side takes it. So
 //! a word passes a proxy in one task. What is not taken waits: for the application in the stream's
-//! [`inlet`], for the link in its [`line`].
+//! `inlet`, for the link in its `line`.
 //!
 //! Reading order: [`http2`] (bytes and frames), [`headers`], `settings`, `parcel` (what goes out),
 //! `stream`, `queue`, `inlet` (what came in), `line`, `writer`, `credit`, `window`, `link`, `wire` (all

@@ -56,24 +56,27 @@ pub(super) fn tell_kinds(kinds: &[KindStatus], before: &[KindStatus]) {
         (true, true) | (false, false) => {}
     }
     for (index, now) in kinds.iter().enumerate() {
-        let KindStatus { kind, state, because, is_reachable, .. } = now;
         let was = before.get(index);
-        if was.is_some_and(|was| (was.state, &was.because) == (*state, because)) || !is_reachable {
-            continue;
+        let is_news = was.is_none_or(|was| (was.state, &was.because) != (now.state, &now.because));
+        if is_news && now.is_reachable {
+            tell_kind(now, was.map(|was| was.state));
         }
-        let was = was.map(|was| was.state);
-        match (was, state) {
-            (_, KindState::Unavailable) => {
-                warn!("{kind} cannot be followed: {}", because.as_deref().unwrap_or_default());
-            }
-            (Some(KindState::Undefined), KindState::Followed) => {
-                info!("{kind} is defined by now: followed");
-            }
-            (_, KindState::Undefined) => info!("{kind} is not defined in this cluster"),
-            (Some(KindState::Unavailable), KindState::Followed) => {
-                info!("{kind} is followed again");
-            }
-            (_, KindState::Followed | KindState::Unknown) => {}
+    }
+}
+
+fn tell_kind(now: &KindStatus, was: Option<KindState>) {
+    let KindStatus { kind, because, .. } = now;
+    match (was, now.state) {
+        (_, KindState::Unavailable) => {
+            warn!("{kind} cannot be followed: {}", because.as_deref().unwrap_or_default());
         }
+        (Some(KindState::Undefined), KindState::Followed) => {
+            info!("{kind} is defined by now: followed");
+        }
+        (_, KindState::Undefined) => info!("{kind} is not defined in this cluster"),
+        (Some(KindState::Unavailable), KindState::Followed) => {
+            info!("{kind} is followed again");
+        }
+        (_, KindState::Followed | KindState::Unknown) => {}
     }
 }

@@ -155,7 +155,16 @@ impl Framer {
                 taker.frame(&Frame::Ignored)?;
                 self.state = State::Skip(head.length);
             }
-            _ => self.state = State::Payload(head),
+            Kind::Headers
+            | Kind::Priority
+            | Kind::Reset
+            | Kind::Settings
+            | Kind::PushPromise
+            | Kind::Ping
+            | Kind::GoAway
+            | Kind::WindowUpdate
+            | Kind::Continuation
+            | Kind::Unknown(_) => self.state = State::Payload(head),
         }
         Ok(rest)
     }

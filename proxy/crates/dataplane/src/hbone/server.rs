@@ -239,7 +239,9 @@ impl<'a, F: Fn(Incoming)> Serving<'a, F> {
         self.leaving = match self.leaving {
             Leaving::Told if ticked => Leaving::ToldLongAgo,
             Leaving::ToldLongAgo if ticked => self.close_door(),
-            leaving => leaving,
+            leaving @ (Leaving::No | Leaving::Told | Leaving::ToldLongAgo | Leaving::Heard) => {
+                leaving
+            }
         };
         if self.engine.role.was_asked() {
             self.unused.limit = UNUSED;

@@ -197,7 +197,8 @@ impl Tunnel {
 
     /// Why nothing can be sent although nothing was finished here.
     fn gone(&self) -> TunnelError {
-        match self.stream.inlet.lock().phase() {
+        let phase = self.stream.inlet.lock().phase();
+        match phase {
             Phase::Reset(code) if !is_finish(code) => reset(code),
             Phase::Reset(_) | Phase::Deaf => TunnelError::Reset,
             Phase::Open | Phase::Ended => self.broken(),

@@ -190,14 +190,10 @@ impl Wire {
         if link.is_none() && taken.update.is_none() {
             return;
         }
+        let updates = [(stream.id, taken.update), (0, link)];
+        let updates = updates.into_iter().filter_map(|(id, update)| Some((id, update?)));
         self.with_line(|line| {
-            line.frames(|out| {
-                for (id, update) in [(stream.id, taken.update), (0, link)] {
-                    if let Some(update) = update {
-                        write::window_update(id, update, out);
-                    }
-                }
-            });
+            line.frames(|out| updates.for_each(|(id, more)| write::window_update(id, more, out)));
         });
     }
 

@@ -29,8 +29,8 @@ impl Sealer {
         Ok(Self { key, iv, number, keys })
     }
 
-    /// Seals a record of content where it is: [`HEADER`](super::HEADER) bytes, the content,
-    /// [`TRAILER`](super::TRAILER) bytes.
+    /// Seals a record of content where it is: [`HEADER`] bytes, the content,
+    /// [`TRAILER`] bytes.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ async fn hear(channel: &mut Channel, most: usize) -> io::Result<(Vec<u8>, Vec<Re
                 Record::Data(place) => {
                     heard.extend_from_slice(&channel.early[at + place.start..at + place.end]);
                 }
-                other => records.push(other),
+                other @ (Record::Kept | Record::Renew | Record::Closed) => records.push(other),
             }
             at += length;
         }

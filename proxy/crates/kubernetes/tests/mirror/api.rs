@@ -161,9 +161,9 @@ impl World {
     }
 
     fn happen(&mut self, path: &str, what: &'static str, object: Value) {
-        let collection = self.collections.get_mut(path).unwrap();
-        collection.happened.push((self.version, what, object.clone()));
         let line = line(what, &object);
+        let collection = self.collections.get_mut(path).unwrap();
+        collection.happened.push((self.version, what, object));
         self.watchers.retain_mut(|watcher| {
             watcher.path != path || watcher.lines.try_send(frame(&line)).is_ok()
         });

@@ -10,7 +10,7 @@ async fn a_kind_is_followed_as_soon_as_it_is_defined_and_empty_when_it_is_not() 
     let api = Api::start().await;
     let mut heard = Heard::start(&api, &[pods(), policies()]).await;
     heard.until("synced", |heard| heard.synced.len() == 2).await;
-    assert_eq!(heard.synced[&1], false);
+    assert!(!heard.synced[&1]);
     for round in 0..2 {
         while !api.world.lock().watches(DEFINITIONS) {
             tokio::task::yield_now().await;
