@@ -98,12 +98,6 @@ impl Client {
         &self.server
     }
 
-    /// What is asked by types of `kube`; only inside of this crate.
-    #[expect(dead_code, reason = "for what is not mirrored")]
-    pub(crate) fn typed(&self) -> &kube::Client {
-        &self.kube
-    }
-
     /// The whole answer to a GET.
     ///
     /// # Errors

@@ -46,9 +46,9 @@ impl Kind {
         plural: &'static str,
         fields: &'static [&'static str],
     ) -> Self {
-        let annotations = every;
-        let (is_custom, selector, is_bare) = (true, None, false);
-        Self { group, versions, kind, plural, is_custom, fields, annotations, selector, is_bare }
+        let mut own = Self::built_in(group, versions, kind, plural, fields);
+        own.is_custom = true;
+        own
     }
 
     /// Keeps only the annotations that `is_kept`.

@@ -103,7 +103,7 @@ impl Line {
         Some(id)
     }
 
-    /// The last id that was taken.
+    /// Whether no stream of that id was opened yet.
     pub(super) fn is_idle(&self, id: u32) -> bool {
         self.next_id <= id
     }

@@ -4,7 +4,9 @@ use super::{
         block::Block,
         code::{Code, Fault},
         hpack::Decoder,
+        message::{self, BlockError},
     },
+    stream::Stream,
     wire::Wire,
 };
 use std::sync::Arc;
@@ -36,4 +38,29 @@ pub(super) trait Role {
 
     /// The peer takes no more streams, and none of those after `last`.
     fn go_away(&mut self, wire: &Wire, last: u32, code: Code);
+}
+
+/// A block of a stream that nobody wants: the decoder has to see it, and that is all.
+pub(super) fn skip(decoder: &mut Decoder, block: &Block<'_>) -> Result<Use, Fault> {
+    let skipped = decoder.skip(block.bytes.as_ref());
+    skipped.map_err(|error| BlockError::from(error).fault(block.stream))?;
+    Ok(Use::None)
+}
+
+/// A second block of a stream: it ends it, or is a `second` one of what there is one of.
+pub(super) fn trailers(
+    wire: &Wire,
+    decoder: &mut Decoder,
+    block: &Block<'_>,
+    stream: &Stream,
+    limit: usize,
+    second: &'static str,
+) -> Result<Use, Fault> {
+    let (id, bytes) = (block.stream, block.bytes.as_ref());
+    message::trailers(decoder, bytes, limit).map_err(|error| error.fault(id))?;
+    if !block.end_stream {
+        return Err(Fault::stream(id, Code::PROTOCOL_ERROR, second));
+    }
+    wire.end(stream)?;
+    Ok(Use::None)
 }

@@ -6,7 +6,7 @@
 use super::{
     http2::{code::Code, frame::Head},
     inlet::{Outfall, Phase, Taken},
-    line::Room,
+    line::{Line, Room},
     link::Place,
     parcel::Parcel,
     queue::Queue,
@@ -226,7 +226,8 @@ impl Drop for Tunnel {
         }
         let waits = self.held.len() + self.stream.inlet.lock().deafen();
         self.wire.thrown_away(&self.stream, waits);
-        self.wire.give_way();
+        // It may be the one that was let in last.
+        self.wire.line(Line::let_in);
     }
 }
 

@@ -127,11 +127,7 @@ impl<'t, R: Role> Turn<'t, '_, R> {
         match self.wire.find(id) {
             Some(stream) => {
                 self.wire.reset(&stream, code);
-                let mut inlet = stream.inlet.lock();
-                inlet.end(Phase::Reset(code));
-                let answered = inlet.answered;
-                drop(inlet);
-                self.role.broken_off(self.wire, answered)?;
+                self.broken_off(&stream, code)?;
             }
             None => write::reset(id, code, &mut self.out),
         }
@@ -164,11 +160,16 @@ impl<'t, R: Role> Turn<'t, '_, R> {
         self.talk.current = None;
         let Some(stream) = self.find(id)? else { return self.useless() };
         stream.break_off();
+        self.wire.remove(id);
+        self.broken_off(&stream, code)
+    }
+
+    /// Whoever reads the stream hears of it, and its breaking off is counted.
+    fn broken_off(&mut self, stream: &Stream, code: Code) -> Result<(), Fault> {
         let mut inlet = stream.inlet.lock();
         inlet.end(Phase::Reset(code));
         let answered = inlet.answered;
         drop(inlet);
-        self.wire.remove(id);
         self.role.broken_off(self.wire, answered)
     }
 

@@ -76,11 +76,6 @@ impl Wire {
         }
     }
 
-    /// Somebody who may have been let in has gone.
-    pub(super) fn give_way(&self) {
-        self.line.lock().let_in();
-    }
-
     /// The socket takes something again.
     pub(super) fn unblock(&self) {
         self.line.lock().blocked = false;

@@ -11,13 +11,12 @@ use crate::{
     trim::Trim,
 };
 use bytes::Bytes;
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{dice::dice, drain::Worker};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::Deserialize;
 use std::{
     fmt::Write as _,
-    hash::{BuildHasher as _, RandomState},
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -319,9 +318,4 @@ fn add(query: &mut String, name: &str, value: &str) {
             write!(query, "%{byte:02X}").unwrap_or_default();
         }
     }
-}
-
-/// 64 random bits, for jitter.
-fn dice() -> u64 {
-    RandomState::new().hash_one(())
 }

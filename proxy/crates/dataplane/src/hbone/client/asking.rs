@@ -4,11 +4,10 @@ use super::super::{
         block::Block,
         code::{Code, Fault},
         hpack::Decoder,
-        message,
         response::Response,
     },
     inlet::Phase,
-    role::{Role, Use},
+    role::{self, Role, Use},
     settings::CLIENT_HEADERS,
     stream::Stream,
     wire::Wire,
@@ -23,7 +22,8 @@ pub(super) struct Client;
 #[derive(Debug)]
 pub(super) struct Asked<'w> {
     wire: &'w Arc<Wire>,
-    stream: Option<Arc<Stream>>,
+    stream: Arc<Stream>,
+    granted: bool,
 }
 
 /// What came of it.
@@ -46,21 +46,15 @@ impl Role for Client {
     ) -> Result<Use, Fault> {
         let (id, bytes, limit) = (block.stream, block.bytes.as_ref(), CLIENT_HEADERS as usize);
         let Some(stream) = wire.find(id) else {
-            let skipped = decoder.skip(bytes);
-            skipped.map_err(|error| message::BlockError::from(error).fault(id))?;
+            let skipped = role::skip(decoder, block)?;
             return match self.is_idle(wire, id) {
                 true => Err(Fault::link(Code::PROTOCOL_ERROR, "an answer that nobody asked for")),
-                false => Ok(Use::None),
+                false => Ok(skipped),
             };
         };
         let answered = stream.inlet.lock().answered;
         if answered {
-            message::trailers(decoder, bytes, limit).map_err(|error| error.fault(id))?;
-            if !block.end_stream {
-                return Err(Fault::stream(id, Code::PROTOCOL_ERROR, "a second answer"));
-            }
-            wire.end(&stream)?;
-            return Ok(Use::None);
+            return role::trailers(wire, decoder, block, &stream, limit, "a second answer");
         }
         let response = Response::decode(decoder, bytes, limit);
         let response = response.map_err(|error| error.fault(id))?;
@@ -103,14 +97,13 @@ impl Role for Client {
 
 impl<'w> Asked<'w> {
     pub(super) fn new(wire: &'w Arc<Wire>, stream: Arc<Stream>) -> Self {
-        Self { wire, stream: Some(stream) }
+        Self { wire, stream, granted: false }
     }
 
     /// Waits for the answer.
     pub(super) async fn answer(&self) -> Answer {
-        let Some(stream) = &self.stream else { return Answer::Ended };
         poll_fn(|cx| {
-            let mut inlet = stream.inlet.lock();
+            let mut inlet = self.stream.inlet.lock();
             inlet.listen(cx.waker());
             let (answer, phase) = (inlet.answer.take(), inlet.phase());
             drop(inlet);
@@ -126,22 +119,25 @@ impl<'w> Asked<'w> {
 
     /// The stream, for a tunnel.
     pub(super) fn granted(mut self) -> Arc<Stream> {
-        // There is one until here.
-        self.stream.take().unwrap_or_else(|| Arc::new(Stream::new(0, 0)))
+        self.granted = true;
+        Arc::clone(&self.stream)
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let Some(stream) = self.stream.take() else { return };
+        if self.granted {
+            return;
+        }
+        let Self { wire, stream, .. } = self;
         let finished = stream.send.lock().finished;
         let mut inlet = stream.inlet.lock();
         let open = inlet.phase() == Phase::Open || !finished;
         let waits = inlet.deafen();
         drop(inlet);
-        self.wire.thrown_away(&stream, waits);
+        wire.thrown_away(stream, waits);
         if open {
-            self.wire.reset(&stream, Code::CANCEL);
+            wire.reset(stream, Code::CANCEL);
         }
     }
 }

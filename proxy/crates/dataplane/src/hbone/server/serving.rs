@@ -10,7 +10,7 @@ use super::{
             request::Request,
         },
         inlet::Phase,
-        role::{Role, Use},
+        role::{self, Role, Use},
         settings::{SERVER_HEADERS, SERVER_STREAMS},
         stream::Stream,
         wire::Wire,
@@ -58,28 +58,18 @@ impl<F: Fn(Incoming)> Role for Server<'_, F> {
                 "a stream with a number of the server's",
             ));
         }
-        let skip = |decoder: &mut Decoder| {
-            let skipped = decoder.skip(bytes);
-            skipped.map_err(|error| message::BlockError::from(error).fault(id))?;
-            Ok(Use::None)
-        };
         if !self.is_idle(wire, id) {
-            let Some(stream) = wire.find(id) else { return skip(decoder) };
-            message::trailers(decoder, bytes, limit).map_err(|error| error.fault(id))?;
-            if !block.end_stream {
-                return Err(Fault::stream(id, Code::PROTOCOL_ERROR, "a second request"));
-            }
-            wire.end(&stream)?;
-            return Ok(Use::None);
+            let Some(stream) = wire.find(id) else { return role::skip(decoder, block) };
+            return role::trailers(wire, decoder, block, &stream, limit, "a second request");
         }
         self.seen = id;
         if self.closed {
             // It was told; nothing that it still asks for was looked at.
-            return skip(decoder);
+            return role::skip(decoder, block);
         }
         wire.link.opened(id);
         if SERVER_STREAMS as usize <= wire.streams() {
-            skip(decoder)?;
+            role::skip(decoder, block)?;
             self.broken_off(wire, false)?;
             return Err(Fault::stream(id, Code::REFUSED_STREAM, "too many streams"));
         }
