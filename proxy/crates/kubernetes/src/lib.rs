@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`client`] (the way there, and back), [`fault`] (why a request failed, and what
 //! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
-//! the rest), [`mirror`] (all objects of some kinds, as they are now).
+//! the rest), [`mirror`] (all objects of some kinds, as they are now), [`ask`] (objects that are asked
+//! for once), [`forward`] (a port of a pod).
 
 pub mod client;
 
@@ -15,3 +16,7 @@ pub mod kind;
 pub mod trim;
 
 pub mod mirror;
+
+pub mod ask;
+
+pub mod forward;

@@ -1,0 +1,243 @@
+//! Objects that are asked for once, and small changes of one: for what a person does.
+use crate::{
+    client::{Client, chain},
+    fault::Fault,
+};
+use http::{Request, header::CONTENT_TYPE};
+use kube::client::Body;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::fmt;
+
+/// An answer has at most so many objects; the rest is asked for again.
+const PART: usize = 500;
+
+/// All objects of a kind, those of a namespace, or one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    namespace: Option<String>,
+    name: Option<String>,
+    /// `labelSelector=a%3Db`
+    selector: Option<String>,
+}
+
+/// Why something was not told or done.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {of}")]
+pub struct Refused {
+    pub verb: &'static str,
+    pub of: Resource,
+    #[source]
+    pub fault: Fault,
+}
+
+/// A part of a list.
+#[derive(Deserialize)]
+struct Part<T> {
+    #[serde(default)]
+    metadata: PartMeta,
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+struct PartMeta {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+impl Resource {
+    /// A kind of the core: `pods`.
+    #[must_use]
+    pub const fn core(plural: &'static str) -> Self {
+        Self::of_group("", "v1", plural)
+    }
+
+    /// `apps`, `v1`, `daemonsets`
+    #[must_use]
+    pub const fn of_group(
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self { group, version, plural, namespace: None, name: None, selector: None }
+    }
+
+    #[must_use]
+    pub fn within(self, namespace: impl Into<String>) -> Self {
+        Self { namespace: Some(namespace.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// Only those with these labels: `app=web,tier=front`.
+    #[must_use]
+    pub fn labelled(self, labels: &str) -> Self {
+        Self { selector: Some(format!("labelSelector={}", escape(labels))), ..self }
+    }
+
+    fn path(&self) -> String {
+        let Self { group, version, plural, namespace, name, selector: _ } = self;
+        let mut path = match *group {
+            "" => format!("/api/{version}"),
+            group => format!("/apis/{group}/{version}"),
+        };
+        if let Some(namespace) = namespace {
+            path = format!("{path}/namespaces/{}", escape(namespace));
+        }
+        path = format!("{path}/{plural}");
+        match name {
+            Some(name) => format!("{path}/{}", escape(name)),
+            None => path,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plural, namespace, name, .. } = self;
+        match (namespace, name) {
+            (Some(namespace), Some(name)) => write!(f, "{plural} {namespace}/{name}"),
+            (None, Some(name)) => write!(f, "{plural} {name}"),
+            (Some(namespace), None) => write!(f, "{plural} of namespace {namespace}"),
+            (None, None) => f.write_str(plural),
+        }
+    }
+}
+
+impl Refused {
+    /// The rule that a role lacks, where that is why.
+    pub fn lacks(&self) -> Option<String> {
+        let Self { verb, of, fault } = self;
+        let Resource { group, plural, namespace, .. } = of;
+        let role = match namespace {
+            Some(namespace) => format!("a Role in namespace {namespace}, or a ClusterRole,"),
+            None => "a ClusterRole".to_owned(),
+        };
+        // A port is forwarded by a GET, which counts as one or the other.
+        let verbs = if plural.contains('/') { "get, create" } else { verb };
+        fault.is_forbidden().then(|| {
+            format!("{role} with apiGroups: [\"{group}\"], resources: [{plural}], verbs: [{verbs}]")
+        })
+    }
+}
+
+impl Client {
+    /// One object.
+    ///
+    /// # Errors
+    ///
+    /// When the API server does not tell.
+    pub async fn read<T: DeserializeOwned>(&self, of: &Resource) -> Result<T, Refused> {
+        let read = async {
+            let text = self.get(&of.path(), "application/json").await?;
+            parse(&text)
+        };
+        read.await.map_err(|fault| Refused { verb: "get", of: of.clone(), fault })
+    }
+
+    /// All of them, in parts.
+    ///
+    /// # Errors
+    ///
+    /// When the API server does not tell all.
+    pub async fn list<T: DeserializeOwned>(&self, of: &Resource) -> Result<Vec<T>, Refused> {
+        let list = async {
+            let (mut all, mut next) = (Vec::new(), String::new());
+            loop {
+                let mut path = format!("{}?limit={PART}", of.path());
+                if let Some(selector) = &of.selector {
+                    path = format!("{path}&{selector}");
+                }
+                if !next.is_empty() {
+                    path = format!("{path}&continue={}", escape(&next));
+                }
+                let text = self.get(&path, "application/json").await?;
+                let Part { metadata, items } = parse::<Part<T>>(&text)?;
+                all.extend(items);
+                if metadata.next.is_empty() {
+                    return Ok(all);
+                }
+                next = metadata.next;
+            }
+        };
+        list.await.map_err(|fault| Refused { verb: "list", of: of.clone(), fault })
+    }
+
+    /// Changes fields of one object (a merge patch, RFC 7396); the answer is the object after it.
+    ///
+    /// # Errors
+    ///
+    /// When the API server does not do it.
+    pub async fn change<T: DeserializeOwned>(
+        &self,
+        of: &Resource,
+        change: &Value,
+    ) -> Result<T, Refused> {
+        let change = async {
+            let request = Request::patch(of.path())
+                .header(CONTENT_TYPE, "application/merge-patch+json")
+                .body(Body::from(change.to_string().into_bytes()))
+                .map_err(|error| Fault::Garbled(error.to_string()))?;
+            let text = self.whole(request).await?;
+            parse(&text)
+        };
+        change.await.map_err(|fault| Refused { verb: "patch", of: of.clone(), fault })
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(text).map_err(|error| Fault::Garbled(chain(&error)))
+}
+
+/// As a part of a path, or a query's value: all but the unreserved characters (RFC 3986 §2.3).
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_has_a_path_and_a_name_for_people() {
+        let pod = Resource::core("pods").within("shop").named("web-0");
+        assert_eq!(
+            (pod.path().as_str(), pod.to_string()),
+            ("/api/v1/namespaces/shop/pods/web-0", "pods shop/web-0".to_owned())
+        );
+        let set = Resource::of_group("apps", "v1", "daemonsets").within("../x");
+        assert_eq!(set.path(), "/apis/apps/v1/namespaces/..%2Fx/daemonsets");
+        assert_eq!(Resource::core("nodes").to_string(), "nodes");
+        let some = Resource::core("pods").labelled("a=b,c");
+        assert_eq!(some.selector.as_deref(), Some("labelSelector=a%3Db%2Cc"));
+    }
+
+    #[test]
+    fn who_may_not_is_told_which_rule_is_lacking() {
+        let fault = Fault::of_answer(403, br#"{"code":403,"message":"no"}"#);
+        let of = Resource::core("pods").within("shop");
+        let refused = Refused { verb: "list", of, fault: fault.clone() };
+        assert_eq!(
+            refused.lacks().unwrap(),
+            "a Role in namespace shop, or a ClusterRole, with apiGroups: [\"\"], resources: [pods], verbs: [list]"
+        );
+        let of = Resource::core("nodes");
+        let refused = Refused { verb: "list", of, fault };
+        assert!(refused.lacks().unwrap().starts_with("a ClusterRole with"));
+        let fault = Fault::Unreachable("x".to_owned());
+        assert!(Refused { fault, ..refused }.lacks().is_none());
+    }
+}
