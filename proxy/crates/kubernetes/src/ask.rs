@@ -4,13 +4,16 @@ use crate::{
     fault::Fault,
 };
 use http::{Request, header::CONTENT_TYPE};
-use kube::client::Body;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::fmt;
+use std::{fmt, time::Duration};
+use tokio::time;
 
 /// An answer has at most so many objects; the rest is asked for again.
 const PART: usize = 500;
+
+/// How long a change may take.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// All objects of a kind, those of a namespace, or one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +136,7 @@ impl Client {
     /// # Errors
     ///
     /// When the API server does not tell.
-    pub async fn read<T: DeserializeOwned>(&self, of: &Resource) -> Result<T, Refused> {
+    pub async fn one<T: DeserializeOwned>(&self, of: &Resource) -> Result<T, Refused> {
         let read = async {
             let text = self.get(&of.path(), "application/json").await?;
             parse(&text)
@@ -146,7 +149,7 @@ impl Client {
     /// # Errors
     ///
     /// When the API server does not tell all.
-    pub async fn list<T: DeserializeOwned>(&self, of: &Resource) -> Result<Vec<T>, Refused> {
+    pub async fn all<T: DeserializeOwned>(&self, of: &Resource) -> Result<Vec<T>, Refused> {
         let list = async {
             let (mut all, mut next) = (Vec::new(), String::new());
             loop {
@@ -182,13 +185,22 @@ impl Client {
         let change = async {
             let request = Request::patch(of.path())
                 .header(CONTENT_TYPE, "application/merge-patch+json")
-                .body(Body::from(change.to_string().into_bytes()))
+                .body(change.to_string().into_bytes())
                 .map_err(|error| Fault::Garbled(error.to_string()))?;
-            let text = self.whole(request).await?;
-            parse(&text)
+            let late = || Fault::Unreachable(format!("no answer within {} s", ANSWER.as_secs()));
+            let changed = time::timeout(ANSWER, self.typed().request(request)).await;
+            changed.map_err(|_late| late())?.map_err(|error| fault(&error))
         };
         change.await.map_err(|fault| Refused { verb: "patch", of: of.clone(), fault })
     }
+}
+
+/// What kube says went wrong.
+pub(crate) fn fault(error: &kube::Error) -> Fault {
+    if let kube::Error::Api(status) = error {
+        return Fault::Answer { code: status.code, message: status.message.clone() };
+    }
+    Fault::Unreachable(chain(error))
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {

@@ -109,18 +109,8 @@ impl Client {
     ///
     /// When nobody answers in time, or the answer is an error or too long.
     pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Bytes, Fault> {
-        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty());
-        self.whole(request.map_err(|error| Fault::Garbled(error.to_string()))?).await
-    }
-
-    /// The whole answer to a request.
-    ///
-    /// # Errors
-    ///
-    /// When nobody answers in time, or the answer is an error or too long.
-    pub(crate) async fn whole(&self, request: Request<Body>) -> Result<Bytes, Fault> {
         let read = async {
-            let body = self.send(request).await?;
+            let body = self.open(path, accept).await?;
             read(body, MAX_ANSWER).await
         };
         let late = || Fault::Unreachable(format!("no whole answer within {} s", WHOLE.as_secs()));
@@ -133,13 +123,10 @@ impl Client {
     ///
     /// When nobody answers in time, or with an error.
     pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<Body, Fault> {
+        let garbled = |error: http::Error| Fault::Garbled(error.to_string());
         let request = Request::get(path).header(ACCEPT, accept).body(Body::empty());
-        self.send(request.map_err(|error| Fault::Garbled(error.to_string()))?).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> Result<Body, Fault> {
         let late = || Fault::Unreachable(format!("no answer within {} s", ANSWER.as_secs()));
-        let answer = time::timeout(ANSWER, self.kube.send(request)).await;
+        let answer = time::timeout(ANSWER, self.kube.send(request.map_err(garbled)?)).await;
         let answer = answer.unwrap_or_else(|_| Err(kube::Error::Service(late().into())));
         let answer = answer.map_err(|error| Fault::Unreachable(chain(&error)))?;
         let status = answer.status();

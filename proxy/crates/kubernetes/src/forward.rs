@@ -1,8 +1,8 @@
 //! A port of a pod, through the API server: what listens on the pod's loopback is reached from
 //! afar by whoever the API server lets, and by nobody else.
 use crate::{
-    ask::{Refused, Resource},
-    client::{Client, chain},
+    ask::{Refused, Resource, fault},
+    client::Client,
     fault::Fault,
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -104,11 +104,4 @@ impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forward").finish_non_exhaustive()
     }
-}
-
-fn fault(error: &kube::Error) -> Fault {
-    if let kube::Error::Api(status) = error {
-        return Fault::Answer { code: status.code, message: status.message.clone() };
-    }
-    Fault::Unreachable(chain(error))
 }
