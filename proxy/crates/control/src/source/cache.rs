@@ -49,14 +49,15 @@ impl Cache {
         read: impl FnOnce(fs::File) -> io::Result<Vec<u8>>,
     ) -> io::Result<(Objects, Vec<Problem>)> {
         let known = self.files.lock().get(path).cloned();
-        let file = fs::File::open(path)?;
-        // Before it is read: what is written meanwhile changes the times again.
-        let stamp = Stamp::of(&file.metadata()?);
         if let Some(known) = &known
-            && known.stamp == Some(stamp)
+            && known.stamp.is_some()
+            && known.stamp == Some(Stamp::of(&fs::metadata(path)?))
         {
             return Ok((known.objects.clone(), known.problems.clone()));
         }
+        let file = fs::File::open(path)?;
+        // Before it is read: what is written meanwhile changes the times again.
+        let stamp = Stamp::of(&file.metadata()?);
         let is_fresh = stamp.age().is_none_or(|age| age < FRESH);
         let bytes = read(file)?;
         let hash = self.hasher.hash_one(&bytes);

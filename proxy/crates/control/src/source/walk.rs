@@ -1,9 +1,10 @@
 //! Which files and folders a set of paths stands for.
 use crate::problem::Problem;
 use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
-    fs, io,
+    collections::{BTreeSet, HashSet},
+    ffi::{OsStr, OsString},
+    fs::{self, FileType},
+    io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -12,15 +13,19 @@ use std::{
 const MAX_DEPTH: usize = 16;
 
 /// What was found below some paths.
+///
+/// A regular file in a folder costs no system call: the folder's listing says what it is.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     /// Manifests in the order they are read in, each once.
     pub(super) files: Vec<PathBuf>,
+    /// Those of them that are links.
+    pub(super) links: Vec<PathBuf>,
     /// Every folder that was looked into.
     pub(super) folders: BTreeSet<PathBuf>,
     pub(super) problems: Vec<Problem>,
     /// Real paths that were met, so that links do not lead in circles or to a file twice.
-    met: BTreeSet<PathBuf>,
+    met: HashSet<PathBuf>,
 }
 
 impl Walk {
@@ -29,7 +34,7 @@ impl Walk {
         for path in paths {
             match fs::metadata(path) {
                 Ok(found) if found.is_dir() => walk.folder(path, 0),
-                Ok(_) => walk.file(path.to_owned()),
+                Ok(_) => walk.linked(path.to_owned()),
                 Err(error) => walk.problem(path, &error),
             }
         }
@@ -41,43 +46,52 @@ impl Walk {
             let message = format!("more than {MAX_DEPTH} folders in folders");
             return self.problems.push(Problem::of_file(path.display().to_string(), message));
         }
-        match fs::canonicalize(path).map(|real| self.met.insert(real)) {
-            Ok(true) => {}
-            Ok(false) => return,
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
             Err(error) => return self.problem(path, &error),
+        };
+        if !self.met.insert(real.clone()) {
+            return;
         }
         self.folders.insert(path.to_owned());
-        let listed = fs::read_dir(path).and_then(|entries| {
-            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<BTreeSet<_>>>()
-        });
-        match listed {
-            Ok(entries) => entries.iter().for_each(|entry| self.entry(entry, depth)),
-            Err(error) => self.problem(path, &error),
+        let mut entries = match list(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.problem(path, &error),
+        };
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, kind) in entries {
+            if name.as_bytes().starts_with(b".") {
+                continue;
+            }
+            if !kind.is_file() {
+                self.entry(path.join(name), depth);
+            } else if is_manifest(&name) && self.met.insert(real.join(&name)) {
+                self.files.push(path.join(name));
+            }
         }
     }
 
-    fn entry(&mut self, path: &Path, depth: usize) {
-        let is_hidden = path.file_name().is_none_or(|name| name.as_bytes().starts_with(b"."));
-        if is_hidden {
-            return;
-        }
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => self.folder(path, depth + 1),
+    /// A folder, a link, or what is no manifest.
+    fn entry(&mut self, path: PathBuf, depth: usize) {
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => self.folder(&path, depth + 1),
             Ok(found) if found.is_file() && is_manifest(path.as_os_str()) => {
-                self.file(path.to_owned());
+                self.links.push(path.clone());
+                self.linked(path);
             }
             Ok(_) => {}
             // Gone since the folder was listed; a link that leads nowhere is still there.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if is_manifest(path.as_os_str()) && fs::symlink_metadata(path).is_ok() {
-                    self.problem(path, &error);
+                if is_manifest(path.as_os_str()) && fs::symlink_metadata(&path).is_ok() {
+                    self.problem(&path, &error);
                 }
             }
-            Err(error) => self.problem(path, &error),
+            Err(error) => self.problem(&path, &error),
         }
     }
 
-    fn file(&mut self, path: PathBuf) {
+    /// A file that may be elsewhere than its path says.
+    fn linked(&mut self, path: PathBuf) {
         match fs::canonicalize(&path).map(|real| self.met.insert(real)) {
             Ok(false) => {}
             Ok(true) => self.files.push(path),
@@ -88,6 +102,15 @@ impl Walk {
     fn problem(&mut self, path: &Path, error: &io::Error) {
         self.problems.push(unreadable(path, error));
     }
+}
+
+/// The names in a folder, and what they are; a link is a link.
+fn list(folder: &Path) -> io::Result<Vec<(OsString, FileType)>> {
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name(), entry.file_type()?))
+    };
+    fs::read_dir(folder)?.map(entry).collect()
 }
 
 /// A path that cannot be read.

@@ -226,7 +226,8 @@ fn interests(files: &Files) -> BTreeMap<PathBuf, Interest> {
     for folder in &walk.folders {
         add(folder.clone(), Interest::Manifests);
     }
-    for path in files.paths().chain(walk.files.iter().map(PathBuf::as_path)) {
+    // What else was found changes in its folder.
+    for path in files.paths().chain(walk.links.iter().map(PathBuf::as_path)) {
         // What a link leads to changes elsewhere.
         let real = fs::canonicalize(path).ok();
         for path in real.as_deref().into_iter().chain([path]) {
