@@ -5,8 +5,10 @@ use crate::{
     takeover::lock::{Lock, LockError},
 };
 use culvert_kernel::{
-    instance::{Instance, InstanceError},
+    bpffs,
+    instance::{Instance, InstanceError, Supervision},
     probe::{self, Capabilities, ProbeError},
+    procsys,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
@@ -45,13 +47,18 @@ impl Ground {
         let Capabilities { kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, destroy } =
             &capabilities;
         info!(kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, destroy, "kernel probed");
+        writable_settings()?;
+        check_pins(config)?;
         check_prober(config)?;
         let instance = Instance::new(&config.instance, config.cgroup_root.clone())
             .map_err(|error| no_instance(&error))?;
         instance.make_run_dir().map_err(|error| no_instance(&error))?;
         let lock = Lock::start(&instance.run_dir()).map_err(|error| no_place(&error))?;
         // Before any socket: the programs judge a socket by where its maker was.
-        instance.enter_cgroup().map_err(|error| no_instance(&error))?;
+        let entered = instance.enter_cgroup(supervision(config));
+        let entered = entered.map_err(|error| no_instance(&error))?;
+        let root = instance.cgroup_root().display();
+        info!(%root, own = entered, "the cgroup below which connections are captured");
         record_cgroup_root(&instance);
         enough_descriptors(raise_descriptors(), config)?;
         Ok(Self { capabilities, instance, lock: Arc::new(lock) })
@@ -134,6 +141,45 @@ fn no_place(error: &LockError) -> Failure {
         LockError::Io { .. } => "see that /run/culvert can be written",
     };
     Failure::of(Exit::Cannot, error, next)
+}
+
+/// Container runtimes mount `/proc/sys` read-only; without it no pod's settings could be changed.
+pub(crate) fn writable_settings() -> Result<(), Failure> {
+    match procsys::make_writable() {
+        Ok(true) => info!("/proc/sys was read-only, and is writable for this process"),
+        Ok(false) => {}
+        Err(error) => {
+            let next = "see that the container has CAP_SYS_ADMIN and that AppArmor or seccomp let it mount (appArmorProfile: Unconfined), or mount /proc/sys writable";
+            return Err(Failure::of(Exit::Cannot, &error, next));
+        }
+    }
+    Ok(())
+}
+
+/// Where pods come from an API server, this is a container: what it pinned in a file system of its
+/// own would be gone with it, and every pod's capture too.
+fn check_pins(config: &Config) -> Result<(), Failure> {
+    let is_mounted = bpffs::is_mounted();
+    if config.mesh.cluster.is_none() || matches!(is_mounted, Ok(true)) {
+        return Ok(());
+    }
+    let failure = Failure::new(
+        Exit::Cannot,
+        format_args!("the machine's BPF file system is not mounted at {}", bpffs::ROOT),
+        format!(
+            "mount it on the machine (`mount -t bpf bpf {0}`; systemd does), and into the container by a volume with hostPath {0}",
+            bpffs::ROOT
+        ),
+    );
+    Err(match is_mounted {
+        Ok(_) => failure,
+        Err(error) => failure.because(&error),
+    })
+}
+
+/// A container's process stays where it was put, in the kubelet's accounts.
+fn supervision(config: &Config) -> Supervision {
+    if config.mesh.cluster.is_some() { Supervision::Contained } else { Supervision::found() }
 }
 
 /// A folder that is none would match nobody: kubelet's probes would be captured without a word.

@@ -68,6 +68,8 @@ impl Uninstall {
         // Held until the end: nobody starts meanwhile.
         let alone = run_dir.map(|dir| Lock::alone(&dir)).transpose();
         let _alone = alone.map_err(|error| in_use(&error))?;
+        // Settings of pods are put back.
+        ground::writable_settings()?;
         let mut report = Report::default();
         // First: from here no new pod waits for a node.
         let recorded = instances.first().map(|instance| Places::recorded(&instance.run_dir()));

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Where it is mounted, by convention.
-pub(crate) const ROOT: &str = "/sys/fs/bpf";
+pub const ROOT: &str = "/sys/fs/bpf";
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const MAGIC: i64 = 0xcafe_4a11;
@@ -26,7 +26,11 @@ pub(crate) fn ensure() -> io::Result<()> {
 }
 
 /// Whether it is there.
-pub(crate) fn is_mounted() -> io::Result<bool> {
+///
+/// # Errors
+///
+/// When not even the folder is.
+pub fn is_mounted() -> io::Result<bool> {
     Ok(statfs(ROOT)?.filesystem_type().0 == MAGIC)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What the proxy's sockets are, of whichever generation, is told by their storage: its own say so,
 //! its listeners hand that down to what they accept. (An earlier layout's sockets have none that we
-//! can see; they are told by their cgroup.)
+//! can see; they are told by the cgroup of their own, if they had one.)
 use crate::{
     flows::diag::{Diag, Found, State},
     node::Shared,

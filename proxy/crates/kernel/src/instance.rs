@@ -7,6 +7,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process,
 };
@@ -131,20 +132,26 @@ impl Instance {
         bpffs::private_dir(&path).map_err(|source| InstanceError::Io { what: "make", path, source })
     }
 
-    /// Moves this process into the instance's cgroup, making it if needed.
+    /// Moves this process into the instance's cgroup, making it if needed; what is
+    /// [`Contained`](Supervision::Contained) stays where it was put, when the programs see it there.
     ///
     /// Before any socket is made: the programs see a socket where the process was when it made it.
+    /// Whether it was moved.
     ///
     /// # Errors
     ///
     /// When the cgroup file system is read-only, or the root has controllers that forbid processes
     /// beside folders.
-    pub fn enter_cgroup(&self) -> Result<(), InstanceError> {
+    pub fn enter_cgroup(&self, supervision: Supervision) -> Result<bool, InstanceError> {
+        if supervision == Supervision::Contained && self.contains_this_process()? {
+            return Ok(false);
+        }
         let path = self.cgroup();
         let io = |what, path| move |source| InstanceError::Io { what, path, source };
         fs::create_dir_all(&path).map_err(io("make", path.clone()))?;
         let procs = path.join("cgroup.procs");
-        fs::write(&procs, process::id().to_string()).map_err(io("write", procs))
+        fs::write(&procs, process::id().to_string()).map_err(io("write", procs))?;
+        Ok(true)
     }
 
     /// Whether this process is below the attach point, so that the programs see its sockets.
@@ -160,17 +167,59 @@ impl Instance {
                 source,
             })
         };
-        // Works in a cgroup namespace too, where our own path cannot be compared with the mount's.
-        let procs = self.cgroup().join("cgroup.procs");
         let own = process::id().to_string();
-        if procs.exists() && read(procs)?.lines().any(|pid| pid == own) {
+        if is_in(&self.cgroup(), &own) {
             return Ok(true);
         }
         let mounts = read("/proc/self/mountinfo".into())?;
         let cgroups = read("/proc/self/cgroup".into())?;
-        Ok(mounts::own_cgroup(&mounts, &cgroups)
-            .is_some_and(|cgroup| cgroup.starts_with(&self.cgroup_root)))
+        // Where our own path cannot be compared with the mount's, we are where our number is.
+        let below = mounts::is_below(&mounts, &cgroups, &self.cgroup_root);
+        Ok(below.unwrap_or_else(|| is_below(&self.cgroup_root, &own)))
     }
+}
+
+/// Who says which cgroup a process is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervision {
+    /// The process itself.
+    Free,
+    /// A container runtime: what leaves its cgroup leaves its accounts, and from a cgroup namespace
+    /// nobody may.
+    Contained,
+}
+
+impl Supervision {
+    /// Contained, if the process has a cgroup namespace of its own.
+    #[must_use]
+    pub fn found() -> Self {
+        /// The machine's, in `include/linux/proc_ns.h`.
+        const MACHINE: u64 = 0xefff_fffb;
+        match fs::metadata("/proc/self/ns/cgroup") {
+            Ok(namespace) if namespace.ino() != MACHINE => Self::Contained,
+            Ok(_) | Err(_) => Self::Free,
+        }
+    }
+}
+
+fn is_in(cgroup: &Path, pid: &str) -> bool {
+    // Folders of threads have no list of processes.
+    let procs = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    procs.lines().any(|line| line == pid)
+}
+
+/// Whether a process is at a cgroup or below.
+fn is_below(cgroup: &Path, pid: &str) -> bool {
+    let mut folders = vec![cgroup.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if is_in(&folder, pid) {
+            return true;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.extend(below.map(|entry| entry.path()));
+    }
+    false
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //!
 //! Reading order: [`instance`] (what one installation owns), [`mod@probe`] (what the kernel can),
 //! [`node`] (programs and maps of the node), [`pod`] (enrolling one pod), [`sockets`] (what is done
-//! per connection), [`direct`] (connections without the proxy), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them;
-//! [`memory`] gives pages back.
+//! per connection), [`direct`] (connections without the proxy), [`mod@uninstall`] (leaving nothing behind). [`netns`] and [`netlink`] serve them,
+//! [`bpffs`] and [`procsys`] are what a container may lack; [`memory`] gives pages back.
 
-mod bpffs;
+pub mod bpffs;
 pub mod direct;
 mod exclusions;
 pub mod fdpass;
@@ -20,6 +20,7 @@ pub mod netns;
 pub mod node;
 pub mod pod;
 pub mod probe;
+pub mod procsys;
 pub mod sockets;
 mod sys;
 pub mod uninstall;
@@ -27,7 +28,7 @@ pub mod uninstall;
 pub use crate::{
     direct::{At, DirectEvent, DirectFlow, End, Verdict, events::Events},
     flows::Flow,
-    instance::{Instance, InstanceError},
+    instance::{Instance, InstanceError, Supervision},
     node::{Node, NodeError, NodeOptions, owner::Generation},
     pod::{
         DnsListener, EnrolError, Enrolled, PodListeners, PodSpec, Prepared, orphan::Orphan,
