@@ -75,6 +75,12 @@ impl MakeImage {
     }
 }
 
+/// Makes the image that tests of clusters install, of a program as it is.
+pub(crate) fn for_tests(program: &Path) -> Result<()> {
+    let out = Some(workspace::target().join("image/test.tar"));
+    MakeImage { out, tag: None, program: Some(program.to_owned()) }.run()
+}
+
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

@@ -10,12 +10,15 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{peers, process, workspace};
 
 /// What a program leaves behind even when killed dies with these mounts: names of namespaces, run
-/// files and pins. Thousands of connections need more descriptors than a login usually has.
+/// files, pins, and what callers of CNI plugins remember. Thousands of connections need more
+/// descriptors than a login usually has.
 const SCRIPT: &str = r#"
 set -e
 mount -t tmpfs run /run
 mkdir /run/netns /run/culvert
 mount -t bpf bpf /sys/fs/bpf
+mkdir -p /var/lib/cni
+mount -t tmpfs cni /var/lib/cni
 ulimit -n "$(ulimit -H -n)"
 exec "$@"
 "#;

@@ -26,6 +26,17 @@ const ISTIO: &[(&str, &str)] = &[
     ("istio-follow", "./follow"),
 ];
 
+/// Istio's control plane, of the same module: as long to build as all else of it, five times.
+const ISTIOD: (&str, &str) = ("istiod", "istio.io/istio/pilot/cmd/pilot-discovery");
+
+/// What calls CNI plugins as container runtimes do, and plugins that know CNI 1.1: newer ones than
+/// Debian has.
+const CNI: &[&str] = &[
+    "github.com/containernetworking/cni/cnitool@v1.3.0",
+    "github.com/containernetworking/plugins/plugins/main/bridge@v1.9.0",
+    "github.com/containernetworking/plugins/plugins/ipam/host-local@v1.9.0",
+];
+
 /// A program, the Debian package that has it, and who talks to it.
 const PROGRAMS: &[Program] = &[
     Program { name: "iperf3", package: "iperf3", wanted_by: Wanted::Tests },
@@ -75,7 +86,8 @@ pub(crate) struct Peers {
     /// Also what `test kernel` needs: qemu and busybox.
     #[arg(long)]
     kernels: bool,
-    /// Also what `test interop` needs: Istio's echo client and server, built with go.
+    /// Also what `test interop` and `test kubernetes` need of Istio: echo client and server, and the
+    /// control plane, built with go.
     #[arg(long)]
     istio: bool,
 }
@@ -107,6 +119,7 @@ impl Peers {
         }
         if self.istio {
             istio()?;
+            istiod()?;
         }
         if self.bench {
             println!("{:<20} {}", "envoy", envoy()?.display());
@@ -171,9 +184,18 @@ pub(crate) fn envoy() -> Result<PathBuf> {
 
 /// Istio's programs, built when they are not there: some minutes the first time.
 pub(crate) fn istio() -> Result<()> {
+    build(ISTIO)
+}
+
+/// Istio's control plane, built when it is not there: some more minutes.
+pub(crate) fn istiod() -> Result<()> {
+    build(&[ISTIOD])
+}
+
+fn build(programs: &[(&str, &str)]) -> Result<()> {
     let bin = folder().join("bin");
     fs::create_dir_all(&bin)?;
-    for (name, package) in ISTIO.iter().filter(|(name, _)| !bin.join(name).exists()) {
+    for (name, package) in programs.iter().filter(|(name, _)| !bin.join(name).exists()) {
         println!("building {name} below target/peers");
         process::run(
             Command::new("go")
@@ -183,6 +205,28 @@ pub(crate) fn istio() -> Result<()> {
                 .current_dir(workspace::root().join("tests/interop/peers")),
         )
         .context("Istio's programs are built with go")?;
+    }
+    Ok(())
+}
+
+/// Who calls plugins, and plugins, in `target/peers/cni`, built when they are not there.
+pub(crate) fn cni() -> Result<()> {
+    let folder = folder().join("cni");
+    let name = |package: &str| {
+        package.split('@').next().and_then(|path| path.rsplit('/').next().map(str::to_owned))
+    };
+    for package in CNI {
+        if name(package).is_some_and(|name| folder.join(name).exists()) {
+            continue;
+        }
+        println!("building {package} below target/peers");
+        process::run(
+            Command::new("go")
+                .args(["install", "-trimpath", "-ldflags=-s -w", package])
+                .env("GOBIN", &folder)
+                .env("CGO_ENABLED", "0"),
+        )
+        .context("programs of CNI are built with go, from their published modules")?;
     }
     Ok(())
 }

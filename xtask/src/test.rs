@@ -16,7 +16,7 @@ pub(crate) struct Test {
     /// [unit|e2e|api|interop|kubernetes|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
     ///
     /// unit: needs nothing but the compiler.
-    /// e2e: network namespaces, the real kernel and real peers; needs root.
+    /// e2e: network namespaces, the real kernel and real peers; needs root and Go.
     /// api: the API server of a real Kubernetes, which is built from its Go modules; needs Go.
     /// kubernetes: clusters with nodes, and api; needs root and Go.
     /// interop: Istio's own programs as peers, built from their Go modules; needs root and Go.

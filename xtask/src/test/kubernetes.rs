@@ -3,10 +3,14 @@ use anyhow::Result;
 
 use super::{api, nextest};
 use crate::{
-    cluster::build,
-    isolated,
+    cluster::{self, build},
+    image, isolated,
     peers::{self, Wanted},
+    process, workspace,
 };
+
+/// The cluster that they share.
+const SHARED: &str = "shared-nodes";
 
 /// Builds everything, runs both kinds of tests.
 pub(super) fn run(filter: &[String]) -> Result<()> {
@@ -14,7 +18,16 @@ pub(super) fn run(filter: &[String]) -> Result<()> {
     build::program()?;
     peers::get(Wanted::Nodes)?;
     peers::get(Wanted::Tests)?;
+    peers::istio()?;
+    peers::istiod()?;
     api::run_these(nextest::api(filter))?;
+    // They have built the program; what runs in pods beside it is still to do.
+    process::run(workspace::cargo().args(["build", "--bin", "peer"]))?;
+    image::for_tests(&workspace::target().join("debug/culvert"))?;
     let _alone = isolated::alone()?;
-    api::run_these(nextest::nodes(filter))
+    // One from before has an image from before.
+    cluster::down(SHARED)?;
+    let outcome = api::run_these(nextest::nodes(filter));
+    cluster::down(SHARED)?;
+    outcome
 }

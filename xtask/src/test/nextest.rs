@@ -23,6 +23,9 @@ const NODES: &str = "(kind(test) & binary(/^nodes/))";
 /// The packages that tests which need root are in: nothing else is built for them.
 const ROOTED: &[&str] = &["-p", "e2e", "-p", "culvert-kernel", "-p", "culvert-lab"];
 
+/// The packages whose tests need clusters with nodes.
+const NODED: &[&str] = &["-p", "e2e", "-p", "culvert-cluster"];
+
 /// All packages that can be built for this machine.
 const ALL: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
 
@@ -58,7 +61,7 @@ pub(super) fn api(filter: &[String]) -> Vec<String> {
 
 /// The arguments that run the tests on nodes.
 pub(super) fn nodes(filter: &[String]) -> Vec<String> {
-    arguments(ALL, NODES, filter)
+    arguments(NODED, NODES, filter)
 }
 
 /// The arguments that run the tests whose peers are Istio's programs.

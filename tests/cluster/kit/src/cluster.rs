@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::{namespace::Namespace, place};
 
-/// How long the shared API server outlives the last test that asked for it.
-const LEASE: &str = "10m";
+/// How long a shared cluster outlives the last test that asked for it.
+const LEASE: &str = "15m";
 
 /// A control plane, with or without nodes.
 ///
@@ -48,6 +48,16 @@ impl Cluster {
     #[must_use]
     pub fn api(name: &str) -> Self {
         Self::start(name, "api", &[])
+    }
+
+    /// A cluster of two nodes that tests share, one after the other; needs root. The first that asks
+    /// starts it, and it outlives the last by some minutes.
+    #[track_caller]
+    #[must_use]
+    pub fn shared_nodes() -> Self {
+        let cluster = Self { folder: place::cluster("shared-nodes"), own: false };
+        cluster.run(&["nodes", "--lease", LEASE, "2"]);
+        cluster
     }
 
     /// A cluster with nodes, `node-1` and so on; needs root.
@@ -134,15 +144,24 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn try_kubectl(&self, words: &[&str]) -> Output {
-        self.program(&["kubectl"]).args(words).output().expect("the program can be started")
+        self.kubectl_command(words).output().expect("the program can be started")
+    }
+
+    /// kubectl as the administrator, to be started; its standard input is empty.
+    #[track_caller]
+    #[must_use]
+    pub fn kubectl_command(&self, words: &[&str]) -> Command {
+        let mut command = self.program(&["kubectl"]);
+        command.args(words);
+        command
     }
 
     /// Runs kubectl with a text on its standard input.
     #[track_caller]
     #[must_use]
     pub fn kubectl_with(&self, input: &str, words: &[&str]) -> Output {
-        let mut command = self.program(&["kubectl"]);
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = self.kubectl_command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let mut stdin = child.stdin.take().expect("it was piped");
         stdin.write_all(input.as_bytes()).expect("kubectl reads all of its input");
@@ -233,6 +252,13 @@ impl Cluster {
         // The last line may be half written.
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["user"]["username"] == user).collect()
+    }
+
+    /// Where programs are that tests meet: `cargo xtask peers` puts them there.
+    #[track_caller]
+    #[must_use]
+    pub fn peers(&self) -> PathBuf {
+        place::peers()
     }
 
     /// Where the logs of all parts are.

@@ -18,6 +18,7 @@
 //! A surprise ends the test.
 #![expect(clippy::panic, reason = "a surprise ends the test")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when it is surprised")]
+mod chart;
 mod cluster;
 mod eventually;
 mod namespace;

@@ -1,6 +1,6 @@
 //! A namespace of a test's own.
 use std::{
-    process,
+    process::{self, Output},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -61,6 +61,13 @@ impl<'c> Namespace<'c> {
     #[track_caller]
     pub fn kubectl(&self, words: &[&str]) -> String {
         self.cluster.kubectl(&[&["--namespace", &*self.name], words].concat())
+    }
+
+    /// Runs kubectl here.
+    #[track_caller]
+    #[must_use]
+    pub fn try_kubectl(&self, words: &[&str]) -> Output {
+        self.cluster.try_kubectl(&[&["--namespace", &*self.name], words].concat())
     }
 
     /// What `kubectl get` says, as JSON; null if there is no such thing.

@@ -1,6 +1,6 @@
 //! Where the program and the clusters' files are.
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,36 @@ pub(crate) fn program() -> PathBuf {
 pub(crate) fn crds(name: &str) -> PathBuf {
     let file = target().join("peers/crds").join(name);
     assert!(file.exists(), "no {}: run cargo xtask cluster build", file.display());
+    file
+}
+
+/// Programs of others.
+#[track_caller]
+pub(crate) fn peers() -> PathBuf {
+    target().join("peers/bin")
+}
+
+/// Helm, which `cargo xtask chart` builds.
+#[track_caller]
+pub(crate) fn helm() -> PathBuf {
+    let tools = target().join("tools");
+    let folders = fs::read_dir(&tools).into_iter().flatten().flatten();
+    let versions =
+        folders.filter(|folder| folder.file_name().as_encoded_bytes().starts_with(b"helm-"));
+    let found = versions.map(|folder| folder.path().join("helm")).find(|helm| helm.exists());
+    found.unwrap_or_else(|| panic!("no helm in {}: run cargo xtask chart", tools.display()))
+}
+
+/// The chart.
+pub(crate) fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/helm/culvert")
+}
+
+/// The image of the program under test, by the name that the chart has for it.
+#[track_caller]
+pub(crate) fn image() -> PathBuf {
+    let file = target().join("image/test.tar");
+    assert!(file.exists(), "no {}: run cargo xtask test kubernetes", file.display());
     file
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! peer serve MANNER ADDRESS [BYTES]     until killed; says where it listens, then each connection
+//! peer relay ADDRESS [NEXT…]            HTTP until killed; asks each of the next ones before it answers
 //! peer dial KIND ADDRESS [MORE]         one connection to a greeting server
 //! peer raw-syn SOURCE ADDRESS           one SYN without a socket behind it
 //! peer half-close ADDRESS BYTES         sends, ends its side, then reads (server: sink)
@@ -25,13 +26,14 @@ use serde_json::{Value, json};
 use std::{
     env,
     io::{self, Write as _},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs as _},
     process::ExitCode,
 };
 
 mod bulk;
 mod dial;
 mod load;
+mod relay;
 mod serve;
 mod sniff;
 mod sockets;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     }
     let done = match args.as_slice() {
         ["serve", manner, at, more @ ..] => address(at).and_then(|at| serve::run(manner, at, more)),
+        ["relay", at, next @ ..] => address(at).and_then(|at| relay::run(at, next)),
         ["dial", kind, to, more @ ..] => address(to).and_then(|to| dial::run(kind, to, more)),
         ["raw-syn", from, to] => address(to).and_then(|to| syn::run(&address(from)?, &to)),
         ["half-close", to, bytes] => address(to).and_then(|to| bulk::half_close(to, count(bytes)?)),
@@ -105,8 +108,11 @@ pub(crate) fn failure(stage: &str, error: &io::Error) -> Value {
     })
 }
 
+/// An address, also of a name (`cart:80`).
 pub(crate) fn address(text: &str) -> io::Result<SocketAddr> {
-    text.parse().map_err(|error| io::Error::other(format!("{text:?}: {error}")))
+    let found = text.to_socket_addrs();
+    let found = found.map_err(|error| io::Error::other(format!("{text:?}: {error}")))?.next();
+    found.ok_or_else(|| io::Error::other(format!("{text:?} has no address")))
 }
 
 pub(crate) fn count(text: &str) -> io::Result<u64> {
