@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::kernel;
+use nextest::Filter;
 
 /// Which tests to run.
 #[derive(Debug, Args)]
@@ -43,16 +44,16 @@ impl Test {
     pub(crate) fn run(&self) -> Result<()> {
         match wanted(&self.words) {
             Wanted::All { filter } => {
-                let building = api::build()?;
+                let (building, filter) = (api::build()?, Filter::shared(filter));
                 nextest::unit(filter)?;
                 e2e::run(filter)?;
                 api::run(building, filter)
             }
-            Wanted::Unit { filter } => nextest::unit(filter),
-            Wanted::E2e { filter } => e2e::run(filter),
-            Wanted::Api { filter } => api::run(api::build()?, filter),
-            Wanted::Interop { filter } => interop::run(filter),
-            Wanted::Kubernetes { filter } => kubernetes::run(filter),
+            Wanted::Unit { filter } => nextest::unit(Filter::own(filter)),
+            Wanted::E2e { filter } => e2e::run(Filter::own(filter)),
+            Wanted::Api { filter } => api::run(api::build()?, Filter::own(filter)),
+            Wanted::Interop { filter } => interop::run(Filter::own(filter)),
+            Wanted::Kubernetes { filter } => kubernetes::run(Filter::shared(filter)),
             Wanted::Kernel { versions, filter } => kernel::run(versions, filter),
         }
     }

@@ -3,7 +3,7 @@ use std::process::{Child, Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::nextest;
+use super::nextest::{self, Filter};
 use crate::{
     chart,
     cluster::{self, build},
@@ -29,7 +29,7 @@ impl Drop for Building {
 }
 
 /// Waits for the build, runs the tests.
-pub(super) fn run(mut building: Building, filter: &[String]) -> Result<()> {
+pub(super) fn run(mut building: Building, filter: Filter<'_>) -> Result<()> {
     if building.0.try_wait()?.is_none() {
         println!("waiting for the build of Kubernetes: ten minutes of processor time, once");
     }

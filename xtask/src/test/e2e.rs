@@ -1,7 +1,7 @@
 //! The tests that need root, in mounts of their own.
 use anyhow::Result;
 
-use super::nextest;
+use super::nextest::{self, Filter};
 use crate::{
     isolated,
     peers::{self, Wanted},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Builds the program, gets the peers, runs the tests.
-pub(super) fn run(filter: &[String]) -> Result<()> {
+pub(super) fn run(filter: Filter<'_>) -> Result<()> {
     run_these(nextest::needing_root(filter))
 }
 

@@ -1,7 +1,10 @@
 //! The tests that need clusters with nodes, and those of the API server.
 use anyhow::Result;
 
-use super::{api, nextest};
+use super::{
+    api,
+    nextest::{self, Filter},
+};
 use crate::{
     cluster::{self, build},
     image, isolated,
@@ -13,7 +16,7 @@ use crate::{
 const SHARED: &str = "shared-nodes";
 
 /// Builds everything, runs both kinds of tests.
-pub(super) fn run(filter: &[String]) -> Result<()> {
+pub(super) fn run(filter: Filter<'_>) -> Result<()> {
     isolated::needs_root("`cargo xtask test api` goes without")?;
     build::program()?;
     peers::get(Wanted::Nodes)?;

@@ -29,12 +29,32 @@ const NODED: &[&str] = &["-p", "e2e", "-p", "culvert-cluster"];
 /// All packages that can be built for this machine.
 const ALL: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
 
+/// Parts of test names; without any, all tests are meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filter<'a> {
+    words: &'a [String],
+    /// Whether they may be of tests of another suite, which runs too: then none here is no failure.
+    is_shared: bool,
+}
+
+impl<'a> Filter<'a> {
+    /// For tests of one suite.
+    pub(super) fn own(words: &'a [String]) -> Self {
+        Self { words, is_shared: false }
+    }
+
+    /// For tests of several.
+    pub(super) fn shared(words: &'a [String]) -> Self {
+        Self { words, is_shared: !words.is_empty() }
+    }
+}
+
 /// Runs the tests that need nothing but the compiler.
-pub(super) fn unit(filter: &[String]) -> Result<()> {
+pub(super) fn unit(filter: Filter<'_>) -> Result<()> {
     let mut command = Command::new(program()?);
     command.args(arguments(ALL, &format!("not ({NEEDS_ROOT} + {API} + {NODES})"), filter));
     process::run(command.current_dir(workspace::root()))?;
-    if filter.is_empty() { examples() } else { Ok(()) }
+    if filter.words.is_empty() { examples() } else { Ok(()) }
 }
 
 /// The examples in documentation, which nextest does not run.
@@ -50,22 +70,22 @@ fn examples() -> Result<()> {
 }
 
 /// The arguments that run the tests that need root.
-pub(super) fn needing_root(filter: &[String]) -> Vec<String> {
+pub(super) fn needing_root(filter: Filter<'_>) -> Vec<String> {
     arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP} - {API} - {NODES}"), filter)
 }
 
 /// The arguments that run the tests of the API server.
-pub(super) fn api(filter: &[String]) -> Vec<String> {
+pub(super) fn api(filter: Filter<'_>) -> Vec<String> {
     arguments(ALL, API, filter)
 }
 
 /// The arguments that run the tests on nodes.
-pub(super) fn nodes(filter: &[String]) -> Vec<String> {
+pub(super) fn nodes(filter: Filter<'_>) -> Vec<String> {
     arguments(NODED, NODES, filter)
 }
 
 /// The arguments that run the tests whose peers are Istio's programs.
-pub(super) fn interop(filter: &[String]) -> Vec<String> {
+pub(super) fn interop(filter: Filter<'_>) -> Vec<String> {
     arguments(ROOTED, INTEROP, filter)
 }
 
@@ -74,12 +94,12 @@ pub(super) fn program() -> Result<std::path::PathBuf> {
     workspace::tool("cargo-nextest", VERSION)
 }
 
-fn arguments(packages: &[&str], expression: &str, filter: &[String]) -> Vec<String> {
+fn arguments(packages: &[&str], expression: &str, filter: Filter<'_>) -> Vec<String> {
     let fixed = ["nextest", "run"].iter().chain(packages);
     let mut arguments: Vec<String> = fixed.map(|&word| word.to_owned()).collect();
-    // A filter that fits tests of one suite only leaves the other empty, which is no failure.
-    let none = if filter.is_empty() { "fail" } else { "pass" };
+    // A word that fits nothing is a slip.
+    let none = if filter.is_shared { "pass" } else { "fail" };
     arguments.extend([format!("--no-tests={none}"), format!("--filterset={expression}")]);
-    arguments.extend_from_slice(filter);
+    arguments.extend_from_slice(filter.words);
     arguments
 }
