@@ -12,6 +12,7 @@ mod url;
 pub(crate) use {parse::Percent, url::Url};
 
 use cni::Cni;
+use culvert_control::compile::Ambient;
 use culvert_model::pod::Exclusion;
 use culvert_telemetry::{access::AccessFormat, log::LogFormat};
 use mesh::{Mesh, Serve};
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) node_name: String,
     pub(crate) cluster: String,
     pub(crate) trust_domain: String,
+    /// Whose the pods are that have Istio's label.
+    pub(crate) ambient: Ambient,
     /// An authority that somebody gave.
     pub(crate) ca_folder: Option<PathBuf>,
     pub(crate) cgroup_root: Option<PathBuf>,
@@ -122,6 +125,7 @@ impl Config {
         let node_name = v.one(&s::NODE_NAME, parse::name);
         let cluster = v.one(&s::CLUSTER, parse::name);
         let trust_domain = v.one(&s::TRUST_DOMAIN, parse::trust_domain);
+        let ambient = v.one(&s::AMBIENT_NAMESPACES, parse::ambient);
         let ca_folder = v.maybe(&s::CA_FOLDER, parse::path);
         let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
         let workers = v.one(&s::WORKERS, parse::workers);
@@ -139,6 +143,7 @@ impl Config {
             node_name: node_name?,
             cluster: cluster?,
             trust_domain: trust_domain?,
+            ambient: ambient?,
             ca_folder: ca_folder?,
             cgroup_root: cgroup_root?,
             workers: workers?,

@@ -100,6 +100,7 @@ pub(crate) async fn start(
         node_name: node.into(),
         cluster: config.cluster.as_str().into(),
         trust_domain: config.trust_domain.as_str().into(),
+        ambient: config.ambient,
     };
     let listen = Listen { names: config.serve.names.clone() };
     let plan = Plan { whence, settings, ca, state_dir, listen, access: Access::Nodes };

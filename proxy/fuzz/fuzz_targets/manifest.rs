@@ -12,6 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
         node_name: "node".into(),
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
+        ambient: compile::Ambient::Ours,
     };
     let compiled = compile::mesh(&objects, &settings);
     let more = compiled.err().unwrap_or_default();

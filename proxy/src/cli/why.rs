@@ -86,6 +86,7 @@ fn of_manifests(paths: &[PathBuf], config: &Config) -> Result<Snapshot, Failure>
         node_name: "".into(),
         cluster: config.cluster.as_str().into(),
         trust_domain: config.trust_domain.as_str().into(),
+        ambient: config.ambient,
     };
     let mesh = compile::mesh(&objects, &settings).map_err(|problems| wrong(&problems))?;
     let mut builder = Builder::new(Mesh {

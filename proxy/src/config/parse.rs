@@ -1,4 +1,5 @@
 //! From a setting's text to its value; an error is the part after the setting's name.
+use culvert_control::compile::Ambient;
 use culvert_model::pod::Exclusion;
 use culvert_telemetry::{
     access::AccessFormat,
@@ -84,6 +85,14 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+pub(super) fn ambient(text: &str) -> Result<Ambient, String> {
+    match text {
+        "ours" => Ok(Ambient::Ours),
+        "istio" => Ok(Ambient::Istio),
+        _ => Err(format!("{text:?} is neither ours nor istio")),
     }
 }
 

@@ -156,6 +156,8 @@ settings! {
         "Tell the control plane which pods are captured; false for one that is not Culvert's.";
     PODS: "pods", "PATH", List, Unset("none"), NODE,
         "Manifests of the pods of this node: files or folders, followed when they change. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+    AMBIENT_NAMESPACES: "ambient_namespaces", "ours|istio", Text, Is("ours"), ALWAYS,
+        "Whose namespaces and pods are that have Istio's label `istio.io/dataplane-mode: ambient`: ours, or those of an Istio in the same cluster, which captures them itself. The same for all processes of a mesh.";
     KUBERNETES: "kubernetes", "BOOL", Switch, Is("false"), FOLLOWS,
         "Objects come from the Kubernetes API instead of manifests: all of them for a control plane, for a node the pods that the API server puts on it (instead of those of `pods`).";
     KUBECONFIG: "kubeconfig", "PATH", Text, Unset("the service account of the pod that this is, else `KUBECONFIG`, else `~/.kube/config`"), FOLLOWS,

@@ -78,6 +78,7 @@ impl Source {
                     node_name: plan.config.node_name.as_str().into(),
                     cluster: plan.config.cluster.as_str().into(),
                     trust_domain: ways.trust_domain().into(),
+                    ambient: plan.config.ambient,
                 };
                 if let Some(reach) = &plan.config.mesh.cluster {
                     let proc = plan.config.cni.host_proc.as_path();

@@ -8,7 +8,7 @@
     reason = "a measurement: it prints, and a failure ends it"
 )]
 use culvert_control::{
-    compile::{Settings, incremental::Compiler},
+    compile::{Ambient, Settings, incremental::Compiler},
     object::Objects,
 };
 use std::{sync::Arc, time::Instant};
@@ -55,6 +55,7 @@ fn main() {
         node_name: "node-a".into(),
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
+        ambient: Ambient::Ours,
     });
     let start = Instant::now();
     compiler.apply(&all).unwrap();

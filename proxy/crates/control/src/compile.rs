@@ -44,6 +44,8 @@ pub mod own;
 
 mod unique;
 
+pub use enrolment::{Ambient, Outside};
+
 use crate::{object::Objects, problem::Problem};
 use std::sync::Arc;
 
@@ -58,6 +60,8 @@ pub struct Settings {
     pub cluster: Arc<str>,
     /// Unless the settings of the mesh say another one.
     pub trust_domain: Arc<str>,
+    /// Whose the pods are that have Istio's label.
+    pub ambient: Ambient,
 }
 
 /// Compiles `objects`.

@@ -1,6 +1,7 @@
 //! Pods that an API server and a runtime tell of, in either order.
 use super::*;
 use culvert_cni::message::Handed;
+use culvert_control::compile::Ambient;
 use culvert_runtime::{drain::Drain, publish::Generation};
 use std::fs;
 use tempfile::TempDir;
@@ -45,8 +46,12 @@ impl Api {
         let book = Book::open(self.dir.path());
         let reach =
             Reach::Kubeconfig { file: Some(self.dir.path().join("kubeconfig")), context: None };
-        let settings =
-            Settings { node_name: "n1".into(), cluster: "c".into(), trust_domain: "td".into() };
+        let settings = Settings {
+            node_name: "n1".into(),
+            cluster: "c".into(),
+            trust_domain: "td".into(),
+            ambient: Ambient::Ours,
+        };
         let worker = self.drain.worker();
         let views = start((&reach, Path::new("/nowhere")), settings, book.clone(), &worker).await;
         (views.unwrap(), book)

@@ -31,9 +31,38 @@ enum Place {
     Nowhere,
 }
 
+/// Whose the namespaces and pods are that have Istio's label for its ambient mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ambient {
+    /// Ours: there is no such mesh of Istio's here.
+    #[default]
+    Ours,
+    /// Istio's, which captures them: nobody else may.
+    Istio,
+}
+
+/// Why a pod is not in the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Outside {
+    #[error("its namespace is not in the mesh")]
+    Namespace,
+    #[error("a label of its namespace declines")]
+    NamespaceDeclines,
+    #[error("a label of the pod declines")]
+    PodDeclines,
+    #[error("{DATAPLANE_MODE}=ambient gives it to Istio")]
+    Istio,
+    #[error("it is in the network of its node, not in one of its own")]
+    HostNetwork,
+    #[error("its containers have ended")]
+    Over,
+}
+
 /// What a pod's labels and annotations ask for, with its namespace's.
 pub(super) struct Wish {
     pub(super) enrolment: Enrolment,
+    /// Why it is outside.
+    pub(super) outside: Option<Outside>,
     pub(super) fail: Fail,
     pub(super) notes: Vec<Problem>,
     pub(super) problems: Vec<Problem>,
@@ -44,6 +73,8 @@ pub(super) struct Wish {
 enum Say {
     In,
     Out,
+    /// They give it to Istio's mesh.
+    Istio,
     Nothing,
 }
 
@@ -51,63 +82,96 @@ enum Say {
 const LABELS: [(&str, &str, &str); 2] =
     [(MESH, "enabled", "disabled"), (DATAPLANE_MODE, "ambient", "none")];
 
+impl Ambient {
+    /// The labels that enrol or decline.
+    fn labels(self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Self::Ours => &LABELS,
+            Self::Istio => LABELS.split_at(1).0,
+        }
+    }
+}
+
 /// What is to be said of a namespace's own labels.
-pub(super) fn notes(namespace: &Namespace) -> Vec<Problem> {
+pub(super) fn notes(namespace: &Namespace, ambient: Ambient) -> Vec<Problem> {
     let of = format!("Namespace/{}", namespace.meta.name.name);
-    let contradiction = says(&namespace.meta).1;
-    let notes = unknown_values(&namespace.meta).into_iter().chain(contradiction);
+    let contradiction = says(&namespace.meta, ambient).1;
+    let notes = unknown_values(&namespace.meta, ambient).into_iter().chain(contradiction);
     let notes = notes.chain(unknown_keys(&namespace.meta));
     let fail = fail(&namespace.meta).err().map(|problem| *problem);
     notes.chain(fail).map(|problem| problem.of(&of)).collect()
 }
 
 /// Whether the namespace enrols its pods.
-pub(super) fn enrols(namespace: &Namespace) -> bool {
-    says(&namespace.meta).0 == Say::In
+pub(super) fn enrols(namespace: &Namespace, ambient: Ambient) -> bool {
+    says(&namespace.meta, ambient).0 == Say::In
 }
 
-/// Declining wins over enrolling; only a namespace enrols.
-pub(super) fn wish(pod: &Pod, namespace: Option<&Namespace>) -> Wish {
-    let (pod_says, contradiction) = says(&pod.meta);
-    let mut notes = unknown_values(&pod.meta);
+/// Declining wins over enrolling, and so does giving to another mesh; only a namespace enrols.
+pub(super) fn wish(pod: &Pod, namespace: Option<&Namespace>, ambient: Ambient) -> Wish {
+    let (pod_says, contradiction) = says(&pod.meta, ambient);
+    let mut notes = unknown_values(&pod.meta, ambient);
     notes.extend(contradiction);
     notes.extend(unknown_keys(&pod.meta));
-    let is_enrolled = namespace.is_some_and(enrols);
-    let asks = is_enrolled && pod_says != Say::Out;
-    if pod_says == Say::In && !is_enrolled {
-        notes.extend(alone(pod));
+    let namespace_says = namespace.map_or(Say::Nothing, |it| says(&it.meta, ambient).0);
+    if pod_says == Say::In && namespace_says != Say::In {
+        notes.extend(alone(pod, ambient));
     }
-    let is_candidate = !pod.uses_host_network && !pod.phase.is_over();
-    let enrolment = if asks && is_candidate { Enrolment::Enrolled } else { Enrolment::Outside };
+    if pod_says == Say::Istio && namespace_says == Say::In {
+        notes.push(taken(&pod.meta));
+    }
+    let outside = outside(pod, pod_says, namespace_says);
+    let enrolment = if outside.is_none() { Enrolment::Enrolled } else { Enrolment::Outside };
     // The namespace's own mistake is reported with the namespace.
     let of_namespace = namespace.and_then(|namespace| fail(&namespace.meta).ok().flatten());
     let (fail, problems) = match fail(&pod.meta) {
         Ok(own) => (own.or(of_namespace).unwrap_or_default(), Vec::new()),
         Err(problem) => (Fail::Closed, vec![*problem]),
     };
-    Wish { enrolment, fail, notes, problems }
+    Wish { enrolment, outside, fail, notes, problems }
 }
 
-fn says(meta: &Meta) -> (Say, Option<Problem>) {
+fn outside(pod: &Pod, pod_says: Say, namespace_says: Say) -> Option<Outside> {
+    match (namespace_says, pod_says) {
+        (Say::Nothing, _) => Some(Outside::Namespace),
+        (Say::Out, _) => Some(Outside::NamespaceDeclines),
+        (Say::Istio, _) | (Say::In, Say::Istio) => Some(Outside::Istio),
+        (Say::In, Say::Out) => Some(Outside::PodDeclines),
+        (Say::In, Say::In | Say::Nothing) if pod.uses_host_network => Some(Outside::HostNetwork),
+        (Say::In, Say::In | Say::Nothing) => pod.phase.is_over().then_some(Outside::Over),
+    }
+}
+
+fn says(meta: &Meta, ambient: Ambient) -> (Say, Option<Problem>) {
     let label = |(key, enrols, declines): (&str, &str, &str)| match meta.label(key) {
         Some(value) if value == enrols => Say::In,
         Some(value) if value == declines => Say::Out,
         Some(_) | None => Say::Nothing,
     };
-    match LABELS.map(label) {
-        [Say::In, Say::Out] | [Say::Out, Say::In] => {
-            let at = meta.labels.get(MESH).map_or(meta.origin.clone(), |label| meta.at(label.at));
+    let own = meta.labels.get(MESH).map_or(meta.origin.clone(), |label| meta.at(label.at));
+    match (LABELS.map(label), ambient) {
+        ([Say::In, Say::Out] | [Say::Out, Say::In], Ambient::Ours) => {
             let message = format!("{MESH} and {DATAPLANE_MODE} contradict each other");
-            let note = at.warning(message).with_fix("declining wins; keep one of the two labels");
+            let note = own.warning(message).with_fix("declining wins; keep one of the two labels");
             (Say::Out, Some(note))
         }
-        [Say::Out, _] | [_, Say::Out] => (Say::Out, None),
-        [Say::In, _] | [_, Say::In] => (Say::In, None),
-        [Say::Nothing, Say::Nothing] => (Say::Nothing, None),
+        ([Say::In, Say::In], Ambient::Istio) => (Say::Istio, Some(taken(meta))),
+        ([Say::Out, _], _) | ([_, Say::Out], Ambient::Ours) => (Say::Out, None),
+        ([_, Say::In], Ambient::Istio) => (Say::Istio, None),
+        ([Say::In, _], _) | ([_, Say::In], Ambient::Ours) => (Say::In, None),
+        ([Say::Nothing | Say::Istio, _], _) => (Say::Nothing, None),
     }
 }
 
-fn unknown_values(meta: &Meta) -> Vec<Problem> {
+/// Two meshes are asked for, of which one may have it.
+fn taken(meta: &Meta) -> Problem {
+    let at = meta.labels.get(DATAPLANE_MODE).map_or(meta.origin.clone(), |it| meta.at(it.at));
+    let message =
+        format!("{DATAPLANE_MODE}=ambient gives this to Istio, so it is not captured here");
+    at.warning(message).with_fix(format!("keep one of {MESH} and {DATAPLANE_MODE}"))
+}
+
+fn unknown_values(meta: &Meta, ambient: Ambient) -> Vec<Problem> {
     let label = |(key, enrols, declines): (&str, &str, &str)| {
         let Spanned { value, at } = meta.labels.get(key)?;
         let known = value == enrols || value == declines;
@@ -116,7 +180,7 @@ fn unknown_values(meta: &Meta) -> Vec<Problem> {
             meta.at(*at).warning(message)
         })
     };
-    LABELS.into_iter().filter_map(label).collect()
+    ambient.labels().iter().copied().filter_map(label).collect()
 }
 
 /// Labels and annotations under our name that mean nothing where they stand.
@@ -158,8 +222,8 @@ fn misplaced(meta: &Meta, key: &str, at: Mark, here: Place, belongs: Place) -> P
 }
 
 /// A pod that asks for the mesh while its namespace does not.
-fn alone(pod: &Pod) -> Option<Problem> {
-    let label = LABELS.iter().find_map(|(key, ..)| pod.meta.labels.get(*key))?;
+fn alone(pod: &Pod, ambient: Ambient) -> Option<Problem> {
+    let label = ambient.labels().iter().find_map(|(key, ..)| pod.meta.labels.get(*key))?;
     let namespace = &pod.meta.name.namespace;
     let message = format!("the label enrols nothing: namespace {namespace} is not enrolled");
     let fix = format!("label the namespace {MESH}: enabled");
@@ -178,3 +242,6 @@ fn fail(meta: &Meta) -> Result<Option<Fail>, Box<Problem>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,7 +176,9 @@ impl Compiler {
     fn tell_namespaces(&mut self, touched: &Touched) {
         for namespace in &touched.namespaces {
             let found = self.store.namespace(namespace);
-            let notes = found.map(|found| enrolment::notes(found)).unwrap_or_default();
+            let notes = found
+                .map(|found| enrolment::notes(found, self.settings.ambient))
+                .unwrap_or_default();
             let key = (Kind::Namespace, ObjectName::new("", Arc::clone(namespace)));
             self.tell(Level::Object, key, notes);
         }

@@ -182,7 +182,7 @@ impl Compiler {
         problems: &mut Vec<Problem>,
     ) -> Option<(Wanted, Option<LocalPod>)> {
         let namespace = self.store.namespace(&pod.meta.name.namespace).map(AsRef::as_ref);
-        let wish = enrolment::wish(pod, namespace);
+        let wish = enrolment::wish(pod, namespace, self.settings.ambient);
         problems.extend(wish.notes.iter().chain(&wish.problems).cloned());
         let mount = local::netns(pod).map_err(|problem| problems.push(*problem));
         let resolvers = local::resolvers(pod).map_err(|problem| problems.push(*problem));

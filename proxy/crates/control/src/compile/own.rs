@@ -2,7 +2,11 @@
 //! those of the mesh. Pure.
 //!
 //! Where a pod's network namespace is, no object says; whoever knows is asked.
-use super::{Settings, enrolment, local, workload};
+use super::{
+    Settings,
+    enrolment::{self, Outside},
+    local, workload,
+};
 use crate::{
     object::{Objects, namespace::Namespace, pod::Pod, spanned::Spanned},
     problem::{Mark, Problem, Source},
@@ -10,7 +14,6 @@ use crate::{
 use culvert_model::{
     name::{ObjectName, WorkloadUid},
     pod::{LocalPod, LocalPods},
-    workload::Enrolment,
 };
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -44,6 +47,8 @@ pub struct Standing<'a> {
     pub uid: &'a Arc<str>,
     pub ips: &'a [Spanned<IpAddr>],
     pub enrolled: bool,
+    /// Why not.
+    pub outside: Option<Outside>,
 }
 
 impl Own {
@@ -86,14 +91,16 @@ impl Own {
 
     /// The namespaces, and whether each enrols its pods.
     pub fn namespaces(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
-        self.namespaces.iter().map(|(name, namespace)| (name, enrolment::enrols(namespace)))
+        self.namespaces
+            .iter()
+            .map(|(name, namespace)| (name, enrolment::enrols(namespace, self.settings.ambient)))
     }
 
     /// The pods, and whether each is to be held.
     pub fn pods(&self) -> impl Iterator<Item = Standing<'_>> {
         self.pods.iter().map(|(name, Known { uid, pod })| {
-            let enrolled = self.wish(pod).enrolment == Enrolment::Enrolled;
-            Standing { name, uid, ips: &pod.ips, enrolled }
+            let outside = self.wish(pod).outside;
+            Standing { name, uid, ips: &pod.ips, enrolled: outside.is_none(), outside }
         })
     }
 
@@ -154,13 +161,14 @@ impl Own {
 
     fn wish(&self, pod: &Pod) -> enrolment::Wish {
         let namespace = self.namespaces.get(&pod.meta.name.namespace);
-        enrolment::wish(pod, namespace.map(AsRef::as_ref))
+        enrolment::wish(pod, namespace.map(AsRef::as_ref), self.settings.ambient)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::Ambient;
     use culvert_model::pod::Fail;
 
     fn own() -> Own {
@@ -168,6 +176,7 @@ mod tests {
             node_name: "n1".into(),
             cluster: "c".into(),
             trust_domain: "td".into(),
+            ambient: Ambient::Ours,
         })
     }
 

@@ -12,7 +12,7 @@ mod settings;
 
 mod steps;
 
-use super::Settings;
+use super::{Ambient, Settings};
 use crate::{object::Objects, problem::Problem};
 use culvert_model::{
     name::WorkloadUid,
@@ -65,7 +65,7 @@ fn compile(objects: &Objects, settings: &Settings) -> Result<Compiled, Vec<Probl
 
 fn settings() -> Settings {
     let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
-    Settings { node_name, cluster, trust_domain: "cluster.local".into() }
+    Settings { node_name, cluster, trust_domain: "cluster.local".into(), ambient: Ambient::Ours }
 }
 
 fn objects(text: &str) -> Objects {

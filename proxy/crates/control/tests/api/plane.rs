@@ -1,6 +1,6 @@
 //! A control plane, and what it tells nodes.
 use culvert_control::{
-    compile::Settings,
+    compile::{Ambient, Settings},
     control::{Access, Ca, Control, Kind, Listen, Plan, StartError, Whence},
     status::Status,
 };
@@ -88,7 +88,12 @@ impl Plane {
         let (node_name, cluster) = ("".into(), "Kubernetes".into());
         let plan = Plan {
             whence,
-            settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
+            settings: Settings {
+                node_name,
+                cluster,
+                trust_domain: "cluster.local".into(),
+                ambient: Ambient::Ours,
+            },
             ca: Ca::Kept(state_dir.join("root.pem")),
             state_dir,
             listen: Listen::default(),

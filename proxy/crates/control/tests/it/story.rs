@@ -1,5 +1,10 @@
 //! A folder of manifests, a running control plane, and what came of it.
-use culvert_control::{compile::Settings, control::StartError, local::Control, status::Status};
+use culvert_control::{
+    compile::{Ambient, Settings},
+    control::StartError,
+    local::Control,
+    status::Status,
+};
 use culvert_model::pod::LocalPods;
 use culvert_runtime::{
     drain::Drain,
@@ -24,7 +29,7 @@ pub(crate) struct Story {
 
 pub(crate) fn settings() -> Settings {
     let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
-    Settings { node_name, cluster, trust_domain: "cluster.local".into() }
+    Settings { node_name, cluster, trust_domain: "cluster.local".into(), ambient: Ambient::Ours }
 }
 
 /// An enrolled pod.

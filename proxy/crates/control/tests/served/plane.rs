@@ -1,6 +1,6 @@
 //! A folder of manifests, a control plane that serves it, and nodes that come.
 use culvert_control::{
-    compile::Settings,
+    compile::{Ambient, Settings},
     control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
     status::mesh::MeshStatus,
 };
@@ -230,7 +230,12 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
     let (node_name, cluster) = ("".into(), "Kubernetes".into());
     let plan = Plan {
         whence: Whence::Files(vec![folder.join("manifests")]),
-        settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
+        settings: Settings {
+            node_name,
+            cluster,
+            trust_domain: "cluster.local".into(),
+            ambient: Ambient::Ours,
+        },
         ca,
         state_dir: folder.join("state"),
         listen: Listen::default(),

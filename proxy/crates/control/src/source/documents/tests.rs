@@ -1,7 +1,7 @@
 //! Objects of an API mean what the same manifests mean, and none holds up another.
 use super::*;
 use crate::{
-    compile::{Settings, incremental::Compiler, mesh, mesh::Mesh},
+    compile::{Ambient, Settings, incremental::Compiler, mesh, mesh::Mesh},
     source::kinds::followed,
 };
 use culvert_kubernetes::trim::Trim;
@@ -17,7 +17,7 @@ const POLICY: usize = 10;
 
 fn settings() -> Settings {
     let (cluster, trust_domain) = ("Kubernetes".into(), "cluster.local".into());
-    Settings { node_name: "".into(), cluster, trust_domain }
+    Settings { node_name: "".into(), cluster, trust_domain, ambient: Ambient::Ours }
 }
 
 /// An API, read and compiled.
