@@ -1,6 +1,7 @@
 //! What a running process answers: on its Unix socket, on loopback, to Prometheus and to kubelet.
 mod answers;
 mod certificates;
+mod cni;
 pub(crate) mod control;
 mod decimal;
 mod dump;

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 pub(crate) mod certificates;
+pub(crate) mod cluster;
 pub(crate) mod cni;
 pub(crate) mod completion;
 pub(crate) mod config;

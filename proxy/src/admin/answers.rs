@@ -73,6 +73,7 @@ impl Answers {
             },
             // Capabilities are plain fields.
             kernel: serde_json::to_value(&self.capabilities).unwrap_or_default(),
+            cni: self.config.cni.conf_dir.as_deref().map(super::cni::look),
             pods: self.pods(),
         }
     }

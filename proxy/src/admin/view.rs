@@ -47,7 +47,25 @@ pub(crate) struct Status {
     /// What the kernel can do, as the probe found it.
     #[serde(default)]
     pub(crate) kernel: Value,
+    /// Where new pods are handed over; absent: nothing is said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cni: Option<Cni>,
     pub(crate) pods: Vec<Pod>,
+}
+
+/// The plugins that the container runtime calls for each new pod, as its folder says now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Cni {
+    pub(crate) conf_dir: String,
+    /// The file that the runtime takes; absent: there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    /// In their order; `culvert-cni` is ours.
+    #[serde(default)]
+    pub(crate) plugins: Vec<String>,
+    /// Why the folder cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
 }
 
 /// `GET /status` of a control plane that holds no pods.

@@ -1,6 +1,6 @@
 //! `culvert token`
 use super::{
-    door::{DoorArgs, Whom},
+    door::{HereArgs, Whom},
     log::escape,
     output,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Token {
     #[arg(long, conflicts_with = "good_for")]
     void: bool,
     #[command(flatten)]
-    door: DoorArgs,
+    door: HereArgs,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: output::Format,
 }

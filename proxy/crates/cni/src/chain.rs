@@ -133,6 +133,20 @@ pub fn plan(files: &BTreeMap<String, String>, instance: &str, entry: Option<&Ent
     plan
 }
 
+/// The file that a runtime takes, the first by name that it understands, and which plugins are in
+/// it.
+#[must_use]
+pub fn taken(files: &BTreeMap<String, String>) -> Option<(&str, Vec<String>)> {
+    files.iter().find_map(|(name, text)| {
+        let kinds: Vec<_> = match name.strip_suffix(".conflist") {
+            Some(_) => List::read(text).ok()?.plugins.into_iter().map(|it| it.head.kind).collect(),
+            None => vec![parse::<RawSingle>(text).ok()?.kind],
+        };
+        let is_understood = !kinds.is_empty() && kinds.iter().all(|kind| !kind.is_empty());
+        is_understood.then_some((name.as_str(), kinds))
+    })
+}
+
 /// Whether a runtime looks at a file of this name.
 #[must_use]
 pub fn is_conf(name: &str) -> bool {

@@ -144,6 +144,16 @@ pub fn take_entry(conf_dir: &Path, instance: &str) -> Result<Chained, InstallErr
     settle(conf_dir, instance, None)
 }
 
+/// The file that the runtime takes now, and which plugins are in it; `None`: there is no CNI.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+pub fn taken(conf_dir: &Path) -> Result<Option<(PathBuf, Vec<String>)>, InstallError> {
+    let files = read_folder(conf_dir)?;
+    Ok(chain::taken(&files).map(|(name, kinds)| (conf_dir.join(name), kinds)))
+}
+
 /// Takes the program away, unless somebody else's entry needs it; says whether it was there.
 ///
 /// # Errors

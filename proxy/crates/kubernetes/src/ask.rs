@@ -131,6 +131,11 @@ impl Refused {
 }
 
 impl Client {
+    /// The namespace that is meant where none is named.
+    pub fn namespace(&self) -> &str {
+        self.typed().default_namespace()
+    }
+
     /// One object.
     ///
     /// # Errors
