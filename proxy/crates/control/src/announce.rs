@@ -117,36 +117,27 @@ impl Announcer {
         Self { farewells, known, ..Self::default() }
     }
 
-    /// These are all workloads there are.
-    pub fn set_mesh<'a>(
-        &mut self,
-        all: impl IntoIterator<Item = (&'a WorkloadUid, Place)>,
-        now: Instant,
-    ) {
-        let mut gone: BTreeSet<_> = self.entries.keys().cloned().collect();
-        for (uid, place) in all {
-            gone.remove(uid);
-            let before = self.entries.get(uid);
-            match before {
-                Some(entry) if entry.place == place => continue,
-                Some(Entry { place: Place { node, .. }, .. }) if *node != place.node => {
-                    self.part(uid);
-                }
-                Some(_) | None => {}
-            }
-            self.touched.insert(uid.clone());
-            match self.entries.get_mut(uid) {
-                Some(entry) => entry.place = place,
-                None => {
-                    let stage = self.recall(uid, &place, now);
-                    self.enter(uid, Entry { place, stage });
-                }
-            }
+    /// What the objects say of a workload now; `None`: there is no such workload any more.
+    pub fn set(&mut self, uid: &WorkloadUid, place: Option<Place>, now: Instant) {
+        let before = self.entries.get(uid).map(|entry| &entry.place);
+        if before == place.as_ref() {
+            return;
         }
-        for uid in gone {
-            self.part(&uid);
-            self.entries.remove(&uid);
-            self.waiting.remove(&uid);
+        let Some(place) = place else {
+            self.part(uid);
+            self.entries.remove(uid);
+            return;
+        };
+        if before.is_some_and(|before| before.node != place.node) {
+            self.part(uid);
+        }
+        self.touched.insert(uid.clone());
+        match self.entries.get_mut(uid) {
+            Some(entry) => entry.place = place,
+            None => {
+                let stage = self.recall(uid, &place, now);
+                self.enter(uid, Entry { place, stage });
+            }
         }
     }
 

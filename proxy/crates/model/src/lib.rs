@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no tokio, no serde, no protocol types. A value that exists is valid.
 //!
 //! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`network`], [`locality`],
-//! [`service`] and [`member`] (what every node knows of the mesh), [`share`] (at little cost), [`pod`] (what this node must
+//! [`service`] and [`member`] (what every node knows of the mesh), [`share`] and [`shards`] (at little cost), [`pod`] (what this node must
 //! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`path`],
 //! [`tunnel`] and [`facts`] (what is known of one connection), [`close`] (how it ended).
 
@@ -24,6 +24,8 @@ pub mod service;
 pub mod member;
 
 pub mod share;
+
+pub mod shards;
 
 pub mod pod;
 

@@ -5,6 +5,7 @@ use crate::{
     name::{ServiceName, WorkloadUid},
     network::NetworkIp,
     service::{Port, Service},
+    shards::Shards,
     workload::Workload,
 };
 use ipnet::IpNet;
@@ -14,12 +15,9 @@ pub mod build;
 
 mod called;
 
-mod shards;
-
 mod vips;
 
 pub use called::Called;
-use shards::Shards;
 use vips::Vips;
 
 /// The mesh as one node knows it; a clone shares all of it.

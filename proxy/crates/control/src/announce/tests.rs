@@ -88,7 +88,8 @@ impl Mesh {
                     }
                     None => drop(self.places.remove(&uid(*at))),
                 }
-                self.set_mesh();
+                let place = self.places.get(&uid(*at)).cloned();
+                self.announcer.set(&uid(*at), place, self.now);
             }
             Happens::Says(at, of, state) => {
                 let name = node_name(*at);
@@ -120,7 +121,7 @@ impl Mesh {
                 for node in self.nodes.values_mut() {
                     (node.stream, node.acked) = (None, 0);
                 }
-                self.set_mesh();
+                self.set_all();
             }
         }
         self.settle();
@@ -134,9 +135,10 @@ impl Mesh {
         self.announcer.heard(name, self.streams, &node.pods);
     }
 
-    fn set_mesh(&mut self) {
-        let places = self.places.clone();
-        self.announcer.set_mesh(places.iter().map(|(uid, place)| (uid, place.clone())), self.now);
+    fn set_all(&mut self) {
+        for (uid, place) in &self.places {
+            self.announcer.set(uid, Some(place.clone()), self.now);
+        }
     }
 
     /// Publishes and gives orders, and sees to it that all of that is right.
@@ -235,7 +237,7 @@ impl Mesh {
             self.announcer.heard(&name, self.streams, &node.pods);
         }
         self.places.values_mut().for_each(|place| place.enrolled = false);
-        self.set_mesh();
+        self.set_all();
         self.settle();
         for _ in 0..3 {
             self.now += LIMIT;
@@ -358,7 +360,7 @@ fn another_replica_learns_what_was_captured() {
     let (now, place) =
         (Instant::now(), Place { node: "a".into(), enrolled: true, recorded: false });
     let mut other = Announcer::new(Record::default(), now);
-    other.set_mesh([(&uid(0), place)], now);
+    other.set(&uid(0), Some(place), now);
     assert_eq!(other.shown(&uid(0)), Shown::default());
     other.learn(settled().announcer.record(), now);
     let step = other.step(now, &Acked::default());

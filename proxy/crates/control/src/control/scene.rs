@@ -64,16 +64,13 @@ impl Scene {
                 Some(wanted) => drop(self.members.insert(uid.clone(), Arc::clone(wanted))),
                 None => drop(self.members.remove(uid)),
             }
+            self.announcer.set(uid, wanted.as_deref().map(place), now);
         }
         for (name, closing) in &changes.closing {
             match closing {
                 Some(closing) => drop(self.closing.insert(name.clone(), Arc::clone(closing))),
                 None => drop(self.closing.remove(name)),
             }
-        }
-        if !changes.members.is_empty() {
-            let places = self.members.iter().map(|(uid, wanted)| (uid, place(wanted)));
-            self.announcer.set_mesh(places, now);
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Whatever order things arrive in, the result is the same, but for two workloads that claim one
 //! address: there the one that claimed it last has it.
-use super::{Bound, Called, Endpoint, Ips, Known, Mesh, Shards, Snapshot, Vips};
+use super::{Bound, Called, Endpoint, Ips, Known, Mesh, Snapshot, Vips};
 use crate::{
     authz::{Authorization, join::Policies},
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
     network::NetworkRange,
     service::Service,
+    shards::Shards,
     share::Sharing,
 };
 use std::{

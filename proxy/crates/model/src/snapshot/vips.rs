@@ -1,6 +1,5 @@
 //! Which services claim an address.
-use super::shards::Shards;
-use crate::name::ServiceName;
+use crate::{name::ServiceName, shards::Shards};
 use ipnet::IpNet;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 

@@ -3,11 +3,11 @@ use crate::{
     origin,
     resource::{Name, Resource},
 };
-use culvert_model::authz::Origin;
+use culvert_model::{authz::Origin, shards::Shards};
 use culvert_proto::{Any, Message as _, envoy::service::discovery::v3 as ads};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fmt::Write as _,
     sync::Arc,
 };
@@ -18,12 +18,12 @@ const REMEMBERED: usize = 256;
 
 /// Every resource of one type, ready to be sent; a change makes a new one.
 ///
-/// Cheap to clone for what it holds: one pointer for each resource.
+/// Cheap to clone: what did not change is shared.
 #[derive(Clone, Debug)]
 pub struct World {
     type_url: &'static str,
-    entries: BTreeMap<Name, Arc<Entry>>,
-    by_alias: HashMap<Name, BTreeSet<Name>>,
+    entries: Shards<Name, Arc<Entry>>,
+    by_alias: Shards<Name, Arc<BTreeSet<Name>>>,
     sequence: u64,
     /// What the last changes changed, the newest at the back.
     changes: VecDeque<Arc<[Name]>>,
@@ -47,8 +47,8 @@ impl World {
     pub fn empty<R: Resource>() -> Self {
         Self {
             type_url: R::TYPE_URL,
-            entries: BTreeMap::new(),
-            by_alias: HashMap::new(),
+            entries: Shards::default(),
+            by_alias: Shards::default(),
             sequence: 0,
             changes: VecDeque::new(),
         }
@@ -68,7 +68,7 @@ impl World {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// The version of what goes by this name.
@@ -113,7 +113,7 @@ impl World {
 
     /// Makes `all` of it what there is; returns whether that changed anything.
     pub fn replace<'a, R: Resource>(&mut self, all: impl IntoIterator<Item = &'a R>) -> bool {
-        let mut gone: BTreeSet<Name> = self.entries.keys().cloned().collect();
+        let mut gone: BTreeSet<Name> = self.names().cloned().collect();
         let mut changed = BTreeSet::new();
         for resource in all {
             let entry = Entry::new(resource);
@@ -132,12 +132,13 @@ impl World {
 
     /// Names of all that go by this name or alias.
     pub(super) fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Name> {
-        let own = self.entries.get_key_value(name).map(|(name, _)| name).into_iter();
-        own.chain(self.by_alias.get(name).into_iter().flatten())
+        let own = self.entries.get(name).map(|entry| &entry.name).into_iter();
+        own.chain(self.by_alias.get(name).into_iter().flat_map(|names| names.iter()))
     }
 
+    /// In no order.
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.entries.keys()
+        self.entries.values().map(|entry| &entry.name)
     }
 
     /// Names of what changed since; `None` when that is too long ago to be remembered.
@@ -148,18 +149,20 @@ impl World {
     }
 
     fn set(&mut self, entry: Entry) -> Option<Name> {
-        let before = self.entries.get_mut(&entry.name);
+        let name = Name::clone(&entry.name);
+        let before = self.entries.get(&*name);
         if let Some(before) = before.filter(|before| before.is(&entry)) {
             // Whoever asks from now on learns where it is written now.
             if before.origin != entry.origin {
-                *before = Arc::new(entry);
+                self.entries.insert(name, Arc::new(entry));
             }
             return None;
         }
-        self.remove(&Name::clone(&entry.name));
-        let name = Name::clone(&entry.name);
+        self.remove(&name);
         for alias in &entry.aliases {
-            self.by_alias.entry(Name::clone(alias)).or_default().insert(Name::clone(&name));
+            let mut names = self.by_alias.get(&**alias).cloned().unwrap_or_default();
+            Arc::make_mut(&mut names).insert(Name::clone(&name));
+            self.by_alias.insert(Name::clone(alias), names);
         }
         self.entries.insert(Name::clone(&name), Arc::new(entry));
         Some(name)
@@ -168,11 +171,10 @@ impl World {
     fn remove(&mut self, name: &str) -> Option<Name> {
         let entry = self.entries.remove(name)?;
         for alias in &entry.aliases {
-            if let Some(names) = self.by_alias.get_mut(alias) {
-                names.remove(name);
-                if names.is_empty() {
-                    self.by_alias.remove(alias);
-                }
+            let Some(mut names) = self.by_alias.remove(&**alias) else { continue };
+            Arc::make_mut(&mut names).remove(name);
+            if !names.is_empty() {
+                self.by_alias.insert(Name::clone(alias), names);
             }
         }
         Some(Name::clone(&entry.name))

@@ -1,6 +1,6 @@
 //! Which workload is meant by an address.
-use super::{Ips, Known, Shards};
-use crate::{name::WorkloadUid, network::NetworkIp};
+use super::{Ips, Known};
+use crate::{name::WorkloadUid, network::NetworkIp, shards::Shards};
 use std::{collections::HashMap, sync::Arc};
 
 /// By network and address, the workload that has it.

@@ -11,7 +11,7 @@ const SHARDS: usize = 256;
 
 /// Many small hash maps; a clone costs one counter, a change of a clone one of the small maps.
 #[derive(Clone, Debug)]
-pub(crate) struct Shards<K, V> {
+pub struct Shards<K, V> {
     hasher: RandomState,
     /// [`SHARDS`] of them, or none.
     shards: Arc<[Arc<Shard<K, V>>]>,
@@ -27,7 +27,7 @@ impl<K, V> Default for Shards<K, V> {
 }
 
 impl<K: Hash + Eq, V> Shards<K, V> {
-    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -35,17 +35,21 @@ impl<K: Hash + Eq, V> Shards<K, V> {
     }
 
     /// In no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
     /// In no order.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+    pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     fn place<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
@@ -56,13 +60,13 @@ impl<K: Hash + Eq, V> Shards<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
-    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let before = self.shard(&key).insert(key, value);
         self.len += usize::from(before.is_none());
         before
     }
 
-    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
