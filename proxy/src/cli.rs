@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod output;
 pub(crate) mod policies;
+pub(crate) mod ready;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod token;
@@ -57,6 +58,7 @@ enum Command {
     Control(Box<control::Control>),
     Token(token::Token),
     Status(status::Status),
+    Ready(ready::Ready),
     Certificates(certificates::Certificates),
     Policies(policies::Policies),
     Why(why::Why),
@@ -84,6 +86,7 @@ impl Cli {
             Command::Control(control) => control.run(variables),
             Command::Token(token) => token.run(variables),
             Command::Status(status) => status.run(variables),
+            Command::Ready(ready) => ready.run(variables),
             Command::Certificates(certificates) => certificates.run(variables),
             Command::Policies(policies) => policies.run(variables),
             Command::Why(why) => why.run(variables),

@@ -41,6 +41,10 @@ pub(crate) struct Config {
     pub(crate) capture: Capture,
     pub(crate) limits: Limits,
     pub(crate) drain_deadline: Duration,
+    /// That this process is in.
+    pub(crate) pod_uid: Option<String>,
+    /// Whether to stay after a take-over.
+    pub(crate) linger: bool,
     pub(crate) logs: Logs,
     pub(crate) doors: Doors,
     pub(crate) mesh: Mesh,
@@ -132,6 +136,8 @@ impl Config {
         let capture = v.capture();
         let limits = v.limits();
         let drain_deadline = v.one(&s::DRAIN_DEADLINE, parse::duration);
+        let pod_uid = v.maybe(&s::POD_UID, parse::name);
+        let linger = v.one(&s::LINGER, parse::switch);
         let logs = v.logs();
         let doors = v.doors();
         let mesh = v.mesh();
@@ -150,6 +156,8 @@ impl Config {
             capture: capture?,
             limits: limits?,
             drain_deadline: drain_deadline?,
+            pod_uid: pod_uid?,
+            linger: linger?,
             logs: logs?,
             doors: doors?,
             mesh: mesh?,

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`source`] (manifests), [`cluster`] (or an API server), [`ways`] (to the control plane), [`discovery`] (what it
 //! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
-//! (what is said back), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`].
+//! (what is said back), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`], [`linger`].
 pub(crate) mod advice;
 mod cluster;
 pub(crate) mod cni;
@@ -11,6 +11,7 @@ mod feed;
 mod identity;
 mod keep;
 mod life;
+mod linger;
 mod orders;
 mod parts;
 mod report;

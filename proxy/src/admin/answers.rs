@@ -52,6 +52,16 @@ impl Answers {
         view::Version { version: VERSION.to_owned(), abi: culvert_common::ABI_VERSION }
     }
 
+    pub(super) fn ready(&self) -> view::Ready {
+        let waiting = self.readiness.waiting();
+        view::Ready {
+            ready: waiting.is_empty(),
+            waiting: waiting.into_iter().map(str::to_owned).collect(),
+            pid: process::id(),
+            pod: self.config.pod_uid.clone(),
+        }
+    }
+
     pub(super) fn status(&self) -> view::Status {
         let waiting = self.readiness.waiting();
         view::Status {

@@ -23,6 +23,7 @@ use tracing::info;
 /// What `/` and a wrong path say.
 const PATHS: &str = "\
 /version      version and kernel ABI
+/ready        whether it holds the node yet, and in which pod it is
 /status       the node, its configuration and pods
 /pods         the enrolled pods of this node
 /connections  what goes through the proxy now
@@ -70,6 +71,7 @@ fn reading() -> Router<Arc<Answers>> {
     Router::new()
         .route("/", get(async || PATHS))
         .route("/version", get(async |State(a): State<Arc<Answers>>| document(&a.version())))
+        .route("/ready", get(async |State(a): State<Arc<Answers>>| document(&a.ready())))
         .route("/status", get(async |State(a): State<Arc<Answers>>| document(&a.status())))
         .route("/pods", get(async |State(a): State<Arc<Answers>>| document(&a.pods())))
         .route(

@@ -21,6 +21,19 @@ pub(crate) struct Version {
     pub(crate) abi: u32,
 }
 
+/// `GET /ready`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) ready: bool,
+    /// What is waited for while not ready.
+    #[serde(default)]
+    pub(crate) waiting: Vec<String>,
+    pub(crate) pid: u32,
+    /// The uid of the pod that the process is in, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pod: Option<String>,
+}
+
 /// `GET /status`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Status {

@@ -120,6 +120,8 @@ settings! {
         "A connection on which nobody sends for this long is closed; off: never.";
     DRAIN_DEADLINE: "drain_deadline", "DURATION", Text, Is("25s"), ALWAYS,
         "How long connections may go on after SIGTERM or a take-over; then they are cut.";
+    LINGER: "linger", "BOOL", Switch, Is("false"), HOLDS,
+        "Once another process has taken over, and connections have drained, stay without doing anything until SIGTERM: for a container, which would be started again if it ended, and take the node back.";
     HANDSHAKE_TIMEOUT: "handshake_timeout", "DURATION", Text, Is("10s"), HOLDS,
         "How long a peer may take for the TLS and HTTP/2 handshakes of a tunnel.";
     RELEASE_TIMEOUT: "release_timeout", "DURATION", Text, Is("10s"), HOLDS,
@@ -134,6 +136,8 @@ settings! {
         "The container runtime's folder of CNI configurations, the same path as on the host: the CNI plugin is put at the end of the list of plugins that the runtime takes, and kept there. `/etc/cni/net.d` as a rule.";
     CNI_BIN_DIR: "cni_bin_dir", "PATH", Text, Unset("the plugin is there already"), HOLDS,
         "The container runtime's folder of CNI plugins, the same path as on the host: this program is put there as `culvert-cni`. `/opt/cni/bin` as a rule.";
+    POD_UID: "pod_uid", "UID", Text, Unset("it is in none"), HOLDS,
+        "The uid of the pod that the process is in, by the downward API: `culvert ready` tells by it whose answer it gets while one pod's process takes over from another's.";
     HOST_PROC: "host_proc", "PATH", Text, Is("/proc"), HOLDS,
         "Where the processes of the host are seen: by them pods are found that run already, where the runtime has no names for their network namespaces.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,

@@ -4,6 +4,7 @@ use super::{
     advice::{no_return, tell_refused},
     cni,
     feed::Feed,
+    linger::{Told, linger},
     parts::{Kernel, Parts},
 };
 use crate::{
@@ -77,10 +78,13 @@ pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
     };
     let run_dir = plan.ground.instance.run_dir();
     let displaced = matches!(end, End::Displaced);
-    finish(parts, end, &socket, &mut signals, &plan).await;
+    let told = finish(parts, end, &socket, &mut signals, &plan).await;
     drop(socket);
     if displaced {
         return Err(no_return());
+    }
+    if told == Told::Nothing && plan.config.linger {
+        linger(&plan.ground.lock, &mut signals).await?;
     }
     info!(run_dir = %run_dir.display(), "culvert ends");
     Ok(Exit::Done)
@@ -89,7 +93,6 @@ pub(crate) async fn live(plan: Plan) -> Result<Exit, Failure> {
 async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     let mut parts = Parts::start(plan).await?;
     parts.kernel.dataplane.captured().await;
-    parts.first_pods = None;
     let generation = parts.kernel.generation.load(Ordering::Relaxed);
     // Before the older process is told to go: from then on nothing may fail.
     let (socket, place) = takeover_socket(&plan.ground.instance.run_dir())?;
@@ -97,6 +100,7 @@ async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     if let Some(predecessor) = parts.predecessor.take() {
         settle(predecessor, generation, &parts)?;
     }
+    parts.first_pods = None;
     if let Err(error) = place.take() {
         warn!(error = %Chain(&error), "nobody can take over from this process");
     }
@@ -171,7 +175,13 @@ fn tell_ready(parts: &Parts, generation: u64) {
 }
 
 /// Drains: connections until the deadline, then the doors. A second signal ends it at once.
-async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Signals, plan: &Plan) {
+async fn finish(
+    parts: Parts,
+    end: End,
+    socket: &UnixListener,
+    signals: &mut Signals,
+    plan: &Plan,
+) -> Told {
     let Parts { work, feeding, doors, serving, feed, listeners, answers, kernel, .. } = parts;
     let deadline = plan.config.drain_deadline;
     let captured = captured(&kernel);
@@ -179,19 +189,29 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
     let mut doors = Some(doors);
     let Feed { reports, .. } = feed;
     fall_silent(reports, serving).await;
-    match end {
+    let mut told = match end {
         End::Signal | End::Displaced => {
             info!(?deadline, "draining; a second signal ends it at once");
+            Told::ToEnd
         }
-        End::Successor(successor) => hand_doors(&mut doors, &successor).await,
-    }
+        End::Successor(successor) => {
+            hand_doors(&mut doors, &successor).await;
+            Told::Nothing
+        }
+    };
     let draining = work.drain(deadline);
     pin!(draining);
     let drained = loop {
         tokio::select! {
             biased;
             drained = &mut draining => break Some(drained),
-            () = signals.next() => break None,
+            () = signals.next() => {
+                told = told.again();
+                if told == Told::AtOnce {
+                    break None;
+                }
+                info!("told to end; draining on, and another signal ends it at once");
+            }
             // Also while it drains for a signal, a newcomer may take over.
             outcome = succeeded(socket, &listeners, &*kernel), if doors.is_some() => {
                 if let Outcome::Succeeded(successor) = outcome {
@@ -205,6 +225,7 @@ async fn finish(parts: Parts, end: End, socket: &UnixListener, signals: &mut Sig
     if let Some(doors) = doors {
         close(doors, plan, captured).await;
     }
+    told
 }
 
 /// The doors are ours to take away only while nobody else answers on them.

@@ -66,6 +66,13 @@ impl Lock {
         }
     }
 
+    /// Does not live any more, for others: there is nothing that they would wait for.
+    pub(crate) fn leave(&self) {
+        if self.take(LIVING, Kind::None).is_err() {
+            warn!(path = %self.path.display(), "others take this process for one that lives");
+        }
+    }
+
     /// Whether no other process of the instance lives.
     pub(crate) fn is_only(&self) -> bool {
         let mut others = range(LIVING, Kind::Alone);

@@ -80,6 +80,7 @@ log_format: json
 {{- $_ := set $own "control_root" (printf "/etc/culvert/root/%s" $node.root.key) -}}
 {{- $_ := set $own "ca_token" "/run/secrets/culvert/token" -}}
 {{- $_ := set $own "drain_deadline" (printf "%ds" (int $node.drainSeconds)) -}}
+{{- $_ := set $own "linger" true -}}
 {{- $_ := set $own "metrics_address" "0.0.0.0:15020" -}}
 {{- $_ := set $own "readiness_address" "127.0.0.1:15021" -}}
 {{- if .Values.mesh.network }}{{ $_ := set $own "network" .Values.mesh.network }}{{ end -}}

@@ -139,6 +139,10 @@ fn remove_tree(dir: &Path, what: &str) -> Step {
 }
 
 fn remove_empty(dir: &Path, what: &str) -> Step {
+    if !dir.exists() {
+        // A file system that is read-only would say so before it looks.
+        return Ok(None);
+    }
     done(fs::remove_dir(dir), dir, what)
 }
 
