@@ -31,6 +31,6 @@ fn understood(program: &Path, file: &str, text: &Value) -> Result<()> {
     fs::write(&path, text.as_str().context("no text")?)?;
     let mut command = Command::new(program);
     // As in the pod, and not as whoever started us.
-    command.env_clear().env("CULVERT_NODE_NAME", "node-1").env("POD_UID", "1");
+    command.env_clear().env("CULVERT_NODE_NAME", "node-1").env("CULVERT_POD_UID", "1");
     process::quietly(command.arg(role).arg("--config").arg(path).arg("--print-config"))
 }
