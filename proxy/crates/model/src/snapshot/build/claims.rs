@@ -70,7 +70,7 @@ impl Claims {
             None => {
                 if let Some(of_network) = winners.get_mut(&ip.network) {
                     of_network.remove(&ip.ip);
-                    if of_network.len() == 0 {
+                    if of_network.is_empty() {
                         winners.remove(&ip.network);
                     }
                 }
