@@ -1,7 +1,10 @@
 //! The way to an API server.
 use crate::fault::Fault;
 use bytes::Bytes;
-use http::{Request, header::ACCEPT};
+use http::{
+    Method, Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use http_body_util::BodyExt as _;
 use hyper_util::{
     client::legacy::{Builder, connect::HttpConnector},
@@ -33,6 +36,9 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// An error of the API server is shorter.
 const MAX_ERROR: usize = 64 << 10;
+
+/// What everything is written in, and asked for in.
+pub(crate) const JSON: &str = "application/json";
 
 /// Which API server, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,16 +123,37 @@ impl Client {
         time::timeout(WHOLE, read).await.unwrap_or_else(|_| Err(late()))
     }
 
+    /// The answer to `body`, which is JSON of the type `content`.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers in time, or the answer is an error or too long.
+    pub(crate) async fn send(
+        &self,
+        (method, path): (Method, &str),
+        content: &str,
+        body: Vec<u8>,
+    ) -> Result<Bytes, Fault> {
+        let request = Request::builder().method(method).uri(path).header(ACCEPT, JSON);
+        let request = request.header(CONTENT_TYPE, content).body(Body::from(body));
+        let read = async { read(self.answer(request).await?, MAX_ANSWER).await };
+        let late = || Fault::Unreachable(format!("no whole answer within {} s", ANSWER.as_secs()));
+        time::timeout(ANSWER, read).await.unwrap_or_else(|_| Err(late()))
+    }
+
     /// The answer to a GET as it comes.
     ///
     /// # Errors
     ///
     /// When nobody answers in time, or with an error.
     pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<Body, Fault> {
-        let garbled = |error: http::Error| Fault::Garbled(error.to_string());
-        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty());
+        self.answer(Request::get(path).header(ACCEPT, accept).body(Body::empty())).await
+    }
+
+    async fn answer(&self, request: http::Result<Request<Body>>) -> Result<Body, Fault> {
+        let request = request.map_err(|error| Fault::Garbled(error.to_string()))?;
         let late = || Fault::Unreachable(format!("no answer within {} s", ANSWER.as_secs()));
-        let answer = time::timeout(ANSWER, self.kube.send(request.map_err(garbled)?)).await;
+        let answer = time::timeout(ANSWER, self.kube.send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(kube::Error::Service(late().into())));
         let answer = answer.map_err(|error| Fault::Unreachable(chain(&error)))?;
         let status = answer.status();

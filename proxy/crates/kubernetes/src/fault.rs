@@ -48,6 +48,11 @@ impl Fault {
         self.code() == Some(403)
     }
 
+    /// What was to be made is there already, or was changed by somebody else meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Answer { code, .. } => Some(*code),

@@ -20,6 +20,8 @@ pub struct Kind {
     pub annotations: fn(&str) -> bool,
     /// Only objects of which fields are so: `spec.nodeName=worker-1`.
     pub selector: Option<Cow<'static, str>>,
+    /// Only objects of this namespace; `None`: of all.
+    pub namespace: Option<Cow<'static, str>>,
     /// Nothing but `metadata` is asked for.
     pub(crate) is_bare: bool,
 }
@@ -33,9 +35,18 @@ impl Kind {
         plural: &'static str,
         fields: &'static [&'static str],
     ) -> Self {
-        let annotations = every;
-        let (is_custom, selector, is_bare) = (false, None, false);
-        Self { group, versions, kind, plural, is_custom, fields, annotations, selector, is_bare }
+        Self {
+            group,
+            versions,
+            kind,
+            plural,
+            is_custom: false,
+            fields,
+            annotations: every,
+            selector: None,
+            namespace: None,
+            is_bare: false,
+        }
     }
 
     /// One that a `CustomResourceDefinition` makes.
@@ -63,6 +74,12 @@ impl Kind {
         Self { selector: Some(selector.into()), ..self }
     }
 
+    /// Follows only objects of this namespace.
+    #[must_use]
+    pub fn within(self, namespace: impl Into<Cow<'static, str>>) -> Self {
+        Self { namespace: Some(namespace.into()), ..self }
+    }
+
     /// The definitions of all custom kinds, as little of them as shows that one changed.
     pub(crate) fn definitions() -> Self {
         let (group, fields) = ("apiextensions.k8s.io", &["metadata.resourceVersion"]);
@@ -83,7 +100,11 @@ impl Kind {
     /// Where its objects are.
     pub(crate) fn path(&self, version: usize) -> String {
         let root = if self.group.is_empty() { "api" } else { "apis" };
-        format!("/{root}/{}/{}", self.api_version(version), self.plural)
+        let of = self.api_version(version);
+        match &self.namespace {
+            Some(namespace) => format!("/{root}/{of}/namespaces/{namespace}/{}", self.plural),
+            None => format!("/{root}/{of}/{}", self.plural),
+        }
     }
 }
 

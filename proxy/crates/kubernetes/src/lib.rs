@@ -4,8 +4,9 @@
 //!
 //! Reading order: [`client`] (the way there, and back), [`fault`] (why a request failed, and what
 //! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
-//! the rest), [`mirror`] (all objects of some kinds, as they are now), [`ask`] (objects that are asked
-//! for once), [`forward`] (a port of a pod).
+//! the rest), [`mirror`] (all objects of some kinds, as they are now), [`named`] (one Secret or
+//! ConfigMap, followed and written), [`token`] (whose token it is that somebody shows), [`ask`]
+//! (objects that are asked for once), [`forward`] (a port of a pod).
 
 pub mod client;
 
@@ -16,6 +17,10 @@ pub mod kind;
 pub mod trim;
 
 pub mod mirror;
+
+pub mod named;
+
+pub mod token;
 
 pub mod ask;
 

@@ -5,7 +5,7 @@ use super::{
     wire::{self, Lines},
 };
 use crate::{
-    client::{Client, chain},
+    client::{Client, JSON, chain},
     fault::Fault,
     kind::Kind,
     trim::Trim,
@@ -26,7 +26,6 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-const JSON: &str = "application/json";
 const BARE_LIST: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const BARE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
