@@ -1,0 +1,193 @@
+//! Single objects: read, made, changed.
+//!
+//! Nothing here tries again: whoever writes knows best whether it still wants to.
+use crate::{
+    client::{Client, JSON},
+    fault::Fault,
+};
+use http::Method;
+use k8s_openapi::jiff::{Timestamp, fmt::strtime};
+use serde_json::Value;
+use std::{fmt::Write as _, time::Duration};
+use tokio::time;
+
+/// What others see as whose a field is.
+pub const MANAGER: &str = "culvert-control";
+
+/// How long one request may take. Shorter than what is left of a lease when its holder stops to
+/// write: what was begun with it is over with it.
+pub const WITHIN: Duration = Duration::from_secs(4);
+
+const APPLY: &str = "application/apply-patch+yaml";
+const MERGE: &str = "application/merge-patch+json";
+
+/// One object, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// `security.istio.io/v1`, or `v1`.
+    pub api_version: &'a str,
+    pub plural: &'a str,
+    /// Empty: the kind has none.
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
+
+/// How much of an object an apply is for, and what when somebody else keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Fields of the object; they become ours.
+    Taken,
+    /// Of its status; what somebody else keeps stays, and that is a fault (409).
+    Status,
+}
+
+impl Place<'_> {
+    /// Of all its like.
+    pub fn list_path(&self) -> String {
+        let Self { api_version, plural, namespace, .. } = self;
+        let root = if api_version.contains('/') { "apis" } else { "api" };
+        let within = match *namespace {
+            "" => String::new(),
+            namespace => format!("namespaces/{}/", escaped(namespace)),
+        };
+        format!("/{root}/{api_version}/{within}{plural}")
+    }
+
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.list_path(), escaped(self.name))
+    }
+}
+
+impl Client {
+    /// The object, or a page of a list, at a path.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, or may not be read.
+    pub async fn read(&self, path: &str) -> Result<Value, Fault> {
+        value(&self.get(path, JSON).await?)
+    }
+
+    /// Makes an object; the answer is how it came to be.
+    ///
+    /// # Errors
+    ///
+    /// 409 when it is there.
+    pub async fn create(&self, place: &Place<'_>, object: &Value) -> Result<Value, Fault> {
+        let path = format!("{}?fieldManager={MANAGER}", place.list_path());
+        self.write((Method::POST, &path), JSON, object).await
+    }
+
+    /// Puts an object in the place of the version that it says it was.
+    ///
+    /// # Errors
+    ///
+    /// 409 when that is another one by now.
+    pub async fn replace(&self, place: &Place<'_>, object: &Value) -> Result<Value, Fault> {
+        let path = format!("{}?fieldManager={MANAGER}", place.path());
+        self.write((Method::PUT, &path), JSON, object).await
+    }
+
+    /// Says what some fields are to be, and that they are ours.
+    ///
+    /// # Errors
+    ///
+    /// 409 when somebody else keeps one of them and they are not to be taken, or when it is
+    /// another object than the `uid` in it says.
+    pub async fn apply(
+        &self,
+        place: &Place<'_>,
+        part: Part,
+        fields: &Value,
+    ) -> Result<Value, Fault> {
+        let (below, force) = match part {
+            Part::Taken => ("", true),
+            Part::Status => ("/status", false),
+        };
+        let path = format!("{}{below}?fieldManager={MANAGER}&force={force}", place.path());
+        self.write((Method::PATCH, &path), APPLY, fields).await
+    }
+
+    /// Changes some fields, whoever keeps them.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, or may not be changed.
+    pub async fn merge(&self, place: &Place<'_>, fields: &Value) -> Result<Value, Fault> {
+        let path = format!("{}?fieldManager={MANAGER}", place.path());
+        self.write((Method::PATCH, &path), MERGE, fields).await
+    }
+
+    async fn write(
+        &self,
+        what: (Method, &str),
+        content_type: &str,
+        object: &Value,
+    ) -> Result<Value, Fault> {
+        let answer = self.send(what, content_type, object.to_string().into_bytes());
+        let late = || Fault::Unreachable(format!("no answer within {} s", WITHIN.as_secs()));
+        let answer = time::timeout(WITHIN, answer).await.unwrap_or_else(|_| Err(late()));
+        value(&answer?)
+    }
+}
+
+/// The time of day as conditions say it: to the second.
+pub fn now() -> String {
+    written("%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// And as leases and events do: to the microsecond.
+pub(crate) fn now_in_micros() -> String {
+    written("%Y-%m-%dT%H:%M:%S%.6fZ")
+}
+
+fn written(format: &str) -> String {
+    let now = Timestamp::now();
+    // The year is one of four digits for some time to come.
+    strtime::format(format, now).unwrap_or_else(|_| now.to_string())
+}
+
+fn value(bytes: &[u8]) -> Result<Value, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| Fault::Garbled(error.to_string()))
+}
+
+/// Names that the API server gave need none of it; those of others may.
+fn escaped(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            write!(path, "%{byte:02X}").unwrap_or_default();
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        let policy = Place {
+            api_version: "security.istio.io/v1",
+            plural: "authorizationpolicies",
+            namespace: "shop",
+            name: "web",
+        };
+        let expected = "/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies/web";
+        assert_eq!(policy.path(), expected);
+        let node = Place { api_version: "v1", plural: "nodes", namespace: "", name: "a b/../c" };
+        assert_eq!(node.path(), "/api/v1/nodes/a%20b%2F..%2Fc");
+        assert_eq!(node.list_path(), "/api/v1/nodes");
+    }
+
+    #[test]
+    fn times_are_written_as_kubernetes_does() {
+        let (coarse, fine) = (now(), now_in_micros());
+        assert_eq!((coarse.len(), fine.len()), ("2026-01-01T00:00:00Z".len(), 27));
+        assert!(coarse.ends_with('Z') && fine.ends_with('Z'), "{coarse} {fine}");
+    }
+}
