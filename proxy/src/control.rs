@@ -13,10 +13,13 @@ use crate::{
 };
 use culvert_control::{
     compile::Settings,
-    control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
+    control::{AUTHORITY_SECRET, Access, Ca, Cluster, Control, Kind, Listen, Plan, Whence},
 };
 use culvert_identity::{ca::files::Given, crl};
-use culvert_kubernetes::client::{Client, ReachError};
+use culvert_kubernetes::{
+    client::{Client, ReachError},
+    named::{Named, What},
+};
 use culvert_runtime::drain::{Drain, Worker};
 use culvert_telemetry::log::LogHandle;
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
@@ -92,9 +95,20 @@ pub(crate) async fn start(
     worker: &Worker,
 ) -> Result<Control, Failure> {
     let state_dir = config.serve.state_dir.clone();
-    let ca = match &config.ca_folder {
-        Some(folder) => Ca::Given(Given::in_folder(folder)),
-        None => Ca::Kept(state_dir.join(ROOT)),
+    let cluster = match &whence {
+        Whence::Kubernetes(client) => Some(Cluster {
+            client: client.clone(),
+            namespace: config.serve.namespace.clone(),
+            node_account: config.serve.node_account.clone(),
+        }),
+        Whence::Files(_) => None,
+    };
+    let ca = match (&config.ca_folder, &cluster) {
+        (Some(folder), _) => Ca::Given(Given::in_folder(folder)),
+        (None, Some(Cluster { client, namespace, .. })) => {
+            Ca::Secret(Named::new(client, What::Secret, namespace, AUTHORITY_SECRET))
+        }
+        (None, None) => Ca::Kept(state_dir.join(ROOT)),
     };
     let settings = Settings {
         node_name: node.into(),
@@ -103,7 +117,8 @@ pub(crate) async fn start(
         ambient: config.ambient,
     };
     let listen = Listen { names: config.serve.names.clone() };
-    let plan = Plan { whence, settings, ca, state_dir, listen, access: Access::Nodes };
+    let access = Access::Nodes;
+    let plan = Plan { whence, settings, ca, cluster, state_dir, listen, access };
     let control = Control::start(plan, worker).await.map_err(|error| no_control(&error))?;
     if let Some(path) = &config.mesh.crl {
         crl::watch(path, &control.trust(), worker).map_err(|error| no_crl(&error))?;

@@ -54,6 +54,10 @@ pub(crate) struct Serve {
     pub(crate) state_dir: PathBuf,
     /// The API that objects come from; `None`: they come from manifests.
     pub(crate) kubernetes: Option<Reach>,
+    /// The control plane's own, there.
+    pub(crate) namespace: String,
+    /// Of the nodes' own pods.
+    pub(crate) node_account: String,
 }
 
 impl Values {
@@ -127,7 +131,15 @@ impl Values {
         let state_dir = self.maybe(&s::STATE_DIR, parse::path);
         let state_dir = state_dir?.or_else(|| Some(self.state.join(instance?)));
         let kubernetes = self.reach(Role::Control);
-        Some(Serve { names: names?, state_dir: state_dir?, kubernetes: kubernetes? })
+        let namespace = self.one(&s::CONTROL_NAMESPACE, parse::name);
+        let node_account = self.one(&s::NODE_ACCOUNT, parse::name);
+        Some(Serve {
+            names: names?,
+            state_dir: state_dir?,
+            kubernetes: kubernetes?,
+            namespace: namespace?,
+            node_account: node_account?,
+        })
     }
 
     /// The API server that a process of `role` is to follow.

@@ -82,6 +82,7 @@ const HOLDS: &[Role] = &[Up, Node];
 /// Who serves configuration and certificates.
 const SERVES: &[Role] = &[Up, Control];
 const NODE: &[Role] = &[Node];
+const CONTROLS: &[Role] = &[Control];
 /// Who can follow a cluster.
 const FOLLOWS: &[Role] = &[Node, Control];
 
@@ -168,13 +169,17 @@ settings! {
         "Where the Kubernetes API is, and who to be there.";
     CONTEXT: "context", "NAME", Text, Unset("the one that the kubeconfig says"), FOLLOWS,
         "Which context of the kubeconfig to use.";
+    CONTROL_NAMESPACE: "control_namespace", "NAME", Text, Is("culvert-system"), CONTROLS,
+        "With `kubernetes`: where the control plane and the nodes' own pods are. It keeps its authority there, in the Secret `culvert-ca`, and the roots for nodes in the ConfigMap `culvert-root`.";
+    NODE_ACCOUNT: "node_account", "NAME", Text, Is("culvert-node"), CONTROLS,
+        "With `kubernetes`: the service account of the nodes' own pods, in `control_namespace`. Whoever shows a token of such a pod, made for the audience `culvert`, is the node that the pod is on.";
     XDS_ADDRESS: "xds_address", "ADDRESS", Text, Either("off", "127.0.0.1:15010"), SERVES,
         "Serve configuration in plain text, loopback only, because it asks nobody who they are; off: not.";
     XDS_TLS_ADDRESS: "xds_tls_address", "ADDRESS", Text, Either("off", "0.0.0.0:15012"), SERVES,
         "Serve configuration and certificates to nodes over TLS; off: to nobody but the node in this process.";
     CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,
         "Names and addresses by which nodes reach this control plane: what its certificate says. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
-    CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir"), ALWAYS,
+    CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir, or of a cluster in the Secret `culvert-ca`"), ALWAYS,
         "An authority that signs, with the names of Istio's cacerts: ca-cert.pem, ca-key.pem, root-cert.pem; followed when they change. `culvert node` then signs for its pods itself.";
     STATE_DIR: "state_dir", "PATH", Text, Unset("`/var/lib/culvert/INSTANCE`; without root `~/.local/state/culvert/INSTANCE`"), SERVES,
         "What outlives the process: the root's key, and which pods were captured.";

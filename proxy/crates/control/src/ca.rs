@@ -29,6 +29,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 pub mod hosted;
 pub mod ledger;
+pub(crate) mod roots;
+pub(crate) mod secret;
+pub(crate) mod trouble;
 
 use hosted::Hosted;
 use ledger::{Issue, Ledger, Refusal};
@@ -95,9 +98,14 @@ impl CertificateService {
             false => time::timeout(PATIENCE, hosts).await.unwrap_or(None),
         };
         found.ok_or_else(|| {
-            let names: Vec<_> = proofs.nodes().map(|(name, _)| name).collect();
-            let names = names.join(" or ");
-            Status::permission_denied(format!("no workload of {identity} is on node {names}"))
+            let hosted = &self.hosted.pin().value;
+            let nodes = proofs.nodes().map(|(node, _)| {
+                format!(
+                    "no workload of {identity} is on node {node}, which has {}",
+                    hosted.told(node)
+                )
+            });
+            Status::permission_denied(nodes.collect::<Vec<_>>().join("; "))
         })
     }
 
@@ -144,7 +152,8 @@ impl IstioCertificateService for CertificateService {
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-        let proofs = self.doorkeeper.proofs(&peer, bearer(&request).as_deref());
+        let shown = bearer(&request);
+        let proofs = self.doorkeeper.proofs(&peer, shown.as_deref()).await;
         let asked = read(request.get_ref());
         let asked = asked.inspect_err(|status| self.log_refusal(&peer, &proofs, None, status))?;
         if proofs.nodes().next().is_some() {

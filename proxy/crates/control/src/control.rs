@@ -4,11 +4,18 @@ use crate::{
         Announcer,
         record::{RecordError, Store},
     },
-    ca::{CertificateService, hosted::Hosted, ledger::Ledger},
+    ca::{
+        CertificateService,
+        hosted::{Hosted, Hosting},
+        ledger::Ledger,
+        roots, secret,
+        trouble::Trouble,
+    },
     compile::Settings,
     manifests::Manifests,
     serve::{
         Porter,
+        accounts::{AUDIENCE, Accounts},
         gate::{DiscoveryGate, Doorkeeper, ReportsGate},
         hush::Hush,
     },
@@ -26,6 +33,11 @@ use culvert_identity::{
     },
     serving::{Serving, ServingError},
     trust::TrustStore,
+};
+use culvert_kubernetes::{
+    client::Client,
+    named::{Named, What},
+    token::{Account, Reviewer},
 };
 use culvert_model::pod::LocalPods;
 use culvert_runtime::{
@@ -73,12 +85,20 @@ const JOIN_KEY: &str = "join-key";
 /// And whose tokens are void.
 const VOID_TOKENS: &str = "void-tokens";
 
+/// The Secret of the authority that all replicas share.
+pub const AUTHORITY_SECRET: &str = "culvert-ca";
+
+/// The ConfigMap of the roots that nodes know the control plane by.
+const ROOTS_MAP: &str = "culvert-root";
+
 /// What a control plane is made of.
 #[derive(Debug)]
 pub struct Plan {
     pub whence: Whence,
     pub settings: Settings,
     pub ca: Ca,
+    /// The cluster that it is a part of, if it is.
+    pub cluster: Option<Cluster>,
     /// What outlives the process; replicas share it.
     pub state_dir: PathBuf,
     pub listen: Listen,
@@ -92,8 +112,20 @@ pub enum Ca {
     Kept(PathBuf),
     /// Files somebody gives, replaced in place when it is time.
     Given(Given),
+    /// A Secret of the cluster, which all replicas share; made where there is none.
+    Secret(Named),
     /// Of this process.
     Authority(View<Arc<Authority>>),
+}
+
+/// A cluster whose nodes prove who they are by service accounts, and mount the roots.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub client: Client,
+    /// Where the control plane and the nodes' own pods are.
+    pub namespace: String,
+    /// The service account of the nodes' own pods.
+    pub node_account: String,
 }
 
 /// How nodes dial the control plane.
@@ -117,6 +149,7 @@ pub(crate) struct Shared {
     pub(crate) worlds: View<Worlds>,
     pub(crate) ledger: Ledger,
     pub(crate) authority: View<Arc<Authority>>,
+    pub(crate) trouble: Trouble,
     pub(crate) serving: Serving,
     doorkeeper: Arc<Doorkeeper>,
     books: Books,
@@ -152,18 +185,25 @@ impl Control {
     /// used. A later change of the manifests that has problems is refused, and all stays as it is.
     #[expect(clippy::too_many_lines, reason = "one part after the other, each needs those before")]
     pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
-        let Plan { whence, settings, ca, state_dir, listen, access } = plan;
+        let Plan { whence, settings, ca, cluster, state_dir, listen, access } = plan;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (manifests, follow, first) = Manifests::open(&whence, settings, worker).await?;
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
-        let authority = ca.open(&trust_domain, &*clock, worker)?;
+        let trouble = Trouble::default();
+        let authority = ca.open(&trust_domain, &clock, &trouble, worker).await?;
+        if let Some(Cluster { client, namespace, .. }) = &cluster {
+            let map = Named::new(client, What::ConfigMap, namespace, ROOTS_MAP);
+            roots::keep(map, &authority, &trouble, worker);
+        }
         let (store, record) = Store::open(&state_dir.join(RECORD))?;
         let books = books(&state_dir)?;
         books.follow(worker);
         let hush = Hush::default();
         hush.follow(worker);
+        let (hosted, who_hosts) = publish::channel(Arc::<Hosted>::default());
         let doorkeeper = Arc::new(Doorkeeper {
             tokens: books.view(),
+            accounts: cluster.as_ref().map(|cluster| cluster.accounts(&who_hosts)),
             trust_domain,
             clock: Arc::clone(&clock),
             hush: hush.clone(),
@@ -172,7 +212,6 @@ impl Control {
         let names = &listen.names;
         let serving =
             Serving::start(authority.clone(), names, trust.clone(), Arc::clone(&clock), worker)?;
-        let (hosted, who_hosts) = publish::channel(Arc::<Hosted>::default());
         let (published, worlds) = publish::channel(Worlds::default());
         let (local, local_view) = publish::channel(LocalPods::default());
         let (nodes, ledger) = (Nodes::default(), Ledger::default());
@@ -195,6 +234,7 @@ impl Control {
             saved: Saved { edits: u64::MAX, record },
             worlds: Worlds::default(),
             published,
+            hosting: Hosting::new(cluster.map(|own| (own.namespace, own.node_account))),
             hosted,
             local,
             nodes: nodes.clone(),
@@ -214,6 +254,7 @@ impl Control {
             worlds,
             ledger,
             authority,
+            trouble,
             serving,
             doorkeeper,
             books,
@@ -317,10 +358,11 @@ impl Services<'_> {
 }
 
 impl Ca {
-    fn open(
+    async fn open(
         self,
-        trust_domain: &str,
-        clock: &dyn Clock,
+        trust_domain: &Arc<str>,
+        clock: &Arc<dyn Clock>,
+        trouble: &Trouble,
         worker: &Worker,
     ) -> Result<View<Arc<Authority>>, FilesError> {
         match self {
@@ -330,8 +372,19 @@ impl Ca {
                 Ok(view)
             }
             Self::Given(given) => given.follow(trust_domain, worker),
+            Self::Secret(named) => {
+                Ok(secret::open(named, trust_domain, clock, trouble, worker).await)
+            }
             Self::Authority(view) => Ok(view),
         }
+    }
+}
+
+impl Cluster {
+    fn accounts(&self, hosted: &View<Arc<Hosted>>) -> Accounts {
+        let (namespace, name) = (self.namespace.clone(), self.node_account.clone());
+        let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
+        Accounts { reviewer, hosted: hosted.clone() }
     }
 }
 
@@ -351,6 +404,7 @@ pub fn join_token(
     let roots = match ca {
         Ca::Kept(path) => kept(path, trust_domain, now)?.roots().to_vec(),
         Ca::Given(given) => given.read(trust_domain)?.roots().to_vec(),
+        Ca::Secret(secret) => return Err(TokenError::Elsewhere(secret.to_string())),
         Ca::Authority(view) => view.pin().value.roots().to_vec(),
     };
     let claims = Claims::new(trust_domain, node, now, good_for);
@@ -377,6 +431,8 @@ pub enum TokenError {
     Authority(#[from] FilesError),
     #[error("there is no key of join tokens")]
     JoinTokens(#[from] BookError),
+    #[error("the authority is in {0}: ask a control plane that runs")]
+    Elsewhere(String),
     #[error(transparent)]
     Join(#[from] JoinError),
 }

@@ -16,6 +16,7 @@ use tokio::{
 use tonic::Code;
 use tracing::{debug, info};
 
+pub(crate) mod accounts;
 pub mod gate;
 pub(crate) mod hush;
 mod stranger;

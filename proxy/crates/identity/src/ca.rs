@@ -23,6 +23,7 @@ use std::{fmt, time::Duration};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+pub mod bundle;
 pub mod files;
 pub mod issuer;
 
@@ -138,12 +139,18 @@ impl Authority {
     pub fn believing(&self, roots: &[CertificateDer<'static>]) -> Result<Self, AuthorityError> {
         let key = KeyPair::from_pem(&self.signing.key().serialize_pem())
             .map_err(|error| AuthorityError::Key(error.to_string()))?;
-        let mut chain = self.chain.clone();
-        if chain.is_empty() {
-            // It signs with a root itself.
-            chain.extend(self.roots.iter().find(|root| check_own(root, &key).is_ok()).cloned());
+        Self::assemble(&self.trust_domain, key, self.certified(), roots.to_vec())
+    }
+
+    /// What signs, then what leads from it to a root, which is nothing where it is one itself.
+    fn certified(&self) -> Vec<CertificateDer<'static>> {
+        match &*self.chain {
+            [] => {
+                let own = |root: &&CertificateDer<'_>| check_own(root, self.signing.key()).is_ok();
+                self.roots.iter().find(own).cloned().into_iter().collect()
+            }
+            chain => chain.to_vec(),
         }
-        Self::assemble(&self.trust_domain, key, chain, roots.to_vec())
     }
 
     pub fn trust_domain(&self) -> &str {

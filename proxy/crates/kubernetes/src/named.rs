@@ -137,10 +137,14 @@ impl Named {
     /// What is missing where somebody may not do something with it, if that is so.
     pub fn in_words(&self, fault: &Fault) -> String {
         let Kind { plural, .. } = self.kind();
+        let verbs = match self.what {
+            What::Secret => "list, watch",
+            What::ConfigMap => "list, watch, patch",
+        };
         match fault.is_forbidden() {
             true => format!(
                 "{fault}; in {} its Role needs resources: [{plural}], resourceNames: [{}], \
-                 verbs: [get, list, watch, patch], and create without a name",
+                 verbs: [{verbs}], and create without a name",
                 self.namespace, self.name
             ),
             false => fault.to_string(),

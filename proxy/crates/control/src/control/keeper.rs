@@ -2,14 +2,12 @@
 use super::{scene::Scene, world};
 use crate::{
     announce::record::{Record, Store},
-    ca::hosted::Hosted,
+    ca::hosted::{Hosted, Hosting},
     compile::{incremental::Changes, mesh::MeshConfig},
     manifests::Manifests,
     source::{Follow, News},
 };
-use culvert_model::{
-    member::NetworkMode, name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy,
-};
+use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy};
 use culvert_runtime::{drain::Worker, publish::Publisher};
 use culvert_xds::{
     report::{MeshSettings, Outbound},
@@ -48,6 +46,7 @@ pub(super) struct Keeper {
     pub(super) saved: Saved,
     pub(super) worlds: Worlds,
     pub(super) published: Publisher<Worlds>,
+    pub(super) hosting: Hosting,
     pub(super) hosted: Publisher<Arc<Hosted>>,
     pub(super) local: Publisher<LocalPods>,
     pub(super) nodes: Nodes,
@@ -165,12 +164,12 @@ impl Keeper {
         let mut scene = self.scene.lock();
         (scene.services, scene.policies) = (services, policies);
         scene.set_settings(settings(&config));
-        if !changes.members.is_empty() {
-            // What has no network of its own is never captured, or is no pod at all.
-            let members = scene.members.values().map(|wanted| &wanted.member);
-            let members = members.filter(|member| member.network_mode == NetworkMode::Own);
-            let hosted: Hosted = members.map(|member| (&member.node, &member.identity)).collect();
-            self.hosted.publish(Arc::new(hosted));
+        let mut is_other = false;
+        for (uid, wanted) in &changes.members {
+            is_other |= self.hosting.change(uid, wanted.as_deref());
+        }
+        if is_other {
+            self.hosted.publish(Arc::new(self.hosting.hosted().clone()));
         }
     }
 

@@ -1,5 +1,8 @@
 //! Who may what: a caller is the node that it proves to be, and nobody else.
-use super::hush::Hush;
+use super::{
+    accounts::{AccountError, Accounts, Proven},
+    hush::Hush,
+};
 use culvert_identity::{
     clock::Clock,
     join::{JoinError, book::Book},
@@ -12,7 +15,7 @@ use culvert_xds::transport::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time;
-use tonic::Status;
+use tonic::{Code, Status, async_trait};
 
 /// A token's end is by the clock, which may be set: it is looked at again after this.
 const LOOK: Duration = Duration::from_secs(60);
@@ -31,6 +34,8 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Doorkeeper {
     pub(crate) tokens: View<Arc<Book>>,
+    /// Where nodes are pods of a cluster.
+    pub(crate) accounts: Option<Accounts>,
     pub(crate) trust_domain: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hush: Hush,
@@ -39,16 +44,34 @@ pub struct Doorkeeper {
 /// What a caller proved.
 #[derive(Debug, Default)]
 pub struct Proofs {
-    /// The node that a join token is for.
-    token: Option<String>,
+    /// The node that a token is of.
+    token: Option<Token>,
     /// Why the token proves nothing.
-    no_token: Option<JoinError>,
+    no_token: Option<NoToken>,
     /// The node that a client certificate is of.
     certificate: Option<String>,
     /// A client certificate of the mesh, be it a node's or a workload's.
     in_mesh: bool,
     /// The connection is one that only this machine can make.
     on_machine: bool,
+}
+
+/// What a token proves.
+#[derive(Debug)]
+enum Token {
+    Join(String),
+    Account(Proven),
+}
+
+/// Why a token proves nothing.
+#[derive(Debug, thiserror::Error)]
+enum NoToken {
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("it is neither a join token nor a service account's token")]
+    Neither,
 }
 
 /// For discovery.
@@ -64,45 +87,58 @@ pub(crate) struct ReportsGate(pub(crate) Arc<Doorkeeper>);
 
 impl Doorkeeper {
     /// What a caller proves by what it is and shows.
-    pub fn proofs(&self, peer: &Peer, bearer: Option<&str>) -> Proofs {
+    ///
+    /// Nobody is asked whose a token is that comes with a node's certificate.
+    pub async fn proofs(&self, peer: &Peer, bearer: Option<&str>) -> Proofs {
         let identity = peer.identity.as_ref();
         let identity = identity.filter(|one| one.trust_domain() == &*self.trust_domain);
-        let book = &self.tokens.pin().value;
-        let verified =
-            bearer.map(|bearer| book.verify(bearer, &self.trust_domain, self.clock.now()));
-        let (token, no_token) = match verified {
-            Some(Ok(claims)) => (Some(claims.node), None),
+        let certificate = identity.and_then(node::name_of).map(str::to_owned);
+        let token = match bearer {
+            Some(bearer) => Some(self.token(bearer, peer, certificate.is_some()).await),
+            None => None,
+        };
+        let (token, no_token) = match token {
+            Some(Ok(token)) => (Some(token), None),
             Some(Err(error)) => (None, Some(error)),
             None => (None, None),
         };
-        Proofs {
-            token,
-            no_token,
-            certificate: identity.and_then(node::name_of).map(str::to_owned),
-            in_mesh: identity.is_some(),
-            on_machine: peer.trusted,
+        let (in_mesh, on_machine) = (identity.is_some(), peer.trusted);
+        Proofs { token, no_token, certificate, in_mesh, on_machine }
+    }
+
+    async fn token(&self, bearer: &str, peer: &Peer, is_known: bool) -> Result<Token, NoToken> {
+        // Not held over what follows.
+        let verified = {
+            let book = &self.tokens.pin().value;
+            book.verify(bearer, &self.trust_domain, self.clock.now())
+        };
+        match (verified, &self.accounts) {
+            (Ok(claims), _) => Ok(Token::Join(claims.node)),
+            (Err(JoinError::Form), Some(accounts)) if Accounts::is_ours(bearer) && !is_known => {
+                Ok(Token::Account(accounts.node(bearer, peer.addr).await?))
+            }
+            (Err(JoinError::Form), Some(_)) => Err(NoToken::Neither),
+            (Err(error), _) => Err(error.into()),
         }
     }
 
     /// What the caller is let in with, having proved to be its node by `proofs`.
-    fn pass(self: &Arc<Self>, proofs: &Proofs, caller: &Caller<'_>) -> Pass {
+    fn pass(self: &Arc<Self>, proofs: Proofs, caller: &Caller<'_>) -> Pass {
+        let (Some(bearer), Some(token)) = (caller.bearer, proofs.token) else {
+            return Pass::lasting();
+        };
         // That a certificate is believed is looked after for the whole connection.
-        if proofs.certificate.as_deref() == Some(caller.node) {
+        if proofs.certificate.as_deref() == Some(caller.node) || token.node() != caller.node {
             return Pass::lasting();
         }
         let (doorkeeper, node) = (Arc::clone(self), caller.node.to_owned());
-        match caller.bearer.filter(|_| proofs.token.as_deref() == Some(caller.node)) {
-            Some(bearer) => {
-                let bearer = bearer.to_owned();
-                let lapsed = Box::pin(async move {
-                    let why = doorkeeper.lapsed(&bearer).await.to_string();
-                    tracing::info!(node, why, "what a node joined by is good no longer: cut off");
-                    Status::unauthenticated(why)
-                });
-                Pass { lapsed, ..Pass::lasting() }
-            }
-            None => Pass::lasting(),
-        }
+        let bearer = bearer.to_owned();
+        let lapsed = Box::pin(async move {
+            let why = doorkeeper.lapsed(&bearer, token).await.to_string();
+            tracing::info!(node, why, "what a node came by is good no longer: cut off");
+            Status::unauthenticated(why)
+        });
+        Pass { lapsed, ..Pass::lasting() }
     }
 
     fn told(&self, what: &'static str, peer: &Peer, node: &str, status: &Status) {
@@ -113,7 +149,17 @@ impl Doorkeeper {
     }
 
     /// Resolves when `bearer` is good no longer, and says why.
-    async fn lapsed(&self, bearer: &str) -> JoinError {
+    async fn lapsed(&self, bearer: &str, token: Token) -> NoToken {
+        match (token, &self.accounts) {
+            (Token::Account(proven), Some(accounts)) => {
+                accounts.lapsed(bearer, proven).await.into()
+            }
+            _ => self.void(bearer).await.into(),
+        }
+    }
+
+    /// The same of a join token.
+    async fn void(&self, bearer: &str) -> JoinError {
         let mut books = self.tokens.clone();
         let mut book = books.pin();
         loop {
@@ -141,7 +187,7 @@ impl Doorkeeper {
 impl Proofs {
     /// The nodes that the caller is, and by what; one as a rule.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        let token = self.token.as_deref().map(|node| (node, "join token"));
+        let token = self.token.as_ref().map(|token| (token.node(), token.what()));
         let certificate = self.certificate.as_deref().map(|node| (node, "client certificate"));
         token.into_iter().chain(certificate)
     }
@@ -163,7 +209,8 @@ impl Proofs {
 
     /// Whether the caller showed something that says which node it is, be it good or not.
     fn claims_a_node(&self) -> bool {
-        let other_kind = matches!(self.no_token, None | Some(JoinError::Form));
+        let other_kind =
+            matches!(self.no_token, None | Some(NoToken::Join(JoinError::Form) | NoToken::Neither));
         self.nodes().next().is_some() || !other_kind
     }
 
@@ -174,11 +221,37 @@ impl Proofs {
         if self.nodes().next().is_some() {
             return Ok(());
         }
-        Err(Status::unauthenticated(match &self.no_token {
-            Some(error) => error.to_string(),
-            None if self.in_mesh => "the client certificate is no node's".to_owned(),
-            None => "there is neither a join token nor a node's client certificate".to_owned(),
-        }))
+        Err(match &self.no_token {
+            Some(error) => Status::new(error.code(), error.to_string()),
+            None if self.in_mesh => Status::unauthenticated("the client certificate is no node's"),
+            None => {
+                Status::unauthenticated("there is neither a token nor a node's client certificate")
+            }
+        })
+    }
+}
+
+impl Token {
+    fn node(&self) -> &str {
+        match self {
+            Self::Join(node) | Self::Account(Proven { node, .. }) => node,
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Join(_) => "join token",
+            Self::Account(_) => "service account's token",
+        }
+    }
+}
+
+impl NoToken {
+    fn code(&self) -> Code {
+        match self {
+            Self::Account(error) => error.code(),
+            Self::Join(_) | Self::Neither => Code::Unauthenticated,
+        }
     }
 }
 
@@ -188,9 +261,10 @@ impl DiscoveryGate {
     }
 }
 
+#[async_trait]
 impl Gate for DiscoveryGate {
-    fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
-        let proofs = self.doorkeeper.proofs(peer, bearer);
+    async fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
+        let proofs = self.doorkeeper.proofs(peer, bearer).await;
         if self.is_open(&proofs) {
             return Ok(());
         }
@@ -198,8 +272,8 @@ impl Gate for DiscoveryGate {
         admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
-        let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer);
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+        let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer).await;
         // Whoever proves nothing may call itself what it likes: it is nobody.
         if self.is_open(&proofs) && !proofs.claims_a_node() {
             return Ok(Pass::guest());
@@ -207,22 +281,23 @@ impl Gate for DiscoveryGate {
         let admitted = proofs.must_be(caller.node);
         let Caller { peer, node, .. } = caller;
         admitted.inspect_err(|status| self.doorkeeper.told("discovery", peer, node, status))?;
-        Ok(self.doorkeeper.pass(&proofs, caller))
+        Ok(self.doorkeeper.pass(proofs, caller))
     }
 }
 
+#[async_trait]
 impl Gate for ReportsGate {
-    fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
-        let proofs = self.0.proofs(peer, bearer);
+    async fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
+        let proofs = self.0.proofs(peer, bearer).await;
         proofs.must_be_a_node().inspect_err(|status| self.0.told("report", peer, "", status))
     }
 
-    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
-        let proofs = self.0.proofs(caller.peer, caller.bearer);
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+        let proofs = self.0.proofs(caller.peer, caller.bearer).await;
         let admitted = proofs.must_be(caller.node);
         let Caller { peer, node, .. } = caller;
         admitted.inspect_err(|status| self.0.told("report", peer, node, status))?;
-        Ok(self.0.pass(&proofs, caller))
+        Ok(self.0.pass(proofs, caller))
     }
 }
 

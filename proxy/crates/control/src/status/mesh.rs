@@ -135,6 +135,8 @@ pub struct AuthorityStatus {
     /// Seconds since 1970.
     pub not_after: u64,
     pub roots: usize,
+    /// What is wrong with keeping it.
+    pub troubles: Vec<String>,
     /// Of the control plane's own certificate.
     pub own_serial: String,
     pub own_not_after: u64,
@@ -175,6 +177,7 @@ impl Control {
             authority: AuthorityStatus {
                 not_after: authority.validity().not_after.as_secs(),
                 roots: authority.roots().len(),
+                troubles: shared.trouble.list(),
                 own_serial: shared.serving.serial(),
                 own_not_after: shared.serving.validity().not_after.as_secs(),
             },

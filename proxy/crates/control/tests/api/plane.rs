@@ -95,6 +95,7 @@ impl Plane {
                 ambient: Ambient::Ours,
             },
             ca: Ca::Kept(state_dir.join("root.pem")),
+            cluster: None,
             state_dir,
             listen: Listen::default(),
             access: Access::Nodes,

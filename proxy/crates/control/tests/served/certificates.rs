@@ -33,7 +33,8 @@ async fn a_node_gets_certificates_for_its_own_workloads_and_no_others() {
     assert_eq!(own.identity(), &id("a"));
     let other = refusal(&node, "b").await;
     let expected = "there is no certificate for spiffe://cluster.local/ns/shop/sa/b: the issuer \
-                    refused: no workload of spiffe://cluster.local/ns/shop/sa/b is on node one";
+                    refused: no workload of spiffe://cluster.local/ns/shop/sa/b is on node one, \
+                    which has shop/a";
     assert_eq!(other, expected);
     for reserved in [
         node::identity("cluster.local", "two").unwrap(),

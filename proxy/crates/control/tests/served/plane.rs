@@ -237,6 +237,7 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
             ambient: Ambient::Ours,
         },
         ca,
+        cluster: None,
         state_dir: folder.join("state"),
         listen: Listen::default(),
         access: Access::Nodes,

@@ -76,12 +76,12 @@ async fn without_a_proof_nothing_is_served_but_what_this_machine_may_see() {
     let control = node::control_plane("cluster.local").unwrap();
     let way = Way::new(&plane.tls.to_string(), Server::Identity(control), Anchors::Pem(roots));
     let refused = refusal(upstream(way.clone(), None)).await;
-    assert!(refused.contains("neither a join token nor a node's client certificate"), "{refused}");
+    assert!(refused.contains("neither a token nor a node's client certificate"), "{refused}");
     let ca = IstioCa::new(way, istio::Settings::default());
     let csr = Csr::from_pem(CSR).unwrap();
     let request = Request { identity: id("a"), csr, validity: HOUR };
     let refused = ca.issue(&request).await.unwrap_err().to_string();
-    assert!(refused.contains("neither a join token"), "{refused}");
+    assert!(refused.contains("neither a token"), "{refused}");
     // In plain text whoever is here may see, and not speak.
     let at = plane.plain.to_string();
     let here = Upstream::try_new(&format!("http://{at}"), plain(&at)).unwrap();

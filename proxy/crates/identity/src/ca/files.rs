@@ -1,5 +1,5 @@
 //! Where an authority comes from: a file it keeps itself, or files somebody gives it.
-use super::{Authority, AuthorityError};
+use super::{Authority, AuthorityError, bundle};
 use crate::{
     follow::{Contents, Files, follow},
     secret::{self, SecretError},
@@ -53,7 +53,7 @@ impl Given {
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
         let [chain, key, roots] =
-            ["ca-cert.pem", "ca-key.pem", "root-cert.pem"].map(|name| folder.join(name));
+            [bundle::CHAIN, bundle::KEY, bundle::ROOTS].map(|name| folder.join(name));
         Self { chain, key, roots }
     }
 

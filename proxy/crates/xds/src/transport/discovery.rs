@@ -32,20 +32,21 @@ const OUTGOING: usize = 4;
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Decides who may know what there is.
+#[async_trait]
 pub trait Gate: fmt::Debug + Send + Sync + 'static {
     /// Before anything that a caller sends is read: whether it can have a proof of anything.
     ///
     /// # Errors
     ///
     /// When it has none; the status says why.
-    fn knock(&self, _: &Peer, _bearer: Option<&str>) -> Result<(), Status> {
+    async fn knock(&self, _: &Peer, _bearer: Option<&str>) -> Result<(), Status> {
         Ok(())
     }
 
     /// # Errors
     ///
     /// When the caller may not; the status says why.
-    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status>;
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status>;
 }
 
 /// What a caller is let in with.
@@ -136,7 +137,7 @@ impl AggregatedDiscoveryService for Discovery {
     ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let bearer = bearer(&request);
-        self.gate.knock(&peer, bearer.as_deref())?;
+        self.gate.knock(&peer, bearer.as_deref()).await?;
         let (outgoing, responses) = mpsc::channel(OUTGOING);
         let stream = Stream {
             service: self.clone(),
@@ -163,7 +164,7 @@ impl Stream {
         let first = time::timeout(FIRST_REQUEST, self.incoming.message()).await;
         let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
         let Some(first) = first else { return Ok(()) };
-        let (pass, _listed) = self.admit(first.node.as_ref())?;
+        let (pass, _listed) = self.admit(first.node.as_ref()).await?;
         let standing = self.peer.standing.clone();
         tokio::select! {
             served = self.follow(&first) => served,
@@ -197,12 +198,12 @@ impl Stream {
         }
     }
 
-    fn admit(&self, node: Option<&Node>) -> Result<(Pass, Listed), Status> {
+    async fn admit(&self, node: Option<&Node>) -> Result<(Pass, Listed), Status> {
         let node = node.filter(|node| !node.id.is_empty());
         let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
         let name = node_name(node);
         let caller = Caller { peer: &self.peer, bearer: self.bearer.as_deref(), node: name };
-        let pass = self.service.gate.admit(&caller)?;
+        let pass = self.service.gate.admit(&caller).await?;
         self.peer.standing.admit();
         let connection = Arc::clone(&self.connection);
         let names = (name.into(), (*node.id).into());

@@ -135,7 +135,7 @@ impl NodeService for Reports {
     ) -> Result<tonic::Response<Self::ReportStream>, Status> {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let bearer = bearer(&request);
-        self.gate.knock(&peer, bearer.as_deref())?;
+        self.gate.knock(&peer, bearer.as_deref()).await?;
         let (outgoing, orders) = mpsc::channel(ORDERS);
         let stream = Stream {
             service: self.clone(),
@@ -164,7 +164,8 @@ impl Stream {
             return Err(Status::invalid_argument("the first report is no hello"));
         };
         let (bearer, node) = (self.bearer.as_deref(), Arc::<str>::from(&*hello.node));
-        let pass = self.service.gate.admit(&Caller { peer: &self.peer, bearer, node: &node })?;
+        let caller = Caller { peer: &self.peer, bearer, node: &node };
+        let pass = self.service.gate.admit(&caller).await?;
         self.peer.standing.admit();
         let stream = self.service.streams.fetch_add(1, Ordering::Relaxed);
         let (peer, orders) = (self.peer.clone(), self.orders.clone());

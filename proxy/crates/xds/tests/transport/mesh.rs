@@ -25,7 +25,7 @@ use culvert_xds::{
 use parking_lot::Mutex;
 use std::{io, sync::Arc, time::Duration};
 use tokio::sync::watch;
-use tonic::{Status, service::Routes};
+use tonic::{Status, async_trait, service::Routes};
 
 /// The control plane's side; its door comes and goes.
 pub(crate) struct Control {
@@ -53,8 +53,9 @@ pub(crate) struct Seen {
     holds: watch::Sender<Vec<Name>>,
 }
 
+#[async_trait]
 impl Gate for Password {
-    fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         match &*self.word.lock() {
             Some(word) if caller.bearer != Some(word) => {
                 Err(Status::unauthenticated(format!("{} has not the word", caller.node)))

@@ -1,0 +1,171 @@
+//! The authority of all replicas, in one Secret.
+//!
+//! Whoever comes first makes it; what counts for everybody, the maker included, is what the API
+//! server has then. It is followed: another authority takes over within a moment, what cannot be
+//! used changes nothing, and when the Secret is gone the same authority is put back, for certificates
+//! of another one would be believed by nobody who runs.
+use super::trouble::Trouble;
+use culvert_identity::{
+    ca::{Authority, bundle},
+    clock::Clock,
+};
+use culvert_kubernetes::named::{Change, Contents, Following, Named};
+use culvert_runtime::{
+    backoff::Backoff,
+    dice::dice,
+    drain::Worker,
+    publish::{self, Publisher, View},
+};
+use std::{future, sync::Arc, time::Duration};
+use tokio::time::{self, Instant};
+
+/// How soon it is made again what could not be made, and at the latest.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What keeps it.
+struct Keeper {
+    secret: Named,
+    following: Following,
+    trust_domain: Arc<str>,
+    clock: Arc<dyn Clock>,
+    trouble: Trouble,
+    /// What is in force.
+    contents: Option<Contents>,
+    /// When it is to be made; `None`: it is there.
+    make: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// The authority in `secret`, which is made where there is none, and what follows it.
+///
+/// Waits until there is one.
+pub(crate) async fn open(
+    secret: Named,
+    trust_domain: &Arc<str>,
+    clock: &Arc<dyn Clock>,
+    trouble: &Trouble,
+    worker: &Worker,
+) -> View<Arc<Authority>> {
+    let mut keeper = Keeper {
+        following: secret.follow(worker),
+        secret,
+        trust_domain: Arc::clone(trust_domain),
+        clock: Arc::clone(clock),
+        trouble: trouble.clone(),
+        contents: None,
+        make: None,
+        backoff: Backoff::new(AGAIN.0, AGAIN.1),
+    };
+    let (publisher, view) = publish::channel(keeper.next().await);
+    worker.spawn(keeper.run(publisher, worker.clone()));
+    view
+}
+
+impl Keeper {
+    async fn run(mut self, mut publisher: Publisher<Arc<Authority>>, owner: Worker) {
+        loop {
+            tokio::select! {
+                () = owner.finishing() => return,
+                authority = self.next() => {
+                    publisher.publish(authority);
+                    tracing::info!(secret = %self.secret, "the authority was replaced");
+                }
+            }
+        }
+    }
+
+    /// The next authority that can be used. After the drain it waits forever.
+    ///
+    /// Cancel safe.
+    async fn next(&mut self) -> Arc<Authority> {
+        loop {
+            let make = async {
+                match self.make {
+                    Some(at) => time::sleep_until(at).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                change = self.following.next() => match change {
+                    Some(change) => {
+                        if let Some(authority) = self.hear(change) {
+                            return authority;
+                        }
+                    }
+                    None => future::pending().await,
+                },
+                () = make => self.make().await,
+            }
+        }
+    }
+
+    /// What a change brings.
+    fn hear(&mut self, change: Change) -> Option<Arc<Authority>> {
+        let contents = match change {
+            Change::Is(Ok(contents)) => contents,
+            Change::Is(Err(why)) => {
+                self.make = None;
+                self.trouble.with(&self.secret, &why);
+                return None;
+            }
+            Change::Absent => {
+                // Sooner where there never was one.
+                self.make = Some(Instant::now());
+                return None;
+            }
+            Change::Same => {
+                self.trouble.over(&self.following());
+                return None;
+            }
+            Change::Unavailable(why) => {
+                self.trouble.with(&self.following(), &why);
+                return None;
+            }
+        };
+        self.make = None;
+        self.backoff.reset();
+        self.trouble.over(&self.following());
+        match bundle::read(&self.trust_domain, &contents) {
+            Ok(authority) => {
+                self.trouble.over(&self.secret);
+                let is_new = self.contents.as_ref() != Some(&contents);
+                self.contents = Some(contents);
+                is_new.then(|| Arc::new(authority))
+            }
+            Err(error) => {
+                let stays = match self.contents {
+                    Some(_) => "the authority before it stays",
+                    None => "there is no authority until that is mended",
+                };
+                self.trouble.with(&self.secret, &format!("{error}; {stays}"));
+                None
+            }
+        }
+    }
+
+    /// Makes the Secret; what is in it then is heard, whoever made it.
+    async fn make(&mut self) {
+        self.make = None;
+        let made = match &self.contents {
+            Some(contents) => contents.clone(),
+            None => match Authority::new_root(&self.trust_domain, self.clock.now()) {
+                Ok(authority) => bundle::write(&authority),
+                Err(error) => return self.trouble.with(&self.secret, &error),
+            },
+        };
+        match self.secret.create(&made).await {
+            Ok(true) => tracing::info!(secret = %self.secret, "the authority's Secret was made"),
+            // Somebody else was faster: it is heard of.
+            Ok(false) => {}
+            Err(fault) => {
+                self.trouble.with(&self.secret, &self.secret.in_words(&fault));
+                self.make = Some(Instant::now() + self.backoff.next(dice()));
+            }
+        }
+    }
+
+    /// What following it is called.
+    fn following(&self) -> String {
+        format!("changes of {}", self.secret)
+    }
+}

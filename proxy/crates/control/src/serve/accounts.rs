@@ -1,0 +1,121 @@
+//! A service account's token as the proof of which node somebody is.
+//!
+//! The API server says whose it is and which pod it was made for; that pod's node is the caller's.
+use crate::ca::hosted::Hosted;
+use culvert_kubernetes::token::{Claims, Proof, Refusal, Reviewer};
+use culvert_model::name::ObjectName;
+use culvert_runtime::{dice::dice, publish::View};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time;
+use tonic::Code;
+
+/// For whom tokens are meant that are shown here.
+pub(crate) const AUDIENCE: &str = "culvert";
+
+/// Whoever came in by a token is looked at again after this, and up to twice as long; and after this
+/// when nothing was said of it.
+const LOOK: Duration = Duration::from_secs(5 * 60);
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Asks whose a token is.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    pub(crate) reviewer: Reviewer,
+    pub(crate) hosted: View<Arc<Hosted>>,
+}
+
+/// What a good token proves.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) node: String,
+    /// Seconds since 1970.
+    pub(crate) expires: u64,
+}
+
+/// Why a token proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AccountError {
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    #[error("it is not known on which node the pod {0} is")]
+    Nowhere(ObjectName),
+    #[error("the token's pod is on node {now}, not on {before}")]
+    Moved { before: String, now: String },
+}
+
+impl AccountError {
+    /// What the caller is answered with.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Refusal(Refusal::Unknown(_) | Refusal::Busy) | Self::Nowhere(_) => {
+                Code::Unavailable
+            }
+            Self::Refusal(Refusal::Flood) => Code::ResourceExhausted,
+            Self::Refusal(_) | Self::Moved { .. } => Code::Unauthenticated,
+        }
+    }
+
+    /// Nothing is said of the token: it may be good.
+    fn is_passing(&self) -> bool {
+        self.code() != Code::Unauthenticated
+    }
+}
+
+impl Accounts {
+    /// Whether `token` is meant to be such a token, be it good or not.
+    pub(crate) fn is_ours(token: &str) -> bool {
+        Claims::read(token).is_some()
+    }
+
+    /// The node that whoever shows `token` is.
+    pub(crate) async fn node(
+        &self,
+        token: &str,
+        from: Option<SocketAddr>,
+    ) -> Result<Proven, AccountError> {
+        let Proof { subject, expires } =
+            self.reviewer.review(token, from.map(|from| from.ip())).await?;
+        let node = match subject.node {
+            Some(node) => node,
+            None => {
+                let pod = ObjectName::new(&*self.reviewer.account().namespace, subject.pod);
+                let node = self.hosted.pin().value.node_of(&pod).map(|node| node.to_string());
+                node.ok_or(AccountError::Nowhere(pod))?
+            }
+        };
+        Ok(Proven { node, expires })
+    }
+
+    /// Resolves when `token` does not prove any more that whoever shows it is `node`.
+    ///
+    /// While the API server does not answer, everything stays as it was, to the token's end.
+    pub(crate) async fn lapsed(&self, token: &str, proven: Proven) -> AccountError {
+        let Proven { node, expires } = proven;
+        let mut wait = LOOK.mul_f64(1.0 + fraction(dice()));
+        loop {
+            // It is good to the end of its last second.
+            let left = Duration::from_secs(expires.saturating_sub(unix_now()).saturating_add(1));
+            time::sleep(wait.min(left)).await;
+            wait = LOOK;
+            match self.node(token, None).await {
+                Ok(now) if now.node == node => {}
+                Ok(Proven { node: now, .. }) => return AccountError::Moved { before: node, now },
+                Err(error) if error.is_passing() => wait = AGAIN,
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// At least 0, less than 1.
+fn fraction(dice: u64) -> f64 {
+    f64::from(u32::try_from(dice >> 32).unwrap_or(0)) / 4_294_967_296.0
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
