@@ -16,4 +16,16 @@ mod life;
 mod permission;
 
 #[cfg(test)]
+mod shipped;
+
+#[cfg(test)]
+mod replica;
+
+#[cfg(test)]
+mod nodes;
+
+#[cfg(test)]
 mod large;
+
+#[cfg(test)]
+mod authority;

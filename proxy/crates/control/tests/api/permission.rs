@@ -1,25 +1,17 @@
 //! What the control plane may, and what it says when it may not.
-use crate::plane::{Plane, cluster};
+use crate::{
+    plane::{Plane, cluster},
+    shipped::rules,
+};
 use culvert_cluster::{Cluster, Crds};
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 use tokio::time;
-
-/// The rules as they are shipped, for a service account.
-fn shipped() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/manifests/culvert.yaml");
-    let all = fs::read_to_string(file).unwrap();
-    let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-    let wanted = |text: &&str| kinds.iter().any(|kind| text.contains(&format!("\nkind: {kind}\n")));
-    let rules: Vec<_> = all.split("\n---\n").filter(wanted).collect();
-    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: culvert-system}";
-    [&[namespace][..], &rules].concat().join("\n---\n")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_rules_suffice_and_one_less_does_not() {
     let own = Cluster::api("control-rules");
     own.install(Crds::Istio);
-    own.apply(&shipped());
+    own.apply(&rules());
     let kubeconfig = own.kubeconfig_of("culvert-system", "culvert-control");
     let plane = Plane::of_cluster(kubeconfig.clone()).await;
     let status = plane.control.status();
@@ -34,18 +26,18 @@ async fn the_shipped_rules_suffice_and_one_less_does_not() {
     assert_eq!(refused, [""; 0]);
 
     // Without one of them it serves nobody: policies could be missing.
-    let role = shipped().replace(
+    let role = rules().replace(
         "resources: [authorizationpolicies, peerauthentications]\n",
         "resources: [peerauthentications]\n",
     );
-    assert_ne!(role, shipped());
+    assert_ne!(role, rules());
     own.apply(&role);
     let start = Plane::start(cluster(kubeconfig.clone()).await);
     assert!(time::timeout(Duration::from_secs(5), start).await.is_err(), "it must not start");
     // And as soon as it may, it does.
     let start = Plane::start(cluster(kubeconfig).await);
     let (started, ()) = tokio::join!(time::timeout(crate::plane::PATIENCE, start), async {
-        own.apply(&shipped());
+        own.apply(&rules());
     });
     started.unwrap().unwrap();
 }

@@ -47,7 +47,7 @@ pub(crate) struct Told {
     pub(crate) policies: BTreeMap<String, Authorization>,
 }
 
-struct Seen(watch::Sender<Told>);
+pub(crate) struct Seen(pub(crate) watch::Sender<Told>);
 
 impl Apply for Seen {
     fn apply(&mut self, holdings: &Holdings, _: Changed) {
@@ -110,7 +110,8 @@ impl Plane {
         let upstream = Upstream::try_new(&format!("http://{at}"), connect).unwrap();
         let (seen, told) = watch::channel(Told::default());
         let worker = drain.worker();
-        let follower = Follower::start(upstream, &who(), Mode::Everything, Seen(seen), &worker);
+        let follower =
+            Follower::start(upstream, &who("watcher"), Mode::Everything, Seen(seen), &worker);
         Ok(Self { control, told, _drain: drain, _follower: follower, _folder: folder })
     }
 
@@ -164,9 +165,9 @@ pub(crate) async fn cluster(kubeconfig: PathBuf) -> Whence {
     Whence::Kubernetes(Client::new(&reach).await.unwrap())
 }
 
-fn who() -> Who {
+pub(crate) fn who(node: &str) -> Who {
     Who {
-        node: "watcher".into(),
+        node: node.into(),
         cluster: "Kubernetes".into(),
         ip: "10.1.0.1".into(),
         name: "culvert".into(),
