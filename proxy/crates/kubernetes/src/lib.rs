@@ -6,7 +6,8 @@
 //! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
 //! the rest), [`mirror`] (all objects of some kinds, as they are now), [`named`] (one Secret or
 //! ConfigMap, followed and written), [`token`] (whose token it is that somebody shows), [`ask`]
-//! (objects that are asked for once), [`forward`] (a port of a pod).
+//! (objects that are asked for once), [`forward`] (a port of a pod), [`write`](mod@write) (single
+//! objects, written), [`lease`] (which of several replicas does), [`event`] (what is told of objects).
 
 pub mod client;
 
@@ -25,3 +26,9 @@ pub mod token;
 pub mod ask;
 
 pub mod forward;
+
+pub mod write;
+
+pub mod lease;
+
+pub mod event;
