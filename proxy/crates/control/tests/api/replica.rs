@@ -5,7 +5,7 @@ use crate::{
 };
 use culvert_cluster::Cluster;
 use culvert_control::{
-    compile::Settings,
+    compile::{Ambient, Settings},
     control::{self, AUTHORITY_SECRET, Access, Ca, Control, Kind, Listen, Plan, Whence},
     status::mesh::MeshStatus,
 };
@@ -74,10 +74,14 @@ impl Replica {
         let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::default());
         let reach = Reach::Kubeconfig { file: Some(kubeconfig), context: None };
         let client = Client::new(&reach).await.unwrap();
-        let (node_name, cluster) = ("".into(), "Kubernetes".into());
         let plan = Plan {
             whence: Whence::Kubernetes(client.clone()),
-            settings: Settings { node_name, cluster, trust_domain: "cluster.local".into() },
+            settings: Settings {
+                node_name: "".into(),
+                cluster: "Kubernetes".into(),
+                trust_domain: "cluster.local".into(),
+                ambient: Ambient::Ours,
+            },
             ca: ca(&client),
             cluster: Some(control::Cluster {
                 client,
