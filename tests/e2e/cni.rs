@@ -14,8 +14,18 @@ const CANARY: &str = "a canary that nobody may hear";
 
 /// A mesh whose node a installs the plugin for a runtime; its pod `late` has no link yet.
 fn mesh(test: &str, more: fn(&mut Setup)) -> (Mesh, Runtime, TempDir) {
+    mesh_of(test, Runtime::new, "1.0.0", more)
+}
+
+/// The same for a runtime of one's own, and a list of this version.
+pub(crate) fn mesh_of(
+    test: &str,
+    runtime: fn(&Path) -> Runtime,
+    version: &str,
+    more: fn(&mut Setup),
+) -> (Mesh, Runtime, TempDir) {
     let folder = TempDir::with_prefix("culvert-runtime-").unwrap();
-    let runtime = Runtime::new(folder.path());
+    let runtime = runtime(folder.path());
     let dirs = [("cni_conf_dir", &runtime.conf_dir), ("cni_bin_dir", &runtime.bin_dir)];
     let mesh = Mesh::start(test, |m| {
         more(m);
@@ -32,7 +42,7 @@ fn mesh(test: &str, more: fn(&mut Setup)) -> (Mesh, Runtime, TempDir) {
         ip.args(words.into_iter().filter(|word| !word.is_empty()));
         mesh.pod("late").run(ip);
     }
-    let list = bridge(folder.path(), mesh.pod("late"));
+    let list = bridge(folder.path(), mesh.pod("late")).replace("1.0.0", version);
     runtime.configure("10-pods.conflist", &list);
     chained(&runtime);
     (mesh, runtime, folder)
@@ -40,7 +50,7 @@ fn mesh(test: &str, more: fn(&mut Setup)) -> (Mesh, Runtime, TempDir) {
 
 /// Waits for the entry, and for the program that it names.
 #[track_caller]
-fn chained(runtime: &Runtime) {
+pub(crate) fn chained(runtime: &Runtime) {
     eventually("entry of the plugin", || {
         runtime.configured("10-pods.conflist").contains("culvert-cni").then_some(())
     });

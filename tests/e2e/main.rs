@@ -8,6 +8,7 @@ mod bad_input;
 mod bypass;
 mod capture;
 mod cni;
+mod cni_tool;
 mod contained;
 mod crash;
 mod delivery;

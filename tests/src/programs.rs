@@ -54,6 +54,16 @@ pub fn cni_plugins() -> PathBuf {
     )
 }
 
+/// The folder with the tool of CNI's own library, and plugins that know CNI 1.1.
+#[must_use]
+pub fn newer_cni() -> PathBuf {
+    let folder = own_folder().join("../../peers/cni");
+    let has_all =
+        ["cnitool", "bridge", "host-local"].iter().all(|name| folder.join(name).is_file());
+    assert!(has_all, "no {}: run cargo xtask test e2e", folder.display());
+    fs::canonicalize(folder).expect("a folder that is there")
+}
+
 /// Where Debian keeps the programs of postgres, which are on nobody's path.
 fn postgres() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

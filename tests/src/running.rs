@@ -38,6 +38,12 @@ impl Running {
         Self { child, stdin, lines }
     }
 
+    /// Its process, which has not been waited for.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.child.pid().expect("a process that runs")
+    }
+
     pub fn lines(&self) -> &Lines {
         &self.lines
     }

@@ -28,12 +28,22 @@ impl Runtime {
     /// One with the real plugins and no configuration, below `folder`.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
+        Self::with(folder, &programs::cni_plugins())
+    }
+
+    /// One with plugins that know CNI 1.1.
+    #[must_use]
+    pub fn newer(folder: &Path) -> Self {
+        Self::with(folder, &programs::newer_cni())
+    }
+
+    fn with(folder: &Path, plugins: &Path) -> Self {
         let (conf_dir, bin_dir) = (folder.join("net.d"), folder.join("cni-bin"));
         for dir in [&conf_dir, &bin_dir] {
             fs::create_dir_all(dir).expect("a folder");
         }
         for plugin in ["bridge", "host-local"] {
-            let there = programs::cni_plugins().join(plugin);
+            let there = plugins.join(plugin);
             let link = bin_dir.join(plugin);
             if !link.exists() {
                 std::os::unix::fs::symlink(there, link).expect("a link");
@@ -98,6 +108,29 @@ impl Runtime {
         let plugins = list["plugins"].as_array().expect("plugins");
         let ours = plugins.iter().find(|plugin| plugin["type"] == "culvert-cni");
         self.call(node, command, sandbox, &conf(&list, ours.expect("an entry of ours"), made))
+    }
+
+    /// Has the tool of CNI's own library do something (`add`, `check`, `gc` …) with the list `pods`;
+    /// what it printed.
+    ///
+    /// # Errors
+    ///
+    /// What it says when it fails.
+    pub fn tool(&self, node: &Node, does: &str, sandbox: Sandbox<'_>) -> Result<Value, String> {
+        let Sandbox { netns, pod, .. } = sandbox;
+        let (namespace, name) = pod.split_once('/').expect("a namespace and a name");
+        let mut tool = Command::new(programs::newer_cni().join("cnitool"));
+        tool.args([does, "pods"]).arg(netns).env_clear();
+        tool.env("CNI_PATH", &self.bin_dir).env("NETCONFPATH", &self.conf_dir);
+        let pod = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name}");
+        tool.env("CNI_ARGS", pod).stdin(Stdio::null());
+        tool.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = node.ns.spawn(tool).unwrap_or_else(|e| panic!("cnitool: {e:?}"));
+        let Output { status, stdout, stderr } = child.output().expect("a child can be waited for");
+        if status.success() {
+            return Ok(serde_json::from_slice(&stdout).unwrap_or_default());
+        }
+        Err(String::from_utf8_lossy(&stderr).into_owned())
     }
 
     fn list(&self) -> Value {

@@ -1,0 +1,70 @@
+//! A mesh that is driven by an istiod; and one that is gone leaves nothing.
+use crate::{
+    istiod, shop,
+    town::{ENROL, NODES, SYSTEM, Town},
+    traces,
+};
+use culvert_cluster::Namespace;
+use std::collections::BTreeSet;
+
+#[test]
+fn a_real_istiod_drives_the_mesh_and_nothing_is_left_of_it() {
+    let town = Town::empty("istiod");
+    let namespace = town.cluster.namespace("shop");
+    shop::open(&namespace);
+    istiod::start(&town);
+    let before = traces::of(&town);
+    town.cluster.install_chart(&istiod::VALUES);
+    let load = shop::load(&town, &namespace, 4);
+    namespace.label(ENROL);
+    town.await_captured(&namespace);
+    by_tunnel(&town, &namespace);
+    // What istiod says of policy is in force.
+    namespace.apply(
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n\
+         spec: {mtls: {mode: STRICT}}\n",
+    );
+    shop::refuses_strangers(&town, &namespace);
+    namespace.kubectl(&["delete", "peerauthentication", "default"]);
+    leave(&town, &namespace, &istiod::VALUES);
+    for load in load {
+        assert!(load.finish() > 0);
+    }
+    same(&before, &traces::of(&town));
+}
+
+/// Waits until both nodes have seen requests of the shop that came by tunnel, under its identities.
+#[track_caller]
+pub(crate) fn by_tunnel(town: &Town, namespace: &Namespace<'_>) {
+    let account = |name| format!("spiffe://cluster.local/ns/{}/sa/{name}", namespace.name());
+    for node in NODES {
+        town.proxy(node).await_access("of a tunnel", |line| {
+            line["direction"] == "inbound"
+                && line["path"] == "tunnel"
+                && line["src.identity"] == account("cart")
+                && line["dst.identity"] == account("store")
+        });
+    }
+}
+
+/// Lets a namespace go and takes the mesh out, step by step as it is documented.
+#[track_caller]
+fn leave(town: &Town, namespace: &Namespace<'_>, values: &[&str]) {
+    namespace.label("culvert.dev/mesh-");
+    town.await_let_go(namespace);
+    // Too early: it is refused, and nothing is lost.
+    let cluster = &town.cluster;
+    assert!(!cluster.try_helm(&["uninstall", "culvert", "--timeout=30s"]).status.success());
+    cluster.install_chart(&[values, &["node.uninstall=true"]].concat());
+    let done = cluster.try_helm(&["uninstall", "culvert", "--wait", "--timeout=60s"]);
+    assert!(done.status.success(), "{done:?}");
+    let gone = ["--namespace", SYSTEM, "wait", "--for=delete", "pod", "--timeout=60s"];
+    cluster.kubectl(&[&gone[..], &["--selector=app.kubernetes.io/part-of=culvert"]].concat());
+}
+
+#[track_caller]
+fn same(before: &BTreeSet<String>, after: &BTreeSet<String>) {
+    let more: Vec<_> = after.difference(before).collect();
+    let less: Vec<_> = before.difference(after).collect();
+    assert!(more.is_empty() && less.is_empty(), "left: {more:#?}\nmissing: {less:#?}");
+}

@@ -1,0 +1,20 @@
+//! The mesh on a real Kubernetes: two nodes with kubelet, containerd, CNI and kube-proxy, and the
+//! chart as it is shipped.
+//!
+//! Needs root, and what `cargo xtask test kubernetes` builds. In reading order: `town` (the cluster
+//! that the stories share), `image` (what runs in its pods), `shop` (an application of four services),
+//! `load` (requests while something happens), `proxy` (what a node's proxy tells), `traces` (what a node
+//! has of one), `istiod`, then the stories.
+#![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
+#![expect(clippy::panic, reason = "a surprise ends the test")]
+mod image;
+mod istiod;
+mod load;
+mod proxy;
+mod shop;
+mod town;
+mod traces;
+
+mod crash;
+mod enrol;
+mod leave;
