@@ -83,6 +83,7 @@ impl Answers {
             },
             // Capabilities are plain fields.
             kernel: serde_json::to_value(&self.capabilities).unwrap_or_default(),
+            ambient_namespaces: self.config.ambient.to_string(),
             cni: self.config.cni.conf_dir.as_deref().map(super::cni::look),
             pods: self.pods(),
         }

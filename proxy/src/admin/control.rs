@@ -103,6 +103,7 @@ impl Answers {
             cluster: self.config.cluster.clone(),
             // It answers only once it serves.
             ready: true,
+            ambient_namespaces: self.config.ambient.to_string(),
             configuration: manifests::of(&self.control.status(), &self.paths),
             control: mesh::of_control(&self.control),
         }

@@ -60,6 +60,9 @@ pub(crate) struct Status {
     /// What the kernel can do, as the probe found it.
     #[serde(default)]
     pub(crate) kernel: Value,
+    /// Whose the pods are that have Istio's label: `ours` or `istio`.
+    #[serde(default)]
+    pub(crate) ambient_namespaces: String,
     /// Where new pods are handed over; absent: nothing is said about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cni: Option<Cni>,
@@ -91,6 +94,9 @@ pub(crate) struct ControlStatus {
     pub(crate) pid: u32,
     pub(crate) cluster: String,
     pub(crate) ready: bool,
+    /// Whose the pods are that have Istio's label: `ours` or `istio`.
+    #[serde(default)]
+    pub(crate) ambient_namespaces: String,
     pub(crate) configuration: Configuration,
     pub(crate) control: Control,
 }

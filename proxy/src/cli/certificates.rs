@@ -16,6 +16,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   culvert certificates
+  culvert certificates --kubernetes --node worker-1
   culvert certificates -o json | jq -r '.roots[]' | openssl x509 -noout -text")]
 pub(crate) struct Certificates {
     #[command(flatten)]

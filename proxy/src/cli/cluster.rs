@@ -1,7 +1,8 @@
 //! A cluster, seen from wherever somebody has a kubeconfig.
 //!
 //! Reading order: [`object`] (what is read of the API's objects), [`crew`] (which pods are ours, and
-//! where; pure).
+//! where; pure), [`ask`] (all of them at once).
+pub(crate) mod ask;
 pub(crate) mod crew;
 pub(crate) mod object;
 
@@ -10,6 +11,7 @@ use culvert_kubernetes::{
     ask::{Refused, Resource},
     client::{Client, Reach},
 };
+use object::Pod;
 use serde::de::DeserializeOwned;
 use std::{fmt, path::PathBuf};
 use tokio::runtime::Runtime;
@@ -84,14 +86,7 @@ impl Cluster {
         self.runtime.block_on(asked)
     }
 
-    /// # Errors
-    ///
-    /// When the API server does not tell.
-    pub(crate) fn one<T: DeserializeOwned>(&self, of: &Resource) -> Result<T, Failure> {
-        self.does(self.client.one(of)).map_err(|refused| self.failed(&refused))
-    }
-
-    /// The same, where none is an answer.
+    /// One object; none is an answer.
     ///
     /// # Errors
     ///
@@ -109,6 +104,17 @@ impl Cluster {
     /// When the API server does not tell.
     pub(crate) fn all<T: DeserializeOwned>(&self, of: &Resource) -> Result<Vec<T>, Failure> {
         self.does(self.client.all(of)).map_err(|refused| self.failed(&refused))
+    }
+
+    /// Where a pod runs; `None`: it is not there, or has no node.
+    ///
+    /// # Errors
+    ///
+    /// When the API server does not tell.
+    pub(crate) fn node_of(&self, namespace: &str, name: &str) -> Result<Option<String>, Failure> {
+        let of = Resource::core("pods").within(namespace).named(name);
+        let node = self.any::<Pod>(&of)?.map(|pod| pod.spec.node_name);
+        Ok(node.filter(|node| !node.is_empty()))
     }
 
     /// A pod as a person names it: `NAMESPACE/NAME`, or a name in the namespace that is meant.

@@ -14,6 +14,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   culvert config                  settings, where each came from, workloads, services
+  culvert config --kubernetes --node worker-1
+  culvert config --kubernetes --control    the control plane's
   culvert config -o json | jq '.workloads[].identity'")]
 pub(crate) struct Config {
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `culvert connections`
 use super::{
-    door::{Door, DoorArgs, Whom},
+    cluster::{Cluster, ask, crew::Crew},
+    door::{Door, DoorArgs, Whom, there::There},
     output,
 };
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
     config::sources::Variables,
     failure::{Exit, Failure},
 };
+use std::rc::Rc;
 
 /// List the connections that go through a running node, with who is proven at the other end and
 /// the path: plain, tunnel (encrypted), local (both pods are here), direct (past the proxy).
@@ -16,6 +18,8 @@ use crate::{
 Examples:
   culvert connections
   culvert connections --pod shop/cart-0
+  culvert connections --kubernetes                   of all nodes of a cluster
+  culvert connections --kubernetes --pod shop/cart-0
   culvert connections -o json | jq 'map(.bytes_sent) | add'")]
 pub(crate) struct Connections {
     /// Only those of this pod.
@@ -29,15 +33,13 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let door = self.door.door(variables, Whom::Node)?;
-        let document = door.get("/connections")?;
-        let mut connections: Vec<Connection> = door.read(&document)?;
-        if let Some(pod) = &self.pod {
-            connections.retain(|connection| connection.pod == *pod);
-            if connections.is_empty() {
-                known(&door, pod)?;
-            }
-        }
+        let connections = match self.door.cluster()? {
+            Some(cluster) if !self.door.names_one() => match &self.pod {
+                Some(pod) => self.of(&Door::There(of_pod(&cluster, pod)?))?,
+                None => everywhere(&cluster)?,
+            },
+            _ => self.of(&self.door.door(variables, Whom::Node)?)?,
+        };
         match self.output {
             output::Format::Json => output::json(&connections),
             output::Format::Text if connections.is_empty() => output::print("no connection"),
@@ -45,6 +47,55 @@ impl Connections {
         }
         Ok(Exit::Done)
     }
+}
+
+impl Connections {
+    /// Those of one node.
+    fn of(&self, door: &Door) -> Result<Vec<Connection>, Failure> {
+        let document = door.get("/connections")?;
+        let mut connections: Vec<Connection> = door.read(&document)?;
+        if let Some(pod) = &self.pod {
+            connections.retain(|connection| connection.pod == *pod);
+            if connections.is_empty() {
+                known(door, pod)?;
+            }
+        }
+        Ok(connections)
+    }
+}
+
+/// The node of a pod.
+fn of_pod(cluster: &Rc<Cluster>, name: &str) -> Result<There, Failure> {
+    let (namespace, pod) = cluster.pod(name);
+    let Some(node) = cluster.node_of(namespace, pod)? else {
+        let what = format_args!("namespace {namespace} has no pod {pod} that runs");
+        return Err(Failure::new(Exit::Found, what, format!("kubectl -n {namespace} get pods")));
+    };
+    let pod = Crew::of(cluster)?.of_node(&node)?.to_owned();
+    Ok(There { cluster: Rc::clone(cluster), pod })
+}
+
+/// Those of all nodes; all must answer, for half of them would look like all.
+fn everywhere(cluster: &Cluster) -> Result<Vec<Connection>, Failure> {
+    let crew = Crew::of(cluster)?;
+    let pods: Vec<_> =
+        crew.nodes.values().flatten().map(|pod| pod.metadata.name.as_str()).collect();
+    let mut all = Vec::new();
+    for (pod, answer) in ask::all(cluster, &pods, "/connections") {
+        let of_pod = answer.and_then(|answer| {
+            serde_json::from_value::<Vec<Connection>>(answer).map_err(|error| error.to_string())
+        });
+        all.extend(of_pod.map_err(|why| {
+            let next = "culvert status --kubernetes; --node NAME asks one node alone";
+            Failure::new(
+                Exit::Cannot,
+                format_args!("pod {pod} does not tell its connections"),
+                next,
+            )
+            .and(why)
+        })?);
+    }
+    Ok(all)
 }
 
 /// No connections of a pod is an answer; no such pod is a mistake.

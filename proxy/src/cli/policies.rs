@@ -16,6 +16,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   culvert policies
+  culvert policies --kubernetes --node worker-1
   culvert policies -o json | jq -r '.[] | select(.action == \"DENY\") | .origin'")]
 pub(crate) struct Policies {
     #[command(flatten)]

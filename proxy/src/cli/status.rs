@@ -9,12 +9,18 @@ use crate::{
     failure::{Exit, Failure},
 };
 
+mod facts;
 mod mesh;
+mod nodes;
+mod pod;
 
 /// Show what a running node or control plane does, and what is wrong.
 ///
 /// Of a control plane: nodes and the configuration each runs, what they do not understand, pods
 /// that are not captured and why, policies that close.
+/// Of a cluster: all nodes and control planes, each in a row; those that do not answer say why.
+/// Of one pod of a cluster: all that must hold for it to be captured, what does not, and the way
+/// out.
 /// Exit code 1 when a pod is not captured, a change of the manifests was refused, an object is not in
 /// force as it is, something is not understood or not followed, a certificate is missing or late, the control plane is away, or the node is not
 /// ready.
@@ -23,8 +29,14 @@ mod mesh;
 Examples:
   culvert status
   culvert status --control
+  culvert status --kubernetes              all nodes of the cluster of your kubeconfig
+  culvert status --kubernetes --node worker-1
+  culvert status shop/web-0 --context prod     is that pod captured, and why not
   culvert status -o json | jq '.pods[] | select(.state == \"pending\")'")]
 pub(crate) struct Status {
+    /// A pod of a cluster: NAMESPACE/NAME, or its name in the namespace that is meant.
+    #[arg(value_name = "POD", conflicts_with_all = ["node", "control", "instance"])]
+    pod: Option<String>,
     #[command(flatten)]
     door: DoorArgs,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -41,6 +53,20 @@ to enrol some, label their namespace culvert.dev/mesh: enabled";
 
 impl Status {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
+        match (self.door.cluster()?, &self.pod) {
+            (Some(cluster), Some(pod)) => return facts::run(&cluster, pod, self.output),
+            (Some(cluster), None) if !self.door.names_one() => {
+                return nodes::run(&cluster, self.output);
+            }
+            (None, Some(pod)) => {
+                let next = format!(
+                    "culvert status {pod} --kubernetes, or with --kubeconfig, --context or -n"
+                );
+                let what = "a pod is looked up in a cluster, and none is named";
+                return Err(Failure::new(Exit::Usage, what, next));
+            }
+            (_, None) => {}
+        }
         let door = self.door.door(variables, Whom::Node)?;
         let document = door.get("/status")?;
         let role: Role = door.read(&document)?;

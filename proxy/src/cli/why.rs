@@ -1,6 +1,7 @@
 //! `culvert why`
 use super::{
-    door::{DoorArgs, Whom},
+    cluster::{Cluster, crew::Crew},
+    door::{Door, DoorArgs, Whom, there::There},
     log::escape,
     output,
     start::{Start, whole},
@@ -19,11 +20,12 @@ use culvert_control::{
     source::files,
 };
 use culvert_model::snapshot::{Mesh, Snapshot, build::Builder};
-use std::{path::PathBuf, sync::Arc};
+use culvert_policy::why::{Party, Question};
+use std::{path::PathBuf, rc::Rc, sync::Arc};
 
 /// Say whether one workload may reach another, by which way, and by which rule.
 ///
-/// From the running node, or with -f from manifests. Both answer as connections are decided:
+/// From the running node, that of a cluster on which the source runs, or with -f from manifests. All answer as connections are decided:
 /// policy, rule, the condition that fails, file and line. Where an ALLOW is missing, the rule that
 /// came closest and what it lacked.
 /// Exit code 0 permitted, 1 denied or depending on what is chosen.
@@ -31,14 +33,15 @@ use std::{path::PathBuf, sync::Arc};
 #[command(after_help = "\
 Examples:
   culvert why pod/shop/web-0 cart.shop:80
+  culvert why shop/web-0 cart.shop:80 --kubernetes      as the node of web-0 decides
   culvert why sa/shop/web 10.0.0.7:8080 -f manifests/
   culvert why 192.0.2.1 pod/shop/cart-0:8080 -o json | jq '.ways[].arrivals[].rule'")]
 pub(crate) struct Why {
-    /// Who opens the connection: pod/NAMESPACE/NAME, sa/NAMESPACE/NAME, or an address.
+    /// Who opens the connection: a pod as NAMESPACE/NAME, sa/NAMESPACE/NAME, or an address.
     #[arg(value_name = "SRC")]
     from: String,
-    /// Whom it is to reach: pod/NAMESPACE/NAME, sa/NAMESPACE/NAME, an address or a service's host
-    /// name.
+    /// Whom it is to reach: a pod as NAMESPACE/NAME, sa/NAMESPACE/NAME, an address or a service's
+    /// host name.
     #[arg(value_name = "DST[:PORT]")]
     to: String,
     /// A manifest, or a folder of manifests, instead of a running node; may be repeated.
@@ -58,7 +61,10 @@ impl Why {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
         let Self { from, to, files, config, door, output } = self;
         let answer = if files.is_empty() {
-            let door = door.door(variables, Whom::Node)?;
+            let door = match door.cluster()? {
+                Some(cluster) => Door::There(of_source(&cluster, &door, &from)?),
+                None => door.door(variables, Whom::Node)?,
+            };
             let document = door.get(&format!("/why?from={}&to={}", escape(&from), escape(&to)))?;
             door.read::<view::Why>(&document)?
         } else {
@@ -77,6 +83,26 @@ impl Why {
         }
         Ok(if answer.is_permitted() { Exit::Done } else { Exit::Found })
     }
+}
+
+/// The node that knows the source best: its own, unless one is named; any of those that are ready
+/// for a source that is no pod.
+fn of_source(cluster: &Rc<Cluster>, door: &DoorArgs, from: &str) -> Result<There, Failure> {
+    let crew = Crew::of(cluster)?;
+    if door.names_one() {
+        return door.there(cluster, &crew, Whom::Node);
+    }
+    let node = match Question::parse(from, "none") {
+        Ok(Question { source: Party::Pod(pod), .. }) => {
+            cluster.node_of(&pod.namespace, &pod.name)?
+        }
+        Ok(_) | Err(_) => None,
+    };
+    let pod = match node.and_then(|node| Some(crew.of_node(&node).ok()?.to_owned())) {
+        Some(pod) => pod,
+        None => crew.any_node()?.to_owned(),
+    };
+    Ok(There { cluster: Rc::clone(cluster), pod })
 }
 
 /// The mesh as it would be with every enrolled pod captured.

@@ -89,11 +89,7 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
 }
 
 pub(super) fn ambient(text: &str) -> Result<Ambient, String> {
-    match text {
-        "ours" => Ok(Ambient::Ours),
-        "istio" => Ok(Ambient::Istio),
-        _ => Err(format!("{text:?} is neither ours nor istio")),
-    }
+    text.parse()
 }
 
 pub(super) fn workers(text: &str) -> Result<NonZeroU16, String> {

@@ -105,11 +105,6 @@ impl Pod {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// Its containers have ended, and will not be started again.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
-    }
-
     /// The best to ask first.
     pub(crate) fn rank(&self) -> (bool, bool, std::cmp::Reverse<String>) {
         let age = std::cmp::Reverse(self.metadata.creation_timestamp.clone());

@@ -107,6 +107,13 @@ pub(super) fn control(control: &Control) -> Vec<String> {
             }),
         ));
     }
+    lines.extend(closing(control));
+    lines
+}
+
+/// Policies that close more than they say.
+pub(super) fn closing(control: &Control) -> Vec<String> {
+    let mut lines = Vec::new();
     if !control.closing.is_empty() {
         lines.push("\npolicies that close more than they say:".to_owned());
         lines.extend(control.closing.iter().map(|closing| {

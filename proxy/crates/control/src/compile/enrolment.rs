@@ -5,6 +5,7 @@ use crate::{
     problem::{Mark, Problem},
 };
 use culvert_model::{pod::Fail, workload::Enrolment};
+use std::{fmt, str::FromStr};
 
 const MESH: &str = "culvert.dev/mesh";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
@@ -81,6 +82,28 @@ enum Say {
 /// Labels that enrol or decline, with the values that do.
 const LABELS: [(&str, &str, &str); 2] =
     [(MESH, "enabled", "disabled"), (DATAPLANE_MODE, "ambient", "none")];
+
+/// As the setting says it.
+impl fmt::Display for Ambient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ours => "ours",
+            Self::Istio => "istio",
+        })
+    }
+}
+
+impl FromStr for Ambient {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ours" => Ok(Self::Ours),
+            "istio" => Ok(Self::Istio),
+            _ => Err(format!("{text:?} is neither ours nor istio")),
+        }
+    }
+}
 
 impl Ambient {
     /// The labels that enrol or decline.

@@ -14,7 +14,7 @@ pub struct Question {
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// `pod/<namespace>/<name>`
+    /// `pod/<namespace>/<name>`, or without the first word.
     Pod(ObjectName),
     /// `sa/<namespace>/<name>`: whoever runs as this service account.
     Account(ObjectName),
@@ -81,6 +81,8 @@ fn party(text: &str) -> Result<Party, NotAParty> {
         _ if parts.contains(&"") => Err(NotAParty::Form(text.to_owned())),
         ["pod", namespace, name] => Ok(Party::Pod(ObjectName::new(namespace, name))),
         ["sa", namespace, name] => Ok(Party::Account(ObjectName::new(namespace, name))),
+        ["pod" | "sa", _] => Err(NotAParty::Form(text.to_owned())),
+        [namespace, name] => Ok(Party::Pod(ObjectName::new(namespace, name))),
         [host] if !host.contains(':') => Ok(Party::Host(host.to_ascii_lowercase().into())),
         _ => Err(NotAParty::Form(text.to_owned())),
     }
@@ -113,6 +115,7 @@ mod tests {
     fn reads_every_form_with_and_without_a_port() {
         check("pod/shop/cart", "pod/shop/cart", None);
         check("pod/shop/cart:80", "pod/shop/cart", Some(80));
+        check("shop/cart:80", "pod/shop/cart", Some(80));
         check("sa/shop/cart", "sa/shop/cart", None);
         check("10.0.0.1:80", "10.0.0.1", Some(80));
         check("fd00::1", "fd00::1", None);
@@ -134,6 +137,7 @@ mod tests {
         let form =
             "is none of pod/NAMESPACE/NAME, sa/NAMESPACE/NAME, an IP address and a host name";
         assert_eq!(wrong("10.0.0.1", "pod/cart"), format!("\"pod/cart\" {form}"));
+        assert_eq!(wrong("10.0.0.1", "a/b/c"), format!("\"a/b/c\" {form}"));
         assert_eq!(wrong("", "cart"), format!("\"\" {form}"));
     }
 
