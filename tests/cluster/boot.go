@@ -88,14 +88,15 @@ func (c cluster) startNodes(count int) error {
 
 // startNode boots a node unless it runs, and waits until it is ready.
 func (c cluster) startNode(client *kubernetes.Clientset, number int) error {
-	name := nodeName(number)
+	name, since := nodeName(number), time.Now()
 	if err := c.makeNodeKeys(number); err != nil {
 		return err
 	}
-	if _, alive := c.recorded(name); !alive {
-		if err := c.bootNode(number); err != nil {
-			return err
-		}
+	if _, runs := c.recorded(name); runs {
+		// What it said last may be minutes old, and is true.
+		since = time.Time{}
+	} else if err := c.bootNode(number); err != nil {
+		return err
 	}
 	if _, err := c.ask(name, request{"start", "containerd"}); err != nil {
 		return err
@@ -127,7 +128,7 @@ func (c cluster) startNode(client *kubernetes.Clientset, number int) error {
 			return err
 		}
 	}
-	return c.awaitNode(client, number)
+	return c.awaitNode(client, number, since)
 }
 
 func (c cluster) makeNodeKeys(number int) error {
@@ -210,9 +211,10 @@ func (c cluster) boot(args []string) error {
 	return c.record(name, first.Process.Pid)
 }
 
-// awaitNode gives a node the addresses of its pods, and waits until it is ready.
-func (c cluster) awaitNode(client *kubernetes.Clientset, number int) error {
-	name, since := nodeName(number), time.Now()
+// awaitNode gives a node the addresses of its pods, and waits until it has said since then that it is
+// ready.
+func (c cluster) awaitNode(client *kubernetes.Clientset, number int, since time.Time) error {
+	name := nodeName(number)
 	addresses := fmt.Sprintf(`{"spec":{"podCIDR":%q,"podCIDRs":[%[1]q]}}`, podCIDR(number))
 	nodes := client.CoreV1().Nodes()
 	return await(2*time.Minute, "the node to be ready", func() error {

@@ -1,7 +1,7 @@
 //! A mesh that is driven by an istiod; and one that is gone leaves nothing.
 use crate::{
     istiod, shop,
-    town::{ENROL, NODES, SYSTEM, Town},
+    town::{ENROL, NODES, SYSTEM, Town, pod_on},
     traces,
 };
 use culvert_cluster::Namespace;
@@ -24,7 +24,9 @@ fn a_real_istiod_drives_the_mesh_and_nothing_is_left_of_it() {
         "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n\
          spec: {mtls: {mode: STRICT}}\n",
     );
-    shop::refuses_strangers(&town, &namespace);
+    let store = pod_on(&namespace, "store", "node-2");
+    let store = namespace.get(&["pod", &store])["status"]["podIP"].as_str().unwrap().to_owned();
+    shop::refuses(&town, "node-1", &format!("{store}:8080"));
     namespace.kubectl(&["delete", "peerauthentication", "default"]);
     leave(&town, &namespace, &istiod::VALUES);
     for load in load {

@@ -6,6 +6,7 @@ use crate::{
     town::{NODES, Town, pod_on},
 };
 use culvert_cluster::{Namespace, eventually};
+use serde_json::Value;
 
 /// The services, and whom each asks.
 const SERVICES: [(&str, &str); 4] = [
@@ -92,18 +93,20 @@ spec:
     )
 }
 
-/// Waits until a client from outside of the mesh is refused by the shop, while it goes on.
+/// Waits until a pod on a node that is not in the mesh is refused by `to`.
 #[track_caller]
-pub(crate) fn refuses_strangers(town: &Town, namespace: &Namespace<'_>) {
+pub(crate) fn refuses(town: &Town, node: &str, to: &str) {
     let outside = town.cluster.namespace("outside");
-    outside.apply(&client());
-    outside.kubectl(&["rollout", "status", "daemonset/client", "--timeout=60s"]);
-    let stranger = pod_on(&outside, "client", "node-1");
-    let store =
-        namespace.get(&["service", "store"])["spec"]["clusterIP"].as_str().unwrap().to_owned();
-    let url = format!("http://{store}/");
-    let words = ["exec", &stranger, "--", "wget", "-q", "-O", "-", "-T", "5", &url];
-    eventually("the refusal of a stranger", || {
-        (!outside.try_kubectl(&words).status.success()).then_some(())
+    let stranger = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: stranger}}, spec: {{nodeName: {node}, \
+         terminationGracePeriodSeconds: 0, containers: [{{name: c, image: {IMAGE}, command: [sleep, '1000']}}]}}}}"
+    );
+    outside.apply(&stranger);
+    outside.kubectl(&["wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s"]);
+    let words = ["exec", "stranger", "--", "peer", "tell", to, "hello"];
+    eventually(&format!("the refusal of a stranger by {to}"), || {
+        let said = outside.try_kubectl(&words);
+        let said: Value = serde_json::from_slice(&said.stdout).ok()?;
+        (said["ok"] != true && said["error"] == "ConnectionReset").then_some(())
     });
 }

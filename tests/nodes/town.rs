@@ -67,13 +67,17 @@ impl Town {
         Proxy { cluster: &self.cluster, node }
     }
 
-    /// Waits until every pod of a namespace that runs is captured, and says so by its annotation.
+    /// Waits until every pod of a namespace that runs is captured: for its node's proxy, and for
+    /// whoever reads its annotation.
     #[track_caller]
     pub(crate) fn await_captured(&self, namespace: &Namespace<'_>) {
         eventually(&format!("capture of all pods of {}", namespace.name()), || {
             let pods = running(namespace);
-            let all = pods.iter().all(|pod| pod["metadata"]["annotations"][CAPTURED] == "enabled");
-            (!pods.is_empty() && all).then_some(())
+            let told = |pod: &&Value| pod["metadata"]["annotations"][CAPTURED] == "enabled";
+            let told = pods.iter().filter(told).count();
+            let known = NODES.iter().filter_map(|&node| self.proxy(node).pods_of(namespace.name()));
+            let held = known.flatten().filter(|pod| pod["state"] == "captured").count();
+            (!pods.is_empty() && held == pods.len() && told <= held).then_some(())
         });
     }
 

@@ -36,9 +36,9 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn try_helm(&self, words: &[&str]) -> Output {
-        // It hears nothing of whoever started us.
+        // It hears nothing of whoever started us, and keeps what it caches with the cluster.
         let mut helm = Command::new(place::helm());
-        helm.env_clear().args(words).args(["--namespace", NAMESPACE, "--kubeconfig"]);
+        helm.env_clear().env("HOME", &self.folder).args(words).args(["--namespace", NAMESPACE, "--kubeconfig"]);
         helm.arg(self.kubeconfig()).output().expect("helm can be started")
     }
 
