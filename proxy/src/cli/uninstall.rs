@@ -1,7 +1,10 @@
 //! `culvert uninstall`
-use super::{door, output};
+use super::{
+    cluster::{Cluster, ClusterArgs},
+    door, output,
+};
 use crate::{
-    config::sources::Variables,
+    config::{duration, sources::Variables},
     failure::{Exit, Failure},
     ground::{self, no_instance},
     node::cni::enrolled_in,
@@ -16,12 +19,20 @@ use culvert_kernel::{
 use culvert_telemetry::chain::Chain;
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+mod cluster;
+mod plan;
 
 /// Remove everything a node put on this machine.
 ///
 /// The CNI plugin, pins, programs, rules, routes, sysctls, cgroup and run folder of one instance;
 /// its pods' connections are direct afterwards. Refused while a process of the instance runs.
+/// Of a cluster: of all its nodes, whose proxies are ended for that; the step before the chart is
+/// removed, which `helm uninstall` takes by itself.
 /// Exit code 1 when something is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -29,6 +40,7 @@ Examples:
   culvert uninstall
   culvert uninstall --instance b --cgroup-root /sys/fs/cgroup/b
   culvert uninstall --cni-conf-dir /etc/cni/net.d --cni-bin-dir /opt/cni/bin
+  culvert uninstall --kubernetes  all nodes of the cluster of your kubeconfig
   culvert uninstall --hold        as a container that stays while others are not done")]
 pub(crate) struct Uninstall {
     /// Whose things [default: `CULVERT_INSTANCE`, else node].
@@ -44,14 +56,22 @@ pub(crate) struct Uninstall {
     #[arg(long, value_name = "PATH")]
     cni_bin_dir: Option<PathBuf>,
     /// Once nothing is left, stay until SIGTERM: a container that ended would be started again.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "kubernetes")]
     hold: bool,
+    /// How long to wait for the nodes of a cluster.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: output::Format,
 }
 
 impl Uninstall {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
+        if self.cluster.is_asked() {
+            return cluster::run(&Cluster::reach(&self.cluster)?, self.timeout, self.output);
+        }
         let name = door::instance(self.instance.as_deref(), variables, door::Whom::Node)?;
         let variable = variables.get("CULVERT_CGROUP_ROOT").filter(|root| !root.is_empty());
         let named = self.cgroup_root.or_else(|| variable.map(Into::into));

@@ -12,6 +12,8 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             "image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
             r#"image.pullSecrets=[{"name":"registry"}]"#,
             "mesh.network=east",
+            "mesh.ambientNamespaces=istio",
+            "node.uninstallTimeout=10m",
             r#"node.settings={"strict":true,"exclude":["10.0.0.0/8"]}"#,
             r#"node.affinity={"nodeAffinity":{}}"#,
             r#"node.podLabels={"team":"mesh"}"#,
@@ -69,6 +71,8 @@ const BAD: &[(&[&str], &[&str])] = &[
     (&["control.replicas=0"], &["/control/replicas", "want 1"]),
     (&["node.control=http://istiod:15010"], &["/node/control", "https://"]),
     (&["mesh.trustDomain=a/b"], &["/mesh/trustDomain"]),
+    (&["mesh.ambientNamespaces=theirs"], &["/mesh/ambientNamespaces", "istio"]),
+    (&["node.uninstallTimeout=soon"], &["/node/uninstallTimeout"]),
     (&["control.enabled=false"], &["no control plane to follow", "node.control"]),
     (&[r#"node.settings={"drain_deadline":"9s"}"#], &["say it with the value node.drainSeconds"]),
     (&[r#"control.settings={"cluster":"b"}"#], &["say it with the value mesh.cluster"]),
@@ -81,6 +85,7 @@ pub(super) fn run() -> Result<()> {
         let rendered = helm::render(values).with_context(|| (*name).to_owned())?;
         objects::check(&rendered).with_context(|| (*name).to_owned())?;
     }
+    objects::check(&helm::hooks(&[])?).context("before `helm uninstall`")?;
     for (values, words) in BAD {
         let said = helm::refusal(values)?;
         if let Some(word) = words.iter().find(|word| !said.contains(**word)) {

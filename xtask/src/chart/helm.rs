@@ -45,6 +45,15 @@ pub(super) fn render(values: &[&str]) -> Result<String> {
     Ok(String::from_utf8(stdout)?)
 }
 
+/// What the chart's hooks become with `values`: what `helm uninstall` runs first.
+pub(super) fn hooks(values: &[&str]) -> Result<String> {
+    let mut helm = command(values)?;
+    helm.args(["--show-only", "templates/uninstall.yaml"]);
+    let Output { status, stdout, stderr } = helm.output().context("helm does not run")?;
+    ensure!(status.success(), "{values:?}: {}", String::from_utf8_lossy(&stderr).trim());
+    Ok(String::from_utf8(stdout)?)
+}
+
 /// Why the chart becomes nothing with `values`.
 pub(super) fn refusal(values: &[&str]) -> Result<String> {
     let Output { status, stderr, .. } = run(values)?;
@@ -67,15 +76,20 @@ pub(super) fn install(kubeconfig: &Path, values: &[&str]) -> Result<()> {
 }
 
 fn run(values: &[&str]) -> Result<Output> {
+    command(values)?.arg("--no-hooks").output().context("helm does not run")
+}
+
+/// `helm template` with `values`.
+fn command(values: &[&str]) -> Result<Command> {
     let mut helm = helm()?;
-    helm.args(["template", "culvert", CHART, "--namespace", "culvert-system", "--no-hooks"]);
+    helm.args(["template", "culvert", CHART, "--namespace", "culvert-system"]);
     helm.args(["--kube-version", KUBERNETES]);
     for value in values {
         // Whole lists and maps are written as JSON.
         let is_json = value.split_once('=').is_some_and(|(_, v)| v.starts_with(['{', '[']));
         helm.args([if is_json { "--set-json" } else { "--set" }, value]);
     }
-    helm.output().context("helm does not run")
+    Ok(helm)
 }
 
 /// Helm, which hears nothing of whoever started us.

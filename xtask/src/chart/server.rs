@@ -72,6 +72,15 @@ const PERMISSIONS: &[(&str, bool, &[&str])] = &[
     ("culvert-control", false, &["patch", "daemonsets.apps", "-n", "culvert-system"]),
     ("culvert-control", false, &["impersonate", "users"]),
     ("culvert-control", false, &["create", "clusterroles.rbac.authorization.k8s.io"]),
+    // Made by `helm uninstall` alone, for its first step.
+    ("culvert-uninstall", true, &["get", "daemonsets.apps/culvert-node", "-n", "culvert-system"]),
+    ("culvert-uninstall", true, &["patch", "daemonsets.apps/culvert-node", "-n", "culvert-system"]),
+    ("culvert-uninstall", true, &["list", "pods", "-n", "culvert-system"]),
+    ("culvert-uninstall", false, &["patch", "daemonsets.apps/other", "-n", "culvert-system"]),
+    ("culvert-uninstall", false, &["patch", "daemonsets.apps/culvert-node", "-n", "default"]),
+    ("culvert-uninstall", false, &["list", "pods", "-A"]),
+    ("culvert-uninstall", false, &["delete", "pods", "-n", "culvert-system"]),
+    ("culvert-uninstall", false, &["get", "secrets", "-n", "culvert-system"]),
 ];
 
 /// kubectl, for one API server.
@@ -101,7 +110,10 @@ fn judge(server: &Server) -> Result<()> {
         server.fed(&["apply", "--dry-run=server", "-f-"], &rendered).context(*name)?;
     }
     helm::install(&server.kubeconfig, &[])?;
+    let hooks = helm::hooks(&[])?;
+    server.fed(&["apply", "-f-"], &hooks).context("before `helm uninstall`")?;
     permissions(server)?;
+    server.fed(&["delete", "--ignore-not-found", "-f-"], &hooks)?;
     println!(
         "{} renderings taken, {} permissions as they must be",
         GOOD.len() - 1,

@@ -49,10 +49,25 @@ fields, and for each that is the chart's the value that says it.
 {{- end -}}
 {{- end -}}
 
+{{/*
+Whose the namespaces are that Istio's label names. No pod is to be captured twice: where Istio's own
+ztunnel runs, somebody has to say it.
+*/}}
+{{- define "culvert.ambient" -}}
+{{- if .Values.mesh.ambientNamespaces -}}
+{{- .Values.mesh.ambientNamespaces -}}
+{{- else if lookup "apps/v1" "DaemonSet" "istio-system" "ztunnel" -}}
+{{- fail "Istio's ztunnel runs in this cluster: say whose namespaces are that have istio.io/dataplane-mode=ambient, with the value mesh.ambientNamespaces: istio, or ours once ztunnel is gone" -}}
+{{- else -}}
+ours
+{{- end -}}
+{{- end -}}
+
 {{/* Fields of both settings files. */}}
 {{- define "culvert.settings" -}}
 trust_domain: {{ .Values.mesh.trustDomain | quote }}
 cluster: {{ .Values.mesh.cluster | quote }}
+ambient_namespaces: {{ include "culvert.ambient" . }}
 log_format: json
 {{- end -}}
 
@@ -61,6 +76,7 @@ log_format: json
 {{- $node := .Values.node -}}
 {{- include "culvert.unowned" (list "node.settings" $node.settings (dict
   "trust_domain" "mesh.trustDomain"
+  "ambient_namespaces" "mesh.ambientNamespaces"
   "cluster" "mesh.cluster"
   "network" "mesh.network"
   "control" "node.control"
@@ -95,6 +111,7 @@ log_format: json
 {{- $control := .Values.control -}}
 {{- include "culvert.unowned" (list "control.settings" $control.settings (dict
   "trust_domain" "mesh.trustDomain"
+  "ambient_namespaces" "mesh.ambientNamespaces"
   "cluster" "mesh.cluster"
   "drain_deadline" "control.drainSeconds"
   "ca_folder" "control.authoritySecret"
@@ -105,6 +122,8 @@ log_format: json
 {{- $_ := set $own "control_names" (list $host (printf "%s.cluster.local" $host)) -}}
 {{- $_ := set $own "drain_deadline" (printf "%ds" (int $control.drainSeconds)) -}}
 {{- $_ := set $own "metrics_address" "0.0.0.0:15014" -}}
+{{- /* The pod's own loopback: `culvert status --kubernetes` comes there by a forwarded port. */ -}}
+{{- $_ := set $own "admin_address" "127.0.0.1:15000" -}}
 {{- $_ := set $own "state_dir" "/var/lib/culvert/control" -}}
 {{- $_ := set $own "xds_address" "off" -}}
 {{- $_ := set $own "xds_tls_address" "0.0.0.0:15012" -}}
