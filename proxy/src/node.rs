@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`source`] (manifests), [`cluster`] (or an API server), [`ways`] (to the control plane), [`discovery`] (what it
 //! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
-//! (what is said back), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`], [`linger`].
+//! (what is said back), [`marks`] (and to the
+//! API server), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`], [`linger`].
 pub(crate) mod advice;
 mod cluster;
 pub(crate) mod cni;
@@ -12,6 +13,7 @@ mod identity;
 mod keep;
 mod life;
 mod linger;
+mod marks;
 mod orders;
 mod parts;
 mod report;

@@ -5,9 +5,12 @@
 mod objects;
 mod scan;
 
-use super::cni::{
-    book::Book,
-    roster::{Own as Listed, Roster},
+use super::{
+    cni::{
+        book::Book,
+        roster::{Own as Listed, Roster},
+    },
+    marks::{Marked, Marks},
 };
 use crate::failure::{Exit, Failure};
 use culvert_cni::{
@@ -63,6 +66,8 @@ struct Follow {
     said: BTreeSet<String>,
     local: Publisher<LocalPods>,
     roster: Publisher<Roster>,
+    marks: Publisher<Marks>,
+    marked: Marks,
     told: Option<(LocalPods, Roster)>,
     /// Whether somebody looked around: before, a pod that an earlier process holds would be let go
     /// for not being found.
@@ -74,6 +79,8 @@ struct Follow {
 pub(super) struct Views {
     pub(super) local: View<LocalPods>,
     pub(super) roster: View<Roster>,
+    pub(super) marks: View<Marks>,
+    pub(super) client: Client,
 }
 
 /// Follows the pods of `settings.node_name` until the worker finishes; nothing is published before
@@ -98,6 +105,7 @@ pub(super) async fn start(
     let mirror = Mirror::start(&client, &kinds(&settings.node_name), worker);
     let (local, local_view) = publish::channel(LocalPods::default());
     let (roster, roster_view) = publish::channel(Roster::default());
+    let (marks, marks_view) = publish::channel(Marks::default());
     let changed = book.changed();
     let follow = Follow {
         own: Own::new(settings),
@@ -109,6 +117,8 @@ pub(super) async fn start(
         said: BTreeSet::new(),
         local,
         roster,
+        marks,
+        marked: Marks::new(),
         told: None,
         looked: false,
     };
@@ -119,7 +129,7 @@ pub(super) async fn start(
             () = follow.run(mirror, changed) => {}
         }
     });
-    Ok(Views { local: local_view, roster: roster_view })
+    Ok(Views { local: local_view, roster: roster_view, marks: marks_view, client })
 }
 
 impl Follow {
@@ -213,6 +223,11 @@ impl Follow {
             self.roster.publish(roster.clone());
         }
         self.told = Some((local, roster));
+        let marks = self.marks();
+        if self.marked != marks {
+            self.marks.publish(marks.clone());
+            self.marked = marks;
+        }
         sought
     }
 
@@ -229,6 +244,13 @@ impl Follow {
             return Some(Place { netns, ips });
         }
         self.found.get(&**pod.uid).map(|netns| Place { netns: netns.clone(), ips: Vec::new() })
+    }
+
+    fn marks(&self) -> Marks {
+        let pods = self.own.pods().map(|Standing { name, outside, recorded, .. }| {
+            (self.own.uid_of(name), Marked { name: name.clone(), outside, is: recorded })
+        });
+        pods.collect()
     }
 
     fn list(&self) -> Roster {

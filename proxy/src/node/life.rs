@@ -108,6 +108,7 @@ async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     if let Err(error) = handed.open(plan, &parts.feed, dataplane, &parts.serving.worker()) {
         warn!(error = %Chain(&error), "the CNI plugin does not find this process");
     }
+    parts.feed.source.mark(dataplane, &parts.feed.reports.worker());
     plan.ground.lock.started();
     clean_up(plan, &parts);
     expire(plan, &parts);

@@ -7,6 +7,7 @@ use super::{
         roster::{self, Roster},
     },
     feed::home,
+    marks::{Marking, Marks},
     ways::Ways,
 };
 use crate::{
@@ -20,6 +21,8 @@ use culvert_control::{
     control::{Control, Kind, Whence},
     local,
 };
+use culvert_dataplane::Dataplane;
+use culvert_kubernetes::client::Client;
 use culvert_model::pod::LocalPods;
 use culvert_runtime::{
     drain::Worker,
@@ -56,7 +59,7 @@ pub(crate) enum Source {
         paths: Vec<PathBuf>,
     },
     /// Those that an API server puts on the node.
-    Cluster { local: View<LocalPods>, roster: View<Roster> },
+    Cluster { local: View<LocalPods>, roster: View<Roster>, marks: View<Marks>, client: Client },
 }
 
 impl Source {
@@ -83,8 +86,8 @@ impl Source {
                 if let Some(reach) = &plan.config.mesh.cluster {
                     let proc = plan.config.cni.host_proc.as_path();
                     let views = cluster::start((reach, proc), settings, book.clone(), worker);
-                    let cluster::Views { local, roster } = views.await?;
-                    return Ok((Self::Cluster { local, roster }, ways));
+                    let cluster::Views { local, roster, marks, client } = views.await?;
+                    return Ok((Self::Cluster { local, roster, marks, client }, ways));
                 }
                 let (publisher, local) = publish::channel(LocalPods::default());
                 let paths = plan.config.mesh.pods.clone();
@@ -111,6 +114,14 @@ impl Source {
             | Self::Pods { roster, .. }
             | Self::Cluster { roster, .. } => roster.clone(),
         }
+    }
+
+    /// Has the API server's objects say who is captured, where pods come from one.
+    pub(super) fn mark(&self, dataplane: &Dataplane, worker: &Worker) {
+        let Self::Cluster { marks, client, .. } = self else { return };
+        let (marks, client) = (marks.clone(), client.clone());
+        let marking = Marking { client, marks, dataplane: dataplane.clone() };
+        worker.spawn(marking.run(worker.clone()));
     }
 
     /// Lets other nodes in, where the settings say.

@@ -1,4 +1,5 @@
 //! What is read of namespaces and pods, and what they are called. Pure.
+use culvert_control::compile::own::RECORDED;
 use culvert_kubernetes::{kind::Kind, trim::Key};
 use culvert_model::name::ObjectName;
 use serde::Deserialize;
@@ -57,7 +58,7 @@ impl Uid {
 /// Namespaces, and the pods of `node`.
 pub(super) fn kinds(node: &str) -> [Kind; 2] {
     let meta: &[&str] = &["metadata.labels", "metadata.annotations"];
-    let ours = |key: &str| key.starts_with("culvert.dev/") || key == MIRROR;
+    let ours = |key: &str| key.starts_with("culvert.dev/") || [MIRROR, RECORDED].contains(&key);
     let namespaces = Kind::built_in("", &["v1"], "Namespace", "namespaces", meta);
     let pods = Kind::built_in("", &["v1"], "Pod", "pods", POD);
     [

@@ -109,7 +109,7 @@ fn pod(version: u32, status: &str) -> String {
     )
 }
 
-async fn until(view: &mut View<LocalPods>, is: impl Fn(&LocalPods) -> bool) -> LocalPods {
+async fn until<T: Clone>(view: &mut View<T>, is: impl Fn(&T) -> bool) -> T {
     let mut now = view.pin();
     while now.generation == Generation::FIRST || !is(&now.value) {
         now = view.newer_than(now.generation).await.unwrap();
@@ -120,7 +120,7 @@ async fn until(view: &mut View<LocalPods>, is: impl Fn(&LocalPods) -> bool) -> L
 #[tokio::test]
 async fn a_pod_is_held_as_soon_as_both_have_told_of_it_and_until_its_namespace_lets_it_go() {
     let api = Api::start().await;
-    let (Views { mut local, roster }, book) = api.follow().await;
+    let (Views { mut local, roster, mut marks, .. }, book) = api.follow().await;
     until(&mut local, |pods| pods.pods.is_empty()).await;
     assert!(roster.pin().value.enrolled().namespaces.contains("shop"));
     let netns = api.dir.path().join("netns");
@@ -143,6 +143,12 @@ async fn a_pod_is_held_as_soon_as_both_have_told_of_it_and_until_its_namespace_l
     api.tell("namespaces", &namespace(4, "ambient"));
     api.tell("pods", &pod(5, r#","podIP":"10.0.0.2","podIPs":[{"ip":"10.0.0.2"}]"#));
     until(&mut local, |pods| pods.pods.len() == 1).await;
+    // Somebody annotates it, which changes nothing else.
+    let annotated = pod(6, r#","podIP":"10.0.0.2","podIPs":[{"ip":"10.0.0.2"}]"#);
+    let annotation = r#""metadata":{"annotations":{"ambient.istio.io/redirection":"enabled"},"#;
+    api.tell("pods", &annotated.replace(r#""metadata":{"#, annotation));
+    let marked = until(&mut marks, |marks| marks.values().any(|pod| pod.is)).await;
+    assert_eq!(marked.values().next().unwrap().outside, None);
     // The sandbox goes before the object does.
     fs::remove_file(&netns).unwrap();
     book.remove("c0ffee").await;

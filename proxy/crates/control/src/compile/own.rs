@@ -2,6 +2,8 @@
 //! those of the mesh. Pure.
 //!
 //! Where a pod's network namespace is, no object says; whoever knows is asked.
+pub use super::workload::RECORDED;
+
 use super::{
     Settings,
     enrolment::{self, Outside},
@@ -49,6 +51,8 @@ pub struct Standing<'a> {
     pub enrolled: bool,
     /// Why not.
     pub outside: Option<Outside>,
+    /// Whether it is annotated as captured.
+    pub recorded: bool,
 }
 
 impl Own {
@@ -100,7 +104,8 @@ impl Own {
     pub fn pods(&self) -> impl Iterator<Item = Standing<'_>> {
         self.pods.iter().map(|(name, Known { uid, pod })| {
             let outside = self.wish(pod).outside;
-            Standing { name, uid, ips: &pod.ips, enrolled: outside.is_none(), outside }
+            let recorded = pod.meta.annotation(RECORDED) == Some("enabled");
+            Standing { name, uid, ips: &pod.ips, enrolled: outside.is_none(), outside, recorded }
         })
     }
 

@@ -24,7 +24,7 @@ const CANONICAL_REVISION: [&str; 3] =
 pub(super) const NATIVE_TUNNEL: &str = "networking.istio.io/tunnel";
 
 /// An annotation of pods that a node holds.
-pub(super) const RECORDED: &str = "ambient.istio.io/redirection";
+pub const RECORDED: &str = "ambient.istio.io/redirection";
 
 /// What a workload is called.
 pub(super) struct Names {
