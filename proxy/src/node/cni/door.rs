@@ -29,9 +29,6 @@ const WORD: Duration = Duration::from_secs(5);
 /// How long a pod may take to be known, and captured; the plugin waits a little longer.
 const CAPTURE: Duration = Duration::from_secs(20);
 
-/// How often to look at a pod of which nothing is heard.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Questions at a time; more wait in the listener's queue.
 const QUESTIONS: usize = 256;
 
@@ -180,9 +177,9 @@ impl Door {
                 return late(standing, capture);
             }
             tokio::select! {
-                _ = roster.newer_than(known.generation) => {}
-                _ = changed.changed() => {}
-                () = time::sleep(LOOK) => {}
+                Some(_) = roster.newer_than(known.generation) => {}
+                Ok(()) = changed.changed() => {}
+                () = time::sleep_until(until) => {}
             }
         }
     }

@@ -248,9 +248,10 @@ impl Pod {
         }
     }
 
-    /// Keeps the kernel's side.
+    /// Keeps the kernel's side; whoever looked meanwhile found none, and looks again.
     pub(super) fn put(&self, enrolled: Enrolled) {
         *self.enrolled.lock() = Some(enrolled);
+        self.shared.changed.send_replace(());
     }
 
     /// Takes the kernel's side out.
