@@ -19,21 +19,23 @@ use tokio::runtime::Runtime;
 /// The namespace that our own pods are in.
 pub(crate) const HOME: &str = "culvert-system";
 
+/// Over the options that name a cluster.
+const HEADING: &str = "A cluster, from anywhere";
+
 /// Which cluster is asked.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "A cluster, from anywhere (docs/operations.md#from-a-laptop)")]
 pub(crate) struct ClusterArgs {
     /// Ask the mesh of a cluster through its API server; each of the next three says so, too.
-    #[arg(long, conflicts_with = "instance")]
+    #[arg(long, conflicts_with = "instance", help_heading = HEADING)]
     kubernetes: bool,
     /// Where the API server is, and who to be there [default: `KUBECONFIG`, else ~/.kube/config].
-    #[arg(long, value_name = "FILE", conflicts_with = "instance")]
+    #[arg(long, value_name = "FILE", conflicts_with = "instance", help_heading = HEADING)]
     kubeconfig: Option<PathBuf>,
     /// Which context of the kubeconfig to use [default: the current one].
-    #[arg(long, value_name = "NAME", conflicts_with = "instance")]
+    #[arg(long, value_name = "NAME", conflicts_with = "instance", help_heading = HEADING)]
     context: Option<String>,
     /// The namespace of pods that are named without one [default: that of the context].
-    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "instance")]
+    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "instance", help_heading = HEADING)]
     namespace: Option<String>,
 }
 
