@@ -1,4 +1,6 @@
 //! What must stand before the first socket is opened: privileges, instance, cgroup, descriptors.
+mod prober;
+
 use crate::{
     config::{Config, settings},
     failure::{Exit, Failure},
@@ -37,6 +39,8 @@ const CGROUP_ROOTS: &str = "cgroup-roots";
 pub(crate) struct Ground {
     pub(crate) capabilities: Capabilities,
     pub(crate) instance: Instance,
+    /// Kubelet's cgroup, if it is known.
+    pub(crate) prober: Option<PathBuf>,
     pub(crate) lock: Arc<Lock>,
 }
 
@@ -49,7 +53,6 @@ impl Ground {
         info!(kernel, netns_cookie, sockops_cookie, lookup_ingress, tcx, destroy, "kernel probed");
         writable_settings()?;
         check_pins(config)?;
-        check_prober(config)?;
         let instance = Instance::new(&config.instance, config.cgroup_root.clone())
             .map_err(|error| no_instance(&error))?;
         instance.make_run_dir().map_err(|error| no_instance(&error))?;
@@ -60,8 +63,9 @@ impl Ground {
         let root = instance.cgroup_root().display();
         info!(%root, own = entered, "the cgroup below which connections are captured");
         record_cgroup_root(&instance);
+        let prober = prober::of(config, instance.cgroup_root())?;
         enough_descriptors(raise_descriptors(), config)?;
-        Ok(Self { capabilities, instance, lock: Arc::new(lock) })
+        Ok(Self { capabilities, instance, prober, lock: Arc::new(lock) })
     }
 }
 
@@ -180,22 +184,6 @@ fn check_pins(config: &Config) -> Result<(), Failure> {
 /// A container's process stays where it was put, in the kubelet's accounts.
 fn supervision(config: &Config) -> Supervision {
     if config.mesh.cluster.is_some() { Supervision::Contained } else { Supervision::found() }
-}
-
-/// A folder that is none would match nobody: kubelet's probes would be captured without a word.
-fn check_prober(config: &Config) -> Result<(), Failure> {
-    let is_cgroup = |path: &Path| path.join("cgroup.controllers").exists();
-    match &config.capture.prober_cgroup {
-        Some(path) if !is_cgroup(path) => Err(Failure::new(
-            Exit::Cannot,
-            format_args!(
-                "prober_cgroup {} is not a folder of a cgroup2 file system",
-                path.display()
-            ),
-            format!("name kubelet's cgroup with the setting {}", settings::PROBER_CGROUP),
-        )),
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// For `culvert uninstall`, which may be asked without the settings of the processes there were.

@@ -3,7 +3,7 @@
 //! Reading order: [`source`] (manifests), [`cluster`] (or an API server), [`ways`] (to the control plane), [`discovery`] (what it
 //! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
 //! (what is said back), [`marks`] (and to the
-//! API server), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`life`], [`linger`].
+//! API server), [`feed`] (all of these), [`cni`] (pods that are handed over), [`parts`] (with the kernel), [`prober`], [`life`], [`linger`].
 pub(crate) mod advice;
 mod cluster;
 pub(crate) mod cni;
@@ -16,6 +16,7 @@ mod linger;
 mod marks;
 mod orders;
 mod parts;
+mod prober;
 mod report;
 mod resolvers;
 mod retention;

@@ -103,8 +103,8 @@ settings! {
         "Threads that carry connections; 1 to 1024.";
     STRICT: "strict", "BOOL", Switch, Is("false"), HOLDS,
         "Guard the pods' host-side veths: a SYN that the proxy did not make is dropped (raw sockets, AF_PACKET).";
-    PROBER_CGROUP: "prober_cgroup", "PATH", Text, Unset("any process of the node's own namespace"), HOLDS,
-        "Only processes of this cgroup (kubelet's) may probe pods without being captured.";
+    PROBER_CGROUP: "prober_cgroup", "PATH", Text, Unset("with `kubernetes` that of kubelet's service, where there is one; else any process of the node's own namespace"), HOLDS,
+        "Only processes of this cgroup (kubelet's) may probe pods without being captured; followed when its service starts anew.";
     EXCLUDE: "exclude", "CIDR[:PORT,…]", List, Unset("nothing is left out"), HOLDS,
         "Destinations that are left alone: 10.0.0.0/8, 10.1.2.3:5432,6379, [fd00::1]:443, fd00::/64:443. At most 8 ports each. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     MAX_CONNECTIONS_PER_POD: "max_connections_per_pod", "COUNT", Count, Is("20000"), HOLDS,
@@ -132,7 +132,7 @@ settings! {
     DNS: "dns", "BOOL", Switch, Is("true"), HOLDS,
         "Answer the pods' DNS queries for names the mesh knows; others are forwarded from the pod's own namespace.";
     RESOLVERS: "resolvers", "ADDRESS", List, Unset("those of `/etc/netns/NAME/resolv.conf`, else of `/etc/resolv.conf`"), HOLDS,
-        "The name servers of pods whose manifests do not say theirs (dnsConfig, or annotation culvert.dev/resolvers). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
+        "The name servers of pods whose manifests do not say theirs (annotation culvert.dev/resolvers, or dnsConfig with dnsPolicy None). As a pod, culvert has those of the cluster in its own `/etc/resolv.conf` (dnsPolicy ClusterFirstWithHostNet). A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CNI_CONF_DIR: "cni_conf_dir", "PATH", Text, Unset("pods are not handed over as they are made"), HOLDS,
         "The container runtime's folder of CNI configurations, the same path as on the host: the CNI plugin is put at the end of the list of plugins that the runtime takes, and kept there. `/etc/cni/net.d` as a rule.";
     CNI_BIN_DIR: "cni_bin_dir", "PATH", Text, Unset("the plugin is there already"), HOLDS,

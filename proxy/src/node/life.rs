@@ -6,6 +6,7 @@ use super::{
     feed::Feed,
     linger::{Told, linger},
     parts::{Kernel, Parts},
+    prober,
 };
 use crate::{
     admin::{
@@ -112,6 +113,7 @@ async fn start(plan: &Plan) -> Result<(Parts, UnixListener), Failure> {
     plan.ground.lock.started();
     clean_up(plan, &parts);
     expire(plan, &parts);
+    prober::follow(&parts.kernel.node, &parts.work.worker());
     tell_ready(&parts, generation);
     Ok((parts, socket))
 }

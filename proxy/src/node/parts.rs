@@ -208,7 +208,7 @@ fn load(plan: &Plan) -> Result<Arc<Node>, Failure> {
     let capture = &plan.config.capture;
     let options = NodeOptions {
         strict: capture.strict,
-        prober_cgroup: capture.prober_cgroup.clone(),
+        prober_cgroup: plan.ground.prober.clone(),
         pending_limit: PENDING_LIMIT,
         tuple_limit: TUPLE_LIMIT,
         exclusions: capture.exclude.clone(),

@@ -193,6 +193,16 @@ impl Node {
         owner::claim(&self.shared)
     }
 
+    /// Looks whether the cgroup of [`NodeOptions::prober_cgroup`] was made anew, as a service's is
+    /// when it starts again; whether it was.
+    ///
+    /// # Errors
+    ///
+    /// When the map cannot be read or written.
+    pub fn refresh_prober(&self) -> Result<bool, NodeError> {
+        owner::refresh_prober(&self.shared)
+    }
+
     pub fn is_owner(&self) -> bool {
         self.shared.is_owner()
     }

@@ -24,6 +24,7 @@ const POD: &[&str] = &[
     "spec.serviceAccount",
     "spec.hostNetwork",
     "spec.dnsConfig.nameservers",
+    "spec.dnsPolicy",
     "spec.containers.ports",
     "spec.initContainers.ports",
     "spec.ephemeralContainers.ports",

@@ -246,6 +246,20 @@ mod tests {
         assert_eq!((own.namespaces().count(), own.local(anywhere).0.pods.len()), (0, 0));
     }
 
+    /// A kubelet puts the cluster's before them.
+    #[test]
+    fn name_servers_that_are_only_added_are_not_all() {
+        let mut own = own();
+        namespace(&mut own, "shop", r#"{"culvert.dev/mesh":"enabled"}"#);
+        for (policy, count) in [("None", 1), ("ClusterFirst", 0), ("Default", 0)] {
+            let spec =
+                format!(r#","dnsPolicy":"{policy}","dnsConfig":{{"nameservers":["10.9.9.9"]}}"#);
+            pod(&mut own, "cart", "", &spec, "");
+            let (local, _) = own.local(|_| Some(place([10, 0, 0, 2])));
+            assert_eq!(local.pods.values().next().unwrap().resolvers.len(), count, "{policy}");
+        }
+    }
+
     #[test]
     fn what_is_not_understood_lets_nobody_go() {
         let mut own = own();

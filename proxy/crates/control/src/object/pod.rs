@@ -35,7 +35,8 @@ pub struct Pod {
     pub named_ports: BTreeMap<String, NonZeroU16>,
     /// What a condition says; none is said of pods that no kubelet watches.
     pub ready: Option<bool>,
-    /// The name servers that its `dnsConfig` adds.
+    /// The name servers of its `dnsConfig`, where it has no others: another `dnsPolicy` than `None`
+    /// puts those of the cluster or the node before them.
     pub nameservers: Vec<Spanned<IpAddr>>,
 }
 
@@ -137,6 +138,7 @@ fn ready(status: &RawStatus) -> Option<bool> {
 }
 
 fn nameservers(spec: &RawSpec) -> Vec<Spanned<IpAddr>> {
-    let listed = spec.dns_config.iter().flat_map(|dns| &dns.nameservers);
+    let is_all = spec.dns_policy.as_deref().is_none_or(|policy| policy == "None");
+    let listed = spec.dns_config.iter().filter(|_| is_all).flat_map(|dns| &dns.nameservers);
     listed.map(|one| Spanned { value: one.value.0, at: one.at }).collect()
 }

@@ -11,8 +11,15 @@ use std::{
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt as _,
+    path::Path,
     sync::atomic::Ordering,
 };
+
+/// Every cgroup probes.
+const ANYBODY: u64 = 0;
+
+/// No cgroup has this id.
+const NOBODY: u64 = u64::MAX;
 
 /// Names one process that took the node over; grows by one with each, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,14 +97,29 @@ fn read(shared: &Shared) -> Result<NodeCfg, NodeError> {
     Ok(node.map_err(|source| NodeError::Map { map: "NODE", source })?.unwrap_or_default())
 }
 
+/// Writes which cgroup probes when that is another one by now; while it is away, nobody does.
+pub(crate) fn refresh_prober(shared: &Shared) -> Result<bool, NodeError> {
+    let Some(now) = shared.options.prober_cgroup.as_deref().and_then(id) else { return Ok(false) };
+    if read(shared)?.prober_cgroup == now {
+        return Ok(false);
+    }
+    let Some(_owning) = shared.try_own()? else { return Ok(false) };
+    let node = NodeCfg { prober_cgroup: now, ..read(shared)? };
+    let written = shared.maps.node.set(&0, &node);
+    written.map_err(|source| NodeError::Map { map: "NODE", source })?;
+    Ok(true)
+}
+
+/// A cgroup's id is its folder's inode number.
+fn id(cgroup: &Path) -> Option<u64> {
+    fs::metadata(cgroup).ok().map(|folder| folder.ino())
+}
+
 fn write(shared: &Shared, owner: u64) -> Result<(), NodeError> {
     let options = &shared.options;
     let prober_cgroup = match &options.prober_cgroup {
-        // A cgroup's id is its folder's inode number.
-        Some(path) => fs::metadata(path)
-            .map_err(|source| NodeError::Io { what: "read", path: path.clone(), source })?
-            .ino(),
-        None => 0,
+        Some(path) => id(path).unwrap_or(NOBODY),
+        None => ANYBODY,
     };
     let node = NodeCfg {
         host_netns: shared.cookie_of(&shared.netns)?,

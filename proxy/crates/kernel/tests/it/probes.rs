@@ -103,6 +103,29 @@ fn where_a_cgroup_probes_nobody_else_does() {
     nothing_is_held(&world, &proxy.enrolled);
 }
 
+/// As a service's is, when it is started again.
+#[test]
+fn a_cgroup_that_is_made_anew_probes_once_that_was_noticed() {
+    let mut world = World::new("probe-anew");
+    let pod = world.pod("a");
+    // This process's, under another name at first: what is there then is not this process.
+    let name = world.instance.cgroup_root().join(format!("{}-link", world.instance.name()));
+    fs::create_dir(&name).unwrap();
+    let node = probed_by(&world, name.clone());
+    assert!(!node.refresh_prober().unwrap(), "nothing changed");
+    fs::remove_dir(&name).unwrap();
+    assert!(!node.refresh_prober().unwrap(), "nobody probes while it is away");
+    let proxy = Proxy::start(&node, &pod.spec());
+    let app = App::start(&pod.netns, 8080);
+    let to = SocketAddr::new(pod.ips[0], app.address.port());
+    talk(&world.netns, to).unwrap();
+    assert_eq!(proxy.event(), Event::Inbound { client: pod.node[0], destination: to });
+    fs::create_dir(&name).unwrap();
+    assert!(node.refresh_prober().unwrap());
+    assert!(!node.refresh_prober().unwrap());
+    fs::remove_dir(&name).unwrap();
+}
+
 #[test]
 fn a_probe_does_not_need_the_proxy() {
     let mut world = World::new("probe-dead");

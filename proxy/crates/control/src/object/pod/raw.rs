@@ -33,10 +33,10 @@ pub(super) struct RawSpec {
     pub(super) service_account: Option<Spanned<DnsSubdomain>>,
     pub(super) service_account_name: Option<Spanned<DnsSubdomain>>,
     pub(super) dns_config: Option<RawDnsConfig>,
+    pub(super) dns_policy: Option<String>,
     active_deadline_seconds: Option<Ignored>,
     affinity: Option<Ignored>,
     automount_service_account_token: Option<Ignored>,
-    dns_policy: Option<Ignored>,
     enable_service_links: Option<Ignored>,
     host_aliases: Option<Ignored>,
     #[serde(rename = "hostIPC")]
