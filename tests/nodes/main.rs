@@ -17,4 +17,5 @@ mod traces;
 
 mod crash;
 mod enrol;
+mod laptop;
 mod leave;
