@@ -29,4 +29,5 @@ mod steps;
 mod strangers;
 mod tunnel;
 mod uninstall;
+mod unmeshed;
 mod why;
