@@ -16,6 +16,18 @@ pub(super) fn look(conf_dir: &Path) -> view::Cni {
     }
 }
 
+/// The plugin of Istio's ambient mesh.
+const ISTIO: &str = "istio-cni";
+
+impl view::Status {
+    /// Whether pods with Istio's label would be captured twice: Istio's plugin is on this node, too,
+    /// and nobody has said that they are Istio's.
+    pub(crate) fn is_contested(&self) -> bool {
+        let plugins = self.cni.iter().flat_map(|cni| &cni.plugins);
+        self.ambient_namespaces == "ours" && plugins.into_iter().any(|plugin| plugin == ISTIO)
+    }
+}
+
 impl view::Cni {
     /// Whether new pods are handed over.
     pub(crate) fn has_ours(&self) -> bool {

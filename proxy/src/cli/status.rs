@@ -126,6 +126,7 @@ fn configuration_is_well(configuration: &Configuration) -> bool {
 
 fn is_well(status: &view::Status) -> bool {
     status.ready
+        && !status.is_contested()
         && mesh::is_well(&status.mesh)
         && status.control.as_ref().is_none_or(mesh::control_is_well)
         && configuration_is_well(&status.configuration)
@@ -147,6 +148,9 @@ fn render(status: &view::Status) -> String {
         lines.push(
             "\npending pods are not captured yet; each is tried again every two seconds".to_owned(),
         );
+    }
+    if status.is_contested() {
+        lines.push("\nistio-cni is among the plugins of this node: pods that istio.io/dataplane-mode=ambient names would be captured twice; set ambient_namespaces".to_owned());
     }
     lines.extend(mesh::troubles(&status.mesh));
     lines.extend(status.control.iter().flat_map(mesh::control));

@@ -198,6 +198,9 @@ fn row(post: &Post<Status>) -> [String; 7] {
     if let Some(cni) = status.cni.as_ref().filter(|cni| !cni.has_ours()) {
         remarks.push(format!("the CNI plugin is not in {}", cni.conf_dir));
     }
+    if status.is_contested() {
+        remarks.push("istio-cni is on the node, too: set mesh.ambientNamespaces".to_owned());
+    }
     [
         node.clone(),
         (if status.ready { "yes" } else { "no" }).to_owned(),

@@ -211,6 +211,12 @@ fn readiness(status: &Status, list: &mut List) {
             "see that the control plane runs, and that no firewall or network policy keeps nodes from port 15012",
         ),
     }
+    if status.is_contested() {
+        list.bad(
+            format!("istio-cni is among the plugins of node {}, and may capture the pod, too", status.node),
+            "set mesh.ambientNamespaces=istio, and label the namespaces that are to be here with culvert.dev/mesh=enabled; or take Istio's CNI away",
+        );
+    }
     match &status.cni {
         Some(cni) if cni.has_ours() => list.good("new pods are handed over by the CNI plugin"),
         Some(Cni { error: Some(error), .. }) => {

@@ -191,6 +191,23 @@ fn what_the_control_plane_does_not_know() {
 }
 
 #[test]
+fn a_node_with_two_meshes_says_whose_label_has_to_be_told() {
+    let both = json!({
+        "ambient_namespaces": "ours",
+        "cni": {
+            "conf_dir": "/etc/cni/net.d", "file": "/etc/cni/net.d/10-x.conflist",
+            "plugins": ["bridge", "istio-cni", "culvert-cni"],
+        },
+    });
+    let facts = Facts { proxy: Some(proxy(&both)), ..captured() };
+    assert!(first_bad(&facts).contains("mesh.ambientNamespaces=istio"));
+    let mut told = both;
+    told["ambient_namespaces"] = json!("istio");
+    let facts = Facts { proxy: Some(proxy(&told)), ..captured() };
+    assert!(is_well(&checks(&facts)));
+}
+
+#[test]
 fn without_the_plugin_the_list_says_what_that_means() {
     let bare = json!({"cni": {"conf_dir": "/etc/cni/net.d", "file": "/etc/cni/net.d/10-x.conflist", "plugins": ["bridge"]}});
     let facts = Facts { proxy: Some(proxy(&bare)), ..captured() };
