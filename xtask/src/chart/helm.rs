@@ -100,5 +100,7 @@ fn helm() -> Result<Command> {
     }
     let mut helm = Command::new(program);
     helm.current_dir(workspace::root()).env_clear();
+    // Where it keeps what it was told by API servers.
+    helm.env("HOME", workspace::target().join("chart"));
     Ok(helm)
 }

@@ -32,6 +32,10 @@ use wait::Wait;
 /// How long somebody who does not answer is waited for.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
+/// How long nodes have that another replica tells: it hears of a change when we do, and nobody says
+/// here that they know.
+pub const GRACE: Duration = Duration::from_millis(500);
+
 /// What is announced of every workload.
 #[derive(Debug, Default)]
 pub struct Announcer {
@@ -49,6 +53,8 @@ pub struct Announcer {
     changed: BTreeSet<WorkloadUid>,
     /// Counts whatever changes the record.
     edits: u64,
+    /// What everybody has at least to hear of a change.
+    grace: Duration,
 }
 
 /// What the objects say of a workload.
@@ -115,6 +121,12 @@ impl Announcer {
             .map(|(uid, node, _)| ((uid.clone(), Arc::clone(node)), Wait::out(now)))
             .collect();
         Self { farewells, known, ..Self::default() }
+    }
+
+    /// One beside others, which tell some of the nodes.
+    #[must_use]
+    pub fn among_others(self) -> Self {
+        Self { grace: GRACE, ..self }
     }
 
     /// What the objects say of a workload now; `None`: there is no such workload any more.
@@ -228,9 +240,9 @@ impl Announcer {
         for uid in looked_at.iter().chain(&self.waiting.clone()) {
             self.look(uid, now, acked);
         }
-        let before = self.farewells.len();
+        let (before, grace) = (self.farewells.len(), self.grace);
         self.farewells.retain(|(uid, _), wait| {
-            !wait.is_over(now, |sequence| acked.everybody(sequence, uid.as_str()))
+            !wait.is_over(now, grace, |sequence| acked.everybody(sequence, uid.as_str()))
         });
         self.edits += u64::from(self.farewells.len() != before);
         let orders = self.hosts.orders(&self.farewells);
@@ -238,30 +250,38 @@ impl Announcer {
     }
 
     /// When to look again, even if nothing happens.
-    pub fn wake(&self) -> Option<Instant> {
-        let waits = self.waiting.iter().filter_map(|uid| match self.entries.get(uid)?.stage {
-            Stage::Joining(wait) | Stage::Leaving(wait) => wait.until(),
+    pub fn wake(&self, now: Instant) -> Option<Instant> {
+        let joined_or_left = self.waiting.iter().filter_map(|uid| self.entries.get(uid));
+        let waits = joined_or_left.filter_map(|entry| match &entry.stage {
+            Stage::Joining(wait) | Stage::Leaving(wait) => Some(wait),
             Stage::Plain | Stage::Settled => None,
         });
-        waits.chain(self.farewells.values().filter_map(Wait::until)).min()
+        let all = waits.chain(self.farewells.values());
+        all.filter_map(|wait| wait.until(now, self.grace)).min()
     }
 
     fn look(&mut self, uid: &WorkloadUid, now: Instant, acked: &Acked) {
         let Some(Entry { place, stage }) = self.entries.get(uid) else { return };
-        let Place { node, enrolled, .. } = place;
-        let captured = || matches!(self.hosts.said(node, uid), Some(PodState::Captured));
+        let Place { node, enrolled, recorded } = place;
+        let grace = self.grace;
+        let captured = || match self.hosts.said(node, uid) {
+            Some(said) => matches!(said, PodState::Captured),
+            // Another replica hears of it.
+            None => *recorded && !self.hosts.has(node),
+        };
         let next = match stage {
             Stage::Plain if *enrolled && captured() => Stage::Joining(Wait::new()),
             Stage::Joining(_) if !enrolled => Stage::Plain,
             Stage::Joining(wait)
-                if wait.is_over(now, |sequence| acked.everybody(sequence, uid.as_str())) =>
+                if wait.is_over(now, grace, |sequence| acked.everybody(sequence, uid.as_str())) =>
             {
                 Stage::Settled
             }
             Stage::Settled if !enrolled => Stage::Leaving(Wait::new()),
             Stage::Leaving(_) if *enrolled => Stage::Settled,
             Stage::Leaving(wait)
-                if wait.is_over(now, |sequence| acked.node(node, sequence, uid.as_str())) =>
+                if wait
+                    .is_over(now, grace, |sequence| acked.node(node, sequence, uid.as_str())) =>
             {
                 Stage::Plain
             }

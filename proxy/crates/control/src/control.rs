@@ -224,6 +224,7 @@ impl Control {
         };
         let (routes, events) = services.routes(&worlds, &nodes, certificates);
         let announcer = Announcer::new(record.clone(), Instant::now());
+        let announcer = if cluster.is_some() { announcer.among_others() } else { announcer };
         let scene = Arc::new(Mutex::new(Scene::new(announcer)));
         let status = manifests.status();
         let mut keeper = Keeper {

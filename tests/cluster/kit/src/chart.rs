@@ -18,18 +18,23 @@ impl Cluster {
     /// until all of it is ready; that it fails is a surprise.
     #[track_caller]
     pub fn install_chart(&self, values: &[&str]) {
-        let output = self.try_install_chart(values);
+        let output = self.upgrade(values, &["--wait", "--timeout=120s"]);
         assert!(output.status.success(), "helm upgrade {values:?}: {}", stderr(&output));
     }
 
-    /// The same, whatever becomes of it.
+    /// Changes the values of what is installed, and waits for nothing.
     #[track_caller]
-    #[must_use]
-    pub fn try_install_chart(&self, values: &[&str]) -> Output {
+    pub fn change_chart(&self, values: &[&str]) {
+        let output = self.upgrade(values, &[]);
+        assert!(output.status.success(), "helm upgrade {values:?}: {}", stderr(&output));
+    }
+
+    #[track_caller]
+    fn upgrade(&self, values: &[&str], more: &[&str]) -> Output {
         let chart = place::chart().display().to_string();
-        let mut words = vec!["upgrade", "--install", RELEASE, &chart, "--wait", "--timeout=120s"];
+        let mut words = vec!["upgrade", "--install", RELEASE, &chart];
         words.extend(values.iter().flat_map(|value| ["--set", value]));
-        self.try_helm(&words)
+        self.try_helm(&[&words, more].concat())
     }
 
     /// Runs helm in the chart's namespace, as the administrator.
@@ -38,7 +43,11 @@ impl Cluster {
     pub fn try_helm(&self, words: &[&str]) -> Output {
         // It hears nothing of whoever started us, and keeps what it caches with the cluster.
         let mut helm = Command::new(place::helm());
-        helm.env_clear().env("HOME", &self.folder).args(words).args(["--namespace", NAMESPACE, "--kubeconfig"]);
+        helm.env_clear().env("HOME", &self.folder).args(words).args([
+            "--namespace",
+            NAMESPACE,
+            "--kubeconfig",
+        ]);
         helm.arg(self.kubeconfig()).output().expect("helm can be started")
     }
 

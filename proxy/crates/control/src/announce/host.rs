@@ -71,6 +71,11 @@ impl Hosts {
         }
     }
 
+    /// Whether it is connected.
+    pub(super) fn has(&self, node: &Arc<str>) -> bool {
+        self.hosts.contains_key(node)
+    }
+
     pub(super) fn said(&self, node: &Arc<str>, uid: &WorkloadUid) -> Option<&PodState> {
         self.hosts.get(node)?.pods.get(uid).map(|pod| &pod.state)
     }

@@ -245,7 +245,7 @@ impl Mesh {
         }
         assert!(self.nodes.values().all(|node| node.pods.is_empty()), "a pod waits for ever");
         assert!(self.announcer.record().is_empty());
-        assert_eq!(self.announcer.wake(), None);
+        assert_eq!(self.announcer.wake(self.now), None);
     }
 }
 
@@ -332,7 +332,7 @@ fn who_does_not_answer_is_waited_for_five_seconds() {
     mesh.happen(&Happens::Accepts(0));
     mesh.happen(&Happens::Passes(4999));
     assert_eq!(mesh.nodes["a"].pods.len(), 1);
-    assert_eq!(mesh.announcer.wake(), Some(mesh.now + Duration::from_millis(1)));
+    assert_eq!(mesh.announcer.wake(mesh.now), Some(mesh.now + Duration::from_millis(1)));
     mesh.happen(&Happens::Passes(1));
     assert_eq!(mesh.nodes["a"].pods.len(), 0);
 }
@@ -366,6 +366,38 @@ fn another_replica_learns_what_was_captured() {
     let step = other.step(now, &Acked::default());
     assert_eq!(other.shown(&uid(0)), Shown { hbone: true, strict: true });
     assert!(step.shown.contains(&uid(0)));
+}
+
+#[test]
+fn who_was_captured_for_another_replica_is_announced_once_the_pod_says_so() {
+    let now = Instant::now();
+    let place = |recorded| Some(Place { node: "a".into(), enrolled: true, recorded });
+    let mut here = Announcer::new(Record::default(), now).among_others();
+    let (joining, settled) =
+        (Shown { hbone: true, strict: false }, Shown { hbone: true, strict: true });
+    here.set(&uid(0), place(false), now);
+    here.step(now, &Acked::default());
+    assert_eq!(here.shown(&uid(0)), Shown::default());
+    here.set(&uid(0), place(true), now);
+    here.step(now, &Acked::default());
+    assert_eq!(here.shown(&uid(0)), joining);
+    // Nodes of the other replica have time to hear of it, too.
+    here.published(1, now);
+    here.step(now, &Acked::default());
+    assert_eq!(here.shown(&uid(0)), joining);
+    assert_eq!(here.wake(now), Some(now + GRACE));
+    let mut acked = Acked::default();
+    acked.insert("b".into(), 1, []);
+    here.step(now + GRACE, &acked);
+    assert_eq!(here.shown(&uid(0)), settled);
+
+    // What the pod said before its node came here, and says otherwise, counts for nothing.
+    let mut here = Announcer::new(Record::default(), now).among_others();
+    here.set(&uid(0), place(false), now);
+    here.came(&"a".into(), 1);
+    here.set(&uid(0), place(true), now);
+    here.step(now, &Acked::default());
+    assert_eq!(here.shown(&uid(0)), Shown::default());
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Keeper {
         loop {
             let (waiting, until) = {
                 let scene = self.scene.lock();
-                let wake = scene.announcer.wake();
+                let wake = scene.announcer.wake(Instant::now());
                 (scene.announcer.is_waiting(), wake.into_iter().chain(self.again).min())
             };
             let until = until.map(time::Instant::from_std);
