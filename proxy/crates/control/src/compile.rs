@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`mod@mesh`] (what comes out), `store` (what goes in), [`incremental`] and `levels`
 //! (how one becomes the other); then `root` (what holds everywhere), `service`, `registry`, `vip`
-//! (services), `authorization`, `peer`, `policies` (policies), `enrolment` (is a pod in the mesh),
+//! (services), `authorization`, `peer`, `policies` (policies),
+//! `effect` (what becomes of one), `enrolment` (is a pod in the mesh),
 //! `workload`, `member` (who somebody is), `local` (what this node must hold); [`own`] (the same of
 //! the pods of one node only).
 
@@ -25,6 +26,8 @@ mod authorization;
 mod peer;
 
 mod policies;
+
+pub(crate) mod effect;
 
 mod member;
 

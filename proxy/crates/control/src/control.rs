@@ -1,5 +1,6 @@
 //! The running control plane: manifests in, resources, certificates and orders out.
 use crate::{
+    admission::Judge,
     announce::{
         Announcer,
         record::{RecordError, Store},
@@ -11,6 +12,7 @@ use crate::{
         roots, secret,
         trouble::Trouble,
     },
+    clerk::{self, Matter, Replica},
     compile::Settings,
     manifests::Manifests,
     serve::{
@@ -36,6 +38,7 @@ use culvert_identity::{
 };
 use culvert_kubernetes::{
     client::Client,
+    lease::Office,
     named::{Named, What},
     token::{Account, Reviewer},
 };
@@ -103,6 +106,8 @@ pub struct Plan {
     pub state_dir: PathBuf,
     pub listen: Listen,
     pub access: Access,
+    /// Who this is among several; `None`, or without the Kubernetes API: nothing is written there.
+    pub replica: Option<Replica>,
 }
 
 /// Where the authority comes from.
@@ -156,6 +161,8 @@ pub(crate) struct Shared {
     local: View<LocalPods>,
     trust: TrustStore,
     porter: Porter,
+    pub(crate) office: Option<Office>,
+    judge: Judge,
 }
 
 /// Why it did not start.
@@ -185,7 +192,7 @@ impl Control {
     /// used. A later change of the manifests that has problems is refused, and all stays as it is.
     #[expect(clippy::too_many_lines, reason = "one part after the other, each needs those before")]
     pub async fn start(plan: Plan, worker: &Worker) -> Result<Self, StartError> {
-        let Plan { whence, settings, ca, cluster, state_dir, listen, access } = plan;
+        let Plan { whence, settings, ca, cluster, state_dir, listen, access, replica } = plan;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (manifests, follow, first) = Manifests::open(&whence, settings, worker).await?;
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
@@ -227,6 +234,16 @@ impl Control {
         let announcer = if cluster.is_some() { announcer.among_others() } else { announcer };
         let scene = Arc::new(Mutex::new(Scene::new(announcer)));
         let status = manifests.status();
+        let office = match (&whence, &replica, manifests.documents()) {
+            (Whence::Kubernetes(client), Some(replica), Some(documents)) => {
+                let (standings, scene) = (manifests.standings(), Arc::clone(&scene));
+                let matter = Matter { standings, documents, scene, authority: authority.clone() };
+                Some(clerk::start(client, replica, matter, worker))
+            }
+            (_, _, _) => None,
+        };
+        let compiler = manifests.documents().map(|_| manifests.compiler());
+        let judge = Judge::new(serving.clone(), compiler);
         let mut keeper = Keeper {
             manifests,
             follow,
@@ -262,6 +279,8 @@ impl Control {
             local: local_view,
             trust,
             porter,
+            office,
+            judge,
         };
         Ok(Self { shared: Arc::new(shared), status })
     }
@@ -273,6 +292,22 @@ impl Control {
     /// When it is to be plain text and not on loopback, or there is no descriptor left.
     pub fn listen(&self, listener: TcpListener, kind: Kind, worker: &Worker) -> io::Result<()> {
         self.shared.porter.serve(listener, kind, worker)
+    }
+
+    /// Judges objects for whoever comes to `listener`, until `worker` finishes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    pub fn admit(&self, listener: TcpListener, worker: &Worker) -> io::Result<()> {
+        self.shared.judge.serve(listener, worker)
+    }
+
+    /// Which replica writes into the Kubernetes API, as far as it is known, and whether it is this
+    /// one; `None`: none does.
+    pub fn writer(&self) -> Option<(String, bool)> {
+        let office = self.shared.office.as_ref()?;
+        Some((office.holder(), office.is_held()))
     }
 
     /// Lets whoever has it be `node`, and know this control plane, for a while.

@@ -6,7 +6,8 @@
 //! [`source`] (where texts come from), [`compile`] (objects to what the mesh is to be; pure),
 //! [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
 //! who comes in), [`manifests`] (read, and again on every change), [`control`] (all of it,
-//! running), [`local`] (manifests of one node's pods only), [`status`].
+//! running), [`local`] (manifests of one node's pods only), [`status`], `standing` (what becomes of
+//! policies) , [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
 
 pub mod problem;
 
@@ -23,6 +24,12 @@ pub mod serve;
 pub mod ca;
 
 pub mod status;
+
+pub(crate) mod standing;
+
+pub mod clerk;
+
+pub mod admission;
 
 pub mod manifests;
 

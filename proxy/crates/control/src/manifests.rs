@@ -11,6 +11,7 @@ use crate::{
     control::StartError,
     problem::Problem,
     source::{Follow, News, Whence, documents::Documents, files::Files, watch::Watch},
+    standing::Standing,
     status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
 };
 use culvert_runtime::drain::Worker;
@@ -36,6 +37,8 @@ pub(crate) struct Manifests {
     /// What was told of last, where the compiler does not know it any more.
     lost: Option<Mesh>,
     status: watch::Sender<Arc<Status>>,
+    /// How each policy of the Kubernetes API stands.
+    standings: watch::Sender<Arc<[Standing]>>,
 }
 
 /// What is read.
@@ -98,8 +101,26 @@ impl Manifests {
 
     fn of(set: Set, settings: Settings) -> Self {
         let (status, _) = watch::channel(Arc::default());
+        let (standings, _) = watch::channel([].into());
         let compiler = Arc::new(Mutex::new(Compiler::new(settings.clone())));
-        Self { set, settings, compiler, lost: None, status }
+        Self { set, settings, compiler, lost: None, status, standings }
+    }
+
+    pub(crate) fn standings(&self) -> watch::Receiver<Arc<[Standing]>> {
+        self.standings.subscribe()
+    }
+
+    /// Where objects of the Kubernetes API are, if it is that.
+    pub(crate) fn documents(&self) -> Option<Arc<Mutex<Documents>>> {
+        match &self.set {
+            Set::Files(_) => None,
+            Set::Api(documents) => Some(Arc::clone(documents)),
+        }
+    }
+
+    /// Who understands them; not to be held for long.
+    pub(crate) fn compiler(&self) -> Arc<Mutex<Compiler>> {
+        Arc::clone(&self.compiler)
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Arc<Status>> {

@@ -148,6 +148,11 @@ impl Origin {
         self.source.name()
     }
 
+    /// All of the text.
+    pub(crate) fn text(&self) -> &str {
+        self.source.text()
+    }
+
     pub fn line(&self) -> u32 {
         self.mark.line
     }
@@ -208,6 +213,14 @@ impl Problem {
         let Self { message, .. } = self;
         let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
         format!("{}: {message}{fix}", self.place())
+    }
+
+    /// For whoever knows which object it is: the field, what is wrong, and what to do about it.
+    pub(crate) fn without_place(&self) -> String {
+        let Self { message, .. } = self;
+        let field = self.field.as_ref().map_or(String::new(), |field| format!("{field}: "));
+        let fix = self.fix.as_ref().map_or(String::new(), |fix| format!("; {fix}"));
+        format!("{field}{message}{fix}")
     }
 
     /// `file:line:column`, or the object and its field.

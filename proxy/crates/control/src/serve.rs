@@ -19,7 +19,7 @@ use tracing::{debug, info};
 pub(crate) mod accounts;
 pub mod gate;
 pub(crate) mod hush;
-mod stranger;
+pub(crate) mod stranger;
 
 use hush::Hush;
 use stranger::{Stranger, Strangers};

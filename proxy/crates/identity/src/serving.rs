@@ -47,6 +47,7 @@ const USUAL: &[&str] = &[
 pub struct Serving {
     current: Arc<Current>,
     config: Arc<ServerConfig>,
+    web: Arc<ServerConfig>,
     clock: Arc<dyn Clock>,
 }
 
@@ -126,6 +127,8 @@ impl Serving {
             &clock,
         );
         let config = config.map_err(|error| Unusable::Tls(error.to_string()))?;
+        let web = tls::web_server_config(Arc::<Current>::clone(&current), &clock);
+        let web = web.map_err(|error| Unusable::Tls(error.to_string()))?;
         let keeper = Keeper {
             authority,
             seen: first.generation,
@@ -142,7 +145,7 @@ impl Serving {
                 () = keeper.run() => {}
             }
         });
-        Ok(Self { current, config: Arc::new(config), clock })
+        Ok(Self { current, config: Arc::new(config), web: Arc::new(web), clock })
     }
 
     /// Accepts TLS; a client that is refused is waited for a moment, so that it hears why.
@@ -168,6 +171,19 @@ impl Serving {
             None => None,
         };
         Ok(Visited { io, peer })
+    }
+
+    /// Accepts TLS of somebody who proves nothing and asks by HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// When TLS fails.
+    pub async fn accept_web<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<TlsStream<IO>, HandshakeError> {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.web));
+        acceptor.accept(io).await.map_err(HandshakeError::of)
     }
 
     /// Of the certificate shown now.

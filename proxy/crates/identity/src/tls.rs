@@ -217,6 +217,22 @@ pub(crate) fn control_server_config(
     Ok(config)
 }
 
+/// For whoever asks by HTTP/1.1 and proves nothing.
+pub(crate) fn web_server_config(
+    certificate: Arc<dyn ResolvesServerCert>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, Error> {
+    let time = Arc::new(TlsTime(Arc::clone(clock)));
+    let mut config = ServerConfig::builder_with_details(Arc::clone(&PROVIDER), time)
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
 /// Towards a control plane: it proves who it is, we may.
 pub(crate) fn control_client_config(
     control_plane: Arc<dyn ServerCertVerifier>,

@@ -7,6 +7,7 @@ use crate::{
 };
 use http::Method;
 use k8s_openapi::jiff::{Timestamp, fmt::strtime};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fmt::Write as _, time::Duration};
 use tokio::time;
@@ -17,6 +18,9 @@ pub const MANAGER: &str = "culvert-control";
 /// How long one request may take. Shorter than what is left of a lease when its holder stops to
 /// write: what was begun with it is over with it.
 pub const WITHIN: Duration = Duration::from_secs(4);
+
+/// Objects of a list that are asked for at a time.
+const PAGE: u32 = 500;
 
 const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
@@ -30,6 +34,20 @@ pub struct Place<'a> {
     /// Empty: the kind has none.
     pub namespace: &'a str,
     pub name: &'a str,
+}
+
+/// Of a list, as much as is asked for at a time.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMeta,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    #[serde(rename = "continue", default)]
+    next: String,
 }
 
 /// How much of an object an apply is for, and what when somebody else keeps it.
@@ -65,7 +83,29 @@ impl Client {
     ///
     /// When it is not there, or may not be read.
     pub async fn read(&self, path: &str) -> Result<Value, Fault> {
-        value(&self.get(path, JSON).await?)
+        read(&self.get(path, JSON).await?)
+    }
+
+    /// All objects like the one of a place, whatever its name; of each what `T` reads.
+    ///
+    /// # Errors
+    ///
+    /// When they may not be read, or one of them makes no sense.
+    pub async fn list<T: DeserializeOwned>(&self, place: &Place<'_>) -> Result<Vec<T>, Fault> {
+        let (mut all, mut next) = (Vec::new(), String::new());
+        loop {
+            let from = match &*next {
+                "" => String::new(),
+                next => format!("&continue={}", escaped(next)),
+            };
+            let path = format!("{}?limit={PAGE}{from}", place.list_path());
+            let Page { metadata, items } = read(&self.get(&path, JSON).await?)?;
+            all.extend(items.into_iter().flatten());
+            next = metadata.next;
+            if next.is_empty() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Makes an object; the answer is how it came to be.
@@ -127,7 +167,7 @@ impl Client {
         let answer = self.send(what, content_type, object.to_string().into_bytes());
         let late = || Fault::Unreachable(format!("no answer within {} s", WITHIN.as_secs()));
         let answer = time::timeout(WITHIN, answer).await.unwrap_or_else(|_| Err(late()));
-        value(&answer?)
+        read(&answer?)
     }
 }
 
@@ -147,7 +187,7 @@ fn written(format: &str) -> String {
     strtime::format(format, now).unwrap_or_else(|_| now.to_string())
 }
 
-fn value(bytes: &[u8]) -> Result<Value, Fault> {
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes).map_err(|error| Fault::Garbled(error.to_string()))
 }
 

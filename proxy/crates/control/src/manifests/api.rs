@@ -11,6 +11,7 @@ use crate::{
         documents::{Difference, Documents},
         kinds,
     },
+    standing::Standing,
     status::{Counts, Invalid, KindStatus, Status, unix_ms},
 };
 use culvert_kubernetes::{
@@ -30,6 +31,8 @@ struct Heard {
     counts: Counts,
     kinds: Vec<KindStatus>,
     invalid: Vec<Invalid>,
+    /// `None`: as before.
+    standings: Option<Arc<[Standing]>>,
 }
 
 impl Manifests {
@@ -105,19 +108,25 @@ impl Manifests {
             let Difference { gone, new } = documents.difference();
             let mut compiler = compiler.lock();
             let changes = compiler.replace(&gone, &new);
+            let is_news = documents.take_policies_changed() || changes.config;
+            let standings = is_news.then(|| documents.standings(&compiler));
             Heard {
                 changes,
                 notes: compiler.mesh().notes.clone(),
                 counts: documents.counts(),
                 kinds: documents.kinds(),
                 invalid: documents.invalid(),
+                standings,
             }
         };
         task::spawn_blocking(step).await
     }
 
     fn accept_heard(&mut self, heard: Heard) -> Changes {
-        let Heard { changes, notes, counts, kinds, invalid } = heard;
+        let Heard { changes, notes, counts, kinds, invalid, standings } = heard;
+        if let Some(standings) = standings {
+            self.standings.send_replace(standings);
+        }
         let changes = self.since_lost(changes);
         let before = Arc::clone(&self.status.borrow());
         tell_notes(&notes, &before.notes);
@@ -149,6 +158,7 @@ impl Heard {
             counts: Counts::default(),
             kinds: Vec::new(),
             invalid: Vec::new(),
+            standings: None,
         }
     }
 }

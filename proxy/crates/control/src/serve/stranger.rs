@@ -7,35 +7,46 @@
 use parking_lot::Mutex;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-/// How many strangers there may be.
-const ALL: usize = 4096;
-
-/// And of one address.
-const OF_ONE: usize = 1024;
+/// How many strangers there may be, and of one address.
+const USUAL: (usize, usize) = (4096, 1024);
 
 /// Counts strangers.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Strangers(Arc<Mutex<Counts>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Strangers(Arc<Mutex<Counts>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    /// How many there may be, and of one address.
+    most: (usize, usize),
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
 /// One of them; counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Stranger {
+pub(crate) struct Stranger {
     strangers: Strangers,
     address: IpAddr,
 }
 
+impl Default for Strangers {
+    fn default() -> Self {
+        Self::at_most(USUAL)
+    }
+}
+
 impl Strangers {
+    /// So many, and so many of one address.
+    pub(crate) fn at_most(most: (usize, usize)) -> Self {
+        let by_address = HashMap::new();
+        Self(Arc::new(Mutex::new(Counts { most, all: 0, by_address })))
+    }
+
     /// `None` when there are too many.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Stranger> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Stranger> {
         let mut counts = self.0.lock();
         let of_one = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= ALL || of_one >= OF_ONE {
+        if counts.all >= counts.most.0 || of_one >= counts.most.1 {
             return None;
         }
         counts.all += 1;
@@ -71,7 +82,7 @@ mod tests {
     fn strangers_of_one_address_leave_room_for_others() {
         let strangers = Strangers::default();
         let [one, two] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
-        let all: Vec<_> = (0..OF_ONE).map(|_| strangers.enter(one).unwrap()).collect();
+        let all: Vec<_> = (0..USUAL.1).map(|_| strangers.enter(one).unwrap()).collect();
         assert!(strangers.enter(one).is_none());
         drop(strangers.enter(two).unwrap());
         drop(all);

@@ -15,6 +15,10 @@ use std::{
     sync::Arc,
 };
 
+mod policies;
+
+use policies::Header;
+
 /// Everything that was told.
 #[derive(Debug)]
 pub(crate) struct Documents {
@@ -23,6 +27,8 @@ pub(crate) struct Documents {
     queue: VecDeque<Event>,
     /// Those that differ from what was compiled last, and what was compiled of them.
     touched: BTreeMap<(usize, Key), Objects>,
+    /// Some policy was told of, or is gone, since it was asked how they stand.
+    policies_changed: bool,
 }
 
 /// What is known of one kind.
@@ -43,6 +49,8 @@ struct Document {
     objects: Objects,
     /// It is not in force as it is.
     invalid: Option<(Instead, Vec<Problem>)>,
+    /// Of policies only.
+    header: Option<Box<Header>>,
 }
 
 /// Objects that changed.
@@ -62,7 +70,7 @@ impl Documents {
             unavailable: None,
         };
         let kinds = kinds.into_iter().map(followed).collect();
-        Self { kinds, queue: VecDeque::new(), touched: BTreeMap::new() }
+        Self { kinds, queue: VecDeque::new(), touched: BTreeMap::new(), policies_changed: true }
     }
 
     /// Takes events in; they are read by [`read`](Self::read).
@@ -79,6 +87,7 @@ impl Documents {
                 Event::Deleted { kind, key } => {
                     let Some(followed) = self.kinds.get_mut(kind) else { continue };
                     if let Some(gone) = followed.documents.remove(&key) {
+                        self.policies_changed |= gone.header.is_some();
                         self.touched.entry((kind, key)).or_insert(gone.objects);
                     }
                 }
@@ -98,6 +107,8 @@ impl Documents {
     fn applied(&mut self, index: usize, key: Key, json: &Result<Arc<str>, Arc<str>>) {
         let Some(Followed { kind, documents, .. }) = self.kinds.get_mut(index) else { return };
         let name = ObjectName::new(Arc::clone(&key.namespace), Arc::clone(&key.name));
+        let header = Header::of(kind, json.as_deref().unwrap_or("{}"));
+        self.policies_changed |= header.is_some();
         let source = Source::object(
             called(kind.kind, &key),
             match json {
@@ -114,7 +125,7 @@ impl Documents {
         };
         let before = documents.remove(&key);
         let document = if problems.is_empty() {
-            Document { objects, invalid: None }
+            Document { objects, invalid: None, header }
         } else {
             problems.sort();
             let earlier = before.as_ref().filter(|before| {
@@ -128,7 +139,7 @@ impl Documents {
                     None => (Objects::default(), Instead::LeftOut),
                 },
             };
-            Document { objects, invalid: Some((instead, problems)) }
+            Document { objects, invalid: Some((instead, problems)), header }
         };
         documents.insert(key.clone(), document);
         let compiled = before.map(|before| before.objects).unwrap_or_default();

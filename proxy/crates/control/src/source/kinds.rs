@@ -11,11 +11,12 @@ pub(crate) fn followed() -> Vec<Kind> {
         let kind = core("ConfigMap", "configmaps", &["data.mesh"]);
         kind.with_selector(format!("metadata.name={name}"))
     };
-    let istio =
-        |group, versions, kind, plural| Kind::custom(group, versions, kind, plural, WRITTEN);
-    let networking =
-        |kind, plural| istio("networking.istio.io", &["v1", "v1beta1", "v1alpha3"], kind, plural);
-    let security = |kind, plural| istio("security.istio.io", &["v1", "v1beta1"], kind, plural);
+    let networking = |kind, plural| {
+        let versions = &["v1", "v1beta1", "v1alpha3"];
+        Kind::custom("networking.istio.io", versions, kind, plural, WRITTEN)
+    };
+    let security =
+        |kind, plural| Kind::custom("security.istio.io", &["v1", "v1beta1"], kind, plural, POLICY);
     let all = [
         core("Namespace", "namespaces", NAMED),
         core("Node", "nodes", &["metadata.labels"]),
@@ -46,6 +47,17 @@ const WRITTEN: &[&str] = &[
     "metadata.annotations",
     "metadata.creationTimestamp",
     "metadata.deletionTimestamp",
+    "spec",
+];
+
+/// They are told of themselves what became of them, in their status: which is not read.
+const POLICY: &[&str] = &[
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "metadata.generation",
+    "metadata.uid",
     "spec",
 ];
 
@@ -94,6 +106,7 @@ const POD: &[&str] = &[
     "metadata.ownerReferences.controller",
     "metadata.ownerReferences.kind",
     "metadata.ownerReferences.name",
+    "metadata.uid",
     "spec.containers.ports.containerPort",
     "spec.containers.ports.name",
     "spec.containers.ports.protocol",

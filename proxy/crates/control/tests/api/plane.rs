@@ -99,6 +99,7 @@ impl Plane {
             state_dir,
             listen: Listen::default(),
             access: Access::Nodes,
+            replica: None,
         };
         let control = Control::start(plan, &drain.worker()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -241,6 +241,7 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
         state_dir: folder.join("state"),
         listen: Listen::default(),
         access: Access::Nodes,
+        replica: None,
     };
     let control = Control::start(plan, &drain.worker()).await.unwrap();
     (control, drain)
