@@ -2,7 +2,7 @@
 use crate::{
     admin::{
         self,
-        listeners::{Listeners, remove_sockets},
+        listeners::{ListenError, Listeners, remove_sockets},
     },
     config::{Config, report::Report, settings},
     failure::{Exit, Failure},
@@ -12,6 +12,7 @@ use crate::{
     takeover::lock::{Lock, LockError},
 };
 use culvert_control::{
+    clerk::Replica,
     compile::Settings,
     control::{AUTHORITY_SECRET, Access, Ca, Cluster, Control, Kind, Listen, Plan, Whence},
 };
@@ -22,7 +23,14 @@ use culvert_kubernetes::{
 };
 use culvert_runtime::drain::{Drain, Worker};
 use culvert_telemetry::log::LogHandle;
-use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tracing::info;
 
 /// The root's key and certificate, in the folder of what outlives the process.
@@ -57,6 +65,9 @@ pub(crate) async fn live(alone: Alone) -> Result<Exit, Failure> {
     let listeners = Listeners::open(&config.doors, &run_dir, Vec::new());
     let listeners = listeners.map_err(|error| no_listener(&error))?;
     serve(&control, &listeners, &worker)?;
+    if let (Some(address), Some(_)) = (config.serve.admission, &config.serve.kubernetes) {
+        admit(&control, address, &worker)?;
+    }
     let answers = admin::control::Answers { config, report, paths, log, control };
     admin::control::start(&listeners, &Arc::new(answers), &doors.worker())
         .map_err(|error| no_descriptor(&error))?;
@@ -118,7 +129,12 @@ pub(crate) async fn start(
     };
     let listen = Listen { names: config.serve.names.clone() };
     let access = Access::Nodes;
-    let plan = Plan { whence, settings, ca, cluster, state_dir, listen, access };
+    let replica = cluster.as_ref().map(|cluster| Replica {
+        name: name_of_replica(),
+        namespace: cluster.namespace.clone(),
+        admits: config.serve.admission.is_some(),
+    });
+    let plan = Plan { whence, settings, ca, cluster, state_dir, listen, access, replica };
     let control = Control::start(plan, worker).await.map_err(|error| no_control(&error))?;
     if let Some(path) = &config.mesh.crl {
         crl::watch(path, &control.trust(), worker).map_err(|error| no_crl(&error))?;
@@ -146,6 +162,22 @@ pub(crate) fn serve(
         listen(listener).map_err(|error| no_descriptor(&error))?;
     }
     Ok(())
+}
+
+/// Judges policies for whoever asks at `address`, until the worker finishes.
+fn admit(control: &Control, address: SocketAddr, worker: &Worker) -> Result<(), Failure> {
+    let setting = &settings::ADMISSION_ADDRESS;
+    let listener = TcpListener::bind(address)
+        .map_err(|source| no_listener(&ListenError::Address { address, setting, source }))?;
+    info!(%address, "judging policies for the API server");
+    control.admit(listener, worker).map_err(|error| no_descriptor(&error))
+}
+
+/// Differs from every other's, also from that of the process before: host, time and process.
+fn name_of_replica() -> String {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{}_{:x}-{:x}", host.to_string_lossy(), since.as_millis(), process::id())
 }
 
 fn no_cluster(error: &ReachError) -> Failure {

@@ -8,7 +8,11 @@ use super::{
     url::{Url, url},
 };
 use culvert_kubernetes::client::Reach;
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// What a node knows of its way into the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub(crate) struct Serve {
     pub(crate) namespace: String,
     /// Of the nodes' own pods.
     pub(crate) node_account: String,
+    /// Where policies are judged for the API server; `None`: nowhere.
+    pub(crate) admission: Option<SocketAddr>,
 }
 
 impl Values {
@@ -133,12 +139,14 @@ impl Values {
         let kubernetes = self.reach(Role::Control);
         let namespace = self.one(&s::CONTROL_NAMESPACE, parse::name);
         let node_account = self.one(&s::NODE_ACCOUNT, parse::name);
+        let admission = self.one(&s::ADMISSION_ADDRESS, parse::address_or_off);
         Some(Serve {
             names: names?,
             state_dir: state_dir?,
             kubernetes: kubernetes?,
             namespace: namespace?,
             node_account: node_account?,
+            admission: admission?,
         })
     }
 

@@ -177,6 +177,8 @@ settings! {
         "Serve configuration in plain text, loopback only, because it asks nobody who they are; off: not.";
     XDS_TLS_ADDRESS: "xds_tls_address", "ADDRESS", Text, Either("off", "0.0.0.0:15012"), SERVES,
         "Serve configuration and certificates to nodes over TLS; off: to nobody but the node in this process.";
+    ADMISSION_ADDRESS: "admission_address", "ADDRESS", Text, Is("off"), CONTROLS,
+        "Judge policies over TLS for an API server, before it takes them; off: not. Only where objects come from the Kubernetes API.";
     CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,
         "Names and addresses by which nodes reach this control plane: what its certificate says. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir, or of a cluster in the Secret `culvert-ca`"), ALWAYS,

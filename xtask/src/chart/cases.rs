@@ -23,6 +23,7 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             r#"control.podLabels={"team":"mesh"}"#,
             r#"networkPolicy.metricsFrom=[{"namespaceSelector":{}}]"#,
             "control.replicas=3",
+            "control.admission.failurePolicy=Fail",
             "control.authoritySecret=cacerts",
         ],
     ),
@@ -35,6 +36,7 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             "monitoring.scrapeAnnotations=false",
             "networkPolicy.enabled=false",
             "restrictNodes=false",
+            "control.admission.enabled=false",
             "node.cni.confDir=",
             "node.cni.binDir=",
             "node.seLinuxOptions=null",
@@ -76,6 +78,11 @@ const BAD: &[(&[&str], &[&str])] = &[
     (&["control.enabled=false"], &["no control plane to follow", "node.control"]),
     (&[r#"node.settings={"drain_deadline":"9s"}"#], &["say it with the value node.drainSeconds"]),
     (&[r#"control.settings={"cluster":"b"}"#], &["say it with the value mesh.cluster"]),
+    (&["control.admission.failurePolicy=Warn"], &["/control/admission/failurePolicy", "Ignore"]),
+    (
+        &[r#"control.settings={"admission_address":"off"}"#],
+        &["say it with the value control.admission.enabled"],
+    ),
     (&["monitoring.podMonitor.interval=often"], &["/monitoring/podMonitor/interval"]),
 ];
 

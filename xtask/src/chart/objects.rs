@@ -8,6 +8,7 @@ const CLUSTER: &[&str] = &[
     "ClusterRoleBinding",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
 ];
 
 /// Capabilities that a node needs.

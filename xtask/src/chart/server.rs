@@ -43,6 +43,28 @@ const PERMISSIONS: &[(&str, bool, &[&str])] = &[
     ("culvert-control", true, &["list", "configmaps/mesh", "-A"]),
     ("culvert-control", true, &["create", "tokenreviews.authentication.k8s.io"]),
     ("culvert-control", true, &["create", "events.events.k8s.io", "-A"]),
+    ("culvert-control", true, &["get", "events.events.k8s.io", "-A"]),
+    ("culvert-control", true, &["patch", "events.events.k8s.io", "-A"]),
+    (
+        "culvert-control",
+        true,
+        &["patch", "validatingwebhookconfigurations.admissionregistration.k8s.io/culvert-control"],
+    ),
+    (
+        "culvert-control",
+        true,
+        &["watch", "validatingwebhookconfigurations.admissionregistration.k8s.io/culvert-control"],
+    ),
+    (
+        "culvert-control",
+        false,
+        &["patch", "validatingwebhookconfigurations.admissionregistration.k8s.io/other"],
+    ),
+    (
+        "culvert-control",
+        false,
+        &["create", "validatingwebhookconfigurations.admissionregistration.k8s.io"],
+    ),
     ("culvert-control", true, &["create", "leases.coordination.k8s.io", "-n", "culvert-system"]),
     (
         "culvert-control",
@@ -123,7 +145,7 @@ fn judge(server: &Server) -> Result<()> {
     helm::install(&server.kubeconfig, &["node.uninstall=true"])?;
     helm::does(&server.kubeconfig, &["uninstall", "culvert"])?;
     let kinds = "roles,rolebindings,clusterroles,clusterrolebindings,validatingadmissionpolicies,\
-        validatingadmissionpolicybindings,serviceaccounts,configmaps,services,daemonsets,\
+        validatingadmissionpolicybindings,validatingwebhookconfigurations,serviceaccounts,configmaps,services,daemonsets,\
         deployments,networkpolicies,poddisruptionbudgets,jobs";
     let ours = ["-A", "-l", "app.kubernetes.io/part-of=culvert", "-o", "name"];
     let left = server.does(&[&["get", kinds], &ours[..]].concat())?;

@@ -115,6 +115,7 @@ log_format: json
   "cluster" "mesh.cluster"
   "drain_deadline" "control.drainSeconds"
   "ca_folder" "control.authoritySecret"
+  "admission_address" "control.admission.enabled"
 )) -}}
 {{- $own := fromYaml (include "culvert.settings" .) -}}
 {{- $host := printf "culvert-control.%s.svc" (include "culvert.namespace" .) -}}
@@ -127,6 +128,7 @@ log_format: json
 {{- $_ := set $own "state_dir" "/var/lib/culvert/control" -}}
 {{- $_ := set $own "xds_address" "off" -}}
 {{- $_ := set $own "xds_tls_address" "0.0.0.0:15012" -}}
+{{- if $control.admission.enabled }}{{ $_ := set $own "admission_address" "0.0.0.0:15017" }}{{ end -}}
 {{- if $control.authoritySecret }}{{ $_ := set $own "ca_folder" "/etc/culvert/authority" }}{{ end -}}
 {{- toYaml (mergeOverwrite $own (deepCopy $control.settings)) -}}
 {{- end -}}

@@ -91,6 +91,7 @@ impl Replica {
             state_dir: folder.path().join("state"),
             listen: Listen::default(),
             access: Access::Nodes,
+            replica: None,
         };
         let control = Control::start(plan, &drain.worker()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
