@@ -173,8 +173,9 @@ fn status(kind: &Named, problems: &[Problem]) -> Value {
     }
     json!({
         "status": "Failure",
-        "code": 422,
-        "reason": "Invalid",
+        // Not `Invalid`: kubectl would then show the causes alone, without what to do.
+        "code": 400,
+        "reason": "BadRequest",
         "message": cut(&words.join("; "), LONGEST),
         "details": { "group": kind.group, "kind": kind.kind, "causes": causes },
     })

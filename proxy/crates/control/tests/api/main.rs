@@ -29,3 +29,12 @@ mod large;
 
 #[cfg(test)]
 mod authority;
+
+#[cfg(test)]
+mod writes;
+
+#[cfg(test)]
+mod pods;
+
+#[cfg(test)]
+mod admission;

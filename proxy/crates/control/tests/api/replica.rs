@@ -5,6 +5,7 @@ use crate::{
 };
 use culvert_cluster::Cluster;
 use culvert_control::{
+    clerk,
     compile::{Ambient, Settings},
     control::{self, AUTHORITY_SECRET, Access, Ca, Control, Kind, Listen, Plan, Whence},
     status::mesh::MeshStatus,
@@ -49,7 +50,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Replica {
     pub(crate) control: Control,
     pub(crate) at: SocketAddr,
-    _drain: Drain,
+    pub(crate) drain: Drain,
     _folder: TempDir,
 }
 
@@ -58,8 +59,9 @@ pub(crate) struct Caller {
     pub(crate) follower: Follower,
     pub(crate) identities: Identities,
     pub(crate) trust: TrustStore,
+    pub(crate) upstream: Upstream,
+    pub(crate) drain: Drain,
     folder: TempDir,
-    _drain: Drain,
 }
 
 impl Replica {
@@ -71,6 +73,25 @@ impl Replica {
     }
 
     pub(crate) async fn start_with(kubeconfig: PathBuf, ca: impl FnOnce(&Client) -> Ca) -> Self {
+        Self::start_plan(kubeconfig, ca, None).await
+    }
+
+    /// One that writes, when it is its turn.
+    pub(crate) async fn start_as(kubeconfig: PathBuf, name: &str) -> Self {
+        let ca = |client: &_| {
+            Ca::Secret(Named::new(client, What::Secret, shipped::NAMESPACE, AUTHORITY_SECRET))
+        };
+        let (name, namespace) = (name.to_owned(), shipped::NAMESPACE.to_owned());
+        let replica = clerk::Replica { name, namespace, admits: true };
+        let start = Self::start_plan(kubeconfig, ca, Some(replica));
+        time::timeout(PATIENCE, start).await.unwrap()
+    }
+
+    async fn start_plan(
+        kubeconfig: PathBuf,
+        ca: impl FnOnce(&Client) -> Ca,
+        replica: Option<clerk::Replica>,
+    ) -> Self {
         let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::default());
         let reach = Reach::Kubeconfig { file: Some(kubeconfig), context: None };
         let client = Client::new(&reach).await.unwrap();
@@ -91,13 +112,28 @@ impl Replica {
             state_dir: folder.path().join("state"),
             listen: Listen::default(),
             access: Access::Nodes,
-            replica: None,
+            replica,
         };
         let control = Control::start(plan, &drain.worker()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         control.listen(listener, Kind::Tls, &drain.worker()).unwrap();
-        Self { control, at, _drain: drain, _folder: folder }
+        Self { control, at, drain, _folder: folder }
+    }
+
+    /// As by SIGTERM.
+    pub(crate) async fn end(self) {
+        self.drain.drain(PATIENCE).await;
+    }
+
+    /// Waits until this one writes.
+    pub(crate) async fn writes(&self) {
+        let waiting = async {
+            while !self.control.writer().is_some_and(|(_, is_own)| is_own) {
+                time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        time::timeout(PATIENCE, waiting).await.unwrap();
     }
 
     pub(crate) fn roots(&self) -> Vec<CertificateDer<'static>> {
@@ -169,8 +205,8 @@ impl Caller {
         let upstream = upstream.with_bearer(Arc::new(move || Ok(Some(bearer::read(&token_file)?))));
         let (seen, _) = watch::channel(Default::default());
         let (who, mode) = (who(name), Mode::Everything);
-        let follower = Follower::start(upstream, &who, mode, Seen(seen), &drain.worker());
-        Self { follower, identities, trust, folder, _drain: drain }
+        let follower = Follower::start(upstream.clone(), &who, mode, Seen(seen), &drain.worker());
+        Self { follower, identities, trust, upstream, folder, drain }
     }
 
     pub(crate) fn replace_token(&self, token: &str) {

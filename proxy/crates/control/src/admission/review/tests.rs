@@ -66,7 +66,7 @@ fn a_bad_one_is_refused_with_the_field() {
     let response = answered(&review(&bad(), &Value::Null));
     assert_eq!(response["allowed"], false);
     let status = &response["status"];
-    assert_eq!(status["code"], 422);
+    assert_eq!(status["code"], 400);
     let message = status["message"].as_str().unwrap();
     assert!(message.contains("spec.rules[0].from[0].source.ipBlocks[0]"), "{message}");
     assert!(message.contains("nonsense"), "{message}");
