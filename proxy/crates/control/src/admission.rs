@@ -25,6 +25,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use serde_json::json;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -122,10 +123,10 @@ impl Judge {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
         if request.uri().path() != PATH {
-            return Ok(said(StatusCode::NOT_FOUND, "reviews are sent to /admission\n"));
+            return Ok(said(StatusCode::NOT_FOUND, "reviews are sent to /admission"));
         }
         if request.method() != Method::POST {
-            let mut answer = said(StatusCode::METHOD_NOT_ALLOWED, "send a review by POST\n");
+            let mut answer = said(StatusCode::METHOD_NOT_ALLOWED, "send a review by POST");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return Ok(answer);
         }
@@ -134,9 +135,9 @@ impl Judge {
         let body = match Limited::new(request.into_body(), LARGEST).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Ok(said(StatusCode::PAYLOAD_TOO_LARGE, "a review of more than 8 MiB\n"));
+                return Ok(said(StatusCode::PAYLOAD_TOO_LARGE, "a review of more than 8 MiB"));
             }
-            Err(_broken) => return Ok(said(StatusCode::BAD_REQUEST, "the review broke off\n")),
+            Err(_broken) => return Ok(said(StatusCode::BAD_REQUEST, "the review broke off")),
         };
         let compiler = self.compiler.clone();
         // Off the runtime's thread, which serves nodes: an object may be long.
@@ -144,14 +145,9 @@ impl Judge {
             review::answer(&body, |coming| advice(compiler.as_deref(), coming))
         });
         Ok(match judged.await {
-            Ok(Ok(answer)) => {
-                let mut answer = Response::new(Full::new(answer.into()));
-                let json = HeaderValue::from_static("application/json");
-                answer.headers_mut().insert(CONTENT_TYPE, json);
-                answer
-            }
-            Ok(Err(why)) => said(StatusCode::BAD_REQUEST, &format!("{why}\n")),
-            Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "judging it ended early\n"),
+            Ok(Ok(answer)) => answered(answer.into()),
+            Ok(Err(why)) => said(StatusCode::BAD_REQUEST, &why),
+            Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "judging it ended early"),
         })
     }
 }
@@ -162,8 +158,23 @@ fn advice(compiler: Option<&Mutex<Compiler>>, coming: &Objects) -> Vec<Problem> 
     compiler.map_or_else(Vec::new, |compiler| compiler.advice(coming))
 }
 
+/// As an API server says that it does not do something: those who ask show the message.
 fn said(status: StatusCode, why: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::copy_from_slice(why.as_bytes())));
+    let said = json!({
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "code": status.as_u16(),
+        "message": why,
+    });
+    let mut answer = answered(said.to_string().into());
     *answer.status_mut() = status;
+    answer
+}
+
+fn answered(json: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(json));
+    let kind = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
     answer
 }

@@ -123,7 +123,7 @@ async fn an_api_server_asks_before_it_takes_a_policy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
     let config = format!(
-        "{{apiVersion: v1, kind: Config, current-context: a, users: [{{name: a, user: {{}}}}], \
+        "{{apiVersion: v1, kind: Config, current-context: a, users: [{{name: a, user: {{token: x}}}}], \
          clusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:{port}', \
          certificate-authority-data: {ours}}}}}], \
          contexts: [{{name: a, context: {{cluster: a, user: a}}}}]}}"
@@ -139,8 +139,9 @@ async fn an_api_server_asks_before_it_takes_a_policy() {
         let answer = cluster.kubectl_with(text, &words);
         assert!(said(&answer).contains(expected), "{}", said(&answer));
     }
-    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(9 << 20));
-    let words = ["--kubeconfig", file, "create", "--raw", "/admission", "--filename", "-"];
-    let answer = cluster.kubectl_with(&long, &words);
+    let long = folder.path().join("long");
+    fs::write(&long, format!("{{\"x\":\"{}\"}}", "x".repeat(9 << 20))).unwrap();
+    let words = ["--kubeconfig", file, "create", "--raw", "/admission", "--filename"];
+    let answer = cluster.try_kubectl(&[&words[..], &[long.to_str().unwrap()]].concat());
     assert!(!answer.status.success());
 }

@@ -93,8 +93,7 @@ impl Replica {
         replica: Option<clerk::Replica>,
     ) -> Self {
         let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::default());
-        let reach = Reach::Kubeconfig { file: Some(kubeconfig), context: None };
-        let client = Client::new(&reach).await.unwrap();
+        let client = client(kubeconfig).await;
         let plan = Plan {
             whence: Whence::Kubernetes(client.clone()),
             settings: Settings {
@@ -159,6 +158,11 @@ impl Replica {
     pub(crate) fn node(&self, cluster: &Cluster, name: &str, token: &str) -> Caller {
         Caller::start(self.at, name, token, &mounted(cluster))
     }
+}
+
+pub(crate) async fn client(kubeconfig: PathBuf) -> Client {
+    let reach = Reach::Kubeconfig { file: Some(kubeconfig), context: None };
+    Client::new(&reach).await.unwrap()
 }
 
 /// The roots that nodes mount, as they are now.
