@@ -14,9 +14,9 @@ fn shipped_hook(port: u16) -> String {
     let kind = "\nkind: ValidatingWebhookConfiguration\n";
     let hook = all.split("\n---\n").find(|text| text.contains(kind)).unwrap();
     let (before, after) = hook.split_once("      service:\n").unwrap();
-    let rules = after.find("    rules:\n").unwrap();
+    let (_, rules) = after.split_once("    rules:\n").unwrap();
     let url = format!("      url: https://127.0.0.1:{port}/admission\n");
-    let hook = format!("{before}{url}{}", &after[rules..]);
+    let hook = format!("{before}{url}    rules:\n{rules}");
     hook.replace("failurePolicy: Ignore", "failurePolicy: Fail")
 }
 
@@ -41,6 +41,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::too_many_lines, reason = "one story, on one cluster")]
 async fn an_api_server_asks_before_it_takes_a_policy() {
     let cluster = Cluster::api("control-admission");
     cluster.install(Crds::Istio);

@@ -138,6 +138,7 @@ fn asked(cluster: &Cluster) -> BTreeMap<String, usize> {
 /// Prints what is measured where `CULVERT_BIN` names a program to be measured; without it, only
 /// that all of it is known, and that a change is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 async fn five_thousand_pods_and_five_hundred_services() {
     let cluster = Cluster::api("control-large");
     cluster.install(Crds::Istio);

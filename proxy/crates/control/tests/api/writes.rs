@@ -94,6 +94,7 @@ fn events(shop: &Namespace<'_>) -> Vec<(String, String, bool)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::too_many_lines, reason = "one story, on one cluster")]
 async fn one_replica_writes_what_becomes_of_policies_and_another_takes_over() {
     let cluster = Cluster::api("control-writes");
     cluster.apply(&shipped::rules());
