@@ -16,7 +16,7 @@ use crate::{peers, process, workspace};
 const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "inet_diag", "tcp_diag"];
 
 /// Programs of this machine that tests start.
-const TOOLS: &[&str] = &["ip"];
+const TOOLS: &[&str] = &["ip", "unshare"];
 
 /// Runs a suite; one that does not end says where it is stuck, and is ended.
 const RUN: &str = r#"
@@ -117,7 +117,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
-mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t cgroup2 -o nsdelegate cgroup /sys/fs/cgroup
 mkdir -p /run/netns
 ulimit -n 65536
 ip link set lo up
