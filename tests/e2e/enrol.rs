@@ -141,6 +141,24 @@ fn a_pod_without_its_namespace_waits_and_holds_up_nobody() {
 }
 
 #[test]
+fn a_pod_that_another_mesh_has_is_not_captured_twice() {
+    let mesh = Mesh::start("enrrival", |m| {
+        m.node("a").outsider("client");
+    });
+    // Where a ztunnel listens, and a sidecar.
+    let rival = || [15_001, 15_006].map(|port| mesh.pod("client").serve("greet", port));
+    let there = rival();
+    mesh.move_to("client", "mesh");
+    mesh.node("a").await_reason("client", "a proxy of Istio listens");
+    drop(there);
+    mesh.node("a").await_pod("client", "captured");
+    // A pod that is captured stays so, whoever comes.
+    let _there = rival();
+    mesh.node("a").start();
+    mesh.node("a").await_pod("client", "captured");
+}
+
+#[test]
 fn a_namespace_that_vanished_is_cleaned_up() {
     let mesh = Mesh::start("enrvanish", two_pods);
     let server = mesh.pod("server").serve("greet", 8080);

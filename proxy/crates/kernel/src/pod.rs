@@ -39,6 +39,7 @@ pub(crate) mod listeners;
 pub(crate) mod orphan;
 pub(crate) mod prepare;
 pub(crate) mod record;
+pub(crate) mod rival;
 pub(crate) mod routing;
 pub(crate) mod sysctl;
 pub(crate) mod undo;
@@ -68,6 +69,10 @@ pub enum EnrolError {
     HostNetns(PathBuf),
     #[error("its network namespace is {other}'s already")]
     SameNetns { other: WorkloadUid },
+    #[error(
+        "a proxy of Istio listens at 15001 and 15006 in it, and has the pod: give its namespace to one of the two meshes, and make the pod anew"
+    )]
+    Rival,
     #[error("instance {instance} of culvert has enrolled it")]
     OtherInstance { instance: String },
     #[error("cannot enter its network namespace; CAP_SYS_ADMIN?")]

@@ -122,6 +122,7 @@ fn membership(facts: &Facts, list: &mut List) -> Option<()> {
                 Outside::Istio => format!(
                     "leave it there, or take it over: kubectl label namespace {namespace} istio.io/dataplane-mode- culvert.dev/mesh=enabled, with pods made anew"
                 ),
+                Outside::Sidecar => "a pod has one mesh: without injection in its workload's template, made anew, it can be captured".to_owned(),
                 Outside::HostNetwork => "such pods stay out; without hostNetwork in its workload's template it can be captured".to_owned(),
                 Outside::Over => "nothing: what has ended is not captured".to_owned(),
             };
@@ -269,8 +270,8 @@ fn capture(facts: &Facts, status: &Status, list: &mut List) {
 /// What to do about a reason that is known.
 fn pending(reason: &str) -> &'static str {
     let has = |word: &str| reason.contains(word);
-    if has("in use") {
-        "another mesh's proxy has this pod (Istio's ztunnel listens on 15008, too): give the namespace to one of them, and make the pod anew"
+    if has("proxy of Istio") {
+        "kubectl label namespace NAME istio.io/dataplane-mode- (or culvert.dev/mesh-), and kubectl rollout restart of its workload"
     } else if has("sysctl") || has("/proc/sys") || has("ead-only") {
         "the proxy may not write the pod's settings: run it with the capabilities of the chart"
     } else if has("control plane has not said") {

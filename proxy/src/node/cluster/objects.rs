@@ -11,6 +11,9 @@ const PODS: usize = 1;
 /// The kubelet's name of a static pod, on the object by which the API server shows it.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
+/// What Istio's injector writes on a pod to which it gives a sidecar.
+const SIDECAR: &str = "sidecar.istio.io/status";
+
 /// What is read of a pod.
 const POD: &[&str] = &[
     "metadata.uid",
@@ -59,7 +62,8 @@ impl Uid {
 /// Namespaces, and the pods of `node`.
 pub(super) fn kinds(node: &str) -> [Kind; 2] {
     let meta: &[&str] = &["metadata.labels", "metadata.annotations"];
-    let ours = |key: &str| key.starts_with("culvert.dev/") || [MIRROR, RECORDED].contains(&key);
+    let ours =
+        |key: &str| key.starts_with("culvert.dev/") || [MIRROR, RECORDED, SIDECAR].contains(&key);
     let namespaces = Kind::built_in("", &["v1"], "Namespace", "namespaces", meta);
     let pods = Kind::built_in("", &["v1"], "Pod", "pods", POD);
     [

@@ -10,6 +10,9 @@ use std::{fmt, str::FromStr};
 const MESH: &str = "culvert.dev/mesh";
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
 const FAIL: &str = "culvert.dev/fail";
+
+/// What Istio's injector writes on a pod to which it gives a sidecar.
+const SIDECAR: &str = "sidecar.istio.io/status";
 const L7: &str = "culvert.dev/l7";
 
 /// What all our own labels and annotations begin with.
@@ -53,6 +56,8 @@ pub enum Outside {
     PodDeclines,
     #[error("{DATAPLANE_MODE}=ambient gives it to Istio")]
     Istio,
+    #[error("it has a sidecar of Istio")]
+    Sidecar,
     #[error("it is in the network of its node, not in one of its own")]
     HostNetwork,
     #[error("its containers have ended")]
@@ -161,7 +166,10 @@ fn outside(pod: &Pod, pod_says: Say, namespace_says: Say) -> Option<Outside> {
         (Say::Istio, _) | (Say::In, Say::Istio) => Some(Outside::Istio),
         (Say::In, Say::Out) => Some(Outside::PodDeclines),
         (Say::In, Say::In | Say::Nothing) if pod.uses_host_network => Some(Outside::HostNetwork),
-        (Say::In, Say::In | Say::Nothing) => pod.phase.is_over().then_some(Outside::Over),
+        (Say::In, Say::In | Say::Nothing) if pod.phase.is_over() => Some(Outside::Over),
+        (Say::In, Say::In | Say::Nothing) => {
+            pod.meta.annotation(SIDECAR).is_some().then_some(Outside::Sidecar)
+        }
     }
 }
 

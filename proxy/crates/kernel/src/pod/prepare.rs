@@ -11,7 +11,7 @@ use crate::{
         hold::{Hold, Tentative},
         listeners,
         record::{self, Names, Record, Registry},
-        routing, sysctl, undo,
+        rival, routing, sysctl, undo,
     },
     sockets::PodSockets,
 };
@@ -29,6 +29,11 @@ pub(crate) fn prepare(shared: &Arc<Shared>, spec: &PodSpec) -> Result<Prepared, 
     let former_lives = shared.registry().former_lives(&spec.uid, cookie);
     for former in former_lives {
         undo::finish(shared, &former, undo::netns_of(&former).as_ref())?;
+    }
+    // One that is captured already stays so, whoever listens in it.
+    let is_new = matches!(shared.registry().life(&spec.uid, cookie), Ok(None));
+    if is_new {
+        rival::none(&netns)?;
     }
     let v6 = routing::has_v6(&netns)?;
     let names = dns::places(spec, v6, &known_names(shared, spec, cookie));

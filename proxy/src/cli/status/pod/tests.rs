@@ -113,6 +113,7 @@ fn each_way_to_be_outside_has_a_way_out() {
         (Outside::NamespaceDeclines, "culvert.dev/mesh=enabled"),
         (Outside::PodDeclines, "kubectl -n shop label pod web-0 culvert.dev/mesh-"),
         (Outside::Istio, "istio.io/dataplane-mode-"),
+        (Outside::Sidecar, "without injection"),
         (Outside::HostNetwork, "without hostNetwork"),
         (Outside::Over, "nothing"),
     ];
@@ -167,8 +168,8 @@ fn a_pod_that_waits_says_for_what() {
         }]})
     };
     let said = |change: &Value| first_bad(&Facts { proxy: Some(proxy(change)), ..captured() });
-    let taken = said(&pod("pending", "cannot listen on 15008: address already in use"));
-    assert!(taken.contains("ztunnel"), "{taken}");
+    let taken = said(&pod("pending", "a proxy of Istio listens at 15001 and 15006 in it"));
+    assert!(taken.contains("rollout restart"), "{taken}");
     let settings =
         said(&pod("pending", "cannot write /proc/sys/net/ipv4/x: read-only file system"));
     assert!(settings.contains("capabilities of the chart"), "{settings}");

@@ -2,6 +2,28 @@
 use super::*;
 use crate::{object::Objects, problem::Source};
 
+#[test]
+fn a_pod_with_a_sidecar_is_istios() {
+    let read = |text: &str| {
+        let (objects, problems) = Objects::of_api(&Source::object("x".to_owned(), text.into()));
+        assert_eq!(problems.len(), 0);
+        objects
+    };
+    let namespace = format!(
+        r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"shop","labels":{IN}}}}}"#
+    );
+    let namespaces = read(&namespace).namespaces;
+    let pods = read(
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"shop","annotations":{"sidecar.istio.io/status":"{}"}},"status":{"podIP":"10.0.0.1"}}"#,
+    )
+    .pods;
+    let namespace = namespaces.first().map(AsRef::as_ref);
+    for ambient in [Ambient::Ours, Ambient::Istio] {
+        let wish = wish(pods.first().unwrap(), namespace, ambient);
+        assert_eq!(wish.outside, Some(Outside::Sidecar));
+    }
+}
+
 /// What becomes of a pod, and how many warnings of it and of its namespace there are.
 fn asked(ambient: Ambient, namespace: &str, pod: &str) -> (Option<Outside>, usize) {
     let namespace = format!(
