@@ -1,6 +1,6 @@
 //! The command line before a real API server whose nodes nobody runs: what it says of pods that do
 //! not answer, of rights that are lacking, and how far an uninstall is.
-#![expect(clippy::panic, reason = "a surprise ends the test")]
+#![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 use culvert_cluster::{Cluster, eventually};
 use serde_json::{Value, json};
 use std::{
