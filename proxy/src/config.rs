@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) drain_deadline: Duration,
     /// That this process is in.
     pub(crate) pod_uid: Option<String>,
+    /// Of which template that pod is; a later one goes before.
+    pub(crate) pod_generation: Option<u64>,
     /// Whether to stay after a take-over.
     pub(crate) linger: bool,
     pub(crate) logs: Logs,
@@ -137,6 +139,7 @@ impl Config {
         let limits = v.limits();
         let drain_deadline = v.one(&s::DRAIN_DEADLINE, parse::duration);
         let pod_uid = v.maybe(&s::POD_UID, parse::name);
+        let pod_generation = v.maybe(&s::POD_GENERATION, parse::number);
         let linger = v.one(&s::LINGER, parse::switch);
         let logs = v.logs();
         let doors = v.doors();
@@ -157,6 +160,7 @@ impl Config {
             limits: limits?,
             drain_deadline: drain_deadline?,
             pod_uid: pod_uid?,
+            pod_generation: pod_generation?,
             linger: linger?,
             logs: logs?,
             doors: doors?,

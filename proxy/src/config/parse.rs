@@ -42,6 +42,10 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+pub(super) fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_form| format!("{text:?} is not a whole number"))
+}
+
 pub(super) fn name_or_empty(text: &str) -> Result<String, String> {
     if text.is_empty() { Ok(String::new()) } else { name(text) }
 }

@@ -139,6 +139,8 @@ settings! {
         "The container runtime's folder of CNI plugins, the same path as on the host: this program is put there as `culvert-cni`. `/opt/cni/bin` as a rule.";
     POD_UID: "pod_uid", "UID", Text, Unset("it is in none"), HOLDS,
         "The uid of the pod that the process is in, by the downward API: `culvert ready` tells by it whose answer it gets while one pod's process takes over from another's.";
+    POD_GENERATION: "pod_generation", "COUNT", Count, Unset("none is older than another"), HOLDS,
+        "Which template of its DaemonSet the pod is of that the process is in, by the downward API (label `pod-template-generation`): it does not take over from a process of a later one.";
     HOST_PROC: "host_proc", "PATH", Text, Is("/proc"), HOLDS,
         "Where the processes of the host are seen: by them pods are found that run already, where the runtime has no names for their network namespaces.";
     CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,

@@ -74,6 +74,7 @@ pub(super) struct Kernel {
     pub(super) node: Arc<Node>,
     pub(super) generation: Arc<AtomicU64>,
     pub(super) dataplane: Dataplane,
+    pod_generation: Option<u64>,
 }
 
 impl Parts {
@@ -118,7 +119,8 @@ impl Parts {
         });
         admin::start(&listeners, &answers, &doors.worker())
             .map_err(|error| no_descriptor(&error))?;
-        let kernel = Arc::new(Kernel { node, generation, dataplane });
+        let pod_generation = plan.config.pod_generation;
+        let kernel = Arc::new(Kernel { node, generation, dataplane, pod_generation });
         Ok(Self {
             work,
             feeding,
@@ -135,6 +137,10 @@ impl Parts {
 }
 
 impl Standing for Kernel {
+    fn pod_generation(&self) -> Option<u64> {
+        self.pod_generation
+    }
+
     async fn stand_back(&self) {
         self.dataplane.freeze().await;
     }
@@ -188,7 +194,7 @@ fn report(feed: &Feed, dataplane: &Dataplane) {
 }
 
 fn ask_predecessor(plan: &Plan) -> Result<(Option<Predecessor>, Handed), Failure> {
-    match new::ask(&plan.ground.instance.run_dir()) {
+    match new::ask(&plan.ground.instance.run_dir(), plan.config.pod_generation) {
         Ok(Some((predecessor, handed))) => {
             let Predecessor { version, pid, .. } = &predecessor;
             info!(version, pid, "taking over from the process that runs");

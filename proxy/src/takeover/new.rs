@@ -36,20 +36,26 @@ pub(crate) enum TakeoverError {
     Answer(#[source] serde_json::Error),
 }
 
-/// Asks an older process, if there is one, to stand back.
+/// Asks an older process, if there is one, to stand back, as one of a pod of this generation.
 ///
 /// # Errors
 ///
 /// When it refuses or does not answer.
-pub(crate) fn ask(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
-    match ask_once(run_dir) {
+pub(crate) fn ask(
+    run_dir: &Path,
+    pod_generation: Option<u64>,
+) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
+    match ask_once(run_dir, pod_generation) {
         // It was about to end: then nobody listens any more.
-        Err(TakeoverError::Silent(error)) if is_end(&error) => ask_once(run_dir),
+        Err(TakeoverError::Silent(error)) if is_end(&error) => ask_once(run_dir, pod_generation),
         answered => answered,
     }
 }
 
-fn ask_once(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
+fn ask_once(
+    run_dir: &Path,
+    pod_generation: Option<u64>,
+) -> Result<Option<(Predecessor, Handed)>, TakeoverError> {
     let io = match UnixStream::connect(run_dir.join(SOCKET)) {
         Ok(io) => io,
         // Nobody ever listened, or whoever did is gone.
@@ -61,7 +67,7 @@ fn ask_once(run_dir: &Path) -> Result<Option<(Predecessor, Handed)>, TakeoverErr
         }
         Err(error) => return Err(TakeoverError::Silent(error)),
     };
-    let (said, fds) = exchange(&io).map_err(TakeoverError::Silent)?;
+    let (said, fds) = exchange(&io, pod_generation).map_err(TakeoverError::Silent)?;
     match serde_json::from_slice(&said).map_err(TakeoverError::Answer)? {
         Answer::Over { version, pid, listeners } => {
             let handed = listeners.into_iter().zip(fds).collect();
@@ -101,7 +107,7 @@ impl Predecessor {
     }
 }
 
-fn exchange(io: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+fn exchange(io: &UnixStream, pod_generation: Option<u64>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     io.set_read_timeout(Some(PATIENCE))?;
     io.set_write_timeout(Some(PATIENCE))?;
     let hello = Hello {
@@ -109,6 +115,7 @@ fn exchange(io: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         abi: culvert_common::ABI_VERSION,
         pid: process::id(),
         netns: Netns::current().map_or(0, |netns| netns.inode()),
+        pod_generation,
     };
     let mut writer = io;
     writer.write_all(&line(&hello))?;

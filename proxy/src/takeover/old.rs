@@ -32,6 +32,8 @@ pub(crate) trait Standing {
     async fn stand_back(&self);
     /// Takes everything back; false when that is not possible any more.
     async fn step_forward(&self) -> bool;
+    /// Of which template its pod is, if it is in one.
+    fn pod_generation(&self) -> Option<u64>;
 }
 
 /// How the wait for a newcomer ended.
@@ -84,7 +86,8 @@ async fn hand_over(
     let mut io = BufReader::new(io);
     let hello: Hello = time::timeout(HELLO_TIME, read(&mut io)).await??;
     let here = Netns::current().map_or(0, |netns| netns.inode());
-    if let Some((reason, next)) = refusal(&hello, here) {
+    let later = later_pod(&hello, standing.pod_generation());
+    if let Some((reason, next)) = refusal(&hello, here).or(later) {
         let why = format!("version {} (pid {}) is refused: {reason}", hello.version, hello.pid);
         io.get_mut().write_all(&line(&Answer::Refused { reason, next })).await?;
         return Err(io::Error::other(why));
@@ -105,6 +108,18 @@ async fn hand_over(
         Err(error) if standing.step_forward().await => Err(error),
         Err(_) => Ok(Outcome::Displaced),
     }
+}
+
+/// Why a newcomer of an earlier template's pod must not: that pod is about to be deleted, and its
+/// process only starts again.
+fn later_pod(hello: &Hello, own: Option<u64>) -> Option<(String, String)> {
+    let (theirs, own) = (hello.pod_generation?, own?);
+    (theirs < own).then(|| {
+        (
+            format!("its pod is of template {theirs}, and the one that has the node of template {own}"),
+            "wait until the DaemonSet has deleted the earlier pod; to go back, roll the DaemonSet back".to_owned(),
+        )
+    })
 }
 
 /// Why this newcomer must not take over, if so, and what to do about it.
@@ -171,7 +186,19 @@ mod tests {
     const HERE: u64 = 4_026_531_840;
 
     fn hello(abi: u32, netns: u64) -> Hello {
-        Hello { version: "0.0.1".to_owned(), abi, pid: 7, netns }
+        Hello { version: "0.0.1".to_owned(), abi, pid: 7, netns, pod_generation: None }
+    }
+
+    #[test]
+    fn a_pod_of_an_earlier_template_does_not_take_the_node_back() {
+        let of = |pod_generation| Hello { pod_generation, ..hello(ABI_VERSION, HERE) };
+        let (reason, next) = later_pod(&of(Some(3)), Some(4)).unwrap();
+        assert!(reason.contains("of template 3") && next.contains("roll"), "{reason}; {next}");
+        for (theirs, own) in
+            [(Some(4), Some(4)), (Some(5), Some(4)), (None, Some(4)), (Some(3), None)]
+        {
+            assert!(later_pod(&of(theirs), own).is_none(), "{theirs:?} {own:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Standing for Notes {
         self.0.borrow_mut().push("forward");
         true
     }
+
+    fn pod_generation(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// An address nobody listens on, as far as one can know.
@@ -59,7 +63,7 @@ async fn a_newcomer_gets_the_listeners_and_the_place() {
     let run_dir = dir.path().to_owned();
     let metrics = free();
     let newcomer = move || {
-        let (predecessor, handed) = ask(&run_dir).unwrap().unwrap();
+        let (predecessor, handed) = ask(&run_dir, None).unwrap().unwrap();
         let doors = doors(metrics);
         // The address is still taken: only the handed listener can be this.
         Listeners::open(&doors, &run_dir, handed).unwrap();
@@ -74,8 +78,8 @@ async fn one_that_ends_before_it_is_ready_leaves_the_older_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let run_dir = dir.path().to_owned();
     let newcomer = move || {
-        drop(ask(&run_dir).unwrap().unwrap());
-        let (predecessor, _) = ask(&run_dir).unwrap().unwrap();
+        drop(ask(&run_dir, None).unwrap().unwrap());
+        let (predecessor, _) = ask(&run_dir, None).unwrap().unwrap();
         assert_eq!(predecessor.ready(8), Settled::Agreed);
     };
     let (_, notes) = older(dir.path(), free(), newcomer).await;
@@ -92,14 +96,14 @@ fn one_that_ends_without_an_answer_is_nobody_to_take_over_from() {
         drop(socket);
         drop(io);
     });
-    assert!(ask(dir.path()).unwrap().is_none());
+    assert!(ask(dir.path(), None).unwrap().is_none());
     older.join().unwrap();
 }
 
 #[test]
 fn where_nobody_answers_there_is_nobody_to_take_over_from() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(ask(dir.path()).unwrap().is_none());
+    assert!(ask(dir.path(), None).unwrap().is_none());
     drop(bind_unix(&dir.path().join(SOCKET)).unwrap());
-    assert!(ask(dir.path()).unwrap().is_none());
+    assert!(ask(dir.path(), None).unwrap().is_none());
 }

@@ -17,6 +17,9 @@ pub(super) struct Hello {
     /// Inode of the network namespace it runs in; zero when it does not say.
     #[serde(default)]
     pub(super) netns: u64,
+    /// Of which template its pod is, if it is in one.
+    #[serde(default)]
+    pub(super) pod_generation: Option<u64>,
 }
 
 /// The older process's answer.
