@@ -192,9 +192,10 @@ impl Manifests {
     /// What a compiler that began anew tells is everything: what is not in it is gone.
     fn since_lost(&mut self, mut all: Changes) -> Changes {
         let Some(lost) = self.lost.take() else { return all };
-        let Changes { config, local, members, services, policies, closing } = &mut all;
+        let Changes { config, local, members, expected, services, policies, closing } = &mut all;
         (*config, *local) = (true, true);
         lost.members.into_keys().for_each(|uid| _ = members.entry(uid).or_insert(None));
+        lost.expected.into_keys().for_each(|uid| _ = expected.entry(uid).or_insert(None));
         lost.services.into_keys().for_each(|name| _ = services.entry(name).or_insert(None));
         lost.policies.into_keys().for_each(|name| _ = policies.entry(name).or_insert(None));
         lost.closing.into_keys().for_each(|name| _ = closing.entry(name).or_insert(None));

@@ -1,5 +1,5 @@
 //! Which identities each node may have certificates for: those of its pods in the mesh.
-use crate::compile::mesh::Wanted;
+use crate::compile::mesh::{Expected, Wanted};
 use culvert_model::{
     identity::Identity,
     member::{Member, NetworkMode},
@@ -92,9 +92,23 @@ impl Hosting {
         Self { agent, ..Self::default() }
     }
 
-    /// A workload is as it is `wanted` now, or is none any more; says whether that matters.
-    pub(crate) fn change(&mut self, uid: &WorkloadUid, wanted: Option<&Wanted>) -> bool {
-        let place = wanted.and_then(|wanted| self.place(wanted));
+    /// A workload is as it is `wanted` now, or `expected`, or is none any more; says whether that
+    /// matters.
+    pub(crate) fn change(
+        &mut self,
+        uid: &WorkloadUid,
+        wanted: Option<&Wanted>,
+        expected: Option<&Expected>,
+    ) -> bool {
+        let place = match (wanted, expected) {
+            (Some(wanted), _) => self.place(wanted),
+            (None, Some(Expected { node, name, identity })) => Some(Place {
+                node: Arc::clone(node),
+                identity: Some(identity.clone()),
+                name: name.clone(),
+            }),
+            (None, None) => None,
+        };
         if self.places.get(uid) == place.as_ref() {
             return false;
         }

@@ -6,7 +6,7 @@
 use super::{
     Settings, enrolment,
     member::World,
-    mesh::{Closing, Mesh, Offered, Wanted},
+    mesh::{Closing, Expected, Mesh, Offered, Wanted},
     policies::Policies,
     registry::Registry,
     root,
@@ -53,6 +53,7 @@ pub struct Changes {
     pub config: bool,
     pub local: bool,
     pub members: BTreeMap<WorkloadUid, Option<Arc<Wanted>>>,
+    pub expected: BTreeMap<WorkloadUid, Option<Arc<Expected>>>,
     pub services: BTreeMap<ServiceName, Option<Arc<Offered>>>,
     pub policies: BTreeMap<ObjectName, Option<Arc<Authorization>>>,
     pub closing: BTreeMap<ObjectName, Option<Arc<Closing>>>,
@@ -246,6 +247,15 @@ impl Compiler {
                 true
             }
         };
+    }
+
+    pub(super) fn set_expected(
+        &mut self,
+        uid: WorkloadUid,
+        expected: Option<Expected>,
+        changes: &mut Changes,
+    ) {
+        change(&mut self.mesh.expected, &mut changes.expected, uid, expected.map(Arc::new));
     }
 
     pub(super) fn set_service(

@@ -3,7 +3,7 @@ use super::{
     enrolment,
     incremental::{Changes, Compiler, Level},
     local, member,
-    mesh::Wanted,
+    mesh::{Expected, Wanted},
     peer,
     policies::Changed,
     service,
@@ -169,10 +169,23 @@ impl Compiler {
             Some(pod) => self.of_pod(&pod, &mut problems),
             None => None,
         };
+        let expected = if made.is_none() { self.expected(name) } else { None };
         let (wanted, local) = made.unzip();
         let uid = WorkloadUid::pod(&self.settings.cluster, name);
         self.set_local(&uid, local.flatten(), changes);
+        self.set_expected(uid, expected, changes);
         self.make((Kind::Pod, name.clone()), Ok(wanted.into_iter().collect()), problems, changes);
+    }
+
+    /// What is known of a pod that has no address yet, and is to be in the mesh.
+    fn expected(&self, name: &ObjectName) -> Option<Expected> {
+        let pod = self.store.pods.get(name)?;
+        let namespace = self.store.namespace(&name.namespace).map(AsRef::as_ref);
+        let is_enrolled =
+            enrolment::wish(pod, namespace, self.settings.ambient).enrolment == Enrolment::Enrolled;
+        let node = pod.node.as_deref().filter(|_| is_enrolled && pod.ips.is_empty())?;
+        let identity = self.world().identity_of(pod).ok()?;
+        Some(Expected { node: node.into(), name: name.clone(), identity })
     }
 
     /// The workload that a pod is, and what this node must know to hold it.

@@ -57,7 +57,7 @@ impl<'a> World<'a> {
         let node = pod.node.as_deref().unwrap_or(&self.settings.node_name);
         let is_ready = pod.ready.unwrap_or(pod.phase != Phase::Pending) && !meta.is_leaving;
         let uid = WorkloadUid::pod(&self.settings.cluster, &meta.name);
-        let identity = self.identity(meta, Some(&pod.service_account))?;
+        let identity = self.identity_of(pod)?;
         let member = Member {
             addresses: pod.ips.iter().map(|ip| ip.value).collect(),
             network: Arc::clone(&self.config.network),
@@ -75,6 +75,11 @@ impl<'a> World<'a> {
         let is_recorded = meta.annotation(RECORDED) == Some("enabled");
         let enrolled = wish.enrolment == Enrolment::Enrolled;
         Ok(self.wanted(member, (meta, &labels), enrolled, is_recorded))
+    }
+
+    /// Who `pod` is.
+    pub(super) fn identity_of(&self, pod: &Pod) -> Result<Identity, Box<Problem>> {
+        self.identity(&pod.meta, Some(&pod.service_account))
     }
 
     /// The workload that `entry` is; `None`: it has no address that can be dialled.

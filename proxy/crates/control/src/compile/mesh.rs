@@ -2,6 +2,7 @@
 use crate::problem::Problem;
 use culvert_model::{
     authz::Authorization,
+    identity::Identity,
     member::{Member, Tunnel},
     name::{ObjectName, ServiceName, WorkloadUid},
     pod::LocalPods,
@@ -15,6 +16,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Mesh {
     pub config: Arc<MeshConfig>,
     pub members: BTreeMap<WorkloadUid, Arc<Wanted>>,
+    /// Pods that are to be in the mesh and have no address yet: no workloads so far.
+    pub expected: BTreeMap<WorkloadUid, Arc<Expected>>,
     pub services: BTreeMap<ServiceName, Arc<Offered>>,
     /// Each says itself where it was written.
     pub policies: BTreeMap<ObjectName, Arc<Authorization>>,
@@ -40,6 +43,14 @@ pub struct Wanted {
     pub mtls: Box<[ObjectName]>,
     /// Where it was written, as `file:line`; no part of any version.
     pub origin: Arc<str>,
+}
+
+/// A pod that is being made: its node is known, and who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub node: Arc<str>,
+    pub name: ObjectName,
+    pub identity: Identity,
 }
 
 /// A service, and where it was written.

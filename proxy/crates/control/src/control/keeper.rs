@@ -164,10 +164,13 @@ impl Keeper {
         let mut scene = self.scene.lock();
         (scene.services, scene.policies) = (services, policies);
         scene.set_settings(settings(&config));
-        let mut is_other = false;
-        for (uid, wanted) in &changes.members {
-            is_other |= self.hosting.change(uid, wanted.as_deref());
-        }
+        let (mut is_other, hosting) = (false, &mut self.hosting);
+        self.manifests.with_mesh(|mesh| {
+            for uid in changes.members.keys().chain(changes.expected.keys()) {
+                let now = (mesh.members.get(uid), mesh.expected.get(uid));
+                is_other |= hosting.change(uid, now.0.map(|one| &**one), now.1.map(|one| &**one));
+            }
+        });
         if is_other {
             self.hosted.publish(Arc::new(self.hosting.hosted().clone()));
         }

@@ -31,6 +31,11 @@ async fn a_node_is_known_by_the_token_of_its_pod_and_speaks_for_its_own_pods() {
     let good = token(&cluster, "culvert-node", "agent-node-one", "culvert");
     let mut node = replica.node(&cluster, one, &good);
     node.follows().await;
+    // One that is being made has no address; its node may speak for it.
+    shop.kubectl(&["create", "serviceaccount", "made"]);
+    cluster.apply(&pod(name, "made", "made", one));
+    node.identities.certificate(&id(name, "made")).await.unwrap();
+    shop.kubectl(&["delete", "pod", "made", "--force", "--grace-period=0"]);
     let web = node.identities.certificate(&id(name, "web")).await.unwrap();
     assert_eq!(web.identity(), &id(name, "web"));
     let status = replica.until(|status| !status.nodes.is_empty()).await;

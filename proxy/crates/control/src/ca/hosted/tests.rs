@@ -19,16 +19,32 @@ fn id(account: &str) -> Identity {
 fn a_node_speaks_for_pods_that_are_in_the_mesh_and_on_it_now() {
     let mut hosting = Hosting::default();
     let [web, job] = ["web", "job"].map(WorkloadUid::new);
-    assert!(hosting.change(&web, Some(&wanted("one", "a", "web", true))));
-    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true))));
-    assert!(!hosting.change(&job, Some(&wanted("one", "b", "job", false))), "it is in no mesh");
+    assert!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
+    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
+    assert!(
+        !hosting.change(&job, Some(&wanted("one", "b", "job", false)), None),
+        "it is in no mesh"
+    );
     assert!(hosting.hosted().is_on("one", &id("a")) && !hosting.hosted().is_on("one", &id("b")));
-    assert!(hosting.change(&web, Some(&wanted("two", "a", "web", true))));
+    assert!(hosting.change(&web, Some(&wanted("two", "a", "web", true)), None));
     assert!(!hosting.hosted().is_on("one", &id("a")) && hosting.hosted().is_on("two", &id("a")));
     let recorded = Wanted { recorded: true, ..wanted("two", "a", "web", false) };
-    assert!(!hosting.change(&web, Some(&recorded)), "it is captured still");
-    assert!(hosting.change(&web, None));
+    assert!(!hosting.change(&web, Some(&recorded), None), "it is captured still");
+    assert!(hosting.change(&web, None, None));
     assert_eq!(*hosting.hosted(), Hosted::default());
+}
+
+#[test]
+fn a_pod_that_is_being_made_is_spoken_for_already() {
+    let mut hosting = Hosting::default();
+    let web = WorkloadUid::new("web");
+    let name = ObjectName::new("shop", "web");
+    let expected = Expected { node: "one".into(), name, identity: id("a") };
+    assert!(hosting.change(&web, None, Some(&expected)));
+    assert!(hosting.hosted().is_on("one", &id("a")));
+    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
+    assert!(hosting.change(&web, None, None));
+    assert!(!hosting.hosted().is_on("one", &id("a")));
 }
 
 #[test]
@@ -36,11 +52,11 @@ fn a_pod_of_a_nodes_own_process_says_where_that_is_and_gets_nothing_itself() {
     let agent = Some(("shop".to_owned(), "a".to_owned()));
     let mut hosting = Hosting::new(agent);
     let uid = WorkloadUid::new("agent");
-    hosting.change(&uid, Some(&wanted("one", "a", "agent", true)));
+    hosting.change(&uid, Some(&wanted("one", "a", "agent", true)), None);
     let name = ObjectName::new("shop", "agent");
     assert_eq!(hosting.hosted().node_of(&name).map(|node| &**node), Some("one"));
     assert!(!hosting.hosted().is_on("one", &id("a")));
-    hosting.change(&uid, None);
+    hosting.change(&uid, None, None);
     assert_eq!(hosting.hosted().node_of(&name), None);
 }
 
@@ -50,7 +66,11 @@ fn of_many_pods_some_are_named() {
     assert_eq!(hosting.hosted().told("one").to_string(), "no pod in the mesh");
     for n in 0..9 {
         let name = format!("web-{n}");
-        hosting.change(&WorkloadUid::new(name.as_str()), Some(&wanted("one", "a", &name, true)));
+        hosting.change(
+            &WorkloadUid::new(name.as_str()),
+            Some(&wanted("one", "a", &name, true)),
+            None,
+        );
     }
     let told = hosting.hosted().told("one").to_string();
     assert_eq!(told, "shop/web-0, shop/web-1, shop/web-2, shop/web-3, shop/web-4 and 4 more");
@@ -68,12 +88,12 @@ proptest! {
             let is = is.map(|(node, account, enrolled)| {
                 wanted(&node.to_string(), &account.to_string(), &name, enrolled)
             });
-            hosting.change(&WorkloadUid::new(name.as_str()), is.as_ref());
+            hosting.change(&WorkloadUid::new(name.as_str()), is.as_ref(), None);
             now.insert(name, is);
         }
         let mut anew = Hosting::default();
         for (name, is) in now {
-            anew.change(&WorkloadUid::new(name.as_str()), is.as_ref());
+            anew.change(&WorkloadUid::new(name.as_str()), is.as_ref(), None);
         }
         prop_assert_eq!(hosting.hosted(), anew.hosted());
     }
