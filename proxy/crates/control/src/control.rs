@@ -7,7 +7,7 @@ use crate::{
     },
     ca::{
         CertificateService,
-        hosted::{Hosted, Hosting},
+        hosted::{Agents, Hosted, Hosting},
         ledger::Ledger,
         roots, secret,
         trouble::Trouble,
@@ -197,7 +197,8 @@ impl Control {
         let (manifests, follow, first) = Manifests::open(&whence, settings, worker).await?;
         let trust_domain = manifests.with_mesh(|mesh| Arc::clone(&mesh.config.trust_domain));
         let trouble = Trouble::default();
-        let authority = ca.open(&trust_domain, &clock, &trouble, worker).await?;
+        let authority =
+            ca.open(&trust_domain, &clock, (&state_dir.join(JOIN_KEY), &trouble), worker).await?;
         if let Some(Cluster { client, namespace, .. }) = &cluster {
             let map = Named::new(client, What::ConfigMap, namespace, ROOTS_MAP);
             roots::keep(map, &authority, &trouble, worker);
@@ -208,9 +209,10 @@ impl Control {
         let hush = Hush::default();
         hush.follow(worker);
         let (hosted, who_hosts) = publish::channel(Arc::<Hosted>::default());
+        let (agents, where_agents) = publish::channel(Arc::<Agents>::default());
         let doorkeeper = Arc::new(Doorkeeper {
             tokens: books.view(),
-            accounts: cluster.as_ref().map(|cluster| cluster.accounts(&who_hosts)),
+            accounts: cluster.as_ref().map(|cluster| cluster.accounts(&where_agents)),
             trust_domain,
             clock: Arc::clone(&clock),
             hush: hush.clone(),
@@ -254,6 +256,7 @@ impl Control {
             published,
             hosting: Hosting::new(cluster.map(|own| (own.namespace, own.node_account))),
             hosted,
+            agents,
             local,
             nodes: nodes.clone(),
             events,
@@ -398,7 +401,7 @@ impl Ca {
         self,
         trust_domain: &Arc<str>,
         clock: &Arc<dyn Clock>,
-        trouble: &Trouble,
+        (join_key, trouble): (&Path, &Trouble),
         worker: &Worker,
     ) -> Result<View<Arc<Authority>>, FilesError> {
         match self {
@@ -409,7 +412,7 @@ impl Ca {
             }
             Self::Given(given) => given.follow(trust_domain, worker),
             Self::Secret(named) => {
-                Ok(secret::open(named, trust_domain, clock, trouble, worker).await)
+                Ok(secret::open(named, trust_domain, clock, (join_key, trouble), worker).await)
             }
             Self::Authority(view) => Ok(view),
         }
@@ -417,10 +420,10 @@ impl Ca {
 }
 
 impl Cluster {
-    fn accounts(&self, hosted: &View<Arc<Hosted>>) -> Accounts {
+    fn accounts(&self, agents: &View<Arc<Agents>>) -> Accounts {
         let (namespace, name) = (self.namespace.clone(), self.node_account.clone());
         let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
-        Accounts { reviewer, hosted: hosted.clone() }
+        Accounts { reviewer, agents: agents.clone() }
     }
 }
 

@@ -101,13 +101,29 @@ impl Key {
 
     /// What is in the file at `path`, which is made first where there is none.
     fn text(path: &Path) -> Result<String, KeyError> {
-        let made = || {
-            let bytes: [u8; KEY] = rand::generate(&SystemRandom::new())
-                .map_err(|_unspecified| KeyError::Randomness)?
-                .expose();
-            Ok::<_, KeyError>(BASE64.encode(bytes) + "\n")
-        };
-        secret::kept(path, made)
+        secret::kept(path, Self::made)
+    }
+
+    /// A new one, as a file holds it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness.
+    pub fn made() -> Result<String, KeyError> {
+        let bytes: [u8; KEY] = rand::generate(&SystemRandom::new())
+            .map_err(|_unspecified| KeyError::Randomness)?
+            .expose();
+        Ok(BASE64.encode(bytes) + "\n")
+    }
+
+    /// Has the file at `path` hold the key that somebody keeps elsewhere, as a file holds it.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or cannot be written.
+    pub fn keep(path: &Path, text: &str) -> Result<(), KeyError> {
+        Self::read(text, path)?;
+        Ok(secret::replace(path, text)?)
     }
 
     /// The key that `text`, the content of the file at `path`, is.

@@ -48,6 +48,26 @@ pub(crate) fn kept<E: From<SecretError>>(
     }
 }
 
+/// Has the file at `path` hold `text`, whatever it held.
+///
+/// # Errors
+///
+/// When it cannot be written; then it is as it was.
+pub fn replace(path: &Path, text: &str) -> Result<(), SecretError> {
+    let write = |source| SecretError::Write { path: path.to_owned(), source };
+    if read(path).is_ok_and(|held| held == text) {
+        return Ok(());
+    }
+    let (folder, new) = beside(path).map_err(write)?;
+    let written = write_new(&new, text).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // Whatever is left of it.
+        drop(fs::remove_file(&new));
+    }
+    let synced = written.and_then(|()| OpenOptions::new().read(true).open(folder)?.sync_all());
+    synced.map_err(write)
+}
+
 fn read(path: &Path) -> Result<String, SecretError> {
     let read = |source| SecretError::Read { path: path.to_owned(), source };
     let meta = fs::metadata(path).map_err(read)?;
@@ -59,6 +79,16 @@ fn read(path: &Path) -> Result<String, SecretError> {
 
 /// Writes it whole or not at all, and never over another.
 fn write(path: &Path, text: &str) -> io::Result<()> {
+    let (folder, new) = beside(path)?;
+    let written = write_new(&new, text).and_then(|()| fs::hard_link(&new, path));
+    // The link made, the first name has served.
+    let removed = fs::remove_file(&new);
+    written.and(removed)?;
+    OpenOptions::new().read(true).open(folder)?.sync_all()
+}
+
+/// The folder of `path`, which is there then, and a file in it that nobody else has.
+fn beside(path: &Path) -> io::Result<(&Path, PathBuf)> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
@@ -67,12 +97,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // Replicas may share the folder, and each be process 1 of its container.
     name.push(format!(".{:016x}.new", tls::dice()));
-    let new = folder.join(name);
-    let written = write_new(&new, text).and_then(|()| fs::hard_link(&new, path));
-    // The link made, the first name has served.
-    let removed = fs::remove_file(&new);
-    written.and(removed)?;
-    OpenOptions::new().read(true).open(folder)?.sync_all()
+    Ok((folder, folder.join(name)))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
@@ -80,4 +105,22 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replaces_another_is_as_secret_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/key");
+        for text in ["one", "two", "two"] {
+            replace(&path, text).unwrap();
+            assert_eq!(read(&path).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let under_a_file = path.join("key");
+        assert!(matches!(replace(&under_a_file, "x"), Err(SecretError::Write { .. })));
+    }
 }

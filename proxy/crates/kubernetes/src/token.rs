@@ -141,15 +141,23 @@ impl Reviewer {
         if let Some(answer) = last.as_ref().filter(|last| last.is_good(Instant::now())) {
             return answer.said.clone();
         }
-        if !self.book.may_ask(from, Instant::now()) {
+        // Of a token that is no new one: it was counted, or is good.
+        let is_known = last.as_ref().is_some_and(book::Answer::is_definite);
+        let may_ask = || is_known || self.book.may_ask(from, Instant::now());
+        if !may_ask() {
             return Err(Refusal::Flood);
         }
         let Ok(_seat) = self.seats.acquire().await else { return Err(Refusal::Busy) };
+        // Others of this address may have been bad meanwhile.
+        if !may_ask() {
+            return Err(Refusal::Flood);
+        }
         let said = self.ask(token).await;
-        if said.as_ref().is_err_and(|refusal| !refusal.is_passing()) {
+        let answer = book::Answer::new(said.clone(), Instant::now(), last.as_ref());
+        if answer.is_refusal() && !is_known {
             self.book.count(from, Instant::now());
         }
-        *last = Some(book::Answer::new(said.clone(), Instant::now()));
+        *last = Some(answer);
         said
     }
 

@@ -4,9 +4,10 @@ use culvert_model::{
     identity::Identity,
     member::{Member, NetworkMode},
     name::{ObjectName, WorkloadUid},
+    shards::Shards,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
@@ -16,11 +17,10 @@ const NAMED: usize = 5;
 
 /// The pods of each node; cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosted {
-    nodes: BTreeMap<Arc<str>, Arc<Pods>>,
-    /// Where the pods are that nodes' own processes run in.
-    agents: BTreeMap<ObjectName, Arc<str>>,
-}
+pub struct Hosted(Shards<Arc<str>, Arc<Pods>>);
+
+/// Where the pods are that nodes' own processes run in; cheap to clone.
+pub(crate) type Agents = Shards<ObjectName, Arc<str>>;
 
 /// Those of one node, by their identities.
 type Pods = BTreeMap<Identity, BTreeSet<ObjectName>>;
@@ -30,8 +30,16 @@ type Pods = BTreeMap<Identity, BTreeSet<ObjectName>>;
 pub(crate) struct Hosting {
     /// Namespace and service account of nodes' own pods, where those are pods.
     agent: Option<(String, String)>,
-    places: BTreeMap<WorkloadUid, Place>,
-    hosted: Hosted,
+    places: HashMap<WorkloadUid, Place>,
+    pub(crate) hosted: Hosted,
+    pub(crate) agents: Agents,
+}
+
+/// What is another than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Other {
+    pub(crate) hosted: bool,
+    pub(crate) agents: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,39 +57,31 @@ pub(super) struct Told<'a>(Option<&'a Pods>);
 impl Hosted {
     /// Whether a workload of `identity` is on `node`.
     pub fn is_on(&self, node: &str, identity: &Identity) -> bool {
-        self.nodes.get(node).is_some_and(|pods| pods.contains_key(identity))
-    }
-
-    /// The node that a pod of a node's own process is on.
-    pub(crate) fn node_of(&self, agent: &ObjectName) -> Option<&Arc<str>> {
-        self.agents.get(agent)
+        self.0.get(node).is_some_and(|pods| pods.contains_key(identity))
     }
 
     /// Which pods are on `node`.
     pub(super) fn told(&self, node: &str) -> Told<'_> {
-        Told(self.nodes.get(node).map(|pods| &**pods))
+        Told(self.0.get(node).map(|pods| &**pods))
     }
 
-    fn add(&mut self, Place { node, identity, name }: Place) {
-        match identity {
-            Some(identity) => {
-                let pods = Arc::make_mut(self.nodes.entry(node).or_default());
-                pods.entry(identity).or_default().insert(name);
+    fn add(&mut self, node: Arc<str>, identity: Identity, name: ObjectName) {
+        let mut shared = self.0.remove(&node).unwrap_or_default();
+        Arc::make_mut(&mut shared).entry(identity).or_default().insert(name);
+        self.0.insert(node, shared);
+    }
+
+    fn remove(&mut self, node: &Arc<str>, identity: &Identity, name: &ObjectName) {
+        let Some(mut shared) = self.0.remove(node) else { return };
+        let pods = Arc::make_mut(&mut shared);
+        if let Some(names) = pods.get_mut(identity) {
+            names.remove(name);
+            if names.is_empty() {
+                pods.remove(identity);
             }
-            None => drop(self.agents.insert(name, node)),
         }
-    }
-
-    fn remove(&mut self, Place { node, identity, name }: &Place) {
-        let Some(identity) = identity else { return drop(self.agents.remove(name)) };
-        let Some(pods) = self.nodes.get_mut(node).map(Arc::make_mut) else { return };
-        let Some(names) = pods.get_mut(identity) else { return };
-        names.remove(name);
-        if names.is_empty() {
-            pods.remove(identity);
-        }
-        if pods.is_empty() {
-            self.nodes.remove(node);
+        if !pods.is_empty() {
+            self.0.insert(Arc::clone(node), shared);
         }
     }
 }
@@ -92,14 +92,14 @@ impl Hosting {
         Self { agent, ..Self::default() }
     }
 
-    /// A workload is as it is `wanted` now, or `expected`, or is none any more; says whether that
+    /// A workload is as it is `wanted` now, or `expected`, or is none any more; says what of it
     /// matters.
     pub(crate) fn change(
         &mut self,
         uid: &WorkloadUid,
         wanted: Option<&Wanted>,
         expected: Option<&Expected>,
-    ) -> bool {
+    ) -> Other {
         let place = match (wanted, expected) {
             (Some(wanted), _) => self.place(wanted),
             (None, Some(Expected { node, name, identity })) => Some(Place {
@@ -109,21 +109,27 @@ impl Hosting {
             }),
             (None, None) => None,
         };
+        let mut other = Other::default();
         if self.places.get(uid) == place.as_ref() {
-            return false;
+            return other;
         }
-        if let Some(before) = self.places.remove(uid) {
-            self.hosted.remove(&before);
+        if let Some(Place { node, identity, name }) = self.places.remove(uid) {
+            match &identity {
+                Some(identity) => self.hosted.remove(&node, identity, &name),
+                None => drop(self.agents.remove(&name)),
+            }
+            other.note(identity.is_some());
         }
         if let Some(place) = place {
-            self.places.insert(uid.clone(), place.clone());
-            self.hosted.add(place);
+            let Place { node, identity, name } = place.clone();
+            other.note(identity.is_some());
+            match identity {
+                Some(identity) => self.hosted.add(node, identity, name),
+                None => drop(self.agents.insert(name, node)),
+            }
+            self.places.insert(uid.clone(), place);
         }
-        true
-    }
-
-    pub(crate) fn hosted(&self) -> &Hosted {
-        &self.hosted
+        other
     }
 
     /// Where a workload is that its node speaks for, or that speaks for it; `None`: neither.
@@ -144,6 +150,20 @@ impl Hosting {
         };
         let (node, name) = (Arc::clone(node), name.clone());
         (!node.is_empty()).then_some(Place { node, identity, name })
+    }
+}
+
+impl Other {
+    fn note(&mut self, is_hosted: bool) {
+        self.hosted |= is_hosted;
+        self.agents |= !is_hosted;
+    }
+}
+
+impl std::ops::BitOrAssign for Other {
+    fn bitor_assign(&mut self, more: Self) {
+        self.hosted |= more.hosted;
+        self.agents |= more.agents;
     }
 }
 

@@ -3,11 +3,13 @@
 //! Whoever comes first makes it; what counts for everybody, the maker included, is what the API
 //! server has then. It is followed: another authority takes over within a moment, what cannot be
 //! used changes nothing, and when the Secret is gone the same authority is put back, for certificates
-//! of another one would be believed by nobody who runs.
+//! of another one would be believed by nobody who runs. The key of join tokens is with it, so that a
+//! token is good wherever it is shown.
 use super::trouble::Trouble;
 use culvert_identity::{
     ca::{Authority, bundle},
     clock::Clock,
+    join::Key,
 };
 use culvert_kubernetes::named::{Change, Contents, Following, Named};
 use culvert_runtime::{
@@ -16,11 +18,19 @@ use culvert_runtime::{
     drain::Worker,
     publish::{self, Publisher, View},
 };
-use std::{future, sync::Arc, time::Duration};
+use std::{
+    future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{self, Instant};
 
 /// How soon it is made again what could not be made, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Beside the authority: what join tokens are made with. Where there is none, each replica has its own.
+const JOIN_KEY: &str = "join-key";
 
 /// What keeps it.
 struct Keeper {
@@ -29,6 +39,8 @@ struct Keeper {
     trust_domain: Arc<str>,
     clock: Arc<dyn Clock>,
     trouble: Trouble,
+    /// Where the key of join tokens is looked for.
+    join_key: PathBuf,
     /// What is in force.
     contents: Option<Contents>,
     /// When it is to be made; `None`: it is there.
@@ -43,7 +55,7 @@ pub(crate) async fn open(
     secret: Named,
     trust_domain: &Arc<str>,
     clock: &Arc<dyn Clock>,
-    trouble: &Trouble,
+    (join_key, trouble): (&Path, &Trouble),
     worker: &Worker,
 ) -> View<Arc<Authority>> {
     let mut keeper = Keeper {
@@ -52,6 +64,7 @@ pub(crate) async fn open(
         trust_domain: Arc::clone(trust_domain),
         clock: Arc::clone(clock),
         trouble: trouble.clone(),
+        join_key: join_key.to_owned(),
         contents: None,
         make: None,
         backoff: Backoff::new(AGAIN.0, AGAIN.1),
@@ -125,6 +138,7 @@ impl Keeper {
         self.make = None;
         self.backoff.reset();
         self.trouble.over(&self.following());
+        self.keep_join_key(&contents);
         match bundle::read(&self.trust_domain, &contents) {
             Ok(authority) => {
                 self.trouble.over(&self.secret);
@@ -149,7 +163,12 @@ impl Keeper {
         let made = match &self.contents {
             Some(contents) => contents.clone(),
             None => match Authority::new_root(&self.trust_domain, self.clock.now()) {
-                Ok(authority) => bundle::write(&authority),
+                Ok(authority) => {
+                    let mut made = bundle::write(&authority);
+                    let key = Key::made().map(String::into_bytes).ok();
+                    made.extend(key.map(|key| (JOIN_KEY.to_owned(), key)));
+                    made
+                }
                 Err(error) => return self.trouble.with(&self.secret, &error),
             },
         };
@@ -161,6 +180,16 @@ impl Keeper {
                 self.trouble.with(&self.secret, &self.secret.in_words(&fault));
                 self.make = Some(Instant::now() + self.backoff.next(dice()));
             }
+        }
+    }
+
+    /// Puts the key of join tokens where it is looked for; a few hundred bytes.
+    fn keep_join_key(&self, contents: &Contents) {
+        let Some(key) = contents.get(JOIN_KEY) else { return };
+        let what = format!("{JOIN_KEY} in {}", self.secret);
+        match Key::keep(&self.join_key, &String::from_utf8_lossy(key)) {
+            Ok(()) => self.trouble.over(&what),
+            Err(error) => self.trouble.with(&what, &error),
         }
     }
 

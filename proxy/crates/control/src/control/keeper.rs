@@ -2,7 +2,7 @@
 use super::{scene::Scene, world};
 use crate::{
     announce::record::{Record, Store},
-    ca::hosted::{Hosted, Hosting},
+    ca::hosted::{Agents, Hosted, Hosting, Other},
     compile::{incremental::Changes, mesh::MeshConfig},
     manifests::Manifests,
     source::{Follow, News},
@@ -48,6 +48,7 @@ pub(super) struct Keeper {
     pub(super) published: Publisher<Worlds>,
     pub(super) hosting: Hosting,
     pub(super) hosted: Publisher<Arc<Hosted>>,
+    pub(super) agents: Publisher<Arc<Agents>>,
     pub(super) local: Publisher<LocalPods>,
     pub(super) nodes: Nodes,
     pub(super) events: mpsc::Receiver<Event>,
@@ -164,15 +165,18 @@ impl Keeper {
         let mut scene = self.scene.lock();
         (scene.services, scene.policies) = (services, policies);
         scene.set_settings(settings(&config));
-        let (mut is_other, hosting) = (false, &mut self.hosting);
+        let (mut other, hosting) = (Other::default(), &mut self.hosting);
         self.manifests.with_mesh(|mesh| {
             for uid in changes.members.keys().chain(changes.expected.keys()) {
                 let now = (mesh.members.get(uid), mesh.expected.get(uid));
-                is_other |= hosting.change(uid, now.0.map(|one| &**one), now.1.map(|one| &**one));
+                other |= hosting.change(uid, now.0.map(|one| &**one), now.1.map(|one| &**one));
             }
         });
-        if is_other {
-            self.hosted.publish(Arc::new(self.hosting.hosted().clone()));
+        if other.hosted {
+            self.hosted.publish(Arc::new(self.hosting.hosted.clone()));
+        }
+        if other.agents {
+            self.agents.publish(Arc::new(self.hosting.agents.clone()));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A service account's token as the proof of which node somebody is.
 //!
 //! The API server says whose it is and which pod it was made for; that pod's node is the caller's.
-use crate::ca::hosted::Hosted;
+use crate::ca::hosted::Agents;
 use culvert_kubernetes::token::{Claims, Proof, Refusal, Reviewer};
 use culvert_model::name::ObjectName;
 use culvert_runtime::{dice::dice, publish::View};
@@ -25,13 +25,16 @@ const AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Accounts {
     pub(crate) reviewer: Reviewer,
-    pub(crate) hosted: View<Arc<Hosted>>,
+    /// Pods that nodes' own processes run in.
+    pub(crate) agents: View<Arc<Agents>>,
 }
 
 /// What a good token proves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Proven {
     pub(crate) node: String,
+    /// The pod that it was made for.
+    pod: ObjectName,
     /// Seconds since 1970.
     pub(crate) expires: u64,
 }
@@ -43,6 +46,8 @@ pub(crate) enum AccountError {
     Refusal(#[from] Refusal),
     #[error("it is not known on which node the pod {0} is")]
     Nowhere(ObjectName),
+    #[error("the token's pod {0} is gone")]
+    Gone(ObjectName),
     #[error("the token's pod is on node {now}, not on {before}")]
     Moved { before: String, now: String },
 }
@@ -55,7 +60,7 @@ impl AccountError {
                 Code::Unavailable
             }
             Self::Refusal(Refusal::Flood) => Code::ResourceExhausted,
-            Self::Refusal(_) | Self::Moved { .. } => Code::Unauthenticated,
+            Self::Refusal(_) | Self::Gone(_) | Self::Moved { .. } => Code::Unauthenticated,
         }
     }
 
@@ -79,33 +84,54 @@ impl Accounts {
     ) -> Result<Proven, AccountError> {
         let Proof { subject, expires } =
             self.reviewer.review(token, from.map(|from| from.ip())).await?;
+        let pod = ObjectName::new(&*self.reviewer.account().namespace, subject.pod);
         let node = match subject.node {
             Some(node) => node,
             None => {
-                let pod = ObjectName::new(&*self.reviewer.account().namespace, subject.pod);
-                let node = self.hosted.pin().value.node_of(&pod).map(|node| node.to_string());
-                node.ok_or(AccountError::Nowhere(pod))?
+                let node = self.agents.pin().value.get(&pod).map(|node| node.to_string());
+                node.ok_or_else(|| AccountError::Nowhere(pod.clone()))?
             }
         };
-        Ok(Proven { node, expires })
+        Ok(Proven { node, pod, expires })
     }
 
     /// Resolves when `token` does not prove any more that whoever shows it is `node`.
     ///
     /// While the API server does not answer, everything stays as it was, to the token's end.
     pub(crate) async fn lapsed(&self, token: &str, proven: Proven) -> AccountError {
-        let Proven { node, expires } = proven;
+        let Proven { node, pod, expires } = proven;
         let mut wait = LOOK.mul_f64(1.0 + fraction(dice()));
         loop {
             // It is good to the end of its last second.
             let left = Duration::from_secs(expires.saturating_sub(unix_now()).saturating_add(1));
-            time::sleep(wait.min(left)).await;
+            tokio::select! {
+                () = time::sleep(wait.min(left)) => {}
+                () = self.gone(&pod) => return AccountError::Gone(pod),
+            }
             wait = LOOK;
             match self.node(token, None).await {
                 Ok(now) if now.node == node => {}
                 Ok(Proven { node: now, .. }) => return AccountError::Moved { before: node, now },
                 Err(error) if error.is_passing() => wait = AGAIN,
                 Err(error) => return error,
+            }
+        }
+    }
+
+    /// Resolves when `pod`, which may not be heard of yet, is heard of no more.
+    async fn gone(&self, pod: &ObjectName) {
+        let mut agents = self.agents.clone();
+        let mut now = agents.pin();
+        let mut was_there = false;
+        loop {
+            match now.value.get(pod) {
+                Some(_) => was_there = true,
+                None if was_there => return,
+                None => {}
+            }
+            match agents.newer_than(now.generation).await {
+                Some(newer) => now = newer,
+                None => return std::future::pending().await,
             }
         }
     }

@@ -4,8 +4,9 @@ use crate::{
     shipped::{self, forbidden, pod, token},
 };
 use culvert_cluster::{Cluster, eventually};
+use culvert_control::control::Ca;
 use culvert_identity::{
-    ca::{Authority, bundle},
+    ca::{Authority, bundle, files::Given},
     clock::{Clock as _, SystemClock},
 };
 use culvert_kubernetes::{
@@ -14,7 +15,7 @@ use culvert_kubernetes::{
 };
 use culvert_model::identity::Identity;
 use serde_json::Value;
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 use tokio::time;
 
 const NAMESPACE: &str = shipped::NAMESPACE;
@@ -63,7 +64,10 @@ async fn replicas_share_one_authority_and_one_root_replaces_another_under_them()
     until_mounted(&cluster, &old);
     let three = Replica::start(kubeconfig.clone()).await;
     assert_eq!(three.roots(), old);
+    // A join token of one is good at another.
+    let joined = three.control.join_token("elsewhere", Duration::from_secs(60)).unwrap();
     drop(three);
+    two.node(&cluster, "elsewhere", &joined).follows().await;
 
     // A node with certificates of the first root goes along with all steps.
     cluster.apply(&pod(NAMESPACE, "agent", "culvert-node", "node-one"));
@@ -117,7 +121,8 @@ async fn replicas_share_one_authority_and_one_root_replaces_another_under_them()
 async fn what_is_wrong_changes_nothing_and_what_is_gone_is_put_back() {
     let cluster = Cluster::api("control-kept");
     let kubeconfig = start(&cluster);
-    let (one, two) = tokio::join!(Replica::start(kubeconfig.clone()), Replica::start(kubeconfig));
+    let (one, two) =
+        tokio::join!(Replica::start(kubeconfig.clone()), Replica::start(kubeconfig.clone()));
     let roots = one.roots();
     until_mounted(&cluster, &roots);
     let before = secret(&cluster);
@@ -134,6 +139,10 @@ async fn what_is_wrong_changes_nothing_and_what_is_gone_is_put_back() {
     assert_eq!(trouble, expected);
     two.until(|status| !status.authority.troubles.is_empty()).await;
     assert_eq!(one.roots(), roots);
+    // Whoever starts now waits for better.
+    let late = Replica::start(kubeconfig);
+    let mut late = std::pin::pin!(late);
+    assert!(time::timeout(Duration::from_secs(3), late.as_mut()).await.is_err());
     // Gone: the same authority is there again, by whoever was faster.
     cluster.kubectl(&["-n", NAMESPACE, "delete", "secret", "culvert-ca"]);
     let back = eventually("the Secret is back", || {
@@ -144,6 +153,7 @@ async fn what_is_wrong_changes_nothing_and_what_is_gone_is_put_back() {
         replica.until(|status| status.authority.troubles.is_empty()).await;
         assert_eq!(replica.roots(), roots);
     }
+    assert_eq!(late.await.roots(), roots);
 
     // The roots for nodes: what others do to them is undone, and nothing else is written.
     for change in [
@@ -187,4 +197,26 @@ async fn while_the_api_server_is_away_those_who_are_in_stay_and_others_hear_why_
         .await
         .unwrap();
     assert!(node.follower.status().connected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_somebody_mounts_is_what_nodes_are_told_and_no_other_is_made() {
+    let cluster = Cluster::api("control-given");
+    let kubeconfig = start(&cluster);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |authority: &Authority| {
+        for (name, text) in bundle::write(authority) {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+    };
+    let [one, two] =
+        [(); 2].map(|()| Authority::new_root("cluster.local", SystemClock.now()).unwrap());
+    write(&one);
+    let given = Ca::Given(Given::in_folder(folder.path()));
+    let replica = Replica::start_with(kubeconfig, |_| given).await;
+    until_mounted(&cluster, one.roots());
+    write(&two);
+    until_mounted(&cluster, two.roots());
+    assert_eq!(replica.roots(), two.roots());
+    assert_eq!(secret(&cluster), Value::Null);
 }

@@ -1,6 +1,6 @@
 //! Nodes that prove who they are by the tokens of their own pods.
 use crate::{
-    replica::Replica,
+    replica::{Caller, Replica, mounted},
     shipped::{self, forbidden, pod, runs, token},
 };
 use culvert_cluster::{Cluster, eventually};
@@ -107,4 +107,60 @@ async fn a_node_is_known_by_the_token_of_its_pod_and_speaks_for_its_own_pods() {
     });
     assert!(refused.contains("node-one"), "{refused}");
     assert_eq!(forbidden(&cluster), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_makes_tokens_up_keeps_neither_the_api_server_nor_others_busy() {
+    let cluster = Cluster::api("control-flood");
+    cluster.apply(&shipped::rules());
+    cluster.apply(&pod("culvert-system", "agent", "culvert-node", "node-one"));
+    let replica = Replica::start(cluster.kubeconfig_of("culvert-system", "culvert-control")).await;
+    let good = token(&cluster, "culvert-node", "agent", "culvert");
+    replica.node(&cluster, "node-one", &good).follows().await;
+    let (body, _) = good.rsplit_once('.').unwrap();
+    let mut refusals = Vec::new();
+    for number in 0..60 {
+        let forged = format!("{body}.{number:086}");
+        refusals.push(replica.node(&cluster, "node-one", &forged).refusal().await);
+    }
+    assert!(refusals[0].contains("the API server refuses the token"), "{}", refusals[0]);
+    let last = refusals.last().unwrap();
+    assert!(last.contains("too many bad tokens came from this address"), "{last}");
+    // Whoever was known goes on, also from there.
+    replica.node(&cluster, "node-one", &good).follows().await;
+    let user = "system:serviceaccount:culvert-system:culvert-control";
+    let asked = cluster.requests_by(user).into_iter().filter(|line| {
+        line["requestURI"].as_str().is_some_and(|uri| uri.ends_with("/tokenreviews"))
+    });
+    let asked = asked.count();
+    assert!((20..40).contains(&asked), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_its_roots_and_its_token_and_is_cut_off_when_its_pod_is_gone() {
+    let cluster = Cluster::api("control-wait");
+    cluster.apply(&shipped::rules());
+    cluster.apply(&pod("culvert-system", "agent", "culvert-node", "node-one"));
+    let replica = Replica::start(cluster.kubeconfig_of("culvert-system", "culvert-control")).await;
+    // Neither is there when it starts, as when it is mounted later.
+    let mut node = Caller::empty(replica.at, "node-one");
+    let waits = node.refusal().await;
+    assert!(waits.contains("cannot read") && waits.contains("root.pem"), "{waits}");
+    node.replace_roots(&mounted(&cluster));
+    node.waits_for("cannot read the token").await;
+    node.replace_token(&token(&cluster, "culvert-node", "agent", "culvert"));
+    node.follows().await;
+    // Once the pod is heard of, that it is gone is, too.
+    runs(&cluster, "culvert-system", "agent", "10.2.0.1");
+    replica.until(|status| status.counts.workloads == 1).await;
+    cluster.kubectl(&[
+        "-n",
+        "culvert-system",
+        "delete",
+        "pod",
+        "agent",
+        "--force",
+        "--grace-period=0",
+    ]);
+    node.waits_for("the token's pod culvert-system/agent is gone").await;
 }

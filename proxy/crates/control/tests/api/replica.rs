@@ -184,9 +184,18 @@ pub(crate) fn until_mounted(cluster: &Cluster, roots: &[CertificateDer<'static>]
 impl Caller {
     pub(crate) fn start(at: SocketAddr, name: &str, token: &str, roots: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("token"), token).unwrap();
+        fs::write(folder.path().join("root.pem"), roots).unwrap();
+        Self::start_in(folder, at, name)
+    }
+
+    /// Before anything is mounted.
+    pub(crate) fn empty(at: SocketAddr, name: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), at, name)
+    }
+
+    fn start_in(folder: TempDir, at: SocketAddr, name: &str) -> Self {
         let [token_file, root_file] = ["token", "root.pem"].map(|name| folder.path().join(name));
-        fs::write(&token_file, token).unwrap();
-        fs::write(&root_file, roots).unwrap();
         let (drain, trust) = (Drain::default(), TrustStore::default());
         let server = Server::Name("localhost".to_owned());
         let way = Way::new(&at.to_string(), server, Anchors::File(root_file));
@@ -215,6 +224,17 @@ impl Caller {
 
     pub(crate) fn replace_token(&self, token: &str) {
         fs::write(self.folder.path().join("token"), token).unwrap();
+    }
+
+    pub(crate) fn replace_roots(&self, roots: &str) {
+        fs::write(self.folder.path().join("root.pem"), roots).unwrap();
+    }
+
+    /// Waits until it has no connection because of this.
+    pub(crate) async fn waits_for(&mut self, why: &str) {
+        let is_so = |error: &Arc<str>| error.contains(why);
+        let waiting = self.follower.until(|status| status.error.as_ref().is_some_and(is_so));
+        time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     }
 
     pub(crate) async fn follows(&mut self) {

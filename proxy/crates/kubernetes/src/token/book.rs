@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long it is good what the API server says of a token that proves something; of one that
-/// proves nothing, which may become good; and that it says nothing.
+/// proves nothing, which may become good, doubling up to the former; and that it says nothing.
 const PROVEN: Duration = Duration::from_secs(60);
 const REFUSED: Duration = Duration::from_secs(3);
 const UNKNOWN: Duration = Duration::from_millis(500);
@@ -17,7 +17,7 @@ const UNKNOWN: Duration = Duration::from_millis(500);
 /// So many tokens are remembered.
 const TOKENS: usize = 4096;
 
-/// So many bad ones of one address are asked about in a minute; all addresses for which there is no
+/// So many bad ones of one address are asked about in a minute, each counted once; all addresses for which there is no
 /// place of their own have so many together.
 const BAD: u32 = 20;
 const BAD_OF_OTHERS: u32 = 1000;
@@ -45,20 +45,33 @@ pub(super) struct Slot {
 pub(super) struct Answer {
     pub(super) said: Result<Subject, Refusal>,
     at: Instant,
+    life: Duration,
 }
 
 impl Answer {
-    pub(super) fn new(said: Result<Subject, Refusal>, at: Instant) -> Self {
-        Self { said, at }
+    /// `last`: what was said before of the same token.
+    pub(super) fn new(said: Result<Subject, Refusal>, at: Instant, last: Option<&Self>) -> Self {
+        let last = last.filter(|last| last.is_refusal());
+        let life = match &said {
+            Ok(_) => PROVEN,
+            Err(refusal) if refusal.is_passing() => UNKNOWN,
+            Err(_) => last.map_or(REFUSED, |last| (last.life * 2).min(PROVEN)),
+        };
+        Self { said, at, life }
     }
 
     pub(super) fn is_good(&self, now: Instant) -> bool {
-        let life = match &self.said {
-            Ok(_) => PROVEN,
-            Err(refusal) if refusal.is_passing() => UNKNOWN,
-            Err(_) => REFUSED,
-        };
-        now.saturating_duration_since(self.at) < life
+        now.saturating_duration_since(self.at) < self.life
+    }
+
+    /// Something was said of the token itself.
+    pub(super) fn is_definite(&self) -> bool {
+        self.said.is_ok() || self.is_refusal()
+    }
+
+    /// It proves nothing.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.said.as_ref().is_err_and(|refusal| !refusal.is_passing())
     }
 }
 
@@ -164,16 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_may_be_good_soon() {
+    fn what_was_refused_may_be_good_soon_and_later_the_more_often_it_was() {
         let now = Instant::now();
         let subject = Subject { pod: "a".into(), pod_uid: "b".into(), node: None };
-        for (said, life) in [
-            (Ok(subject), PROVEN),
-            (Err(Refusal::Rejected("gone".to_owned())), REFUSED),
-            (Err(Refusal::Busy), UNKNOWN),
-        ] {
-            let answer = Answer::new(said, now);
+        let gone = || Err(Refusal::Rejected("gone".to_owned()));
+        for (said, life) in
+            [(Ok(subject), PROVEN), (gone(), REFUSED), (Err(Refusal::Busy), UNKNOWN)]
+        {
+            let answer = Answer::new(said, now, None);
             assert!(answer.is_good(now + life / 2) && !answer.is_good(now + life));
         }
+        let mut answer = Answer::new(gone(), now, None);
+        for _ in 0..20 {
+            answer = Answer::new(gone(), now, Some(&answer));
+        }
+        assert!(answer.is_good(now + PROVEN / 2) && !answer.is_good(now + PROVEN));
     }
 }

@@ -19,19 +19,19 @@ fn id(account: &str) -> Identity {
 fn a_node_speaks_for_pods_that_are_in_the_mesh_and_on_it_now() {
     let mut hosting = Hosting::default();
     let [web, job] = ["web", "job"].map(WorkloadUid::new);
-    assert!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
-    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
+    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, true);
+    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, false);
     assert!(
-        !hosting.change(&job, Some(&wanted("one", "b", "job", false)), None),
+        !hosting.change(&job, Some(&wanted("one", "b", "job", false)), None).hosted,
         "it is in no mesh"
     );
-    assert!(hosting.hosted().is_on("one", &id("a")) && !hosting.hosted().is_on("one", &id("b")));
-    assert!(hosting.change(&web, Some(&wanted("two", "a", "web", true)), None));
-    assert!(!hosting.hosted().is_on("one", &id("a")) && hosting.hosted().is_on("two", &id("a")));
+    assert!(hosting.hosted.is_on("one", &id("a")) && !hosting.hosted.is_on("one", &id("b")));
+    assert_eq!(hosting.change(&web, Some(&wanted("two", "a", "web", true)), None).hosted, true);
+    assert!(!hosting.hosted.is_on("one", &id("a")) && hosting.hosted.is_on("two", &id("a")));
     let recorded = Wanted { recorded: true, ..wanted("two", "a", "web", false) };
-    assert!(!hosting.change(&web, Some(&recorded), None), "it is captured still");
-    assert!(hosting.change(&web, None, None));
-    assert_eq!(*hosting.hosted(), Hosted::default());
+    assert_eq!(hosting.change(&web, Some(&recorded), None).hosted, false, "it is captured still");
+    assert_eq!(hosting.change(&web, None, None).hosted, true);
+    assert_eq!(hosting.hosted, Hosted::default());
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn a_pod_that_is_being_made_is_spoken_for_already() {
     let web = WorkloadUid::new("web");
     let name = ObjectName::new("shop", "web");
     let expected = Expected { node: "one".into(), name, identity: id("a") };
-    assert!(hosting.change(&web, None, Some(&expected)));
-    assert!(hosting.hosted().is_on("one", &id("a")));
-    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None));
-    assert!(hosting.change(&web, None, None));
-    assert!(!hosting.hosted().is_on("one", &id("a")));
+    assert_eq!(hosting.change(&web, None, Some(&expected)).hosted, true);
+    assert!(hosting.hosted.is_on("one", &id("a")));
+    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, false);
+    assert_eq!(hosting.change(&web, None, None).hosted, true);
+    assert!(!hosting.hosted.is_on("one", &id("a")));
 }
 
 #[test]
@@ -52,18 +52,19 @@ fn a_pod_of_a_nodes_own_process_says_where_that_is_and_gets_nothing_itself() {
     let agent = Some(("shop".to_owned(), "a".to_owned()));
     let mut hosting = Hosting::new(agent);
     let uid = WorkloadUid::new("agent");
-    hosting.change(&uid, Some(&wanted("one", "a", "agent", true)), None);
+    let other = hosting.change(&uid, Some(&wanted("one", "a", "agent", true)), None);
+    assert_eq!(other, Other { hosted: false, agents: true });
     let name = ObjectName::new("shop", "agent");
-    assert_eq!(hosting.hosted().node_of(&name).map(|node| &**node), Some("one"));
-    assert!(!hosting.hosted().is_on("one", &id("a")));
+    assert_eq!(hosting.agents.get(&name).map(|node| &**node), Some("one"));
+    assert!(!hosting.hosted.is_on("one", &id("a")));
     hosting.change(&uid, None, None);
-    assert_eq!(hosting.hosted().node_of(&name), None);
+    assert_eq!(hosting.agents.get(&name), None);
 }
 
 #[test]
 fn of_many_pods_some_are_named() {
     let mut hosting = Hosting::default();
-    assert_eq!(hosting.hosted().told("one").to_string(), "no pod in the mesh");
+    assert_eq!(hosting.hosted.told("one").to_string(), "no pod in the mesh");
     for n in 0..9 {
         let name = format!("web-{n}");
         hosting.change(
@@ -72,7 +73,7 @@ fn of_many_pods_some_are_named() {
             None,
         );
     }
-    let told = hosting.hosted().told("one").to_string();
+    let told = hosting.hosted.told("one").to_string();
     assert_eq!(told, "shop/web-0, shop/web-1, shop/web-2, shop/web-3, shop/web-4 and 4 more");
 }
 
@@ -95,6 +96,6 @@ proptest! {
         for (name, is) in now {
             anew.change(&WorkloadUid::new(name.as_str()), is.as_ref(), None);
         }
-        prop_assert_eq!(hosting.hosted(), anew.hosted());
+        prop_assert_eq!(hosting.hosted, anew.hosted);
     }
 }
