@@ -17,7 +17,7 @@ use crate::{
     manifests::Manifests,
     serve::{
         Porter,
-        accounts::{AUDIENCE, Accounts},
+        accounts::{AUDIENCE, Accounts, Dead},
         gate::{DiscoveryGate, Doorkeeper, ReportsGate},
         hush::Hush,
     },
@@ -91,7 +91,7 @@ const VOID_TOKENS: &str = "void-tokens";
 /// The Secret of the authority that all replicas share.
 pub const AUTHORITY_SECRET: &str = "culvert-ca";
 
-/// The ConfigMap of the roots that nodes know the control plane by.
+/// The `ConfigMap` of the roots that nodes know the control plane by.
 const ROOTS_MAP: &str = "culvert-root";
 
 /// What a control plane is made of.
@@ -423,7 +423,7 @@ impl Cluster {
     fn accounts(&self, agents: &View<Arc<Agents>>) -> Accounts {
         let (namespace, name) = (self.namespace.clone(), self.node_account.clone());
         let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
-        Accounts { reviewer, agents: agents.clone() }
+        Accounts { reviewer, agents: agents.clone(), dead: Dead::default() }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Reading order: [`client`] (the way there, and back), [`fault`] (why a request failed, and what
 //! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
 //! the rest), [`mirror`] (all objects of some kinds, as they are now), [`named`] (one Secret or
-//! ConfigMap, followed and written), [`token`] (whose token it is that somebody shows), [`ask`]
+//! `ConfigMap`, followed and written), [`token`] (whose token it is that somebody shows), [`ask`]
 //! (objects that are asked for once), [`forward`] (a port of a pod), [`write`](mod@write) (single
 //! objects, written), [`lease`] (which of several replicas does), [`event`] (what is told of objects).
 

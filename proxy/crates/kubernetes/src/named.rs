@@ -1,4 +1,4 @@
-//! A Secret or a ConfigMap by its name: what is in it, followed and written.
+//! A Secret or a `ConfigMap` by its name: what is in it, followed and written.
 use crate::{
     client::{Client, JSON},
     fault::Fault,

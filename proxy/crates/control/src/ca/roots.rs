@@ -1,4 +1,4 @@
-//! The roots of the mesh in a ConfigMap, where nodes mount them: written by every replica, and put
+//! The roots of the mesh in a `ConfigMap`, where nodes mount them: written by every replica, and put
 //! back when somebody else changes it.
 use super::trouble::Trouble;
 use culvert_identity::ca::{Authority, bundle};

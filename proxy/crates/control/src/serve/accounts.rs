@@ -5,10 +5,12 @@ use crate::ca::hosted::Agents;
 use culvert_kubernetes::token::{Claims, Proof, Refusal, Reviewer};
 use culvert_model::name::ObjectName;
 use culvert_runtime::{dice::dice, publish::View};
+use parking_lot::Mutex;
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::time;
 use tonic::Code;
@@ -27,7 +29,13 @@ pub(crate) struct Accounts {
     pub(crate) reviewer: Reviewer,
     /// Pods that nodes' own processes run in.
     pub(crate) agents: View<Arc<Agents>>,
+    pub(crate) dead: Dead,
 }
+
+/// Pods that were there and are gone, by their uids: for a while their tokens are good for whoever
+/// looked at them before.
+#[derive(Debug, Default)]
+pub(crate) struct Dead(Mutex<HashMap<String, Instant>>);
 
 /// What a good token proves.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +43,7 @@ pub(crate) struct Proven {
     pub(crate) node: String,
     /// The pod that it was made for.
     pod: ObjectName,
+    pod_uid: String,
     /// Seconds since 1970.
     pub(crate) expires: u64,
 }
@@ -92,21 +101,28 @@ impl Accounts {
                 node.ok_or_else(|| AccountError::Nowhere(pod.clone()))?
             }
         };
-        Ok(Proven { node, pod, expires })
+        let pod_uid = subject.pod_uid;
+        match self.dead.is_known(&pod_uid, Instant::now()) {
+            true => Err(AccountError::Gone(pod)),
+            false => Ok(Proven { node, pod, pod_uid, expires }),
+        }
     }
 
     /// Resolves when `token` does not prove any more that whoever shows it is `node`.
     ///
     /// While the API server does not answer, everything stays as it was, to the token's end.
     pub(crate) async fn lapsed(&self, token: &str, proven: Proven) -> AccountError {
-        let Proven { node, pod, expires } = proven;
+        let Proven { node, pod, pod_uid, expires } = proven;
         let mut wait = LOOK.mul_f64(1.0 + fraction(dice()));
         loop {
             // It is good to the end of its last second.
             let left = Duration::from_secs(expires.saturating_sub(unix_now()).saturating_add(1));
             tokio::select! {
                 () = time::sleep(wait.min(left)) => {}
-                () = self.gone(&pod) => return AccountError::Gone(pod),
+                () = self.gone(&pod) => {
+                    self.dead.note(pod_uid, Instant::now());
+                    return AccountError::Gone(pod);
+                }
             }
             wait = LOOK;
             match self.node(token, None).await {
@@ -134,6 +150,19 @@ impl Accounts {
                 None => return std::future::pending().await,
             }
         }
+    }
+}
+
+impl Dead {
+    fn note(&self, uid: String, now: Instant) {
+        let mut dead = self.0.lock();
+        dead.retain(|_, since| now.saturating_duration_since(*since) < LOOK);
+        dead.insert(uid, now);
+    }
+
+    fn is_known(&self, uid: &str, now: Instant) -> bool {
+        let since = self.0.lock().get(uid).copied();
+        since.is_some_and(|since| now.saturating_duration_since(since) < LOOK)
     }
 }
 

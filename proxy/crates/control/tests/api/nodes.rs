@@ -5,108 +5,143 @@ use crate::{
 };
 use culvert_cluster::{Cluster, eventually};
 use culvert_model::identity::Identity;
+use std::time::Duration;
+use tokio::{runtime::Handle, task};
+
+const ONE: &str = "node-one";
+const TWO: &str = "node-two";
+
+/// Two nodes, each with its own pod, and one pod in the mesh on each.
+struct Scene {
+    cluster: Cluster,
+    shop: String,
+    replica: Replica,
+}
 
 fn id(namespace: &str, account: &str) -> Identity {
     Identity::try_new("cluster.local", namespace, account).unwrap()
 }
 
+impl Scene {
+    async fn set(name: &str) -> Self {
+        let cluster = Cluster::api(name);
+        cluster.apply(&shipped::rules());
+        for node in [ONE, TWO] {
+            cluster.apply(&pod(shipped::NAMESPACE, &agent(node), "culvert-node", node));
+        }
+        let shop = "shop".to_owned();
+        cluster.kubectl(&["create", "namespace", &shop]);
+        cluster.kubectl(&["label", "namespace", &shop, "culvert.dev/mesh=enabled"]);
+        for (account, node, ip) in [("web", ONE, "10.1.0.1"), ("db", TWO, "10.1.0.2")] {
+            make(&cluster, &shop, account, node);
+            runs(&cluster, &shop, account, ip);
+        }
+        let kubeconfig = cluster.kubeconfig_of(shipped::NAMESPACE, "culvert-control");
+        let replica = Replica::start(kubeconfig).await;
+        Self { cluster, shop, replica }
+    }
+
+    /// The token of a node's own pod.
+    fn token(&self, node: &str) -> String {
+        token(&self.cluster, "culvert-node", &agent(node), "culvert")
+    }
+
+    fn delete(&self, namespace: &str, pod: &str) {
+        let words = ["-n", namespace, "delete", "pod", pod, "--force", "--grace-period=0"];
+        self.cluster.kubectl(&words);
+    }
+}
+
+fn agent(node: &str) -> String {
+    format!("agent-{node}")
+}
+
+/// A pod with an account of its own.
+fn make(cluster: &Cluster, namespace: &str, account: &str, node: &str) {
+    cluster.kubectl(&["-n", namespace, "create", "serviceaccount", account]);
+    cluster.apply(&pod(namespace, account, account, node));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_known_by_the_token_of_its_pod_and_speaks_for_its_own_pods() {
-    let cluster = Cluster::api("control-nodes");
-    cluster.apply(&shipped::rules());
-    let [one, two] = ["node-one", "node-two"];
-    for node in [one, two] {
-        cluster.apply(&pod("culvert-system", &format!("agent-{node}"), "culvert-node", node));
-    }
-    cluster.apply(&pod("culvert-system", "other", "culvert-control", one));
-    let shop = cluster.namespace("shop");
-    shop.label("culvert.dev/mesh=enabled");
-    let name = shop.name();
-    for (account, node, ip) in [("web", one, "10.1.0.1"), ("db", two, "10.1.0.2")] {
-        shop.kubectl(&["create", "serviceaccount", account]);
-        cluster.apply(&pod(name, account, account, node));
-        runs(&cluster, name, account, ip);
-    }
-    let replica = Replica::start(cluster.kubeconfig_of("culvert-system", "culvert-control")).await;
-    let good = token(&cluster, "culvert-node", "agent-node-one", "culvert");
-    let mut node = replica.node(&cluster, one, &good);
+    let scene = Scene::set("control-nodes").await;
+    let Scene { cluster, shop, replica } = &scene;
+    let good = scene.token(ONE);
+    let mut node = replica.node(cluster, ONE, &good);
     node.follows().await;
-    // One that is being made has no address; its node may speak for it.
-    shop.kubectl(&["create", "serviceaccount", "made"]);
-    cluster.apply(&pod(name, "made", "made", one));
-    node.identities.certificate(&id(name, "made")).await.unwrap();
-    shop.kubectl(&["delete", "pod", "made", "--force", "--grace-period=0"]);
-    let web = node.identities.certificate(&id(name, "web")).await.unwrap();
-    assert_eq!(web.identity(), &id(name, "web"));
+    let web = node.identities.certificate(&id(shop, "web")).await.unwrap();
+    assert_eq!(web.identity(), &id(shop, "web"));
     let status = replica.until(|status| !status.nodes.is_empty()).await;
-    assert_eq!((&*status.nodes[0].name, &status.nodes[0].identity), (one, &None));
+    assert_eq!((&*status.nodes[0].name, &status.nodes[0].identity), (ONE, &None));
+    // One that is being made has no address; its node may speak for it.
+    make(cluster, shop, "made", ONE);
+    node.identities.certificate(&id(shop, "made")).await.unwrap();
+    scene.delete(shop, "made");
 
     // Of another node's pod, it hears which pods are its own.
-    let refused = node.uncertified(&id(name, "db")).await;
-    let expected = format!(
-        "no workload of spiffe://cluster.local/ns/{name}/sa/db is on node node-one, which has \
-         {name}/web"
-    );
-    assert!(refused.contains(&expected), "{refused}");
-    let refused = node.uncertified(&id("culvert-system", "culvert-node")).await;
+    let refused = eventually("the pod that was made is gone", || {
+        let refused = now(node.uncertified(&id(shop, "db")));
+        (!refused.contains("shop/made")).then_some(refused)
+    });
+    let expected = "no workload of spiffe://cluster.local/ns/shop/sa/db is on node node-one, which \
+                    has shop/web";
+    assert!(refused.contains(expected), "{refused}");
+    let refused = node.uncertified(&id(shipped::NAMESPACE, "culvert-node")).await;
     assert!(refused.contains("no workload of"), "{refused}");
 
-    // Whoever has another token is nobody, or somebody else.
-    let bound = ["--bound-object-kind=Pod", "--bound-object-name=agent-node-one"];
-    let plain = ["--audience=culvert"];
-    let of_api = [bound[0], bound[1]];
-    let mut forged = good.clone();
-    forged.truncate(good.len() - 8);
-    forged.push_str("AAAAAAAA");
+    // A join token works beside them.
+    let joined = replica.control.join_token(TWO, Duration::from_secs(60 * 60)).unwrap();
+    let mut joined = replica.node(cluster, TWO, &joined);
+    joined.follows().await;
+    joined.identities.certificate(&id(shop, "db")).await.unwrap();
+
+    // A pod that has left is nobody's to speak for.
+    scene.delete(shop, "web");
+    let other = replica.node(cluster, ONE, &good);
+    eventually("the pod is gone", || {
+        let refused = now(other.uncertified(&id(shop, "web")));
+        refused.contains("node-one, which has no pod in the mesh").then_some(())
+    });
+    assert_eq!(forbidden(cluster), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_another_token_is_nobody_or_somebody_else() {
+    let scene = Scene::set("control-tokens").await;
+    let Scene { cluster, shop, replica } = &scene;
+    cluster.apply(&pod(shipped::NAMESPACE, "other", "culvert-control", ONE));
+    let bound = format!("--bound-object-name={}", agent(ONE));
+    let make = |options: &[&str]| cluster.token(shipped::NAMESPACE, "culvert-node", options);
+    let good = scene.token(ONE);
+    let forged = format!("{}.{}", good.rsplit_once('.').unwrap().0, "A".repeat(86));
+    let gone = scene.token(TWO);
+    let of_two = token(cluster, "culvert-node", &agent(TWO), "culvert");
     for (token, why) in [
-        (token(&cluster, "culvert-node", "agent-node-two", "culvert"), "is node node-two by its"),
-        (token(&cluster, "culvert-node", "agent-node-one", "istio-ca"), "is meant for istio-ca,"),
-        (cluster.token("culvert-system", "culvert-node", &of_api), "not for culvert"),
-        (cluster.token("culvert-system", "culvert-node", &plain), "is bound to no pod"),
+        (of_two, "the caller is node node-two by its service account's token, not node-one"),
+        (token(cluster, "culvert-node", &agent(ONE), "istio-ca"), "is meant for istio-ca,"),
+        (make(&["--bound-object-kind=Pod", &bound]), "not for culvert"),
+        (make(&["--audience=culvert"]), "is bound to no pod"),
         (
-            token(&cluster, "culvert-control", "other", "culvert"),
+            token(cluster, "culvert-control", "other", "culvert"),
             "culvert-control's, not culvert-system/culvert-node's",
         ),
         (forged, "the API server refuses the token"),
         ("a.b.c".to_owned(), "neither a join token nor a service account's token"),
     ] {
-        let mut caller = replica.node(&cluster, one, &token);
+        let mut caller = replica.node(cluster, ONE, &token);
         let refused = caller.refusal().await;
         assert!(refused.contains(why), "{refused}");
-        assert!(caller.identities.certificate(&id(name, "web")).await.is_err());
+        assert!(caller.identities.certificate(&id(shop, "web")).await.is_err());
     }
-
-    // A join token works beside them.
-    let hour = std::time::Duration::from_secs(60 * 60);
-    let joined = replica.control.join_token(two, hour).unwrap();
-    let mut joined = replica.node(&cluster, two, &joined);
-    joined.follows().await;
-    joined.identities.certificate(&id(name, "db")).await.unwrap();
-
-    // A pod that is gone proves nothing, and one that has left is nobody's to speak for.
-    let gone = token(&cluster, "culvert-node", "agent-node-two", "culvert");
-    cluster.kubectl(&[
-        "-n",
-        "culvert-system",
-        "delete",
-        "pod",
-        "agent-node-two",
-        "--force",
-        "--grace-period=0",
-    ]);
-    let mut caller = replica.node(&cluster, two, &gone);
-    let refused = caller.refusal().await;
+    // A pod that is gone proves nothing; nobody asked about this token so far.
+    scene.delete(shipped::NAMESPACE, &agent(TWO));
+    let refused = replica.node(cluster, TWO, &gone).refusal().await;
     assert!(refused.contains("the API server refuses the token"), "{refused}");
-    shop.kubectl(&["delete", "pod", "web", "--force", "--grace-period=0"]);
-    let other = replica.node(&cluster, one, &good);
-    let refused = eventually("the pod is gone", || {
-        let refused = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(other.uncertified(&id(name, "web")))
-        });
-        refused.contains("which has no pod in the mesh").then_some(refused)
-    });
-    assert!(refused.contains("node-one"), "{refused}");
-    assert_eq!(forbidden(&cluster), [""; 0]);
+}
+
+/// What comes of it, in a test that waits elsewhere.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    task::block_in_place(|| Handle::current().block_on(future))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,14 +188,7 @@ async fn a_node_waits_for_its_roots_and_its_token_and_is_cut_off_when_its_pod_is
     // Once the pod is heard of, that it is gone is, too.
     runs(&cluster, "culvert-system", "agent", "10.2.0.1");
     replica.until(|status| status.counts.workloads == 1).await;
-    cluster.kubectl(&[
-        "-n",
-        "culvert-system",
-        "delete",
-        "pod",
-        "agent",
-        "--force",
-        "--grace-period=0",
-    ]);
+    let gone = ["delete", "pod", "agent", "--force", "--grace-period=0"];
+    cluster.kubectl(&[&["-n", "culvert-system"], &gone[..]].concat());
     node.waits_for("the token's pod culvert-system/agent is gone").await;
 }

@@ -30,9 +30,12 @@ const OTHERS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    slots: Mutex<HashMap<Box<[u8]>, (Instant, Arc<Slot>)>>,
+    slots: Mutex<Slots>,
     floods: Mutex<HashMap<IpAddr, (Instant, u32)>>,
 }
+
+/// By digests of tokens; when each was last shown.
+type Slots = HashMap<Box<[u8]>, (Instant, Arc<Slot>)>;
 
 /// One token.
 #[derive(Debug, Default)]

@@ -19,18 +19,18 @@ fn id(account: &str) -> Identity {
 fn a_node_speaks_for_pods_that_are_in_the_mesh_and_on_it_now() {
     let mut hosting = Hosting::default();
     let [web, job] = ["web", "job"].map(WorkloadUid::new);
-    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, true);
-    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, false);
+    assert!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted);
+    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted);
     assert!(
         !hosting.change(&job, Some(&wanted("one", "b", "job", false)), None).hosted,
         "it is in no mesh"
     );
     assert!(hosting.hosted.is_on("one", &id("a")) && !hosting.hosted.is_on("one", &id("b")));
-    assert_eq!(hosting.change(&web, Some(&wanted("two", "a", "web", true)), None).hosted, true);
+    assert!(hosting.change(&web, Some(&wanted("two", "a", "web", true)), None).hosted);
     assert!(!hosting.hosted.is_on("one", &id("a")) && hosting.hosted.is_on("two", &id("a")));
     let recorded = Wanted { recorded: true, ..wanted("two", "a", "web", false) };
-    assert_eq!(hosting.change(&web, Some(&recorded), None).hosted, false, "it is captured still");
-    assert_eq!(hosting.change(&web, None, None).hosted, true);
+    assert!(!hosting.change(&web, Some(&recorded), None).hosted, "it is captured still");
+    assert!(hosting.change(&web, None, None).hosted);
     assert_eq!(hosting.hosted, Hosted::default());
 }
 
@@ -40,10 +40,10 @@ fn a_pod_that_is_being_made_is_spoken_for_already() {
     let web = WorkloadUid::new("web");
     let name = ObjectName::new("shop", "web");
     let expected = Expected { node: "one".into(), name, identity: id("a") };
-    assert_eq!(hosting.change(&web, None, Some(&expected)).hosted, true);
+    assert!(hosting.change(&web, None, Some(&expected)).hosted);
     assert!(hosting.hosted.is_on("one", &id("a")));
-    assert_eq!(hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted, false);
-    assert_eq!(hosting.change(&web, None, None).hosted, true);
+    assert!(!hosting.change(&web, Some(&wanted("one", "a", "web", true)), None).hosted);
+    assert!(hosting.change(&web, None, None).hosted);
     assert!(!hosting.hosted.is_on("one", &id("a")));
 }
 
