@@ -69,6 +69,7 @@ pub(super) fn of_control(control: &Control) -> view::Control {
             expires_in_seconds: certificates::left(authority.not_after),
             roots: authority.roots,
             serving_not_after: rfc3339(authority.own_not_after),
+            troubles: authority.troubles.clone(),
         },
         certificates_issued: certificates.issued,
         certificates_refused: certificates.refused,

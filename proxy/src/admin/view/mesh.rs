@@ -72,6 +72,9 @@ pub(crate) struct Authority {
     pub(crate) roots: usize,
     /// RFC 3339, of the certificate by which nodes know the control plane.
     pub(crate) serving_not_after: String,
+    /// What is wrong with keeping it, if anything is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) troubles: Vec<String>,
 }
 
 /// A node that is connected.

@@ -20,6 +20,7 @@ pub(super) fn control_is_well(control: &Control) -> bool {
     control.uncaptured.is_empty()
         && control.unsaved.is_none()
         && control.authority.expires_in_seconds > SOON
+        && control.authority.troubles.is_empty()
         && control.nodes.iter().all(|node| node.refused.is_empty())
 }
 
@@ -125,12 +126,13 @@ pub(super) fn closing(control: &Control) -> Vec<String> {
 }
 
 fn authority(control: &Control) -> String {
-    let Authority { not_after, expires_in_seconds, roots, .. } = &control.authority;
+    let Authority { not_after, expires_in_seconds, roots, troubles, .. } = &control.authority;
     let (issued, refused) = (control.certificates_issued, control.certificates_refused);
     let soon = if *expires_in_seconds < SOON { ", which is SOON" } else { "" };
-    format!(
+    let all = format!(
         "certificates: {issued} issued, {refused} refused; the authority ends {not_after}{soon}; roots: {roots}"
-    )
+    );
+    troubles.iter().fold(all, |all, trouble| format!("{all}\nthe authority: {trouble}"))
 }
 
 fn row(node: &Node) -> [String; 6] {

@@ -1,7 +1,7 @@
 //! OpenSSL's `s_client` as a peer that shares no code with us; it must be installed.
 use crate::world::{Mesh, id};
 use culvert_identity::{
-    ca::Authority,
+    ca::{Authority, bundle},
     certificate::Certificate,
     tls::{self, HandshakeError},
 };
@@ -112,4 +112,26 @@ async fn an_openssl_client_of_the_mesh_is_met_and_others_are_not() {
         s_client(&own, &["-key", key.to_str().unwrap(), "-cert", chain.to_str().unwrap()]).await;
     assert!(met.is_err());
     assert!(said.contains("alert unknown ca"), "{said}");
+}
+
+/// As docs/control.md has it, to replace the root of a cluster.
+#[test]
+fn an_authority_that_openssl_made_signs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [key, root] = ["new-key.pem", "new.pem"].map(|name| folder.path().join(name));
+    let status = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "3650", "-subj", "/O=cluster.local/CN=Culvert root 2"])
+        .args(["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&root)
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.expect("openssl is installed").success());
+    let [key, root] = [key, root].map(|file| fs::read(file).unwrap());
+    let texts = [(bundle::CHAIN, root.clone()), (bundle::KEY, key), (bundle::ROOTS, root)];
+    let texts = texts.map(|(name, text)| (name.to_owned(), text)).into();
+    let authority = bundle::read("td", &texts).unwrap();
+    identity_files(folder.path(), &authority, &id("web"));
 }
