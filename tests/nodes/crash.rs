@@ -1,7 +1,6 @@
 //! While a node's proxy is away, what is in the mesh is closed there, and the rest goes on.
 use crate::{
     image::IMAGE,
-    proxy::Proxy,
     shop,
     town::{ENROL, SYSTEM, Town, pod_on},
 };
@@ -49,11 +48,28 @@ fn answered(namespace: &Namespace<'_>, client: &str) {
     eventually("an answer", || (ask(namespace, client)["ok"] == true).then_some(()));
 }
 
-/// The container of a node's proxy, as containerd calls it.
-fn container(proxy: Proxy<'_>) -> String {
-    let pod = proxy.pod();
+/// A pod's container, as containerd calls it.
+fn container(pod: &Value) -> String {
     let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
     id.trim_start_matches("containerd://").to_owned()
+}
+
+/// A node's kubelet that does nothing until this is dropped.
+struct Frozen<'c>(&'c Town);
+
+const KUBELET: &str = "node-1/kubelet";
+
+impl<'c> Frozen<'c> {
+    fn new(town: &'c Town) -> Self {
+        town.cluster.pause_part(KUBELET);
+        Self(town)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.cluster.resume_part(KUBELET);
+    }
 }
 
 #[test]
@@ -61,31 +77,23 @@ fn a_killed_proxy_closes_its_pods_and_comes_back() {
     let town = Town::shared();
     let namespace = stand(&town, "killed");
     let client = pod_on(&namespace, "client", "node-1");
+    let asks = container(&namespace.get(&["pod", &client]));
+    let store = namespace.get(&["pod", "store"])["status"]["podIP"].as_str().unwrap().to_owned();
     let proxy = town.proxy("node-1");
-    let killed = container(proxy);
+    let killed = container(&proxy.pod());
     // Nobody starts it again.
-    town.cluster.pause_part("node-1/kubelet");
+    let frozen = Frozen::new(&town);
     town.cluster.on("node-1", &["ctr", "tasks", "kill", "--signal", "SIGKILL", &killed]);
     eventually("the end of the proxy", || proxy.status().is_none().then_some(()));
-    // The kubelet is frozen, so the client is entered as root of its node can.
-    let pid = town.cluster.on("node-1", &["sh", "-c", &format!(
-        "for p in /proc/[0-9]*; do grep -qs {} $p/cgroup && tr '\\0' ' ' <$p/cmdline | grep -q '^sleep' && echo ${{p#/proc/}}; done",
-        uid(&namespace, &client)
-    )]);
-    let store = namespace.get(&["pod", "store"])["status"]["podIP"].as_str().unwrap().to_owned();
-    let into = ["nsenter", "--target", pid.trim(), "--net", "--root", "peer", "tell"];
-    let said =
-        town.cluster.on("node-1", &[&into[..], &[&format!("{store}:8081"), "hello"]].concat());
+    let tell = ["peer", "tell", &format!("{store}:8081"), "hello"];
+    let exec = ["ctr", "tasks", "exec", "--exec-id", "ask", &asks];
+    let said = town.cluster.on("node-1", &[&exec[..], &tell].concat());
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["error"], "ConnectionRefused", "{said}");
-    town.cluster.resume_part("node-1/kubelet");
+    drop(frozen);
     answered(&namespace, &client);
-    assert_ne!(container(proxy), killed);
+    assert_ne!(container(&proxy.pod()), killed);
     town.await_captured(&namespace);
-}
-
-fn uid(namespace: &Namespace<'_>, pod: &str) -> String {
-    namespace.get(&["pod", pod])["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -8,6 +8,30 @@ use culvert_cluster::Namespace;
 use std::collections::BTreeSet;
 
 #[test]
+fn a_mesh_that_is_uninstalled_leaves_nothing() {
+    let town = Town::empty("leave");
+    let namespace = town.cluster.namespace("shop");
+    shop::open(&namespace);
+    let before = traces::of(&town);
+    town.settle();
+    let load = shop::load(&town, &namespace, 4);
+    namespace.label(ENROL);
+    town.await_captured(&namespace);
+    by_tunnel(&town, &namespace);
+    assert_ne!(traces::of(&town), before);
+    namespace.label("culvert.dev/mesh-");
+    town.await_let_go(&namespace);
+    // As a step of its own first, which leaves the proxies' pods to look at.
+    town.cluster.install_chart(&["node.uninstall=true"]);
+    same(&before, &traces::of(&town));
+    uninstall(&town);
+    for load in load {
+        assert!(load.finish() > 0);
+    }
+    same(&before, &traces::of(&town));
+}
+
+#[test]
 fn a_real_istiod_drives_the_mesh_and_nothing_is_left_of_it() {
     let town = Town::empty("istiod");
     let namespace = town.cluster.namespace("shop");
@@ -28,7 +52,9 @@ fn a_real_istiod_drives_the_mesh_and_nothing_is_left_of_it() {
     let store = namespace.get(&["pod", &store])["status"]["podIP"].as_str().unwrap().to_owned();
     shop::refuses(&town, "node-1", &format!("{store}:8080"));
     namespace.kubectl(&["delete", "peerauthentication", "default"]);
-    leave(&town, &namespace, &istiod::VALUES);
+    namespace.label("culvert.dev/mesh-");
+    town.await_let_go(&namespace);
+    uninstall(&town);
     for load in load {
         assert!(load.finish() > 0);
     }
@@ -49,19 +75,13 @@ pub(crate) fn by_tunnel(town: &Town, namespace: &Namespace<'_>) {
     }
 }
 
-/// Lets a namespace go and takes the mesh out, step by step as it is documented.
+/// Takes the chart out, and waits until its pods are gone.
 #[track_caller]
-fn leave(town: &Town, namespace: &Namespace<'_>, values: &[&str]) {
-    namespace.label("culvert.dev/mesh-");
-    town.await_let_go(namespace);
-    // Too early: it is refused, and nothing is lost.
-    let cluster = &town.cluster;
-    assert!(!cluster.try_helm(&["uninstall", "culvert", "--timeout=30s"]).status.success());
-    cluster.install_chart(&[values, &["node.uninstall=true"]].concat());
-    let done = cluster.try_helm(&["uninstall", "culvert", "--wait", "--timeout=60s"]);
+fn uninstall(town: &Town) {
+    let done = town.cluster.try_helm(&["uninstall", "culvert", "--wait", "--timeout=5m"]);
     assert!(done.status.success(), "{done:?}");
     let gone = ["--namespace", SYSTEM, "wait", "--for=delete", "pod", "--timeout=60s"];
-    cluster.kubectl(&[&gone[..], &["--selector=app.kubernetes.io/part-of=culvert"]].concat());
+    town.cluster.kubectl(&[&gone[..], &["--selector=app.kubernetes.io/part-of=culvert"]].concat());
 }
 
 #[track_caller]

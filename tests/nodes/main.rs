@@ -17,5 +17,11 @@ mod traces;
 
 mod crash;
 mod enrol;
+mod first;
+mod kinds;
 mod laptop;
 mod leave;
+mod numbers;
+mod refused;
+mod strict;
+mod upgrade;

@@ -21,6 +21,12 @@ const SERVICES: [(&str, &str); 4] = [
 pub(crate) fn open(namespace: &Namespace<'_>) {
     let services: Vec<String> = SERVICES.iter().map(|(name, asks)| service(name, asks)).collect();
     namespace.apply(&format!("{}---\n{}", services.join("---\n"), client()));
+    await_open(namespace);
+}
+
+/// Waits until all of it is ready.
+#[track_caller]
+pub(crate) fn await_open(namespace: &Namespace<'_>) {
     for (name, _) in SERVICES {
         let deployment = format!("deployment/{name}");
         namespace.kubectl(&["rollout", "status", &deployment, "--timeout=100s"]);

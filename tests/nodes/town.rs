@@ -26,7 +26,9 @@ impl Town {
     /// The shared cluster, with everything ready.
     #[track_caller]
     pub(crate) fn shared() -> Self {
-        Self { cluster: Cluster::shared_nodes() }.settled(&[])
+        let town = Self { cluster: Cluster::shared_nodes() };
+        town.settle();
+        town
     }
 
     /// A cluster of the test's own, which has no mesh yet.
@@ -49,22 +51,30 @@ impl Town {
 
     /// Installs the chart where it is not; a story that failed may have left it otherwise.
     #[track_caller]
-    pub(crate) fn settled(self, values: &[&str]) -> Self {
+    pub(crate) fn settle(&self) {
         let is_new = !self.cluster.try_helm(&["status", "culvert"]).status.success();
-        if is_new {
+        if is_new && self.cluster.get(&["namespace", SYSTEM]).is_null() {
             self.furnish();
         }
-        self.cluster.install_chart(values);
+        self.cluster.install_chart(&[]);
         if is_new {
             // After the chart: kinds that are defined later are followed all the same.
             self.cluster.install(Crds::Istio);
         }
-        self
     }
 
     /// The proxy of a node.
     pub(crate) fn proxy(&self, node: &'static str) -> Proxy<'_> {
         Proxy { cluster: &self.cluster, node }
+    }
+
+    /// Waits until all parts of the mesh are as they are to be.
+    #[track_caller]
+    pub(crate) fn await_ready(&self) {
+        for part in ["daemonset/culvert-node", "deployment/culvert-control"] {
+            let words = ["--namespace", SYSTEM, "rollout", "status", part, "--timeout=120s"];
+            self.cluster.kubectl(&words);
+        }
     }
 
     /// Waits until every pod of a namespace that runs is captured: for its node's proxy, and for
@@ -77,7 +87,7 @@ impl Town {
             let told = pods.iter().filter(told).count();
             let known = NODES.iter().filter_map(|&node| self.proxy(node).pods_of(namespace.name()));
             let held = known.flatten().filter(|pod| pod["state"] == "captured").count();
-            (!pods.is_empty() && held == pods.len() && told <= held).then_some(())
+            (!pods.is_empty() && [told, held] == [pods.len(); 2]).then_some(())
         });
     }
 
