@@ -6,7 +6,7 @@
 //! written is heard of as a change.
 use crate::{
     control::Scene,
-    source::documents::Documents,
+    source::{Whence, documents::Documents},
     standing::{Standing, Status, Told},
 };
 use culvert_identity::ca::Authority;
@@ -82,9 +82,15 @@ enum Written {
     Stale,
 }
 
-/// Starts to write, until the worker finishes.
-pub(crate) fn start(client: &Client, replica: &Replica, matter: Matter, worker: &Worker) -> Office {
-    let Replica { name, namespace, admits } = replica;
+/// Starts to write, until the worker finishes; `None`: there is nobody to, or nothing to write to.
+pub(crate) fn start(
+    whence: &Whence,
+    replica: Option<&Replica>,
+    matter: Option<Matter>,
+    worker: &Worker,
+) -> Option<Office> {
+    let Whence::Kubernetes(client) = whence else { return None };
+    let (Replica { name, namespace, admits }, matter) = (replica?, matter?);
     let office = Office::run_for(client, (namespace, LEASE), name, worker);
     let Matter { standings, documents, scene, authority } = matter;
     let clerk = Clerk {
@@ -104,7 +110,7 @@ pub(crate) fn start(client: &Client, replica: &Replica, matter: Matter, worker: 
         let hook = hook::Hook::new(client, office.clone(), authority, worker);
         until_finished(worker, hook.run());
     }
-    office
+    Some(office)
 }
 
 fn until_finished(worker: &Worker, task: impl Future<Output = ()> + Send + 'static) {

@@ -18,7 +18,7 @@ use crate::{
     serve::{
         Porter,
         accounts::{AUDIENCE, Accounts, Dead},
-        gate::{DiscoveryGate, Doorkeeper, ReportsGate},
+        gate::Doorkeeper,
         hush::Hush,
     },
     status::Status,
@@ -49,12 +49,7 @@ use culvert_runtime::{
 };
 use culvert_xds::{
     server::Worlds,
-    transport::{
-        discovery::Discovery,
-        door::Door,
-        nodes::Nodes,
-        reports::{Event, Reports},
-    },
+    transport::{door::Door, nodes::Nodes},
 };
 use parking_lot::Mutex;
 use std::{
@@ -64,11 +59,12 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::{mpsc, watch};
-use tonic::service::Routes;
+use tokio::sync::watch;
 
 mod keeper;
 pub(crate) mod scene;
+mod services;
+mod tokens;
 mod world;
 
 pub use crate::{
@@ -76,17 +72,15 @@ pub use crate::{
     serve::{Kind, gate::Access},
     source::Whence,
 };
+pub use tokens::{TokenError, VoidError, join_token};
+
 use keeper::{Keeper, Saved};
 pub(crate) use scene::Scene;
+use services::Services;
+use tokens::{JOIN_KEY, books};
 
 /// In the folder of what outlives the process: what was announced.
 const RECORD: &str = "captured.json";
-
-/// And what join tokens are made with.
-const JOIN_KEY: &str = "join-key";
-
-/// And whose tokens are void.
-const VOID_TOKENS: &str = "void-tokens";
 
 /// The Secret of the authority that all replicas share.
 pub const AUTHORITY_SECRET: &str = "culvert-ca";
@@ -236,16 +230,14 @@ impl Control {
         let announcer = if cluster.is_some() { announcer.among_others() } else { announcer };
         let scene = Arc::new(Mutex::new(Scene::new(announcer)));
         let status = manifests.status();
-        let office = match (&whence, &replica, manifests.documents()) {
-            (Whence::Kubernetes(client), Some(replica), Some(documents)) => {
-                let (standings, scene) = (manifests.standings(), Arc::clone(&scene));
-                let matter = Matter { standings, documents, scene, authority: authority.clone() };
-                Some(clerk::start(client, replica, matter, worker))
-            }
-            (_, _, _) => None,
-        };
-        let compiler = manifests.documents().map(|_| manifests.compiler());
-        let judge = Judge::new(serving.clone(), compiler);
+        let matter = manifests.documents().map(|documents| Matter {
+            standings: manifests.standings(),
+            documents,
+            scene: Arc::clone(&scene),
+            authority: authority.clone(),
+        });
+        let office = clerk::start(&whence, replica.as_ref(), matter, worker);
+        let judge = Judge::new(serving.clone(), manifests.compiler_of_api());
         let mut keeper = Keeper {
             manifests,
             follow,
@@ -370,32 +362,6 @@ impl Control {
     }
 }
 
-/// What is served, and to whom.
-struct Services<'a> {
-    doorkeeper: Arc<Doorkeeper>,
-    access: Access,
-    worker: &'a Worker,
-}
-
-impl Services<'_> {
-    fn routes(
-        self,
-        worlds: &View<Worlds>,
-        nodes: &Nodes,
-        certificates: CertificateService,
-    ) -> (Routes, mpsc::Receiver<Event>) {
-        let Self { doorkeeper, access, worker } = self;
-        let reports_gate = Arc::new(ReportsGate(Arc::clone(&doorkeeper)));
-        let gate = Arc::new(DiscoveryGate { doorkeeper, access });
-        let (reports, events) = Reports::new(reports_gate, worker.clone());
-        let discovery = Discovery::new(worlds.clone(), nodes.clone(), gate, worker.clone());
-        let routes = Routes::new(discovery.into_route())
-            .add_service(reports.into_route())
-            .add_service(certificates.into_route());
-        (routes, events)
-    }
-}
-
 impl Ca {
     async fn open(
         self,
@@ -425,55 +391,6 @@ impl Cluster {
         let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
         Accounts { reviewer, agents: agents.clone(), dead: Dead::default() }
     }
-}
-
-/// Mints a join token without a running control plane, from what one would start with.
-///
-/// # Errors
-///
-/// When the authority or the key cannot be used, or no node can be called so.
-pub fn join_token(
-    state_dir: &Path,
-    ca: &Ca,
-    trust_domain: &str,
-    node: &str,
-    good_for: Duration,
-) -> Result<String, TokenError> {
-    let now = SystemClock.now();
-    let roots = match ca {
-        Ca::Kept(path) => kept(path, trust_domain, now)?.roots().to_vec(),
-        Ca::Given(given) => given.read(trust_domain)?.roots().to_vec(),
-        Ca::Secret(secret) => return Err(TokenError::Elsewhere(secret.to_string())),
-        Ca::Authority(view) => view.pin().value.roots().to_vec(),
-    };
-    let claims = Claims::new(trust_domain, node, now, good_for);
-    Ok(books(state_dir)?.view().pin().value.mint(claims, &roots)?)
-}
-
-fn books(state_dir: &Path) -> Result<Books, BookError> {
-    Books::open(&state_dir.join(JOIN_KEY), &state_dir.join(VOID_TOKENS))
-}
-
-/// Why tokens are not void.
-#[derive(Debug, thiserror::Error)]
-pub enum VoidError {
-    #[error(transparent)]
-    Book(#[from] BookError),
-    #[error("the process is being stopped")]
-    Ended,
-}
-
-/// Why there is no join token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    #[error("there is no certificate authority")]
-    Authority(#[from] FilesError),
-    #[error("there is no key of join tokens")]
-    JoinTokens(#[from] BookError),
-    #[error("the authority is in {0}: ask a control plane that runs")]
-    Elsewhere(String),
-    #[error(transparent)]
-    Join(#[from] JoinError),
 }
 
 /// Differs for each life of the process.

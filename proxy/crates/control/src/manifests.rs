@@ -119,8 +119,8 @@ impl Manifests {
     }
 
     /// Who understands them; not to be held for long.
-    pub(crate) fn compiler(&self) -> Arc<Mutex<Compiler>> {
-        Arc::clone(&self.compiler)
+    pub(crate) fn compiler_of_api(&self) -> Option<Arc<Mutex<Compiler>>> {
+        self.documents().map(|_| Arc::clone(&self.compiler))
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Arc<Status>> {
