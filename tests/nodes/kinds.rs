@@ -80,7 +80,7 @@ fn single_pods_and_ports_of_nodes_lead_into_the_mesh() {
         let address = node["status"]["addresses"][0]["address"].as_str().unwrap();
         for port in [30082, 8882] {
             let url = format!("http://{address}:{port}/");
-            let words = ["busybox", "wget", "-q", "-O", "-", "-T", "5", &url];
+            let words = ["busybox", "wget", "-q", "-O", "-", &url];
             eventually(&format!("{url} from outside"), || {
                 (town.cluster.try_on("control", &words).stdout == b"served\n").then_some(())
             });

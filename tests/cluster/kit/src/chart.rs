@@ -32,7 +32,8 @@ impl Cluster {
     #[track_caller]
     fn upgrade(&self, values: &[&str], more: &[&str]) -> Output {
         let chart = place::chart().display().to_string();
-        let mut words = vec!["upgrade", "--install", RELEASE, &chart];
+        // Else a value that was set once stays where none is set.
+        let mut words = vec!["upgrade", "--install", "--reset-values", RELEASE, &chart];
         words.extend(values.iter().flat_map(|value| ["--set", value]));
         self.try_helm(&[&words, more].concat())
     }
