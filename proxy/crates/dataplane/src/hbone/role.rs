@@ -22,6 +22,12 @@ pub(super) trait Role {
     /// Whether it is we who ask, and the peer who answers before it sends anything.
     const ASKS: bool;
 
+    /// How many bytes of headers are taken.
+    const HEADERS: usize;
+
+    /// What a second block that does not end its stream is.
+    const SECOND: &'static str;
+
     /// A block of headers is there.
     fn block(
         &mut self,
@@ -47,19 +53,17 @@ pub(super) fn skip(decoder: &mut Decoder, block: &Block<'_>) -> Result<Use, Faul
     Ok(Use::None)
 }
 
-/// A second block of a stream: it ends it, or is a `second` one of what there is one of.
-pub(super) fn trailers(
+/// A second block of a stream: it ends it, or is a second one of what there is one of.
+pub(super) fn trailers<R: Role>(
     wire: &Wire,
     decoder: &mut Decoder,
     block: &Block<'_>,
     stream: &Stream,
-    limit: usize,
-    second: &'static str,
 ) -> Result<Use, Fault> {
     let (id, bytes) = (block.stream, block.bytes.as_ref());
-    message::trailers(decoder, bytes, limit).map_err(|error| error.fault(id))?;
+    message::trailers(decoder, bytes, R::HEADERS).map_err(|error| error.fault(id))?;
     if !block.end_stream {
-        return Err(Fault::stream(id, Code::PROTOCOL_ERROR, second));
+        return Err(Fault::stream(id, Code::PROTOCOL_ERROR, R::SECOND));
     }
     wire.end(stream)?;
     Ok(Use::None)

@@ -37,6 +37,8 @@ pub(super) enum Answer {
 
 impl Role for Client {
     const ASKS: bool = true;
+    const HEADERS: usize = CLIENT_HEADERS as usize;
+    const SECOND: &'static str = "a second answer";
 
     fn block(
         &mut self,
@@ -44,7 +46,7 @@ impl Role for Client {
         decoder: &mut Decoder,
         block: &Block<'_>,
     ) -> Result<Use, Fault> {
-        let (id, bytes, limit) = (block.stream, block.bytes.as_ref(), CLIENT_HEADERS as usize);
+        let (id, bytes, limit) = (block.stream, block.bytes.as_ref(), Self::HEADERS);
         let Some(stream) = wire.find(id) else {
             let skipped = role::skip(decoder, block)?;
             return match self.is_idle(wire, id) {
@@ -54,7 +56,7 @@ impl Role for Client {
         };
         let answered = stream.inlet.lock().answered;
         if answered {
-            return role::trailers(wire, decoder, block, &stream, limit, "a second answer");
+            return role::trailers::<Self>(wire, decoder, block, &stream);
         }
         let response = Response::decode(decoder, bytes, limit);
         let response = response.map_err(|error| error.fault(id))?;

@@ -6,7 +6,6 @@ use super::{
             block::Block,
             code::{Code, Fault},
             hpack::Decoder,
-            message,
             request::Request,
         },
         inlet::Phase,
@@ -44,6 +43,8 @@ impl<'a, F> Server<'a, F> {
 
 impl<F: Fn(Incoming)> Role for Server<'_, F> {
     const ASKS: bool = false;
+    const HEADERS: usize = SERVER_HEADERS as usize;
+    const SECOND: &'static str = "a second request";
 
     fn block(
         &mut self,
@@ -51,7 +52,7 @@ impl<F: Fn(Incoming)> Role for Server<'_, F> {
         decoder: &mut Decoder,
         block: &Block<'_>,
     ) -> Result<Use, Fault> {
-        let (id, bytes, limit) = (block.stream, block.bytes.as_ref(), SERVER_HEADERS as usize);
+        let (id, bytes, limit) = (block.stream, block.bytes.as_ref(), Self::HEADERS);
         if id.is_multiple_of(2) {
             return Err(Fault::link(
                 Code::PROTOCOL_ERROR,
@@ -60,7 +61,7 @@ impl<F: Fn(Incoming)> Role for Server<'_, F> {
         }
         if !self.is_idle(wire, id) {
             let Some(stream) = wire.find(id) else { return role::skip(decoder, block) };
-            return role::trailers(wire, decoder, block, &stream, limit, "a second request");
+            return role::trailers::<Self>(wire, decoder, block, &stream);
         }
         self.seen = id;
         if self.closed {
