@@ -124,7 +124,9 @@ fn labelled(town: &Town, namespace: &Namespace<'_>) -> (Vec<Duration>, Vec<Durat
     let mut pods = Watch::new(town, &words);
     // Both are under way once they have said what there is.
     labels.find(|_| Some(()));
-    (0..PODS).for_each(|_| drop(pods.find(|_| Some(()))));
+    for _ in 0..PODS {
+        pods.find(|_| Some(()));
+    }
     namespace.label(ENROL);
     let (_, begun) = labels.find(|line| line.contains("enabled").then_some(()));
     let mut annotated = BTreeMap::new();
