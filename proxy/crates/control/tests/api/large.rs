@@ -11,7 +11,9 @@ use culvert_kubernetes::{
     write::{Part, Place},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, env, fs, process, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap, env, fs, path::PathBuf, process, sync::Arc, thread, time::Instant,
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 const PODS: usize = 5_000;
@@ -135,7 +137,7 @@ fn asked(cluster: &Cluster) -> BTreeMap<String, usize> {
     asked
 }
 
-/// Prints what is measured where `CULVERT_BIN` names a program to be measured; without it, only
+/// Prints what is measured where `MEASURED` names a program to be measured; without it, only
 /// that all of it is known, and that a change is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
@@ -152,7 +154,7 @@ async fn five_thousand_pods_and_five_hundred_services() {
     let client = client(cluster.kubeconfig()).await;
     fill(&client, name).await;
     let kubeconfig = cluster.kubeconfig_of(NAMESPACE, "culvert-control");
-    if let Ok(program) = env::var("CULVERT_BIN") {
+    if let Ok(program) = env::var("MEASURED") {
         return measure(&program, &cluster, name).await;
     }
     let mut plane = Plane::of_cluster(kubeconfig).await;
@@ -173,6 +175,7 @@ async fn measure(program: &str, cluster: &Cluster, namespace: &str) {
     let state = folder.path().join("state");
     let kubeconfig = cluster.kubeconfig_of(NAMESPACE, "culvert-control");
     let begun = Instant::now();
+    let log = folder.path().join("log");
     let child = process::Command::new(program)
         .args(["control", "--kubernetes", "--instance", "large", "--xds-address", "off"])
         .args(["--metrics-address", "127.0.0.1:25014", "--xds-tls-address", "127.0.0.1:25012"])
@@ -181,12 +184,13 @@ async fn measure(program: &str, cluster: &Cluster, namespace: &str) {
         .arg(kubeconfig)
         .arg("--state-dir")
         .arg(state)
-        .stderr(fs::File::create(folder.path().join("log")).unwrap())
+        .env_remove("CULVERT_BIN")
+        .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let child = Ended(child);
+    let child = Ended(child, log.clone());
     let is_ready = || {
-        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        let log = fs::read_to_string(&log).unwrap();
         log.lines().any(|line| line.ends_with("ready")).then_some(())
     };
     eventually("a control plane", is_ready);
@@ -215,11 +219,15 @@ async fn measure(program: &str, cluster: &Cluster, namespace: &str) {
     println!("idle for 30 s: {rss} MiB, {:.2} s of processor time", later - after);
 }
 
-/// Ends with the test.
-struct Ended(process::Child);
+/// Ends with the test; where that failed, says what it said.
+struct Ended(process::Child, PathBuf);
 
 impl Drop for Ended {
+    #[expect(clippy::print_stderr, reason = "for whoever asks why the test failed")]
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", fs::read_to_string(&self.1).unwrap_or_default());
+        }
         drop(self.0.kill());
         drop(self.0.wait());
     }
