@@ -113,6 +113,8 @@ struct Entry {
     next: Next,
     /// The issuer changed while a request was on the way: its answer may be the old issuer's.
     again: bool,
+    /// A workload holds it since the request went out: a refusal may be of the time before.
+    is_news: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -163,7 +165,7 @@ impl Keeper {
 
     fn ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Hold(identity) => self.entry(&identity).holds += 1,
+            Ask::Hold(identity) => self.hold(&identity),
             Ask::Release(identity) => {
                 if let MapEntry::Occupied(mut entry) = self.entries.entry(identity) {
                     let holds = &mut entry.get_mut().holds;
@@ -184,6 +186,28 @@ impl Keeper {
         }
     }
 
+    /// One workload more holds it. What was refused before there was any is asked for anew at once:
+    /// that there is one now is what the issuer may have missed.
+    fn hold(&mut self, identity: &Identity) {
+        let was_there = self.entries.contains_key(identity);
+        let entry = self.entry(identity);
+        entry.holds += 1;
+        if !was_there || entry.holds > 1 {
+            return;
+        }
+        match entry.next {
+            Next::Asked(_) => entry.is_news = true,
+            Next::Renewal(_) => {}
+            Next::Retry(_) => {
+                entry.backoff.reset();
+                // Who asks from now on waits for the new answer.
+                let certificate = entry.slot.state.pin().value.certificate.clone();
+                entry.publisher.publish(State { certificate, failure: None });
+                self.ask_again(identity);
+            }
+        }
+    }
+
     /// The entry of `identity`; a new one is asked for at once.
     fn entry(&mut self, identity: &Identity) -> &mut Entry {
         if !self.entries.contains_key(identity) {
@@ -191,7 +215,8 @@ impl Keeper {
             let (publisher, state) = publish::channel(State::default());
             let slot = Arc::new(Slot { state, used: AtomicBool::new(false) });
             let (backoff, next) = (renew::backoff(), Next::Asked(number));
-            let entry = Entry { holds: 0, slot, publisher, backoff, next, again: false };
+            let (again, is_news) = (false, false);
+            let entry = Entry { holds: 0, slot, publisher, backoff, next, again, is_news };
             self.entries.insert(identity.clone(), entry);
             self.publish_slots();
         }
@@ -234,7 +259,12 @@ impl Keeper {
         if !matches!(entry.next, Next::Asked(on_the_way) if on_the_way == number) {
             return;
         }
+        let is_news = std::mem::take(&mut entry.is_news);
         match outcome {
+            Err(error) if is_news => {
+                tracing::debug!(%identity, %error, "asked again, for somebody holds it since");
+                self.ask_again(&identity);
+            }
             Ok(Fresh { certificate, roots }) => {
                 let validity = certificate.validity();
                 let not_after = validity.not_after.as_secs();
@@ -281,12 +311,15 @@ impl Keeper {
         }
         let due = self.entries.iter().filter(|(_, entry)| due(entry));
         let due: Vec<Identity> = due.map(|(identity, _)| identity.clone()).collect();
-        for identity in due {
-            let number = self.request(&identity);
-            if let Some(entry) = self.entries.get_mut(&identity) {
-                entry.next = Next::Asked(number);
-                entry.slot.used.store(false, Ordering::Relaxed);
-            }
+        due.iter().for_each(|identity| self.ask_again(identity));
+    }
+
+    /// Sends another request on its way.
+    fn ask_again(&mut self, identity: &Identity) {
+        let number = self.request(identity);
+        if let Some(entry) = self.entries.get_mut(identity) {
+            entry.next = Next::Asked(number);
+            entry.slot.used.store(false, Ordering::Relaxed);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
     dns::{self, Serving},
     hbone::{client::Timeouts, pool::Pool},
 };
+use culvert_identity::store::Hold;
 use culvert_kernel::{DnsListener, EnrolError, PodListeners, PodSockets, PodSpec};
 use culvert_model::pod::LocalPod;
 use culvert_runtime::{
@@ -56,6 +57,9 @@ pub(super) struct Actor {
     life: Scope,
     /// Serves the pod until it is enrolled anew.
     former: Option<Service>,
+    /// Keeps its certificate fresh. Who decides which pods are held lets go of it first, and who
+    /// was captured until then is still to be served.
+    certificate: Option<Hold>,
 }
 
 /// What serves one enrolment.
@@ -92,7 +96,7 @@ impl Actor {
         worker: Worker,
     ) -> Self {
         let life = worker.scope();
-        Self { pod, want, gate, table, worker, life, former: None }
+        Self { pod, want, gate, table, worker, life, former: None, certificate: None }
     }
 
     /// Runs until the pod is let go, or the process has finished with its connections.
@@ -107,7 +111,7 @@ impl Actor {
                 }
                 continue;
             };
-            self.pod.describe(&wanted);
+            self.describe(&wanted);
             match self.enrol(&wanted).await {
                 Ok(None) => break,
                 Ok(Some(service)) => {
@@ -130,6 +134,16 @@ impl Actor {
         }
         self.retire_former();
         self.run_out().await;
+    }
+
+    /// Notes what the manifest says of the pod now.
+    fn describe(&mut self, wanted: &LocalPod) {
+        self.pod.describe(wanted);
+        let identity = &wanted.workload.identity;
+        if self.certificate.as_ref().is_none_or(|held| held.identity() != identity) {
+            // Before the other is given up.
+            self.certificate = Some(self.pod.shared.identities.hold(identity.clone()));
+        }
     }
 
     /// Puts the pod into the kernel's hands and ours, in the place of an earlier enrolment. `None` when the process

@@ -30,6 +30,8 @@ struct Moody {
 #[derive(Clone, Debug)]
 enum Mood {
     Refuses,
+    /// After this long.
+    RefusesLate(Duration),
     Stalls,
     /// Answers after this long.
     Slow(Duration),
@@ -70,6 +72,10 @@ impl Moody {
         let mood = self.moods.lock().get(&sa).cloned();
         match mood {
             Some(Mood::Refuses) => return Err(IssueError::Refused("not today".to_owned())),
+            Some(Mood::RefusesLate(wait)) => {
+                time::sleep(wait).await;
+                return Err(IssueError::Refused("not then".to_owned()));
+            }
             Some(Mood::Stalls) => std::future::pending().await,
             Some(Mood::Slow(wait)) => time::sleep(wait).await,
             Some(Mood::Confuses | Mood::Misleads) | None => {}
@@ -141,6 +147,39 @@ async fn only_the_identity_that_is_refused_fails_and_it_says_why() {
     issuer.set("cart", None);
     time::sleep(Duration::from_secs(1)).await;
     node.certificate("cart").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_held_since_a_refusal_is_asked_for_at_once() {
+    let (_mesh, issuer, node) = moody();
+    for mood in [Mood::Refuses, Mood::RefusesLate(Duration::from_secs(2))] {
+        issuer.set("cart", Some(mood));
+        // Nobody holds it: a connection that came after its workload had left.
+        let late = node.identities.certificate(&id("cart")).await.unwrap_err();
+        assert!(matches!(late, Unavailable::Missing { .. }), "{late}");
+        issuer.set("cart", None);
+        let began = Instant::now();
+        let hold = node.identities.hold(id("cart"));
+        time::sleep(Duration::from_millis(1)).await;
+        node.certificate("cart").await;
+        assert_eq!(began.elapsed().as_millis(), 1);
+        drop(hold);
+        time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_time_before_a_hold_reaches_nobody() {
+    let (_mesh, issuer, node) = moody();
+    issuer.set("cart", Some(Mood::RefusesLate(Duration::from_secs(2))));
+    let held_later = async {
+        time::sleep(Duration::from_secs(1)).await;
+        issuer.set("cart", None);
+        let hold = node.identities.hold(id("cart"));
+        time::sleep(Duration::from_secs(2)).await;
+        drop(hold);
+    };
+    tokio::join!(node.certificate("cart"), held_later);
 }
 
 #[tokio::test(start_paused = true)]

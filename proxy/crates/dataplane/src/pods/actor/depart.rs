@@ -16,6 +16,10 @@ use std::{
 use tokio::{sync::oneshot, time};
 use tracing::{debug, info, warn};
 
+/// For how long after it left a pod's certificate is kept for who was captured before: longer than
+/// its listeners accept, and a handshake takes.
+const LAST_COMERS: Duration = Duration::from_secs(15);
+
 /// What comes after leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
@@ -98,11 +102,13 @@ impl Actor {
             pod.load.empty().await;
         });
         let mut looks = looks();
+        let mut last_came = pin!(time::sleep(LAST_COMERS));
         loop {
             tokio::select! {
                 biased;
                 () = self.worker.finishing() => return After::Finishing,
                 () = &mut ended => return After::Ended,
+                () = &mut last_came, if self.certificate.is_some() => self.certificate = None,
                 changed = self.want.changed() => match changed {
                     Err(_) => return After::Finishing,
                     Ok(()) if self.want.borrow().is_some() => return After::Wanted,
@@ -141,6 +147,7 @@ impl Actor {
     /// Waits for what an earlier enrolment left behind, if the pod was not enrolled since, and
     /// forgets the pod; false when it is wanted again.
     pub(super) async fn end(&mut self) -> bool {
+        self.certificate = None;
         if self.pod.load.open() != 0 {
             self.enter(PodPhase::Leaving);
             tokio::select! {

@@ -62,7 +62,7 @@ impl Actor {
                 Change::Readdress if !self.pod.netns_is_gone() => return self.anew(service),
                 Change::Readdress | Change::Replace => return self.gone(service).await,
             }
-            self.pod.describe(&wanted);
+            self.describe(&wanted);
             held = wanted;
         }
     }
