@@ -36,6 +36,10 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 /// here that they know.
 pub const GRACE: Duration = Duration::from_millis(500);
 
+/// How long requests have that were sent in plain text before everybody knew better: of a workload
+/// that was out of the mesh, plain text is refused, and what is open in it ended, no sooner.
+pub const FINISH: Duration = Duration::from_secs(1);
+
 /// What is announced of every workload.
 #[derive(Debug, Default)]
 pub struct Announcer {
@@ -89,6 +93,8 @@ pub struct Step {
 struct Entry {
     place: Place,
     stage: Stage,
+    /// It was known, and was not to be in the mesh: somebody may be talking to it in plain text.
+    was_out: bool,
 }
 
 /// How far one workload is.
@@ -145,10 +151,13 @@ impl Announcer {
         }
         self.touched.insert(uid.clone());
         match self.entries.get_mut(uid) {
-            Some(entry) => entry.place = place,
+            Some(entry) => {
+                entry.was_out |= !place.enrolled;
+                entry.place = place;
+            }
             None => {
-                let stage = self.recall(uid, &place, now);
-                self.enter(uid, Entry { place, stage });
+                let (stage, was_out) = (self.recall(uid, &place, now), !place.enrolled);
+                self.enter(uid, Entry { place, stage, was_out });
             }
         }
     }
@@ -157,12 +166,12 @@ impl Announcer {
     pub fn learn(&mut self, known: Record, now: Instant) {
         self.known = known;
         let plain = self.entries.iter().filter(|(_, entry)| entry.stage == Stage::Plain);
-        let plain: Vec<_> = plain.map(|(uid, entry)| (uid.clone(), entry.place.clone())).collect();
-        for (uid, place) in plain {
+        let plain = plain.map(|(uid, entry)| (uid.clone(), entry.place.clone(), entry.was_out));
+        for (uid, place, was_out) in plain.collect::<Vec<_>>() {
             let stage = self.recall(&uid, &place, now);
             if place.enrolled && stage != Stage::Plain {
                 self.changed.insert(uid.clone());
-                self.enter(&uid, Entry { place, stage });
+                self.enter(&uid, Entry { place, stage, was_out });
             }
         }
     }
@@ -208,7 +217,7 @@ impl Announcer {
 
     /// What must outlive this process before it is published.
     pub fn record(&self) -> Record {
-        let announced = self.entries.iter().filter_map(|(uid, Entry { place, stage })| {
+        let announced = self.entries.iter().filter_map(|(uid, Entry { place, stage, .. })| {
             let held = match stage {
                 Stage::Plain => return None,
                 Stage::Joining(_) => Held::Announced,
@@ -253,17 +262,20 @@ impl Announcer {
     pub fn wake(&self, now: Instant) -> Option<Instant> {
         let joined_or_left = self.waiting.iter().filter_map(|uid| self.entries.get(uid));
         let waits = joined_or_left.filter_map(|entry| match &entry.stage {
-            Stage::Joining(wait) | Stage::Leaving(wait) => Some(wait),
+            Stage::Joining(wait) => Some((wait, self.grace_of(entry))),
+            Stage::Leaving(wait) => Some((wait, self.grace)),
             Stage::Plain | Stage::Settled => None,
         });
-        let all = waits.chain(self.farewells.values());
-        all.filter_map(|wait| wait.until(now, self.grace)).min()
+        let all = waits.chain(self.farewells.values().map(|wait| (wait, self.grace)));
+        all.filter_map(|(wait, grace)| wait.until(now, grace)).min()
     }
 
     fn look(&mut self, uid: &WorkloadUid, now: Instant, acked: &Acked) {
-        let Some(Entry { place, stage }) = self.entries.get(uid) else { return };
+        let Some(entry) = self.entries.get(uid) else { return };
+        let Entry { place, stage, was_out } = entry;
         let Place { node, enrolled, recorded } = place;
         let grace = self.grace;
+        let joins = self.grace_of(entry);
         let captured = || match self.hosts.said(node, uid) {
             Some(said) => matches!(said, PodState::Captured),
             // Another replica hears of it.
@@ -273,7 +285,7 @@ impl Announcer {
             Stage::Plain if *enrolled && captured() => Stage::Joining(Wait::new()),
             Stage::Joining(_) if !enrolled => Stage::Plain,
             Stage::Joining(wait)
-                if wait.is_over(now, grace, |sequence| acked.everybody(sequence, uid.as_str())) =>
+                if wait.is_over(now, joins, |sequence| acked.everybody(sequence, uid.as_str())) =>
             {
                 Stage::Settled
             }
@@ -291,9 +303,14 @@ impl Announcer {
         if next == Stage::Plain {
             self.part(uid);
         } else {
-            let place = place.clone();
-            self.enter(uid, Entry { place, stage: next });
+            let (place, was_out) = (place.clone(), *was_out);
+            self.enter(uid, Entry { place, stage: next, was_out });
         }
+    }
+
+    /// What everybody has at least before plain text to a workload is refused.
+    fn grace_of(&self, joining: &Entry) -> Duration {
+        if joining.was_out { self.grace.max(FINISH) } else { self.grace }
     }
 
     /// Puts a workload into a stage in which it is announced, or that it was never out of.
@@ -312,7 +329,7 @@ impl Announcer {
 
     /// A workload is announced no more where it was.
     fn part(&mut self, uid: &WorkloadUid) {
-        let Some(Entry { place, stage }) = self.entries.get_mut(uid) else { return };
+        let Some(Entry { place, stage, .. }) = self.entries.get_mut(uid) else { return };
         let node = Arc::clone(&place.node);
         if std::mem::replace(stage, Stage::Plain).shown().hbone {
             self.hosts.withdraw(&node, uid);

@@ -3,6 +3,7 @@ use culvert_model::name::ObjectName;
 use culvert_xds::report::Pod;
 use proptest::{collection, prelude::*};
 
+mod finish;
 mod replicas;
 
 const UIDS: [&str; 3] = ["u0", "u1", "u2"];
