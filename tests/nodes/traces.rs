@@ -2,9 +2,10 @@
 use crate::town::{NODES, Town};
 use std::collections::BTreeSet;
 
-/// Of a network namespace: rules, routes, settings, who listens, programs at links.
+/// Of a network namespace: rules, routes, settings, who listens, programs at links. A link's own
+/// address (`fe80::`) has its route only once nobody else was found to have it, a second or two later.
 const OF_NAMESPACE: &str = r#"
-ip -4 rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all
+ip -4 rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v fe80:
 sysctl -a 2>/dev/null | grep '^net\.' | grep -v conntrack_count
 ss -Hltun | awk '{print "listens", $1, $5}'
 tc qdisc show | grep -E 'clsact|ingress'
