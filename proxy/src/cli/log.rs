@@ -8,6 +8,7 @@ use crate::{
     config::{raw::nearest, sources::Variables},
     failure::{Exit, Failure},
 };
+use culvert_kubernetes::path::escape;
 
 /// Show or change what a running node logs.
 #[derive(Debug, clap::Args)]
@@ -86,18 +87,6 @@ fn notes(directives: &str) -> Vec<String> {
     notes
 }
 
-/// As a query's value: all but the unreserved characters as `%XX` (RFC 3986 §2.3).
-pub(super) fn escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,10 +102,5 @@ mod tests {
                 "nothing else is logged, not even errors; for that: info,culvert_kernl=debug",
             ]
         );
-    }
-
-    #[test]
-    fn escapes_what_a_query_cannot_hold() {
-        assert_eq!(escape("info,a::b=debug &+"), "info%2Ca%3A%3Ab%3Ddebug%20%26%2B");
     }
 }

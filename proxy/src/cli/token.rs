@@ -1,7 +1,6 @@
 //! `culvert token`
 use super::{
     door::{HereArgs, Whom},
-    log::escape,
     output,
 };
 use crate::{
@@ -9,6 +8,7 @@ use crate::{
     config::{duration, sources::Variables},
     failure::{Exit, Failure},
 };
+use culvert_kubernetes::path::escape;
 use std::time::Duration;
 
 /// Print the token by which a node joins the mesh.

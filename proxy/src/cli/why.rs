@@ -2,7 +2,6 @@
 use super::{
     cluster::{Cluster, crew::Crew},
     door::{Door, DoorArgs, Whom, there::There},
-    log::escape,
     output,
     start::{Start, whole},
 };
@@ -19,6 +18,7 @@ use culvert_control::{
     problem::Problem,
     source::files,
 };
+use culvert_kubernetes::path::escape;
 use culvert_model::snapshot::{Mesh, Snapshot, build::Builder};
 use culvert_policy::why::{Party, Question};
 use std::{path::PathBuf, rc::Rc, sync::Arc};

@@ -129,7 +129,7 @@ impl Feed {
             resolvers: config.mesh.resolvers.clone(),
             patience: config.mesh.release_timeout,
         };
-        worker.spawn(keep.run(worker.clone()));
+        keep.start(worker);
         settle(&discovery, &follower, worker);
         await_snapshot(readiness, &snapshot, &ways.address(), worker);
         let address = ways.address();

@@ -7,6 +7,7 @@ use culvert_model::{
     snapshot::Snapshot,
 };
 use culvert_runtime::{
+    alarm,
     drain::Worker,
     publish::{Generation, Publisher, View},
 };
@@ -15,10 +16,7 @@ use std::{
     net::IpAddr,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time,
-};
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 /// What the task begins with.
@@ -37,11 +35,8 @@ pub(super) struct Keep {
 
 impl Keep {
     /// Until the worker finishes.
-    pub(super) async fn run(mut self, worker: Worker) {
-        tokio::select! {
-            () = worker.finishing() => {}
-            () = self.keep() => {}
-        }
+    pub(super) fn start(mut self, worker: &Worker) {
+        worker.spawn_until_finish(async move { self.keep().await });
     }
 
     async fn keep(&mut self) {
@@ -65,13 +60,6 @@ impl Keep {
                 warn!(pods, "let go though not everybody may know that they left");
             }
             self.publish(&retention);
-            let next = retention.next().map(time::Instant::from_std);
-            let due = async {
-                match next {
-                    Some(at) => time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 Some(_) = self.wanted.newer_than(now.generation) => {}
                 Some(uids) = self.released.recv() => {
@@ -79,7 +67,7 @@ impl Keep {
                     info!(pods = names, "the control plane releases pods");
                     retention.release(&uids);
                 }
-                () = due => {}
+                () = alarm::at(retention.next()) => {}
                 else => return,
             }
         }

@@ -9,7 +9,7 @@ use culvert_kubernetes::{
     client::Client,
 };
 use culvert_model::name::{ObjectName, WorkloadUid};
-use culvert_runtime::{backoff::Backoff, dice::dice, drain::Worker, publish::View};
+use culvert_runtime::{alarm, backoff::Backoff, dice::dice, drain::Worker, publish::View};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::{
@@ -59,11 +59,8 @@ enum Trouble {
 
 impl Marking {
     /// Until the worker finishes, from when every pod was looked at once.
-    pub(crate) async fn run(mut self, worker: Worker) {
-        tokio::select! {
-            () = worker.finishing() => {}
-            () = self.keep() => {}
-        }
+    pub(crate) fn start(mut self, worker: &Worker) {
+        worker.spawn_until_finish(async move { self.keep().await });
     }
 
     async fn keep(&mut self) {
@@ -94,16 +91,10 @@ impl Marking {
                 }
             }
             let rested = due.iter().filter_map(|(uid, _)| rests.get(*uid)).min().copied();
-            let rested = async {
-                match rested {
-                    Some(at) => time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 Ok(()) = changed.changed() => {}
                 Some(_) = self.marks.newer_than(marks.generation) => {}
-                () = rested => {}
+                () = alarm::at(rested) => {}
                 else => return,
             }
         }

@@ -121,7 +121,7 @@ impl Source {
         let Self::Cluster { marks, client, .. } = self else { return };
         let (marks, client) = (marks.clone(), client.clone());
         let marking = Marking { client, marks, dataplane: dataplane.clone() };
-        worker.spawn(marking.run(worker.clone()));
+        marking.start(worker);
     }
 
     /// Lets other nodes in, where the settings say.

@@ -18,7 +18,7 @@ use culvert_kubernetes::{
     trim::Key,
     write::{Part, Place, now},
 };
-use culvert_runtime::{backoff::Backoff, dice::dice, drain::Worker, publish::View};
+use culvert_runtime::{alarm, backoff::Backoff, dice::dice, drain::Worker, publish::View};
 use pace::Pace;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -103,41 +103,24 @@ pub(crate) fn start(
         backoff: Backoff::new(RETRY.0, RETRY.1),
         said: None,
     };
-    until_finished(worker, clerk.run());
+    worker.spawn_until_finish(clerk.run());
     let notices = notices::Task::new(client, name, scene, documents);
-    until_finished(worker, notices.run());
+    worker.spawn_until_finish(notices.run());
     if *admits {
         let hook = hook::Hook::new(client, office.clone(), authority, worker);
-        until_finished(worker, hook.run());
+        worker.spawn_until_finish(hook.run());
     }
     Some(office)
-}
-
-fn until_finished(worker: &Worker, task: impl Future<Output = ()> + Send + 'static) {
-    let owner = worker.clone();
-    worker.spawn(async move {
-        tokio::select! {
-            biased;
-            () = owner.finishing() => {}
-            () = task => {}
-        }
-    });
 }
 
 impl Clerk {
     async fn run(mut self) {
         let mut again = None;
         loop {
-            let retry = async {
-                match again {
-                    Some(at) => time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = self.office.changed() => {}
                 Ok(()) = self.standings.changed() => {}
-                () = retry => {}
+                () = alarm::at(again) => {}
             }
             again = None;
             if !self.office.is_held() {

@@ -16,7 +16,7 @@ use culvert_model::{
     snapshot::{Known, Snapshot},
 };
 use culvert_policy::{Asking, NoRoute, balance::Idle, route};
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{alarm, drain::Worker};
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
@@ -25,7 +25,6 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use tokio::time;
 use tracing::info;
 
 pub(crate) mod absent;
@@ -56,13 +55,6 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
             gone.iter().for_each(|uid| shared.direct.abandon(uid));
             shared.changed.send_replace(());
         }
-        let next_gone = absent.next();
-        let time_is_over = async {
-            match next_gone {
-                Some(at) => time::sleep_until(at.into()).await,
-                None => pending().await,
-            }
-        };
         let newer_snapshot = async {
             match snapshots.newer_than(snapshot.generation).await {
                 Some(newer) => newer,
@@ -77,7 +69,7 @@ pub(crate) async fn run(pods: Arc<Pods>, worker: Worker) {
         };
         tokio::select! {
             () = &mut over => return,
-            () = time_is_over => {}
+            () = alarm::at(absent.next()) => {}
             newer = newer_snapshot => {
                 snapshot = newer;
                 let pods = pods.all();

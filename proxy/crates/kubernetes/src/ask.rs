@@ -1,19 +1,16 @@
 //! Objects that are asked for once, and small changes of one: for what a person does.
 use crate::{
-    client::{Client, chain},
+    client::{Client, JSON, MERGE, chain, read},
     fault::Fault,
+    path,
 };
-use http::{Request, header::CONTENT_TYPE};
+use http::Method;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{fmt, time::Duration};
-use tokio::time;
+use std::fmt;
 
 /// An answer has at most so many objects; the rest is asked for again.
-const PART: usize = 500;
-
-/// How long a change may take.
-const ANSWER: Duration = Duration::from_secs(30);
+const PART: &str = "500";
 
 /// All objects of a kind, those of a namespace, or one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub struct Resource {
     plural: &'static str,
     namespace: Option<String>,
     name: Option<String>,
-    /// `labelSelector=a%3Db`
+    /// `a=b`
     selector: Option<String>,
 }
 
@@ -42,7 +39,7 @@ pub struct Refused {
 struct Part<T> {
     #[serde(default)]
     metadata: PartMeta,
-    items: Vec<T>,
+    items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,22 +78,19 @@ impl Resource {
     /// Only those with these labels: `app=web,tier=front`.
     #[must_use]
     pub fn labelled(self, labels: &str) -> Self {
-        Self { selector: Some(format!("labelSelector={}", escape(labels))), ..self }
+        Self { selector: Some(labels.to_owned()), ..self }
     }
 
     fn path(&self) -> String {
         let Self { group, version, plural, namespace, name, selector: _ } = self;
-        let mut path = match *group {
-            "" => format!("/api/{version}"),
-            group => format!("/apis/{group}/{version}"),
+        let api_version = match *group {
+            "" => (*version).to_owned(),
+            group => format!("{group}/{version}"),
         };
-        if let Some(namespace) = namespace {
-            path = format!("{path}/namespaces/{}", escape(namespace));
-        }
-        path = format!("{path}/{plural}");
+        let all = path::all(&api_version, namespace.as_deref(), plural);
         match name {
-            Some(name) => format!("{path}/{}", escape(name)),
-            None => path,
+            Some(name) => path::one(&all, name),
+            None => all,
         }
     }
 }
@@ -142,11 +136,8 @@ impl Client {
     ///
     /// When the API server does not tell.
     pub async fn one<T: DeserializeOwned>(&self, of: &Resource) -> Result<T, Refused> {
-        let read = async {
-            let text = self.get(&of.path(), "application/json").await?;
-            parse(&text)
-        };
-        read.await.map_err(|fault| Refused { verb: "get", of: of.clone(), fault })
+        let one = async { read(&self.get(&of.path(), JSON).await?) };
+        one.await.map_err(|fault| Refused { verb: "get", of: of.clone(), fault })
     }
 
     /// All of them, in parts.
@@ -155,26 +146,28 @@ impl Client {
     ///
     /// When the API server does not tell all.
     pub async fn all<T: DeserializeOwned>(&self, of: &Resource) -> Result<Vec<T>, Refused> {
-        let list = async {
-            let (mut all, mut next) = (Vec::new(), String::new());
-            loop {
-                let mut path = format!("{}?limit={PART}", of.path());
-                if let Some(selector) = &of.selector {
-                    path = format!("{path}&{selector}");
-                }
-                if !next.is_empty() {
-                    path = format!("{path}&continue={}", escape(&next));
-                }
-                let text = self.get(&path, "application/json").await?;
-                let Part { metadata, items } = parse::<Part<T>>(&text)?;
-                all.extend(items);
-                if metadata.next.is_empty() {
-                    return Ok(all);
-                }
-                next = metadata.next;
+        let list = self.parts(&of.path(), of.selector.as_deref()).await;
+        list.map_err(|fault| Refused { verb: "list", of: of.clone(), fault })
+    }
+
+    /// All objects at a path, in parts; only those with these labels.
+    pub(crate) async fn parts<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        labels: Option<&str>,
+    ) -> Result<Vec<T>, Fault> {
+        let (mut all, mut next) = (Vec::new(), String::new());
+        loop {
+            let from = (!next.is_empty()).then_some(&*next);
+            let query =
+                path::query([("limit", Some(PART)), ("labelSelector", labels), ("continue", from)]);
+            let Part { metadata, items } = read(&self.get(&format!("{path}{query}"), JSON).await?)?;
+            all.extend(items.into_iter().flatten());
+            if metadata.next.is_empty() {
+                return Ok(all);
             }
-        };
-        list.await.map_err(|fault| Refused { verb: "list", of: of.clone(), fault })
+            next = metadata.next;
+        }
     }
 
     /// Changes fields of one object (a merge patch, RFC 7396); the answer is the object after it.
@@ -188,13 +181,8 @@ impl Client {
         change: &Value,
     ) -> Result<T, Refused> {
         let change = async {
-            let request = Request::patch(of.path())
-                .header(CONTENT_TYPE, "application/merge-patch+json")
-                .body(change.to_string().into_bytes())
-                .map_err(|error| Fault::Garbled(error.to_string()))?;
-            let late = || Fault::Unreachable(format!("no answer within {} s", ANSWER.as_secs()));
-            let changed = time::timeout(ANSWER, self.typed().request(request)).await;
-            changed.map_err(|_late| late())?.map_err(|error| fault(&error))
+            let what = (Method::PATCH, &*of.path());
+            read(&self.send(what, MERGE, change.to_string().into_bytes()).await?)
         };
         change.await.map_err(|fault| Refused { verb: "patch", of: of.clone(), fault })
     }
@@ -208,22 +196,6 @@ pub(crate) fn fault(error: &kube::Error) -> Fault {
     Fault::Unreachable(chain(error))
 }
 
-fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(text).map_err(|error| Fault::Garbled(chain(&error)))
-}
-
-/// As a part of a path, or a query's value: all but the unreserved characters (RFC 3986 §2.3).
-fn escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,11 +207,9 @@ mod tests {
             (pod.path().as_str(), pod.to_string()),
             ("/api/v1/namespaces/shop/pods/web-0", "pods shop/web-0".to_owned())
         );
-        let set = Resource::of_group("apps", "v1", "daemonsets").within("../x");
-        assert_eq!(set.path(), "/apis/apps/v1/namespaces/..%2Fx/daemonsets");
+        let set = Resource::of_group("apps", "v1", "daemonsets");
+        assert_eq!(set.path(), "/apis/apps/v1/daemonsets");
         assert_eq!(Resource::core("nodes").to_string(), "nodes");
-        let some = Resource::core("pods").labelled("a=b,c");
-        assert_eq!(some.selector.as_deref(), Some("labelSelector=a%3Db%2Cc"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use kube::{
     client::{Body, ConfigExt as _},
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use serde::de::DeserializeOwned;
 use std::{error::Error, fmt, path::PathBuf, time::Duration};
 use tokio::time;
 use tower::{BoxError, ServiceBuilder};
@@ -39,6 +40,15 @@ const MAX_ERROR: usize = 64 << 10;
 
 /// What everything is written in, and asked for in.
 pub(crate) const JSON: &str = "application/json";
+
+/// Some fields, whoever keeps them (RFC 7396).
+pub(crate) const MERGE: &str = "application/merge-patch+json";
+
+/// Some fields, and that they are ours: server-side apply.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+
+/// What others see as whose a field is.
+pub(crate) const MANAGER: &str = "culvert-control";
 
 /// Which API server, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,7 +127,7 @@ impl Client {
     pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Bytes, Fault> {
         let read = async {
             let body = self.open(path, accept).await?;
-            read(body, MAX_ANSWER).await
+            whole(body, MAX_ANSWER).await
         };
         let late = || Fault::Unreachable(format!("no whole answer within {} s", WHOLE.as_secs()));
         time::timeout(WHOLE, read).await.unwrap_or_else(|_| Err(late()))
@@ -136,7 +146,7 @@ impl Client {
     ) -> Result<Bytes, Fault> {
         let request = Request::builder().method(method).uri(path).header(ACCEPT, JSON);
         let request = request.header(CONTENT_TYPE, content).body(Body::from(body));
-        let read = async { read(self.answer(request).await?, MAX_ANSWER).await };
+        let read = async { whole(self.answer(request).await?, MAX_ANSWER).await };
         let late = || Fault::Unreachable(format!("no whole answer within {} s", ANSWER.as_secs()));
         time::timeout(ANSWER, read).await.unwrap_or_else(|_| Err(late()))
     }
@@ -160,7 +170,7 @@ impl Client {
         if status.is_success() {
             return Ok(answer.into_body());
         }
-        let said = read(answer.into_body(), MAX_ERROR).await.unwrap_or_default();
+        let said = whole(answer.into_body(), MAX_ERROR).await.unwrap_or_default();
         Err(Fault::of_answer(status.as_u16(), &said))
     }
 }
@@ -193,7 +203,7 @@ async fn config(reach: &Reach) -> Result<Config, ReachError> {
     })
 }
 
-async fn read(mut body: Body, most: usize) -> Result<Bytes, Fault> {
+async fn whole(mut body: Body, most: usize) -> Result<Bytes, Fault> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Fault::Unreachable(chain(&error)))?;
@@ -204,6 +214,11 @@ async fn read(mut body: Body, most: usize) -> Result<Bytes, Fault> {
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.into())
+}
+
+/// What an answer says.
+pub(crate) fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(answer).map_err(|error| Fault::Garbled(error.to_string()))
 }
 
 /// An error and its causes in one line, each once.

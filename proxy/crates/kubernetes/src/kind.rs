@@ -1,4 +1,5 @@
 //! What is followed, and what of each object is kept.
+use crate::path;
 use std::borrow::Cow;
 
 /// One kind of object.
@@ -99,12 +100,7 @@ impl Kind {
 
     /// Where its objects are.
     pub(crate) fn path(&self, version: usize) -> String {
-        let root = if self.group.is_empty() { "api" } else { "apis" };
-        let of = self.api_version(version);
-        match &self.namespace {
-            Some(namespace) => format!("/{root}/{of}/namespaces/{namespace}/{}", self.plural),
-            None => format!("/{root}/{of}/{}", self.plural),
-        }
+        path::all(&self.api_version(version), self.namespace.as_deref(), self.plural)
     }
 }
 

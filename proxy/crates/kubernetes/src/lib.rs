@@ -3,7 +3,7 @@
 //! The only importer of `kube`: everybody else sees words of this crate.
 //!
 //! Reading order: [`client`] (the way there, and back), [`fault`] (why a request failed, and what
-//! to do about it), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
+//! to do about it), [`path`] (where objects are), [`kind`] (what is followed, and what of it is kept), [`trim`] (objects without
 //! the rest), [`mirror`] (all objects of some kinds, as they are now), [`named`] (one Secret or
 //! `ConfigMap`, followed and written), [`token`] (whose token it is that somebody shows), [`ask`]
 //! (objects that are asked for once), [`forward`] (a port of a pod), [`write`](mod@write) (single
@@ -12,6 +12,8 @@
 pub mod client;
 
 pub mod fault;
+
+pub mod path;
 
 pub mod kind;
 

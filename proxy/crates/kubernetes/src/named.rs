@@ -1,9 +1,10 @@
 //! A Secret or a `ConfigMap` by its name: what is in it, followed and written.
 use crate::{
-    client::{Client, JSON},
+    client::{APPLY, Client, JSON, MANAGER},
     fault::Fault,
     kind::Kind,
     mirror::{Event, Mirror},
+    path,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use culvert_runtime::drain::Worker;
@@ -11,12 +12,6 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, str};
-
-/// Who writes, as `managedFields` has it.
-const WRITER: &str = "culvert-control";
-
-/// Server-side apply.
-const APPLY: &str = "application/apply-patch+yaml";
 
 /// What is in one of them, by keys.
 pub type Contents = BTreeMap<String, Vec<u8>>;
@@ -129,8 +124,8 @@ impl Named {
     ///
     /// When the API server does not do it.
     pub async fn apply(&self, contents: &Contents) -> Result<(), Fault> {
-        let path = self.kind().path(0);
-        let path = format!("{path}/{}?fieldManager={WRITER}&force=true", self.name);
+        let path = path::one(&self.kind().path(0), &self.name);
+        let path = format!("{path}?fieldManager={MANAGER}&force=true");
         self.client.send((Method::PATCH, &path), APPLY, self.body(contents)).await.map(drop)
     }
 

@@ -2,28 +2,20 @@
 //!
 //! Nothing here tries again: whoever writes knows best whether it still wants to.
 use crate::{
-    client::{Client, JSON},
+    client::{APPLY, Client, JSON, MANAGER, MERGE, read},
     fault::Fault,
+    path,
 };
 use http::Method;
 use k8s_openapi::jiff::{Timestamp, fmt::strtime};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 use tokio::time;
-
-/// What others see as whose a field is.
-pub const MANAGER: &str = "culvert-control";
 
 /// How long one request may take. Shorter than what is left of a lease when its holder stops to
 /// write: what was begun with it is over with it.
 pub const WITHIN: Duration = Duration::from_secs(4);
-
-/// Objects of a list that are asked for at a time.
-const PAGE: u32 = 500;
-
-const APPLY: &str = "application/apply-patch+yaml";
-const MERGE: &str = "application/merge-patch+json";
 
 /// One object, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +26,6 @@ pub struct Place<'a> {
     /// Empty: the kind has none.
     pub namespace: &'a str,
     pub name: &'a str,
-}
-
-/// Of a list, as much as is asked for at a time.
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: PageMeta,
-    items: Option<Vec<T>>,
-}
-
-#[derive(Default, Deserialize)]
-struct PageMeta {
-    #[serde(rename = "continue", default)]
-    next: String,
 }
 
 /// How much of an object an apply is for, and what when somebody else keeps it.
@@ -62,17 +40,12 @@ pub enum Part {
 impl Place<'_> {
     /// Of all its like.
     pub fn list_path(&self) -> String {
-        let Self { api_version, plural, namespace, .. } = self;
-        let root = if api_version.contains('/') { "apis" } else { "api" };
-        let within = match *namespace {
-            "" => String::new(),
-            namespace => format!("namespaces/{}/", escaped(namespace)),
-        };
-        format!("/{root}/{api_version}/{within}{plural}")
+        let Self { api_version, plural, namespace, .. } = *self;
+        path::all(api_version, (!namespace.is_empty()).then_some(namespace), plural)
     }
 
     pub fn path(&self) -> String {
-        format!("{}/{}", self.list_path(), escaped(self.name))
+        path::one(&self.list_path(), self.name)
     }
 }
 
@@ -92,20 +65,7 @@ impl Client {
     ///
     /// When they may not be read, or one of them makes no sense.
     pub async fn list<T: DeserializeOwned>(&self, place: &Place<'_>) -> Result<Vec<T>, Fault> {
-        let (mut all, mut next) = (Vec::new(), String::new());
-        loop {
-            let from = match &*next {
-                "" => String::new(),
-                next => format!("&continue={}", escaped(next)),
-            };
-            let path = format!("{}?limit={PAGE}{from}", place.list_path());
-            let Page { metadata, items } = read(&self.get(&path, JSON).await?)?;
-            all.extend(items.into_iter().flatten());
-            next = metadata.next;
-            if next.is_empty() {
-                return Ok(all);
-            }
-        }
+        self.parts(&place.list_path(), None).await
     }
 
     /// Makes an object; the answer is how it came to be.
@@ -185,24 +145,6 @@ fn written(format: &str) -> String {
     let now = Timestamp::now();
     // The year is one of four digits for some time to come.
     strtime::format(format, now).unwrap_or_else(|_| now.to_string())
-}
-
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(bytes).map_err(|error| Fault::Garbled(error.to_string()))
-}
-
-/// Names that the API server gave need none of it; those of others may.
-fn escaped(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Writing to a text cannot fail.
-            write!(path, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    path
 }
 
 #[cfg(test)]

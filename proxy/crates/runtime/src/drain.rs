@@ -110,6 +110,18 @@ impl Worker {
         self.tasks.spawn(self.owned(task));
     }
 
+    /// The same, but `task` is dropped when the drain begins: for what has nothing to finish.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn spawn_until_finish(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let finish = self.finish.clone();
+        self.spawn(async move {
+            finish.run_until_cancelled_owned(task).await.unwrap_or_default();
+        });
+    }
+
     /// Starts `task` on another runtime; otherwise like [`spawn`](Self::spawn).
     pub fn spawn_on(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(self.owned(task), runtime);
@@ -160,7 +172,10 @@ impl Worker {
 mod tests {
     use super::*;
     use std::{future::pending, sync::Arc};
-    use tokio::sync::{Notify, oneshot};
+    use tokio::{
+        sync::{Notify, oneshot},
+        time::Instant,
+    };
 
     const SOON: Duration = Duration::from_secs(5);
 
@@ -174,6 +189,15 @@ mod tests {
         let drain = Drain::default();
         waits_for_finish(&drain.worker());
         assert_eq!(drain.drain(SOON).await, Drained::Clean);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_nothing_to_finish_is_dropped_when_the_drain_begins() {
+        let drain = Drain::default();
+        drain.worker().spawn_until_finish(pending());
+        let began = Instant::now();
+        assert_eq!(drain.drain(SOON).await, Drained::Clean);
+        assert!(began.elapsed().is_zero());
     }
 
     #[tokio::test(start_paused = true)]

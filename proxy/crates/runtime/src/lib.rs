@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`drain`] (every task has an owner), [`publish`] (one writer, many readers),
 //! [`ready`] (what start-up still waits for), [`accept`] (the shape of every accept loop),
-//! [`backoff`] (how long to wait before the next try; pure), [`dice`] (luck).
+//! [`backoff`] (how long to wait before the next try; pure), [`alarm`] (moments that may not be set),
+//! [`dice`] (luck).
 
 pub mod drain;
 
@@ -15,5 +16,7 @@ pub mod ready;
 pub mod accept;
 
 pub mod backoff;
+
+pub mod alarm;
 
 pub mod dice;

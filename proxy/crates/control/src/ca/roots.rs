@@ -4,17 +4,16 @@ use super::trouble::Trouble;
 use culvert_identity::ca::{Authority, bundle};
 use culvert_kubernetes::named::{Change, Contents, Following, Named};
 use culvert_runtime::{
+    alarm,
     backoff::Backoff,
     dice::dice,
     drain::Worker,
     publish::{Generation, View},
 };
 use std::{
-    future,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time;
 
 /// What of it is ours.
 const KEY: &str = "root.pem";
@@ -63,13 +62,7 @@ pub(crate) fn keep(
         decision: Decision::new(bundle::roots(&first.value)),
         trouble: trouble.clone(),
     };
-    let owner = worker.clone();
-    worker.spawn(async move {
-        tokio::select! {
-            () = owner.finishing() => {}
-            () = keeper.run() => {}
-        }
-    });
+    worker.spawn_until_finish(keeper.run());
 }
 
 impl Decision {
@@ -124,12 +117,6 @@ impl Decision {
 impl Keeper {
     async fn run(mut self) {
         loop {
-            let write = async {
-                match self.decision.write {
-                    Some(at) => time::sleep_until(at.into()).await,
-                    None => future::pending().await,
-                }
-            };
             tokio::select! {
                 Some(newer) = self.authority.newer_than(self.seen) => {
                     self.seen = newer.generation;
@@ -139,7 +126,7 @@ impl Keeper {
                     Some(change) => self.hear(change),
                     None => return,
                 },
-                () = write => self.write().await,
+                () = alarm::at(self.decision.write) => self.write().await,
             }
         }
     }

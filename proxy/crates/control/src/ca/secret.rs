@@ -13,6 +13,7 @@ use culvert_identity::{
 };
 use culvert_kubernetes::named::{Change, Contents, Following, Named};
 use culvert_runtime::{
+    alarm,
     backoff::Backoff,
     dice::dice,
     drain::Worker,
@@ -24,7 +25,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 /// How soon it is made again what could not be made, and at the latest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -92,12 +93,6 @@ impl Keeper {
     /// Cancel safe.
     async fn next(&mut self) -> Arc<Authority> {
         loop {
-            let make = async {
-                match self.make {
-                    Some(at) => time::sleep_until(at).await,
-                    None => future::pending().await,
-                }
-            };
             tokio::select! {
                 change = self.following.next() => match change {
                     Some(change) => {
@@ -107,7 +102,7 @@ impl Keeper {
                     }
                     None => future::pending().await,
                 },
-                () = make => self.make().await,
+                () = alarm::at(self.make) => self.make().await,
             }
         }
     }

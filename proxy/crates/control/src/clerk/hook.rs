@@ -13,6 +13,7 @@ use culvert_kubernetes::{
     write::{Part, Place},
 };
 use culvert_runtime::{
+    alarm,
     backoff::Backoff,
     dice::dice,
     drain::Worker,
@@ -21,7 +22,7 @@ use culvert_runtime::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// What the chart calls it.
@@ -91,12 +92,6 @@ impl Hook {
     pub(super) async fn run(mut self) {
         let mut again = None;
         loop {
-            let retry = async {
-                match again {
-                    Some(at) => time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 event = self.mirror.next() => match event {
                     Some(event) => self.hear(event),
@@ -104,7 +99,7 @@ impl Hook {
                 },
                 Some(newer) = self.authority.newer_than(self.seen) => self.seen = newer.generation,
                 _ = self.office.changed() => {}
-                () = retry => {}
+                () = alarm::at(again) => {}
             }
             again = match self.settle().await {
                 Ok(()) => {

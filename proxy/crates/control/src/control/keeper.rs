@@ -8,7 +8,7 @@ use crate::{
     source::{Follow, News},
 };
 use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy};
-use culvert_runtime::{drain::Worker, publish::Publisher};
+use culvert_runtime::{alarm, drain::Worker, publish::Publisher};
 use culvert_xds::{
     report::{MeshSettings, Outbound},
     server::Worlds,
@@ -83,20 +83,13 @@ impl Keeper {
                 let wake = scene.announcer.wake(Instant::now());
                 (scene.announcer.is_waiting(), wake.into_iter().chain(self.again).min())
             };
-            let until = until.map(time::Instant::from_std);
-            let sleep = async {
-                match until {
-                    Some(until) => time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             let wake = tokio::select! {
                 biased;
                 () = owner.finishing() => return,
                 news = self.follow.changed() => Wake::Manifests(news),
                 Some(event) = self.events.recv() => Wake::Said(Box::new(event)),
                 Ok(()) = changes.changed(), if waiting => Wake::Time,
-                () = sleep => Wake::Time,
+                () = alarm::at(until) => Wake::Time,
                 _ = looks.tick() => Wake::Look,
             };
             let changed = match wake {

@@ -8,6 +8,7 @@ use crate::{
     client::{Client, JSON, chain},
     fault::Fault,
     kind::Kind,
+    path,
     trim::Trim,
 };
 use bytes::Bytes;
@@ -16,7 +17,6 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::Deserialize;
 use std::{
-    fmt::Write as _,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -114,14 +114,7 @@ impl Task {
     }
 
     pub(super) fn spawn(mut self, worker: &Worker) {
-        let owner = worker.clone();
-        worker.spawn(async move {
-            tokio::select! {
-                biased;
-                () = owner.finishing() => {}
-                () = self.run() => {}
-            }
-        });
+        worker.spawn_until_finish(async move { self.run().await });
     }
 
     /// Returns when nobody listens any more.
@@ -152,16 +145,12 @@ impl Task {
         next: Option<String>,
         limit: Option<u32>,
     ) -> Result<Told, Fault> {
-        let mut query = String::new();
-        for (name, value) in [
+        let limit = limit.map(|limit| limit.to_string());
+        let query = path::query([
             ("fieldSelector", self.kind.selector.as_deref()),
-            ("limit", limit.map(|limit| limit.to_string()).as_deref()),
+            ("limit", limit.as_deref()),
             ("continue", next.as_deref()),
-        ] {
-            if let Some(value) = value {
-                add(&mut query, name, value);
-            }
-        }
+        ]);
         let path = format!("{}{query}", self.kind.path(version));
         let accept = if self.kind.is_bare { BARE_LIST } else { JSON };
         let answer = self.client.get(&path, accept).await?;
@@ -172,14 +161,14 @@ impl Task {
     }
 
     async fn watch(&mut self, version: usize, from: &str) -> Result<Told, Fault> {
-        let mut query = String::new();
-        if let Some(selector) = &self.kind.selector {
-            add(&mut query, "fieldSelector", selector);
-        }
-        add(&mut query, "watch", "true");
-        add(&mut query, "allowWatchBookmarks", "true");
-        add(&mut query, "resourceVersion", from);
-        add(&mut query, "timeoutSeconds", &(WATCH + dice() % WATCH).to_string());
+        let seconds = (WATCH + dice() % WATCH).to_string();
+        let query = path::query([
+            ("fieldSelector", self.kind.selector.as_deref()),
+            ("watch", Some("true")),
+            ("allowWatchBookmarks", Some("true")),
+            ("resourceVersion", Some(from)),
+            ("timeoutSeconds", Some(&*seconds)),
+        ]);
         let path = format!("{}{query}", self.kind.path(version));
         let began = Instant::now();
         let accept = if self.kind.is_bare { BARE } else { JSON };
@@ -301,20 +290,5 @@ impl Task {
             }
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// Adds a parameter to a query.
-fn add(query: &mut String, name: &str, value: &str) {
-    query.push(if query.is_empty() { '?' } else { '&' });
-    query.push_str(name);
-    query.push('=');
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            query.push(char::from(byte));
-        } else {
-            // Writing to a text cannot fail.
-            write!(query, "%{byte:02X}").unwrap_or_default();
-        }
     }
 }
