@@ -73,6 +73,7 @@ pub(super) fn of_control(control: &Control) -> view::Control {
         },
         certificates_issued: certificates.issued,
         certificates_refused: certificates.refused,
+        writer: control.writer().map(|(replica, is_own)| view::Writer { replica, is_own }),
         unsaved: status.unsaved.clone(),
     }
 }

@@ -10,7 +10,7 @@ mod why;
 
 pub(crate) use mesh::{
     Applied, Authority, Certificate, Certificates, Closing, Control, Guest, Mesh, Node, Policy,
-    RefusedResource, Token, Uncaptured, Voided,
+    RefusedResource, Token, Uncaptured, Voided, Writer,
 };
 pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
 

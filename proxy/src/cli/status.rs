@@ -14,6 +14,9 @@ mod mesh;
 mod nodes;
 mod pod;
 
+#[cfg(test)]
+mod sample;
+
 /// Show what a running node or control plane does, and what is wrong.
 ///
 /// Of a control plane: nodes and the configuration each runs, what they do not understand, pods

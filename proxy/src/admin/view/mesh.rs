@@ -58,9 +58,21 @@ pub(crate) struct Control {
     pub(crate) authority: Authority,
     pub(crate) certificates_issued: u64,
     pub(crate) certificates_refused: u64,
+    /// Which replica writes status and Events; none where there is no Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) writer: Option<Writer>,
     /// Why what is announced could not be written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unsaved: Option<String>,
+}
+
+/// Which of several replicas writes into the Kubernetes API.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Writer {
+    /// Empty: nobody so far.
+    pub(crate) replica: String,
+    /// It is the one that says this.
+    pub(crate) is_own: bool,
 }
 
 /// Who signs.

@@ -2,7 +2,7 @@
 use crate::{
     admin::view::{
         Applied, Authority, Certificate, Closing, Control, Guest, Mesh, Node, RefusedResource,
-        Uncaptured,
+        Uncaptured, Writer,
     },
     cli::output,
 };
@@ -81,6 +81,7 @@ pub(super) fn control(control: &Control) -> Vec<String> {
         ),
         authority(control),
     ];
+    lines.extend(control.writer.iter().map(writes));
     lines
         .extend(control.unsaved.iter().map(|why| format!("what is announced is not saved: {why}")));
     lines.push(String::new());
@@ -123,6 +124,16 @@ pub(super) fn closing(control: &Control) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn writes(writer: &Writer) -> String {
+    match writer {
+        Writer { is_own: true, .. } => "status and Events are written by this replica".to_owned(),
+        Writer { replica, .. } if replica.is_empty() => {
+            "status and Events are written by no replica so far".to_owned()
+        }
+        Writer { replica, .. } => format!("status and Events are written by {replica}"),
+    }
 }
 
 fn authority(control: &Control) -> String {

@@ -222,6 +222,9 @@ fn control_row(post: &Post<ControlStatus>) -> [String; 7] {
     let behind = control.nodes.iter().filter(|node| !node.current);
     let behind: Vec<_> = behind.map(|node| node.node.as_str()).collect();
     let mut remarks = Vec::new();
+    if control.writer.as_ref().is_some_and(|writer| writer.is_own) {
+        remarks.push("writes".to_owned());
+    }
     if !behind.is_empty() {
         remarks.push(format!("behind: {}", behind.join(" ")));
     }

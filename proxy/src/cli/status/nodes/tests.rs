@@ -1,6 +1,9 @@
 //! What a person reads of a cluster.
 use super::*;
-use crate::cli::cluster::object;
+use crate::cli::{
+    cluster::object,
+    status::sample::{control, node},
+};
 use std::collections::BTreeMap;
 
 fn pod(name: &str, node: &str, ready: bool) -> object::Pod {
@@ -11,44 +14,6 @@ fn pod(name: &str, node: &str, ready: bool) -> object::Pod {
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
     }))
     .unwrap()
-}
-
-fn node(change: &Value) -> Value {
-    let mut document = json!({
-        "instance": "node", "version": "0.1.0", "abi": 1, "pid": 7, "generation": 3,
-        "node": "a", "cluster": "Kubernetes", "trust_domain": "cluster.local", "ready": true,
-        "configuration": {"paths": [], "generation": 2, "since_unix_ms": 0},
-        "mesh": {
-            "control": "https://culvert-control", "connected": true, "generation": 5,
-            "workloads": 3, "services": 1,
-        },
-        "cni": {"conf_dir": "/etc/cni/net.d", "plugins": ["bridge", "culvert-cni"]},
-        "pods": [{
-            "uid": "x", "namespace": "shop", "name": "cart", "ips": [], "state": "captured",
-            "connections": 1,
-        }],
-    });
-    for (field, value) in change.as_object().unwrap() {
-        document[field] = value.clone();
-    }
-    document
-}
-
-fn control(uncaptured: &Value) -> Value {
-    json!({
-        "role": "control", "instance": "control", "version": "0.1.0", "pid": 1,
-        "cluster": "Kubernetes", "ready": true,
-        "configuration": {"paths": [], "generation": 2, "since_unix_ms": 0},
-        "control": {
-            "trust_domain": "cluster.local", "workloads": 3, "services": 1, "policies": 1,
-            "enrolled": 3, "announced": 2, "nodes": [], "uncaptured": uncaptured, "closing": [],
-            "authority": {
-                "not_after": "2036-01-01T00:00:00Z", "expires_in_seconds": 300_000_000, "roots": 1,
-                "serving_not_after": "2036-01-01T00:00:00Z",
-            },
-            "certificates_issued": 3, "certificates_refused": 0,
-        },
-    })
 }
 
 fn seen(answers: impl IntoIterator<Item = (&'static str, Result<Value, String>)>) -> Seen {
@@ -81,7 +46,7 @@ fn those_that_do_not_answer_are_named_and_say_why() {
     c     no answer  -        -         -        -          no pod of culvert-node is there: see the node's taints and labels, and node.nodeSelector and node.tolerations of the chart
 
     CONTROL PLANE  READY  VERSION  NODES  ENROLLED  ANNOUNCED  REMARKS
-    control-0      yes    0.1.0    0      3         2
+    control-0      yes    0.1.0    0      3         2          writes
     ");
     let document = seen.document();
     assert_eq!(document["nodes"][0]["status"]["version"], "0.1.0");
@@ -124,7 +89,7 @@ fn what_is_wrong_with_whom() {
     c     no answer  -        -         -        -     no pod of culvert-node is there: see the node's taints and labels, and node.nodeSelector and node.tolerations of the chart
 
     CONTROL PLANE  READY  VERSION  NODES  ENROLLED  ANNOUNCED  REMARKS
-    control-0      yes    0.1.0    0      3         2
+    control-0      yes    0.1.0    0      3         2          writes
 
     enrolled, and not captured (culvert status NAMESPACE/POD says more):
     POD       NODE  REASON
