@@ -101,16 +101,7 @@ fn without_a_proxy_a_pod_of_the_mesh_does_not_start_and_says_why() {
     let town = Town::shared();
     let namespace = stand(&town, "away");
     let other = town.cluster.namespace("plain");
-    let place = |name: &str| patch(name);
-    town.cluster.kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "patch",
-        "daemonset",
-        "culvert-node",
-        "--patch",
-        &place("nowhere"),
-    ]);
+    place_proxies(&town, "nowhere");
     eventually("the end of the proxies", || town.proxy("node-2").status().is_none().then_some(()));
     let pod = |name: &str| {
         format!(
@@ -132,22 +123,16 @@ fn without_a_proxy_a_pod_of_the_mesh_does_not_start_and_says_why() {
         events.iter().find(said).map(drop)
     });
     assert_ne!(namespace.get(&["pod", "late"])["status"]["phase"], "Running");
-    town.cluster.kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "patch",
-        "daemonset",
-        "culvert-node",
-        "--patch",
-        &place("linux"),
-    ]);
+    place_proxies(&town, "linux");
     namespace.kubectl(&["wait", "--for=condition=Ready", "pod/late", "--timeout=120s"]);
     town.await_captured(&namespace);
 }
 
-/// Where the daemon set may have pods: nodes of this system.
-fn patch(system: &str) -> String {
-    format!(
+/// Has proxies be on nodes of this system only.
+fn place_proxies(town: &Town, system: &str) {
+    let patch = format!(
         "{{\"spec\":{{\"template\":{{\"spec\":{{\"nodeSelector\":{{\"kubernetes.io/os\":\"{system}\"}}}}}}}}}}"
-    )
+    );
+    let what = ["patch", "daemonset", "culvert-node", "--patch", &patch];
+    town.cluster.kubectl(&[&["--namespace", SYSTEM][..], &what].concat());
 }

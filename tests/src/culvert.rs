@@ -4,7 +4,7 @@ use culvert_lab::{LabChild, NodeNs};
 use nix::sys::signal::Signal;
 use std::{
     process::{Command, ExitStatus, Stdio},
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// A started `culvert`.
@@ -50,5 +50,38 @@ impl Culvert {
 
     fn child(&self) -> MutexGuard<'_, LabChild> {
         self.child.lock().expect("no holder panics")
+    }
+}
+
+/// Every process that was started at one place, the current one last.
+#[derive(Debug, Default)]
+pub(crate) struct Processes(Mutex<Vec<Arc<Culvert>>>);
+
+impl Processes {
+    pub(crate) fn add(&self, process: Culvert) -> Arc<Culvert> {
+        let process = Arc::new(process);
+        self.lock().push(Arc::clone(&process));
+        process
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Culvert>> {
+        self.lock().clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn last(&self) -> Arc<Culvert> {
+        self.lock().last().cloned().expect("one was started")
+    }
+
+    /// Has the last one end, and waits until it has.
+    #[track_caller]
+    pub(crate) fn end(&self, by: Signal) -> ExitStatus {
+        let last = self.last();
+        last.signal(by);
+        last.await_end()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
+        self.0.lock().expect("no holder panics")
     }
 }

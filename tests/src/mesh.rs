@@ -179,12 +179,12 @@ impl Drop for Mesh {
         if !thread::panicking() {
             return;
         }
-        let plane = self.plane.iter().flat_map(|plane| plane.processes().clone());
+        let plane = self.plane.iter().flat_map(Plane::processes);
         for process in plane {
             eprintln!("---- control plane, pid {}\n{}", process.pid, process.log.last());
         }
         for node in &self.nodes {
-            for process in node.processes().iter() {
+            for process in node.processes() {
                 let name = node.ns.name();
                 eprintln!(
                     "---- culvert on node {name}, pid {}\n{}",

@@ -1,5 +1,10 @@
 //! A node of a mesh: its proxy's life, and what it tells.
-use crate::{culvert::Culvert, eventually, lines::Lines, running::Running};
+use crate::{
+    culvert::{Culvert, Processes},
+    eventually,
+    lines::Lines,
+    running::Running,
+};
 use culvert_lab::NodeNs;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -7,7 +12,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
 };
 
 mod told;
@@ -28,7 +33,7 @@ pub struct Node {
     wrapper: Vec<String>,
     follows: Follows,
     /// Every process that was started, the current one last.
-    processes: Mutex<Vec<Arc<Culvert>>>,
+    processes: Processes,
 }
 
 /// Whose configuration a node lives by.
@@ -48,7 +53,7 @@ impl Node {
         wrapper: Vec<String>,
         follows: Follows,
     ) -> Self {
-        let (access, processes) = (Lines::default(), Mutex::default());
+        let (access, processes) = (Lines::default(), Processes::default());
         Self { ns, config, manifests, access, wrapper, follows, processes }
     }
 
@@ -68,9 +73,7 @@ impl Node {
         for manifests in [&*self.manifests].iter().chain(more) {
             command.arg(flag).arg(manifests);
         }
-        let process = Arc::new(Culvert::start(&self.ns, command, &self.access));
-        self.processes().push(Arc::clone(&process));
-        process
+        self.processes.add(Culvert::start(&self.ns, command, &self.access))
     }
 
     /// Starts a process of the proxy, which takes over one that runs; it is ready when this returns.
@@ -108,21 +111,19 @@ impl Node {
     /// The process started last.
     #[track_caller]
     pub fn process(&self) -> Arc<Culvert> {
-        self.processes().last().cloned().expect("a proxy was started")
+        self.processes.last()
     }
 
     /// Kills the proxy, as a crash does.
     #[track_caller]
     pub fn kill(&self) {
-        self.process().signal(Signal::SIGKILL);
-        self.process().await_end();
+        self.processes.end(Signal::SIGKILL);
     }
 
     /// Asks the proxy to end, and waits until it has.
     #[track_caller]
     pub fn terminate(&self) -> ExitStatus {
-        self.process().signal(Signal::SIGTERM);
-        self.process().await_end()
+        self.processes.end(Signal::SIGTERM)
     }
 
     /// Runs a command of `culvert` about this node's instance.
@@ -150,8 +151,8 @@ impl Node {
         self.peer(&["dial", kind, &to.to_string()]).last_words()
     }
 
-    pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
-        self.processes.lock().expect("no holder panics")
+    pub(crate) fn processes(&self) -> Vec<Arc<Culvert>> {
+        self.processes.all()
     }
 }
 

@@ -1,6 +1,12 @@
 //! The control plane of a mesh: a process on a node of its own, that others reach as they would
 //! another machine.
-use crate::{culvert::Culvert, eventually, http, lines::Lines, programs, running::Running};
+use crate::{
+    culvert::{Culvert, Processes},
+    eventually, http,
+    lines::Lines,
+    programs,
+    running::Running,
+};
 use culvert_lab::NodeNs;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -9,7 +15,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
 };
 
 /// Where it serves nodes, and where it tells of itself.
@@ -23,7 +29,7 @@ pub struct Plane {
     folder: PathBuf,
     config: PathBuf,
     manifests: PathBuf,
-    processes: Mutex<Vec<Arc<Culvert>>>,
+    processes: Processes,
 }
 
 impl Plane {
@@ -37,7 +43,7 @@ impl Plane {
         ];
         let lines = own.iter().chain(settings).map(|line| format!("{line}\n"));
         fs::write(&config, lines.collect::<String>()).expect("a settings file");
-        Self { ns, folder: folder.to_owned(), config, manifests, processes: Mutex::default() }
+        Self { ns, folder: folder.to_owned(), config, manifests, processes: Processes::default() }
     }
 
     /// The address that nodes are given.
@@ -64,8 +70,7 @@ impl Plane {
         let mut command = Command::new(programs::culvert());
         command.env_remove("CULVERT_BIN").env_remove("RUST_LOG");
         command.arg("control").arg("--config").arg(&self.config).arg("-f").arg(&self.manifests);
-        let process = Arc::new(Culvert::start(&self.ns, command, &Lines::default()));
-        self.processes().push(Arc::clone(&process));
+        let process = self.processes.add(Culvert::start(&self.ns, command, &Lines::default()));
         let ready = SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS));
         eventually("ready control plane", || {
             if let Some(status) = process.ended() {
@@ -81,21 +86,19 @@ impl Plane {
     /// The process started last.
     #[track_caller]
     pub fn process(&self) -> Arc<Culvert> {
-        self.processes().last().cloned().expect("a control plane was started")
+        self.processes.last()
     }
 
     /// Kills it, as a crash does.
     #[track_caller]
     pub fn kill(&self) {
-        self.process().signal(Signal::SIGKILL);
-        self.process().await_end();
+        self.processes.end(Signal::SIGKILL);
     }
 
     /// Asks it to end, and waits until it has.
     #[track_caller]
     pub fn terminate(&self) -> ExitStatus {
-        self.process().signal(Signal::SIGTERM);
-        self.process().await_end()
+        self.processes.end(Signal::SIGTERM)
     }
 
     /// Runs a command of `culvert` about it.
@@ -150,7 +153,7 @@ impl Plane {
         answer.expect("a control plane that is scraped").1
     }
 
-    pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Culvert>>> {
-        self.processes.lock().expect("no holder panics")
+    pub(crate) fn processes(&self) -> Vec<Arc<Culvert>> {
+        self.processes.all()
     }
 }

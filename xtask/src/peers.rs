@@ -37,41 +37,43 @@ const CNI: &[&str] = &[
     "github.com/containernetworking/plugins/plugins/ipam/host-local@v1.9.0",
 ];
 
-/// A program, the Debian package that has it, and who talks to it.
+/// A program, the Debian package that has it, and who wants it.
 const PROGRAMS: &[Program] = &[
-    Program { name: "iperf3", package: "iperf3", wanted_by: Wanted::Tests },
-    Program { name: "redis-server", package: "redis-server", wanted_by: Wanted::Tests },
-    Program { name: "redis-benchmark", package: "redis-tools", wanted_by: Wanted::Tests },
-    Program { name: "redis-cli", package: "redis-tools", wanted_by: Wanted::Tests },
-    Program { name: "nginx", package: "nginx-light", wanted_by: Wanted::Tests },
-    Program { name: "curl", package: "curl", wanted_by: Wanted::Tests },
-    Program { name: "ip", package: "iproute2", wanted_by: Wanted::Tests },
-    Program { name: "initdb", package: "postgresql", wanted_by: Wanted::Tests },
-    Program { name: "postgres", package: "postgresql", wanted_by: Wanted::Tests },
-    Program { name: "psql", package: "postgresql-client", wanted_by: Wanted::Tests },
-    Program { name: "promtool", package: "prometheus", wanted_by: Wanted::Tests },
-    Program { name: "openssl", package: "openssl", wanted_by: Wanted::Tests },
-    Program { name: "dig", package: "bind9-dnsutils", wanted_by: Wanted::Tests },
-    Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: Wanted::Tests },
-    Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: Wanted::Tests },
-    Program { name: "mariadb", package: "mariadb-client-core", wanted_by: Wanted::Tests },
+    Program { name: "iperf3", package: "iperf3", wanted_by: &[Wanted::Tests] },
+    Program { name: "redis-server", package: "redis-server", wanted_by: &[Wanted::Tests] },
+    Program { name: "redis-benchmark", package: "redis-tools", wanted_by: &[Wanted::Tests] },
+    Program { name: "redis-cli", package: "redis-tools", wanted_by: &[Wanted::Tests] },
+    Program { name: "nginx", package: "nginx-light", wanted_by: &[Wanted::Tests] },
+    Program { name: "curl", package: "curl", wanted_by: &[Wanted::Tests] },
+    Program { name: "ip", package: "iproute2", wanted_by: &[Wanted::Tests] },
+    Program { name: "initdb", package: "postgresql", wanted_by: &[Wanted::Tests] },
+    Program { name: "postgres", package: "postgresql", wanted_by: &[Wanted::Tests] },
+    Program { name: "psql", package: "postgresql-client", wanted_by: &[Wanted::Tests] },
+    Program { name: "promtool", package: "prometheus", wanted_by: &[Wanted::Tests] },
+    Program { name: "openssl", package: "openssl", wanted_by: &[Wanted::Tests] },
+    Program { name: "dig", package: "bind9-dnsutils", wanted_by: &[Wanted::Tests] },
+    Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: &[Wanted::Tests] },
+    Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: &[Wanted::Tests] },
+    Program { name: "mariadb", package: "mariadb-client-core", wanted_by: &[Wanted::Tests] },
     Program {
         name: "host-local",
         package: "containernetworking-plugins",
-        wanted_by: Wanted::Tests,
+        wanted_by: &[Wanted::Tests, Wanted::Nodes],
     },
-    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", wanted_by: Wanted::Kernels },
-    Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Kernels },
-    Program { name: "containerd", package: "containerd", wanted_by: Wanted::Nodes },
-    Program { name: "runc", package: "runc", wanted_by: Wanted::Nodes },
     Program {
-        name: "host-local",
-        package: "containernetworking-plugins",
-        wanted_by: Wanted::Nodes,
+        name: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        wanted_by: &[Wanted::Kernels],
     },
-    Program { name: "nft", package: "nftables", wanted_by: Wanted::Nodes },
-    Program { name: "xtables-nft-multi", package: "iptables", wanted_by: Wanted::Nodes },
-    Program { name: "busybox", package: "busybox-static", wanted_by: Wanted::Nodes },
+    Program {
+        name: "busybox",
+        package: "busybox-static",
+        wanted_by: &[Wanted::Kernels, Wanted::Nodes],
+    },
+    Program { name: "containerd", package: "containerd", wanted_by: &[Wanted::Nodes] },
+    Program { name: "runc", package: "runc", wanted_by: &[Wanted::Nodes] },
+    Program { name: "nft", package: "nftables", wanted_by: &[Wanted::Nodes] },
+    Program { name: "xtables-nft-multi", package: "iptables", wanted_by: &[Wanted::Nodes] },
 ];
 
 /// Folders of the system, and of what was unpacked, that hold programs.
@@ -96,7 +98,7 @@ pub(crate) struct Peers {
 struct Program {
     name: &'static str,
     package: &'static str,
-    wanted_by: Wanted,
+    wanted_by: &'static [Wanted],
 }
 
 /// Who a program is for.
@@ -135,7 +137,7 @@ impl Peers {
 
 /// Gets every program that is wanted and neither on the machine nor below `target/peers`.
 pub(crate) fn get(wanted_by: Wanted) -> Result<()> {
-    let wanted = || PROGRAMS.iter().filter(|program| program.wanted_by == wanted_by);
+    let wanted = || PROGRAMS.iter().filter(|program| program.wanted_by.contains(&wanted_by));
     let mut packages: Vec<_> = wanted()
         .filter(|program| find(program.name).is_none())
         .map(|program| program.package)

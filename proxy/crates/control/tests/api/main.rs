@@ -4,6 +4,10 @@
 mod plane;
 
 #[cfg(test)]
+#[path = "../shared/until.rs"]
+mod until;
+
+#[cfg(test)]
 mod shop;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 use crate::{
     plane::{Seen, who},
     shipped,
+    until::until,
 };
 use culvert_cluster::Cluster;
 use culvert_control::{
@@ -141,17 +142,7 @@ impl Replica {
 
     /// Waits until the mesh is as `wanted` says.
     pub(crate) async fn until(&self, wanted: impl Fn(&MeshStatus) -> bool) -> MeshStatus {
-        let waiting = async {
-            loop {
-                let status = self.control.mesh_status();
-                if wanted(&status) {
-                    return status;
-                }
-                time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let waited = time::timeout(PATIENCE, waiting).await;
-        waited.unwrap_or_else(|_| panic!("{:#?}", self.control.mesh_status()))
+        until(&self.control, PATIENCE, wanted).await
     }
 
     /// A node that shows a token, and knows the control plane by the roots that nodes mount.

@@ -3,6 +3,9 @@
 
 mod plane;
 
+#[path = "../shared/until.rs"]
+mod until;
+
 mod certificates;
 mod follow;
 mod joined;

@@ -1,4 +1,5 @@
 //! A folder of manifests, a control plane that serves it, and nodes that come.
+use crate::until::until;
 use culvert_control::{
     compile::{Ambient, Settings},
     control::{Access, Ca, Control, Kind, Listen, Plan, Whence},
@@ -207,17 +208,7 @@ impl Plane {
 
     /// Waits until the mesh is as `wanted` says.
     pub(crate) async fn until(&self, wanted: impl Fn(&MeshStatus) -> bool) -> MeshStatus {
-        let waiting = async {
-            loop {
-                let status = self.control.mesh_status();
-                if wanted(&status) {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
-        waited.unwrap_or_else(|_| panic!("{:#?}", self.control.mesh_status()))
+        until(&self.control, PATIENCE, wanted).await
     }
 }
 

@@ -6,7 +6,7 @@ mod leaving;
 mod waiting;
 mod windows;
 
-use super::world::{Mesh, Server, app, id, through};
+use super::world::{Mesh, Server, app, id, never_answer, through};
 use crate::hbone::http2::{
     block::Assembly,
     code::Code,

@@ -1,5 +1,5 @@
 //! Clients that mean no good, or know no better.
-use super::world::{Mesh, Server, app, id, through};
+use super::world::{Mesh, Server, app, id, never_answer, through};
 use culvert_identity::tls;
 use http::{Method, Request, StatusCode};
 use std::time::Duration;
@@ -112,13 +112,7 @@ async fn a_client_that_opens_no_stream_is_closed_after_a_while() {
 async fn a_client_that_takes_back_what_it_asks_is_ended() {
     let mesh = Mesh::new();
     // Nobody is ever answered.
-    let server = mesh.server_with(|worker, incoming| {
-        worker.spawn(async move {
-            let mut respond = incoming.respond;
-            respond.abandoned().await;
-        });
-    });
-    let server = server.await;
+    let server = mesh.server_with(never_answer).await;
     let mut raw = mesh.raw(&server).await;
     let flood = async {
         loop {

@@ -140,6 +140,14 @@ impl Mesh {
     }
 }
 
+/// For a server that answers nobody.
+pub(super) fn never_answer(worker: &Worker, incoming: Incoming) {
+    worker.spawn(async move {
+        let mut respond = incoming.respond;
+        respond.abandoned().await;
+    });
+}
+
 async fn serve(
     tcp: TcpStream,
     own: Arc<Certificate>,

@@ -185,13 +185,7 @@ async fn frames_of_streams_that_are_over_are_passed_over() {
 #[tokio::test]
 async fn streams_beyond_the_limit_are_refused() {
     let mesh = Mesh::new();
-    let server = mesh.server_with(|worker, incoming| {
-        worker.spawn(async move {
-            let mut respond = incoming.respond;
-            respond.abandoned().await;
-        });
-    });
-    let server = server.await;
+    let server = mesh.server_with(never_answer).await;
     let mut peer = Attacker::new(&mesh, &server).await;
     for stream in (1..).step_by(2).take(201) {
         peer.said.ask(stream, server.addr, false);

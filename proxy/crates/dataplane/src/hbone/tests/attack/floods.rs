@@ -62,15 +62,12 @@ async fn whoever_sends_only_what_is_of_no_use_is_cut_off() {
 }
 
 /// A server that never answers, and how many it was asked for.
-async fn never_answers(mesh: &Mesh) -> (Server, Arc<AtomicUsize>) {
+async fn counted(mesh: &Mesh) -> (Server, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let server = mesh.server_with(move |worker, incoming| {
         count.fetch_add(1, Ordering::SeqCst);
-        worker.spawn(async move {
-            let mut respond = incoming.respond;
-            respond.abandoned().await;
-        });
+        never_answer(worker, incoming);
     });
     (server.await, asked)
 }
@@ -79,7 +76,7 @@ async fn never_answers(mesh: &Mesh) -> (Server, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn whoever_takes_back_what_it_asks_is_cut_off_at_once() {
     let mesh = Mesh::new();
-    let (server, asked) = never_answers(&mesh).await;
+    let (server, asked) = counted(&mesh).await;
     let peer = Attacker::new(&mesh, &server).await;
     let (mut stream, to) = (1, server.addr);
     until_cut_off("requests", peer, |said| {
@@ -96,7 +93,7 @@ async fn whoever_takes_back_what_it_asks_is_cut_off_at_once() {
 async fn whoever_has_streams_broken_off_is_cut_off_at_once() {
     let mesh = Mesh::new();
     for wrong in [frame(8, 0, 0, &[0; 4]), frame(1, 0x4, 0, &block(&[("x", "y")]))] {
-        let (server, asked) = never_answers(&mesh).await;
+        let (server, asked) = counted(&mesh).await;
         let peer = Attacker::new(&mesh, &server).await;
         let (mut stream, to) = (1, server.addr);
         until_cut_off("requests", peer, |said| {
