@@ -101,14 +101,15 @@ func (c cluster) locked(action func() error) error {
 }
 
 // freePorts finds count free ports of the loopback address in a row, below
-// those that outgoing connections take.
+// those that outgoing connections take. Whoever looks at the same moment begins
+// at ports of its own: they are not taken at once.
 func freePorts(count int) (int, error) {
-	for first := 20000 + os.Getpid()%10000; first < 32000; first += count {
+	for first := 20000 + os.Getpid()*count%12000; first+count <= 32000; first += count {
 		if portsAreFree(first, count) {
 			return first, nil
 		}
 	}
-	for first := 20000; first < 32000; first += count {
+	for first := 20000; first+count <= 32000; first += count {
 		if portsAreFree(first, count) {
 			return first, nil
 		}
