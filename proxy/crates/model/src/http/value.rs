@@ -1,5 +1,13 @@
-//! Metadata: what a control plane attaches to listeners, routes, clusters and endpoints.
+//! Values of no fixed shape, and metadata: what a control plane attaches to listeners, routes,
+//! clusters and endpoints, and filters to requests.
 use std::{collections::BTreeMap, fmt, sync::Arc};
+
+mod matching;
+
+pub use matching::{DoubleMatch, MetadataMatch, ValueMatch};
+
+/// A struct's fields, by name.
+pub type Fields = BTreeMap<Arc<str>, Value>;
 
 /// Structs by the name of the filter that they are meant for; a clone shares all of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,7 +21,7 @@ pub enum Value {
     Number(f64),
     String(Arc<str>),
     List(Arc<[Self]>),
-    Struct(Arc<BTreeMap<Arc<str>, Self>>),
+    Struct(Arc<Fields>),
 }
 
 impl Metadata {
