@@ -3,7 +3,7 @@ use super::{
     cluster::Cluster, endpoint::Assignment, filter::HttpFilter, listener::Listener,
     route::RouteTable, runtime::RuntimeValues, secret::Secret,
 };
-use crate::snapshot::shards::Shards;
+use crate::shards::Shards;
 use std::sync::Arc;
 
 /// Everything of one generation; a clone costs some counters.
