@@ -18,12 +18,12 @@ mod domain;
 mod forward;
 
 pub use self::{
-    action::{Action, Direct, Redirect, RedirectCode, RedirectPath},
+    action::{Action, Direct, Redirect, RedirectCode, RedirectPath, RedirectScheme},
     domain::Domain,
     forward::{
         ClusterChoice, Cookie, CookieAttribute, Forward, HashOn, HashPolicy, HostRewrite,
-        InternalRedirect, Mirror, PathRewrite, Priority, StreamLimit, Timeouts, Upgrade, Weighted,
-        WeightedCluster,
+        InternalRedirect, Mirror, MirrorCluster, PathRewrite, Priority, StreamLimit, Timeouts,
+        Upgrade, Weighted, WeightedCluster, WeightedName,
     },
 };
 

@@ -124,8 +124,8 @@ pub enum TimeForm {
     /// `2016-04-15T20:17:00.310Z`.
     #[default]
     Default,
-    /// The letters of `strftime`; `%f`, `%1f` to `%9f` are parts of a second, as `%3ES` is seconds
-    /// with three of them, and `%s3` is milliseconds of the epoch.
+    /// The letters of `strftime`; `%s` is seconds of the epoch, `%3f` three places of a second's
+    /// fraction (nine without a number), `%E3S` seconds with them.
     Strftime(Arc<str>),
 }
 
