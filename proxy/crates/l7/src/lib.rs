@@ -1,0 +1,30 @@
+//! HTTP: from the bytes of a connection to requests, and on to wherever they are answered.
+//!
+//! Knows nothing of where routes and endpoints come from, and nothing of keys: it is handed
+//! connections, and opens others through a door that is passed in.
+//!
+//! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
+//! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs).
+
+pub mod io;
+
+pub mod message;
+
+pub mod body;
+
+pub mod outcome;
+
+pub mod alarm;
+
+pub mod share;
+
+pub mod service;
+
+mod finishing;
+
+pub mod h1;
+
+pub mod h2;
+
+#[cfg(test)]
+mod testing;
