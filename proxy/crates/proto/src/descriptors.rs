@@ -1,4 +1,5 @@
 //! What Envoy's messages look like: names, fields, rules.
+use crate::added;
 use flate2::read::GzDecoder;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use std::{io::Read as _, sync::LazyLock};
@@ -10,7 +11,11 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut bytes = Vec::new();
     let read = GzDecoder::new(COMPRESSED).read_to_end(&mut bytes);
     read.expect("what is built in can be unpacked");
-    DescriptorPool::decode(&*bytes).expect("what is built in can be read")
+    let mut pool = DescriptorPool::decode(&*bytes).expect("what is built in can be read");
+    for file in added::files() {
+        pool.add_file_descriptor_proto(file).expect("it needs only what is there");
+    }
+    pool
 });
 
 /// Every message that Envoy's API knows; the first call takes some tens of milliseconds.

@@ -27,9 +27,13 @@ pub mod api {
     pub use envoy_types::pb::{envoy, google, udpa, xds};
 }
 
+pub mod added;
+
 pub mod descriptors;
 
 pub mod json;
+
+pub mod rules;
 
 /// Whoever drives the L4 side: Istio's workload API and CA.
 pub mod istio {

@@ -19,6 +19,8 @@ pub fn read(text: &str) -> Result<Value, NotYaml> {
     }
     let options = serde_saphyr::options! {
         with_snippet: false,
+        // `name: y` is a name; fields that are true or false take `yes` all the same.
+        strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_nodes: 10_000_000,
             max_events: 20_000_000,

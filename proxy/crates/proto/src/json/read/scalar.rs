@@ -17,6 +17,12 @@ pub(super) fn scalar(kind: &Kind, json: &Json) -> Result<Proto, String> {
     match kind {
         Kind::Bool => match json {
             Json::Bool(value) => Ok(Proto::Bool(*value)),
+            Json::String(text) if matches!(&*text.to_ascii_lowercase(), "yes" | "on" | "true") => {
+                Ok(Proto::Bool(true))
+            }
+            Json::String(text) if matches!(&*text.to_ascii_lowercase(), "no" | "off" | "false") => {
+                Ok(Proto::Bool(false))
+            }
             other => Err(want("true or false", other)),
         },
         Kind::String => match json {
