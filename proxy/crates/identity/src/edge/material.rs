@@ -100,22 +100,22 @@ fn join(here: &mut Validation, said: &Validation) {
 
 fn trusted(trust: Trust, secrets: &dyn Secrets) -> Result<Trust, EdgeError> {
     let Trust::File(name) = trust else { return Ok(trust) };
-    match find(secrets, &name)? {
-        Secret::Validation(said) if said.trusted.is_some() => {
-            Ok(said.trusted.clone().unwrap_or(Trust::System))
-        }
-        _ => Err(other(&name, "trusted certificates")),
-    }
+    let trusted = file(&name, secrets)?.and_then(|said| said.trusted.clone());
+    trusted.ok_or_else(|| other(&name, "trusted certificates"))
 }
 
 fn revoked(lists: Revoked, secrets: &dyn Secrets) -> Result<Revoked, EdgeError> {
     let Revoked::File(name) = lists else { return Ok(lists) };
-    match find(secrets, &name)? {
-        Secret::Validation(said) if said.revoked.is_some() => {
-            Ok(said.revoked.clone().unwrap_or(Revoked::Lists(Arc::default())))
-        }
-        _ => Err(other(&name, "revocation lists")),
-    }
+    let revoked = file(&name, secrets)?.and_then(|said| said.revoked.clone());
+    revoked.ok_or_else(|| other(&name, "revocation lists"))
+}
+
+/// What a file of certificates or lists says.
+fn file(name: &SecretRef, secrets: &dyn Secrets) -> Result<Option<Arc<Validation>>, EdgeError> {
+    Ok(match find(secrets, name)? {
+        Secret::Validation(said) => Some(said),
+        Secret::Certificate(_) | Secret::Generic(_) | Secret::TicketKeys(_) => None,
+    })
 }
 
 fn find(secrets: &dyn Secrets, name: &SecretRef) -> Result<Secret, EdgeError> {

@@ -1,4 +1,4 @@
-//! Versions, cipher suites and curves, by the names that BoringSSL has for them.
+//! Versions, cipher suites and curves, by the names that `BoringSSL` has for them.
 use super::EdgeError;
 use culvert_model::http::tls::{CommonTls, TlsVersion};
 use rustls::{

@@ -282,7 +282,7 @@ fn what_a_side_lacks_is_said_by_its_name() {
     let none = downstream(common(&[], None), false);
     assert_eq!(new(&none, &nothing), EdgeError::NoCertificate.to_string());
     let named = SecretRef { name: "web".into(), source: SecretSource::Static };
-    let mut by_name = none.clone();
+    let mut by_name = none;
     by_name.common.certificates = [CertificateSource::Secret(named)].into();
     assert_eq!(new(&by_name, &nothing), "secret web is not known yet");
     let other = |_: &SecretRef| Some(Secret::Validation(Arc::default()));
