@@ -5,7 +5,9 @@
 //! rings, tables).
 //!
 //! Reading order: [`facts`] (what may be asked about), [`field`] (headers compared), [`query`],
-//! [`chance`]; [`route`]; [`format`](mod@format), [`mutate`], [`flags`]; [`path`], [`client`].
+//! [`chance`]; [`route`]; [`flags`], [`grpc`], [`format`](mod@format), [`mutate`]; [`path`],
+//! [`client`]; [`retry`], [`timeout`], [`hash`], [`balance`], [`outlier`]; [`bucket`] and
+//! [`descriptor`], [`fault`], [`cors`]; [`tree`], [`rbac`]; [`chain`]; [`log`].
 
 pub mod facts;
 
@@ -16,3 +18,41 @@ pub mod query;
 pub mod chance;
 
 pub mod route;
+
+pub mod flags;
+
+pub mod grpc;
+
+pub mod format;
+
+pub mod mutate;
+
+pub mod path;
+
+pub mod client;
+
+pub mod retry;
+
+pub mod timeout;
+
+pub mod hash;
+
+pub mod balance;
+
+pub mod outlier;
+
+pub mod bucket;
+
+pub mod descriptor;
+
+pub mod fault;
+
+pub mod cors;
+
+pub mod tree;
+
+pub mod rbac;
+
+pub mod chain;
+
+pub mod log;

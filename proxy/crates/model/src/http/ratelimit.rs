@@ -23,6 +23,7 @@ pub struct Bucket {
 
 /// The HTTP filter `local_ratelimit`.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct LocalRateLimit {
     pub stat_prefix: Arc<str>,
     /// 429 unless told otherwise; 400 and above.

@@ -93,8 +93,8 @@ pub enum Principal {
     And(Box<[Self]>),
     Or(Box<[Self]>),
     Not(Box<Self>),
-    /// Over mutual TLS, with a URI or DNS name that matches, or (if there is neither) such a
-    /// subject; any certificate if no name is asked for.
+    /// Over TLS, with a URI or DNS name that matches, or such a subject; if no name is asked for,
+    /// whoever the listener's TLS let in.
     Authenticated(Option<StringMatch>),
     /// `source_ip`: the connection's, before `x-forwarded-for` is looked at.
     SourceIp(IpNet),

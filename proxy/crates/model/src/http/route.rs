@@ -29,6 +29,7 @@ pub use self::{
 
 /// `RouteConfiguration`: virtual hosts, one of which a request belongs to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct RouteTable {
     pub name: Arc<str>,
     pub hosts: Box<[Arc<VirtualHost>]>,
