@@ -149,12 +149,7 @@ fn bench(c: &mut Criterion) {
         });
     }
     let line: Template = DEFAULT_LINE.parse().expect("the default line is one");
-    let scene = Scene {
-        request: Some(head("h.example", "/api")),
-        response: None,
-        trailers: None,
-        known: &Nothing,
-    };
+    let scene = Scene { request: Some(head("h.example", "/api")), ..Scene::new(&Nothing) };
     let mut out = Vec::with_capacity(512);
     c.bench_function("format/default line", |b| {
         b.iter(|| {

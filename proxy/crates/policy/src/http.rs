@@ -6,8 +6,9 @@
 //!
 //! Reading order: [`facts`] (what may be asked about), [`field`] (headers compared), [`query`],
 //! [`chance`]; [`route`]; [`flags`], [`grpc`], [`format`](mod@format), [`mutate`]; [`path`],
-//! [`client`]; [`retry`], [`timeout`], [`hash`], [`balance`], [`outlier`]; [`bucket`] and
-//! [`descriptor`], [`fault`], [`cors`]; [`tree`], [`rbac`]; [`chain`]; [`log`].
+//! [`host`], [`client`]; [`retry`], [`timeout`], [`hash`], [`balance`], [`outlier`]; [`bucket`] and
+//! [`descriptor`], [`fault`], [`cors`]; [`tree`], [`rbac`]; [`chain`]; [`log`], [`reply`],
+//! [`follow`], [`health`].
 
 pub mod facts;
 
@@ -28,6 +29,8 @@ pub mod format;
 pub mod mutate;
 
 pub mod path;
+
+pub mod host;
 
 pub mod client;
 
@@ -56,3 +59,9 @@ pub mod rbac;
 pub mod chain;
 
 pub mod log;
+
+pub mod reply;
+
+pub mod follow;
+
+pub mod health;

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 
 use super::facts::Connection;
 
-/// The chain of a connection, found as Envoy finds it: by one property after the other, in this
-/// order, each time only the most specific value that the connection has is followed. There is no
+/// The chain of a connection, found as Envoy finds it.
+///
+/// By one property after the other, in the order below, each time only the most specific value that the connection has is followed. There is no
 /// way back: a chain that is right by what comes first, and wrong by what comes later, leads
 /// nowhere, even if a less specific one would have fit.
 #[must_use]

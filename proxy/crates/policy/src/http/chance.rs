@@ -23,13 +23,14 @@ pub fn current(fraction: &RuntimeFraction, runtime: &RuntimeValues) -> Fraction 
 /// The fraction that the runtime has under a key.
 #[must_use]
 pub fn read(key: &str, runtime: &RuntimeValues) -> Option<Fraction> {
-    match runtime.get(key)? {
-        Value::Struct(fields) => Some(Fraction {
-            numerator: fields.get("numerator").and_then(whole)?,
-            denominator: denominator(fields.get("denominator"))?,
-        }),
-        number => whole(number).map(|n| Fraction::percent(n.min(100))),
-    }
+    let value = runtime.get(key)?;
+    let Value::Struct(fields) = value else {
+        return whole(value).map(|n| Fraction::percent(n.min(100)));
+    };
+    Some(Fraction {
+        numerator: fields.get("numerator").and_then(whole)?,
+        denominator: denominator(fields.get("denominator"))?,
+    })
 }
 
 /// Whether a flag is set now.
@@ -66,7 +67,7 @@ impl FromRuntime for u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
     fn from_runtime(number: f64) -> Option<Self> {
         // 2^53: beyond it a double holds no whole numbers one by one.
-        (number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0)
+        ((0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0)
             .then_some(number as Self)
     }
 }

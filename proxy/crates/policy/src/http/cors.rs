@@ -100,7 +100,7 @@ mod tests {
 
     fn decided(
         cors: &Cors,
-        method: Method,
+        method: &Method,
         origin: &str,
         preflight: bool,
     ) -> (Decision, Option<bool>) {
@@ -110,7 +110,7 @@ mod tests {
             headers.insert("access-control-request-method", "PUT".parse().unwrap());
         }
         let head = Head {
-            method: &method,
+            method,
             path: "/",
             authority: "h",
             scheme: "http",
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn preflights_are_answered_and_others_marked() {
         let (Decision::Preflight(said), Some(true)) =
-            decided(&cors(), Method::OPTIONS, "https://a", true)
+            decided(&cors(), &Method::OPTIONS, "https://a", true)
         else {
             panic!("a preflight is answered");
         };
@@ -143,7 +143,8 @@ mod tests {
             ]
         );
         for (method, preflight) in [(Method::GET, true), (Method::OPTIONS, false)] {
-            let (Decision::Mark(said), _) = decided(&cors(), method, "https://a", preflight) else {
+            let (Decision::Mark(said), _) = decided(&cors(), &method, "https://a", preflight)
+            else {
                 panic!("no preflight");
             };
             assert_eq!(said["access-control-expose-headers"], "x-e");
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn other_origins_are_told_nothing() {
-        let other = |cors: &Cors| decided(cors, Method::OPTIONS, "https://b", true);
+        let other = |cors: &Cors| decided(cors, &Method::OPTIONS, "https://b", true);
         assert_eq!(other(&cors()), (Decision::Pass, Some(false)));
         let strict = Cors { forward_other_preflights: false, ..cors() };
         assert_eq!(other(&strict), (Decision::Preflight(HeaderMap::new()), Some(false)));
@@ -167,8 +168,11 @@ mod tests {
             shadow: Some(Fraction::ALWAYS.into()),
             ..cors()
         };
-        assert_eq!(decided(&shadow, Method::GET, "https://a", false), (Decision::Pass, Some(true)));
+        assert_eq!(
+            decided(&shadow, &Method::GET, "https://a", false),
+            (Decision::Pass, Some(true))
+        );
         let off = Cors { enabled: Fraction::NEVER.into(), ..cors() };
-        assert_eq!(decided(&off, Method::GET, "https://a", false), (Decision::Pass, None));
+        assert_eq!(decided(&off, &Method::GET, "https://a", false), (Decision::Pass, None));
     }
 }

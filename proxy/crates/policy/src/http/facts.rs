@@ -154,32 +154,36 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 
 impl Fields for Head<'_> {
     fn first(&self, name: &Field) -> Option<&[u8]> {
-        match name {
-            Field::Header(name) => self.headers.get(name).map(http::HeaderValue::as_bytes),
-            pseudo => self.pseudo(pseudo),
+        if let Field::Header(name) = name {
+            self.headers.get(name).map(http::HeaderValue::as_bytes)
+        } else {
+            self.pseudo(name)
         }
     }
 
     fn joined(&self, name: &Field) -> Option<Cow<'_, [u8]>> {
-        match name {
-            Field::Header(name) => joined(self.headers, name),
-            pseudo => self.pseudo(pseudo).map(Cow::Borrowed),
+        if let Field::Header(name) = name {
+            joined(self.headers, name)
+        } else {
+            self.pseudo(name).map(Cow::Borrowed)
         }
     }
 }
 
 impl Fields for Answer<'_> {
     fn first(&self, name: &Field) -> Option<&[u8]> {
-        match name {
-            Field::Status => Some(self.status.as_str().as_bytes()),
-            other => self.headers.first(other),
+        if *name == Field::Status {
+            Some(self.status.as_str().as_bytes())
+        } else {
+            self.headers.first(name)
         }
     }
 
     fn joined(&self, name: &Field) -> Option<Cow<'_, [u8]>> {
-        match name {
-            Field::Status => self.first(name).map(Cow::Borrowed),
-            other => self.headers.joined(other),
+        if *name == Field::Status {
+            self.first(name).map(Cow::Borrowed)
+        } else {
+            self.headers.joined(name)
         }
     }
 }

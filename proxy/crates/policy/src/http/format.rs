@@ -19,6 +19,7 @@ use super::{
 
 mod certificate;
 mod json;
+mod message;
 mod printed;
 mod time;
 mod value;
@@ -31,6 +32,8 @@ pub struct Scene<'a> {
     pub request: Option<Head<'a>>,
     pub response: Option<Answer<'a>>,
     pub trailers: Option<&'a HeaderMap>,
+    /// The body of an answer of our own, while that is being made.
+    pub local_reply: &'a [u8],
     pub known: &'a dyn Known,
 }
 
@@ -43,7 +46,7 @@ pub trait Known {
     fn upstream_protocol(&self) -> Option<&str> {
         None
     }
-    /// The status that was answered; 0 if there was none.
+    /// The status that was answered, where there is no response to look at; 0 if there was none.
     fn status(&self) -> u16 {
         0
     }
@@ -154,9 +157,6 @@ pub trait Known {
     fn log_type(&self) -> &str {
         "NotSet"
     }
-    fn local_reply(&self) -> &[u8] {
-        b""
-    }
     fn hostname(&self) -> Option<&str> {
         None
     }
@@ -171,6 +171,20 @@ pub trait Known {
     }
     fn state(&self, _upstream: bool, _key: &str) -> Option<&str> {
         None
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// What is known where nothing has happened yet.
+    #[must_use]
+    pub const fn new(known: &'a dyn Known) -> Self {
+        Self { request: None, response: None, trailers: None, local_reply: b"", known }
+    }
+
+    /// The status that was answered; 0 if there was none.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.response.map_or_else(|| self.known.status(), |answer| answer.status.as_u16())
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn printed<'a>(form: GrpcForm, scene: &Scene<'a>) -> Option<Printed<'
         return None;
     }
     let headers = scene.response.map(|answer| answer.headers);
-    let status = outcome(scene.trailers, headers, scene.known.status())?;
+    let status = outcome(scene.trailers, headers, scene.status())?;
     let known = match form {
         GrpcForm::Camel => code(status).map(|(camel, ..)| *camel),
         GrpcForm::Snake => code(status).map(|(_, snake, _)| *snake),

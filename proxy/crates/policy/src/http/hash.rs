@@ -75,11 +75,10 @@ pub fn of_address(address: IpAddr) -> u64 {
 
 /// All values, in their own order whatever the request's.
 fn header(name: &Field, head: &Head<'_>, rewrite: impl Fn(&[u8]) -> Vec<u8>) -> Option<u64> {
-    let mut values: Vec<Vec<u8>> = match name {
-        Field::Header(name) => {
-            head.headers.get_all(name).iter().map(|value| rewrite(value.as_bytes())).collect()
-        }
-        pseudo => head.first(pseudo).map(rewrite).into_iter().collect(),
+    let mut values: Vec<Vec<u8>> = if let Field::Header(name) = name {
+        head.headers.get_all(name).iter().map(|value| rewrite(value.as_bytes())).collect()
+    } else {
+        head.first(name).map(rewrite).into_iter().collect()
     };
     if values.is_empty() {
         return None;

@@ -23,7 +23,7 @@ pub struct Around<'a> {
 #[must_use]
 pub fn passes(filter: &LogFilter, scene: &Scene<'_>, around: &Around<'_>) -> bool {
     match filter {
-        LogFilter::Status(wanted) => compare(wanted, scene.known.status().into(), around.runtime),
+        LogFilter::Status(wanted) => compare(wanted, scene.status().into(), around.runtime),
         LogFilter::Duration(wanted) => {
             let Some(elapsed) = scene.known.elapsed() else { return false };
             let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -48,7 +48,7 @@ pub fn passes(filter: &LogFilter, scene: &Scene<'_>, around: &Around<'_>) -> boo
         }
         LogFilter::GrpcStatus { statuses, exclude } => {
             let headers = scene.response.map(|answer| answer.headers);
-            let status = grpc::outcome(scene.trailers, headers, scene.known.status());
+            let status = grpc::outcome(scene.trailers, headers, scene.status());
             let status = status.unwrap_or(grpc::UNKNOWN);
             statuses.iter().any(|one| i64::from(*one) == status) != *exclude
         }
@@ -112,7 +112,7 @@ mod tests {
 
     fn passed(filter: &LogFilter) -> bool {
         let (runtime, metadata) = (RuntimeValues::default(), Metadata::default());
-        let scene = Scene { request: None, response: None, trailers: None, known: &Request };
+        let scene = Scene::new(&Request);
         let around = Around {
             runtime: &runtime,
             dice: [0, 99],

@@ -82,14 +82,15 @@ pub fn holds(predicate: &Predicate, seen: &Seen<'_>) -> bool {
 
 fn address(input: &Input, seen: &Seen<'_>) -> Option<IpAddr> {
     let connection = seen.connection;
-    let found = match input {
-        Input::DestinationIp => connection.local?,
-        Input::SourceIp => connection.remote?,
-        Input::DirectSourceIp => connection.direct_remote?,
-        other => {
-            let value = text(other, seen)?;
-            return std::str::from_utf8(&value).ok()?.trim().parse().ok();
-        }
+    let found = if *input == Input::DestinationIp {
+        connection.local?
+    } else if *input == Input::SourceIp {
+        connection.remote?
+    } else if *input == Input::DirectSourceIp {
+        connection.direct_remote?
+    } else {
+        let value = text(input, seen)?;
+        return std::str::from_utf8(&value).ok()?.trim().parse().ok();
     };
     Some(found.ip().to_canonical())
 }

@@ -48,13 +48,10 @@ impl Table {
                     continue;
                 }
                 endpoint.target += most;
-                let slot = loop {
-                    let slot = endpoint.permutation(size);
-                    endpoint.next += 1;
-                    if slots.get(slot) == Some(&EMPTY) {
-                        break slot;
-                    }
-                };
+                let mut slot = endpoint.turn(size);
+                while slots.get(slot) != Some(&EMPTY) {
+                    slot = endpoint.turn(size);
+                }
                 if let Some(place) = slots.get_mut(slot) {
                     *place = endpoint.at;
                 }
@@ -82,8 +79,11 @@ impl Table {
 }
 
 impl Filling {
-    fn permutation(&self, size: u64) -> usize {
-        usize::try_from((self.offset + self.skip * self.next) % size).unwrap_or(usize::MAX)
+    /// The next place that it would like; after all of them, the first again.
+    fn turn(&mut self, size: u64) -> usize {
+        let place = (self.offset + self.skip * self.next) % size;
+        self.next += 1;
+        usize::try_from(place).unwrap_or(usize::MAX)
     }
 }
 

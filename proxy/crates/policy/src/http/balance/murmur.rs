@@ -1,4 +1,4 @@
-//! MurmurHash2 of 64 bits: `std::hash` of the C++ library that rings of old were made with.
+//! `MurmurHash2` of 64 bits: `std::hash` of the C++ library that rings of old were made with.
 
 const SEED: u64 = 0xc70f_6907;
 const M: u64 = 0xc6a4_a793_5bd1_e995;

@@ -117,12 +117,15 @@ impl Loads {
             for (at, load) in loads.iter().enumerate() {
                 sum += load;
                 if mark <= sum {
-                    let panic = self.panic.get(at).copied().unwrap_or(false);
-                    return Some((at, if panic { Which::All } else { which }));
+                    return Some((at, self.fitness(at, which)));
                 }
             }
         }
         None
+    }
+
+    fn fitness(&self, at: usize, which: Which) -> Which {
+        if self.panic.get(at).copied().unwrap_or(false) { Which::All } else { which }
     }
 }
 

@@ -97,15 +97,7 @@ impl Config {
             .map(|(at, _)| at)
             .collect();
         let by_keys = subsets.selectors.iter().map(|selector| {
-            let mut grouped: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
-            for (at, member) in recipe.members.iter().enumerate() {
-                for values in values(member, selector, subsets.list_as_any) {
-                    let group = grouped.entry(values).or_default();
-                    if group.is_empty() || !selector.single_host {
-                        group.push(at);
-                    }
-                }
-            }
+            let grouped = grouped(recipe.members, selector, subsets.list_as_any);
             let subsets = grouped.into_iter();
             let subsets = subsets.map(|(values, which)| (values, Balancer::of(recipe, &which)));
             ByKeys { selector: selector.clone(), subsets: subsets.collect() }
@@ -133,6 +125,24 @@ impl Config {
     }
 }
 
+/// The members of each subset of a selector, by the values of its keys.
+fn grouped(
+    members: &[Member],
+    selector: &Selector,
+    list_as_any: bool,
+) -> BTreeMap<Vec<String>, Vec<usize>> {
+    let mut grouped: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+    for (at, member) in members.iter().enumerate() {
+        for values in values(member, selector, list_as_any) {
+            let group = grouped.entry(values).or_default();
+            if group.is_empty() || !selector.single_host {
+                group.push(at);
+            }
+        }
+    }
+    grouped
+}
+
 fn metadata<'a>(member: &'a Member, key: &str) -> Option<&'a Value> {
     member.metadata.find("envoy.lb", [key])
 }
@@ -150,14 +160,16 @@ fn values(member: &Member, selector: &Selector, list_as_any: bool) -> Vec<Vec<St
     let mut rows = vec![Vec::new()];
     for key in &selector.keys {
         let Some(value) = metadata(member, key) else { return Vec::new() };
-        let choices: Vec<String> = match value {
-            Value::List(values) if list_as_any => values.iter().map(Value::to_string).collect(),
-            value => vec![value.to_string()],
+        let choices: Vec<String> = if let (Value::List(values), true) = (value, list_as_any) {
+            values.iter().map(Value::to_string).collect()
+        } else {
+            vec![value.to_string()]
         };
         rows = rows
             .iter()
             .flat_map(|row: &Vec<String>| {
-                let with = |choice: &String| [row.as_slice(), &[choice.clone()]].concat();
+                let with =
+                    |choice: &String| [row.as_slice(), std::slice::from_ref(choice)].concat();
                 choices.iter().map(with).collect::<Vec<_>>()
             })
             .collect();

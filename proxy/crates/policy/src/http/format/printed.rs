@@ -31,9 +31,9 @@ impl<'a> Printed<'a> {
         match self {
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
             Self::Number(number) => append(out, number),
-            Self::Value(value) => match &**value {
-                Value::String(text) => out.extend_from_slice(text.as_bytes()),
-                other => append(out, other),
+            Self::Value(value) => match value.as_str() {
+                Some(text) => out.extend_from_slice(text.as_bytes()),
+                None => append(out, &**value),
             },
         }
         if let Some(most) = most {

@@ -37,6 +37,7 @@ impl Known for All {
     fn bytes(&self, of: Amount) -> u64 {
         if of == Amount::Sent { 7 } else { 0 }
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is known")]
     fn moment(&self, moment: &Moment) -> Option<Duration> {
         match moment {
             Moment::DownstreamReceiveBegin => Some(Duration::ZERO),
@@ -52,6 +53,7 @@ impl Known for All {
     fn clock(&self, clock: Clock) -> Option<SystemTime> {
         (clock == Clock::Start).then_some(UNIX_EPOCH + Duration::from_millis(1_460_751_420_310))
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is known")]
     fn address(&self, of: Address) -> Option<SocketAddr> {
         match of {
             Address::DownstreamRemote => Some("10.1.10.23:80".parse().unwrap()),
@@ -109,8 +111,7 @@ fn with<T>(f: impl FnOnce(&Scene<'_>) -> T) -> T {
     f(&Scene {
         request: Some(head),
         response: Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, headers: &answer }),
-        trailers: None,
-        known: &all,
+        ..Scene::new(&all)
     })
 }
 
@@ -172,7 +173,7 @@ fn operators_print_what_is_known() {
 #[test]
 fn without_flags_there_is_a_dash_in_json_as_well() {
     let template = JsonTemplate::Text("%RESPONSE_FLAGS%".parse().unwrap());
-    let scene = Scene { request: None, response: None, trailers: None, known: &super::Nothing };
+    let scene = Scene::new(&super::Nothing);
     let mut out = Vec::new();
     json(&template, &scene, Missing::Dash, &mut out);
     assert_eq!(out, b"\"-\"");

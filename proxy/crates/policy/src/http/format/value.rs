@@ -2,23 +2,24 @@
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use culvert_model::http::{
-    field::Field,
     format::{
-        AddressPart, Clock, Headers, Moment, Operator, PathChoice, Precision, QueryForm, Span,
-        TimeForm, TlsPart,
+        AddressPart, Clock, Headers, Moment, Operator, Precision, QueryForm, Span, TimeForm,
+        TlsPart,
     },
     value::Value,
 };
-use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::{Printed, Scene, certificate, time};
-use crate::http::{
-    facts::{Fields, bare},
-    grpc, query,
+use super::{
+    Printed, Scene, certificate,
+    message::{header, header_bytes, path},
+    time,
 };
+use crate::http::{grpc, query};
 
 /// The value of an operator; `None` if there is none.
+#[expect(clippy::too_many_lines, reason = "a table: what each operator prints")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is in another table")]
 pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'a>> {
     let known = scene.known;
     Some(match operator {
@@ -47,7 +48,7 @@ pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'
         }
         Operator::HeaderBytes(of) => Printed::number(header_bytes(*of, scene)),
         Operator::Bytes(amount) => Printed::number(known.bytes(*amount)),
-        Operator::ResponseCode => Printed::Number(known.status().into()),
+        Operator::ResponseCode => Printed::Number(scene.status().into()),
         // In JSON as well: no flags are a dash, not nothing.
         Operator::ResponseFlags | Operator::ResponseFlagsLong if known.flags().is_empty() => {
             Printed::text("-")
@@ -70,14 +71,12 @@ pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'
         Operator::UpstreamAttempts => Printed::Number(known.attempts().into()),
         Operator::ConnectionId => Printed::number(known.connection()),
         Operator::UpstreamConnectionId => Printed::number(known.upstream_connection()),
-        Operator::LocalReplyBody => Printed::Bytes(Cow::Borrowed(known.local_reply())),
+        Operator::LocalReplyBody => Printed::Bytes(Cow::Borrowed(scene.local_reply)),
         Operator::Environment(name) => non_empty(known.environment(name)?)?,
         Operator::Metadata { of, filter, path } => {
             let keys = path.iter().map(|key| &**key);
-            match known.metadata(*of)?.find(filter, keys)? {
-                Value::Null => return None,
-                value => Printed::Value(Cow::Borrowed(value)),
-            }
+            let value = known.metadata(*of)?.find(filter, keys)?;
+            Printed::Value(Cow::Borrowed((*value != Value::Null).then_some(value)?))
         }
         Operator::FilterState { upstream, key, form: _ } => {
             Printed::text(known.state(*upstream, key)?)
@@ -134,65 +133,6 @@ fn words<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'a>> {
         _ => None,
     };
     non_empty_text(word?)
-}
-
-fn header<'a>(of: Headers, name: &Field, scene: &Scene<'a>) -> Option<&'a [u8]> {
-    match (of, name) {
-        (Headers::Request, Field::Header(name)) => first(scene.request?.headers, name),
-        (Headers::Request, pseudo) => scene.request?.pseudo(pseudo),
-        (Headers::Response, Field::Header(name)) => first(scene.response?.headers, name),
-        (Headers::Response, Field::Status) => {
-            scene.response.as_ref().map(|answer| status_text(answer.status))
-        }
-        (Headers::Trailers, Field::Header(name)) => first(scene.trailers?, name),
-        (Headers::Response | Headers::Trailers, _) => None,
-    }
-}
-
-fn first<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a [u8]> {
-    headers.get(name).map(http::HeaderValue::as_bytes)
-}
-
-/// Its digits, which live for ever.
-fn status_text(status: http::StatusCode) -> &'static [u8] {
-    static DIGITS: std::sync::LazyLock<Box<[[u8; 3]]>> = std::sync::LazyLock::new(|| {
-        (0..1000_u16).map(|n| [n / 100, n / 10 % 10, n % 10].map(|d| b'0' + low(d))).collect()
-    });
-    DIGITS.get(usize::from(status.as_u16())).map_or(b"000", |digits| digits)
-}
-
-const fn low(digit: u16) -> u8 {
-    digit.to_le_bytes()[0]
-}
-
-fn header_bytes(of: Headers, scene: &Scene<'_>) -> u64 {
-    let map = |headers: &HeaderMap| -> usize {
-        headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-    };
-    let total = match of {
-        Headers::Request => scene.request.map_or(0, |head| {
-            let pseudo = [Field::Authority, Field::Method, Field::Path, Field::Scheme];
-            let pseudo =
-                pseudo.iter().filter_map(|f| Some(f.as_str().len() + head.first(f)?.len()));
-            pseudo.sum::<usize>() + map(head.headers)
-        }),
-        // `:status` and three digits.
-        Headers::Response => scene.response.map_or(0, |answer| 10 + map(answer.headers)),
-        Headers::Trailers => scene.trailers.map_or(0, map),
-    };
-    u64::try_from(total).unwrap_or(u64::MAX)
-}
-
-fn path<'a>(choice: PathChoice, with_query: bool, scene: &Scene<'a>) -> Option<Printed<'a>> {
-    let head = scene.request?;
-    let original =
-        || head.headers.get("x-envoy-original-path").and_then(|value| value.to_str().ok());
-    let path = match choice {
-        PathChoice::OriginalOrPath => original().unwrap_or(head.path),
-        PathChoice::Original => original()?,
-        PathChoice::Path => head.path,
-    };
-    non_empty_text(if with_query { path } else { bare(path) })
 }
 
 fn duration(span: &Span, scene: &Scene<'_>) -> Option<i64> {
