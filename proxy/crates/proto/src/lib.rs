@@ -20,7 +20,7 @@
 )]
 
 pub use prost::{DecodeError, Message, Name};
-pub use prost_types::{Any, Duration, ListValue, Struct, Value, value};
+pub use prost_types::{Any, Duration, ListValue, Struct, Timestamp, Value, value};
 
 /// Envoy's API as a whole.
 pub mod api {

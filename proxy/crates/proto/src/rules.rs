@@ -146,7 +146,8 @@ impl Checker {
         let is_set = message.has_field(field);
         let is_required = rules.message.as_ref().is_some_and(|rules| rules.required());
         let path = path.field(field.name());
-        if is_required && !is_set {
+        let is_choice = field.containing_oneof().is_some();
+        if is_required && !is_set && !is_choice {
             return self.problem(&path, "not set");
         }
         // What is in a oneof, or is a message, counts only where it is set.

@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 /// One cluster.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct Cluster {
     pub name: Arc<str>,
     /// What statistics call it; Envoy: the name.
@@ -44,7 +45,7 @@ pub struct Cluster {
     /// Statistics of timeouts' budgets, of sizes.
     pub track_budgets: bool,
     pub preconnect: Preconnect,
-    /// Of ORIGINAL_DST: endpoints without traffic are forgotten. Envoy: 5 s.
+    /// Of `ORIGINAL_DST`: endpoints without traffic are forgotten. Envoy: 5 s.
     pub cleanup_interval: Duration,
 }
 
@@ -92,14 +93,21 @@ pub enum DnsFamily {
     All,
 }
 
-/// Where an ORIGINAL_DST cluster finds the destination.
+/// Where an `ORIGINAL_DST` cluster finds the destination.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OriginalDst {
     /// A header of the request; Envoy: `x-envoy-original-dst-host`.
     pub header: Option<http::HeaderName>,
-    /// Namespace and path in metadata.
-    pub metadata: Option<(Arc<str>, Arc<[Arc<str>]>)>,
+    /// In the request's metadata.
+    pub metadata: Option<MetadataPath>,
     pub port: Option<u16>,
+}
+
+/// A place in metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataPath {
+    pub namespace: Arc<str>,
+    pub path: Arc<[Arc<str>]>,
 }
 
 /// How much a cluster is used at once, by priority.

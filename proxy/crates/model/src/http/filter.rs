@@ -65,6 +65,7 @@ pub enum HttpFilter {
 
 /// The last filter.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct Router {
     /// Envoy: true.
     pub dynamic_stats: bool,
@@ -117,7 +118,14 @@ pub struct GrpcStats {
 pub enum GrpcMethods {
     None,
     All,
-    Only(Arc<[(Arc<str>, Arc<[Arc<str>]>)]>),
+    Only(Arc<[GrpcService]>),
+}
+
+/// Methods of a service of gRPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcService {
+    pub name: Arc<str>,
+    pub methods: Arc<[Arc<str>]>,
 }
 
 /// What a route table, a virtual host, a route or a weighted cluster says about filters, by the

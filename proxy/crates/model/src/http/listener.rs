@@ -15,6 +15,7 @@ use std::{collections::BTreeSet, num::NonZeroU32, ops::Range, sync::Arc, time::D
 
 /// One listener.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct Listener {
     pub name: Arc<str>,
     /// At least one; more for dual stack.

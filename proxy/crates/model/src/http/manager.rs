@@ -112,6 +112,7 @@ pub enum ServerMode {
 
 /// Who the client is, by address.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct ClientAddress {
     /// The peer's address is the client's, and is appended to `x-forwarded-for`.
     pub use_remote_address: bool,
@@ -148,6 +149,7 @@ pub enum Detection {
 
 /// `x-forwarded-client-cert`.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct ClientCertificate {
     pub forward: ForwardCertificate,
     pub subject: bool,
@@ -206,6 +208,7 @@ pub enum StripPort {
 
 /// `x-request-id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct RequestId {
     /// Envoy: true.
     pub generate: bool,

@@ -28,7 +28,7 @@ pub struct HeaderMatch {
     pub missing_is_empty: bool,
 }
 
-/// What a header must be; several headers of one name are one, joined by commas.
+/// What a header must be; of several of one name, any of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeaderCondition {
     Present(bool),

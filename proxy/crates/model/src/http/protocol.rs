@@ -26,6 +26,7 @@ pub enum Underscores {
 
 /// HTTP/1.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct Http1Options {
     /// Absolute URLs as a proxy gets them. Envoy: true.
     pub allow_absolute_url: bool,

@@ -34,6 +34,7 @@ pub enum ProxyVersion {
 
 /// A server's side.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct DownstreamTls {
     pub common: CommonTls,
     pub require_client_certificate: bool,
@@ -75,7 +76,7 @@ pub struct UpstreamTls {
 pub struct CommonTls {
     /// Envoy: 1.2.
     pub min: TlsVersion,
-    /// Envoy: a server 1.3, a client 1.2; ours is 1.3 for both, as BoringSSL's default will be.
+    /// Envoy: a server 1.3, a client 1.2; ours is 1.3 for both.
     pub max: TlsVersion,
     /// As they are written (`ECDHE-ECDSA-AES128-GCM-SHA256`); empty: ours.
     pub ciphers: Arc<[Arc<str>]>,
@@ -129,8 +130,11 @@ pub struct Validation {
     /// At most so many between leaf and root.
     pub max_depth: Option<u32>,
     /// By trust domain, of the SPIFFE validator; counts in place of `trusted`.
-    pub domains: Option<Arc<[(Arc<str>, Trust)]>>,
+    pub domains: Option<TrustDomains>,
 }
+
+/// What is trusted, by trust domain.
+pub type TrustDomains = Arc<[(Arc<str>, Trust)]>;
 
 /// Certificates that are trusted.
 #[derive(Clone, Debug, PartialEq)]

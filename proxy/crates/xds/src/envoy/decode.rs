@@ -74,6 +74,7 @@ mod tests;
 pub use around::{Around, Nothing};
 pub use basic::address;
 pub use culvert_proto::json::path::Path;
+pub use secret::{certificates, revocation_lists};
 pub use source::source;
 pub use value::structure;
 

@@ -13,8 +13,8 @@ use super::{
 use culvert_model::http::{
     address::{Address, SourceAddress},
     cluster::{
-        Breakers, Cluster, Discovery, Dns, DnsFamily, HttpOptions, OriginalDst, Preconnect,
-        RetryLimit, TcpKeepalive, Thresholds, TransportMatch, UpstreamVersion,
+        Breakers, Cluster, Discovery, Dns, DnsFamily, HttpOptions, MetadataPath, OriginalDst,
+        Preconnect, RetryLimit, TcpKeepalive, Thresholds, TransportMatch, UpstreamVersion,
     },
     outlier::{FailurePercentage, Outlier, SuccessRate},
 };
@@ -324,7 +324,7 @@ fn original_dst(value: &pb::Cluster, path: &Path<'_>) -> Got<OriginalDst> {
         metadata: match &of.metadata_key {
             Some(of) => {
                 let (filter, keys) = key(of, &path.field("metadata_key"))?;
-                Some((filter, keys.into()))
+                Some(MetadataPath { namespace: filter, path: keys.into() })
             }
             None => None,
         },

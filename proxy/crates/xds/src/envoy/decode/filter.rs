@@ -10,8 +10,9 @@ use super::{
 };
 use culvert_model::http::{
     filter::{
-        Discovered, Filter, FilterConfig, GrpcMethods, GrpcStats, HeaderMutationFilter,
-        HealthCheckFilter, HttpFilter, Override, OverrideConfig, PerFilter, Router,
+        Discovered, Filter, FilterConfig, GrpcMethods, GrpcService, GrpcStats,
+        HeaderMutationFilter, HealthCheckFilter, HttpFilter, Override, OverrideConfig, PerFilter,
+        Router,
     },
     listener::{FilterStateValue, SharedWith},
 };
@@ -344,7 +345,10 @@ fn grpc_stats(value: &grpc_stats_pb::FilterConfig) -> GrpcStats {
             let services = list.services.iter();
             GrpcMethods::Only(
                 services
-                    .map(|service| (service.name.as_str().into(), texts(&service.method_names)))
+                    .map(|service| GrpcService {
+                        name: service.name.as_str().into(),
+                        methods: texts(&service.method_names),
+                    })
                     .collect(),
             )
         }

@@ -7,7 +7,7 @@ use super::{
 use culvert_model::http::{
     secret::{Certificate, CertificateFiles, Generic, Secret, SecretRef, SecretSource, TicketKeys},
     source::WatchedFile,
-    tls::{CertificateSource, Revoked, SanKind, SanMatch, Trust, Validation},
+    tls::{CertificateSource, Revoked, SanKind, SanMatch, Trust, TrustDomains, Validation},
 };
 use culvert_proto::api::envoy::{
     config::core::v3::{DataSource, TypedExtensionConfig, data_source::Specifier},
@@ -239,14 +239,12 @@ fn san(value: &pb::SubjectAltNameMatcher, path: &Path<'_>) -> Got<SanMatch> {
     Ok(SanMatch { kind, value: string(must(&value.matcher, &path)?, &path)? })
 }
 
-type Domains = Arc<[(Arc<str>, Trust)]>;
-
 fn domains(
     value: &TypedExtensionConfig,
     directory: Option<&Arc<str>>,
     path: &Path<'_>,
     around: &dyn Around,
-) -> Got<Domains> {
+) -> Got<TrustDomains> {
     let path = path.field("typed_config");
     let (kind, bytes) = open(must(&value.typed_config, &path)?, &path)?;
     if !kind.ends_with("tls.v3.SPIFFECertValidatorConfig") {
