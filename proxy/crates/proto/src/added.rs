@@ -51,6 +51,13 @@ pub struct DomainMatcher {
     pub on_match: Option<OnMatch>,
 }
 
+/// What every resource of discovery begins with: its name is field 1, whatever it is called.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Named {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
 const ON_MATCH: &str = ".xds.type.matcher.v3.Matcher.OnMatch";
 
 /// All of them, as .proto files would say it.

@@ -6,6 +6,7 @@
 #![expect(deprecated, reason = "deprecated forms are still sent, and mean something")]
 
 use culvert_proto::{
+    added::Named,
     api::{
         envoy::{
             config::{
@@ -202,21 +203,8 @@ pub fn extension(bytes: &[u8], around: &dyn Around) -> Got<(Arc<str>, HttpFilter
 /// The name that a resource gives itself; `None` when it cannot be read.
 #[must_use]
 pub fn name(any: &Any) -> Option<String> {
-    use culvert_proto::descriptors::full_name;
-    fn of<M: culvert_proto::Message + Default>(
-        bytes: &[u8],
-        name: fn(M) -> String,
-    ) -> Option<String> {
-        M::decode(bytes).ok().map(name)
-    }
-    let bytes = &*any.value;
-    match full_name(&any.type_url) {
-        "envoy.config.endpoint.v3.ClusterLoadAssignment" => {
-            of(bytes, |message: endpoint_pb::ClusterLoadAssignment| message.cluster_name)
-        }
-        // All others have their name in field 1.
-        _ => of(bytes, |message: tls_pb::SdsSecretConfig| message.name),
-    }
+    use culvert_proto::Message as _;
+    Named::decode(&*any.value).ok().map(|named| named.name)
 }
 
 fn read<M: culvert_proto::Message + culvert_proto::Name + Default>(bytes: &[u8]) -> Got<M> {

@@ -1,6 +1,6 @@
 //! Discovery from files, which are replaced.
 use super::{follow::Followed, server::Server};
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
@@ -26,7 +26,7 @@ resources:
     replace(&path, &cluster("a"));
     let bootstrap = format!("dynamic_resources: {{cds_config: {{path: '{}'}}}}", path.display());
     let server = Server::start().await;
-    let mut followed = Followed::start(&bootstrap, &server);
+    let mut followed = Followed::start(&bootstrap, Arc::new(server));
     followed.until(|snapshot| snapshot.clusters().get("a").is_some()).await;
     replace(&path, "resources: [");
     replace(&path, &cluster("b"));

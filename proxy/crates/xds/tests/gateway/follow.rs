@@ -5,7 +5,12 @@ use culvert_runtime::{
     drain::Drain,
     publish::{self, View},
 };
-use culvert_xds::envoy::{bootstrap, decode::Nothing, discover::Discovery, kind::Kind};
+use culvert_xds::envoy::{
+    bootstrap,
+    decode::Nothing,
+    discover::{Discovery, Reach},
+    kind::Kind,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time;
 
@@ -20,19 +25,14 @@ pub(crate) struct Followed {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Followed {
-    pub(crate) fn start(yaml: &str, server: &Server) -> Self {
+    pub(crate) fn start(yaml: &str, reach: Arc<dyn Reach>) -> Self {
         let read = bootstrap::read("envoy.yaml", yaml).unwrap_or_else(|bad| panic!("{bad}"));
         let discovery = Discovery::try_new(&read, Arc::new(Nothing));
         let discovery = discovery.unwrap_or_else(|bad| panic!("{bad:?}"));
         let (publisher, view) = publish::channel(Snapshot::default());
         let drain = Drain::default();
         let worker = drain.worker();
-        let running = discovery.clone().run(
-            Arc::new(read),
-            Arc::new(server.clone()),
-            publisher,
-            worker.clone(),
-        );
+        let running = discovery.clone().run(Arc::new(read), reach, publisher, worker.clone());
         worker.spawn(running);
         Self { view, discovery, _drain: drain }
     }
@@ -98,7 +98,7 @@ async fn follows(api_type: &str) {
     server.set(Kind::Endpoint, &["{cluster_name: c}"]);
     server.set(Kind::Listener, &[LISTENER]);
     server.set(Kind::Route, &[&routes(200)]);
-    let mut followed = Followed::start(&dynamic(api_type), &server);
+    let mut followed = Followed::start(&dynamic(api_type), Arc::new(server.clone()));
     let first = followed
         .until(|snapshot| {
             snapshot.clusters().get("c").is_some() && snapshot.listeners().get("l").is_some()

@@ -3,4 +3,5 @@
 
 mod files;
 mod follow;
+mod rest;
 mod server;

@@ -96,11 +96,11 @@ async fn poll(
         let value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         json::read(&value).map(Some).map_err(|problems| problems.to_string())
     };
+    let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
-        exchanged = exchange => exchanged,
-        ended = connection => Err(match ended {
-            Ok(()) => "the connection ended".to_owned(),
-            Err(error) => error.to_string(),
-        }),
+        exchanged = &mut exchange => return exchanged,
+        // It may be over before its response is.
+        ended = connection => ended.map_err(|error| error.to_string())?,
     }
+    exchange.await
 }
