@@ -11,6 +11,7 @@ use culvert_model::http::{
     value::Metadata,
 };
 
+mod bounded;
 mod edf;
 mod maglev;
 mod murmur;
@@ -19,6 +20,7 @@ mod priority;
 mod ring;
 mod slow_start;
 mod subset;
+mod turns;
 
 pub use self::{maglev::Table, priority::Loads, ring::Ring, subset::Subsetted};
 
@@ -92,7 +94,7 @@ struct Level {
 #[derive(Debug)]
 enum Group {
     Flat(Pool),
-    Localities(pool::Weighted<Pool>),
+    Localities(turns::Weighted<Pool>),
 }
 
 /// What a balancer is made under.
@@ -205,7 +207,7 @@ impl Group {
                 pools.push((weight, Pool::new(recipe, &fit_there, false)));
             }
         }
-        Self::Localities(pool::Weighted::new(pools, recipe.setting.seed))
+        Self::Localities(turns::Weighted::new(pools, recipe.setting.seed))
     }
 
     fn choose(&self, hash: u64, attempt: u32, choice: &mut Choice<'_>) -> Option<usize> {

@@ -108,6 +108,9 @@ pub trait Fields {
 
     /// All values, joined by commas.
     fn joined(&self, name: &Field) -> Option<Cow<'_, [u8]>>;
+
+    /// Whether any value is as wanted; `None` if there is none.
+    fn any(&self, name: &Field, wanted: impl Fn(&[u8]) -> bool) -> Option<bool>;
 }
 
 impl<'a> Head<'a> {
@@ -168,6 +171,13 @@ impl Fields for Head<'_> {
             self.pseudo(name).map(Cow::Borrowed)
         }
     }
+
+    fn any(&self, name: &Field, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        match self.pseudo(name) {
+            Some(value) => Some(wanted(value)),
+            None => self.headers.any(name, wanted),
+        }
+    }
 }
 
 impl Fields for Answer<'_> {
@@ -186,6 +196,13 @@ impl Fields for Answer<'_> {
             self.headers.joined(name)
         }
     }
+
+    fn any(&self, name: &Field, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        if *name == Field::Status {
+            return Some(wanted(self.status.as_str().as_bytes()));
+        }
+        self.headers.any(name, wanted)
+    }
 }
 
 impl Fields for HeaderMap {
@@ -197,6 +214,13 @@ impl Fields for HeaderMap {
     fn joined(&self, name: &Field) -> Option<Cow<'_, [u8]>> {
         let Field::Header(name) = name else { return None };
         joined(self, name)
+    }
+
+    fn any(&self, name: &Field, wanted: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        let Field::Header(name) = name else { return None };
+        let mut values = self.get_all(name).iter().peekable();
+        values.peek()?;
+        Some(values.any(|value| wanted(value.as_bytes())))
     }
 }
 

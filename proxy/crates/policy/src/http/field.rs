@@ -3,7 +3,8 @@ use culvert_model::http::matcher::{HeaderCondition, HeaderMatch};
 
 use super::facts::Fields;
 
-/// Whether a condition on a header holds; several headers of a name are one, joined by commas.
+/// Whether a condition on a header holds: for any of the headers of that name (one that comes twice
+/// must not slip past a rule by being joined); inverted, for none.
 ///
 /// A header that is not there meets no condition on its value, inverted or not, unless it is to be
 /// taken as empty.
@@ -12,12 +13,12 @@ pub fn matches(condition: &HeaderMatch, of: &impl Fields) -> bool {
     if let HeaderCondition::Present(wanted) = condition.condition {
         return (of.first(&condition.name).is_some() == wanted) != condition.invert;
     }
-    let value = match of.joined(&condition.name) {
-        Some(value) => value,
-        None if condition.missing_is_empty => Default::default(),
+    let found = match of.any(&condition.name, |value| holds(&condition.condition, value)) {
+        Some(found) => found,
+        None if condition.missing_is_empty => holds(&condition.condition, b""),
         None => return false,
     };
-    holds(&condition.condition, &value) != condition.invert
+    found != condition.invert
 }
 
 /// Whether all conditions hold.
@@ -70,11 +71,18 @@ mod tests {
         })
     }
 
+    /// What an Envoy 1.40 makes of them, in routes and in RBAC.
     #[test]
-    fn several_values_are_one() {
-        let wanted = HeaderCondition::Value(StringMatch::exact("a,b"));
-        assert_eq!(check(&wanted, &["a", "b"]), [true, false, true, false]);
-        assert_eq!(check(&wanted, &["a"]), [false, true, false, true]);
+    fn each_value_counts_by_itself() {
+        let wanted = HeaderCondition::Value(StringMatch::exact("a"));
+        for values in [&["a"][..], &["a", "b"], &["b", "a"]] {
+            assert_eq!(check(&wanted, values), [true, false, true, false], "{values:?}");
+        }
+        assert_eq!(check(&wanted, &["b", "c"]), [false, true, false, true]);
+        let joined = StringMatch::new(StringPattern::Contains("a,b".into()), false);
+        assert!(!check(&HeaderCondition::Value(joined), &["a", "b"])[0]);
+        let range = HeaderCondition::Range(ValueRange { start: 1, end: 5 });
+        assert_eq!(check(&range, &["9", "3"]), [true, false, true, false]);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Who may do what.
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use culvert_model::http::{
-    field::Field,
-    matcher::{HeaderCondition, HeaderMatch, StringMatch},
-    rbac::{Action, Engine, Permission, Policies, Principal},
+    matcher::{HeaderMatch, StringMatch},
+    rbac::{Action, Engine, Permission, Policies, Policy, Principal},
 };
-use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::{
@@ -23,6 +21,16 @@ pub struct Decision {
     pub policy: Option<Arc<str>>,
     /// Whether access logs are to mark it (`access_log_hint`).
     pub logged: Option<bool>,
+}
+
+/// A policy that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    pub policy: &'a str,
+    /// The first permission that is for what is done.
+    pub permission: Option<usize>,
+    /// The first principal that is for who does it; asked only where there is a permission.
+    pub principal: Option<usize>,
 }
 
 /// Asks an engine about a request, or (without one) a connection.
@@ -45,16 +53,60 @@ pub fn decide(engine: &Engine, seen: &Seen<'_>) -> Decision {
 }
 
 fn by_policies(rules: &Policies, seen: &Seen<'_>) -> Decision {
-    let found = rules.policies.iter().find(|(_, policy)| {
-        policy.permissions.iter().any(|one| permits(one, seen))
-            && policy.principals.iter().any(|one| is(one, seen))
-    });
+    let found = rules.policies.iter().find(|(name, policy)| Step::of(name, policy, seen).held());
     let policy = found.map(|(name, _)| Arc::clone(name));
     let matched = policy.is_some();
     match rules.action {
         Action::Allow => Decision { allowed: matched, policy, logged: None },
         Action::Deny => Decision { allowed: !matched, policy, logged: None },
         Action::Log => Decision { allowed: true, policy, logged: Some(matched) },
+    }
+}
+
+/// The same, told for people: every policy that was asked, to the first that matches.
+#[must_use]
+pub fn explain<'a>(rules: &'a Policies, seen: &Seen<'_>) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for (name, policy) in &rules.policies {
+        let step = Step::of(name, policy, seen);
+        steps.push(step);
+        if step.held() {
+            break;
+        }
+    }
+    steps
+}
+
+impl<'a> Step<'a> {
+    fn of(name: &'a str, policy: &Policy, seen: &Seen<'_>) -> Self {
+        let permission = policy.permissions.iter().position(|one| permits(one, seen));
+        let principal =
+            permission.and_then(|_| policy.principals.iter().position(|one| is(one, seen)));
+        Self { policy: name, permission, principal }
+    }
+
+    /// Whether the policy matches.
+    #[must_use]
+    pub const fn held(&self) -> bool {
+        self.permission.is_some() && self.principal.is_some()
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, permission, principal } = self;
+        match (permission, principal) {
+            (None, _) => write!(f, "policy {policy}: no permission is for what is done"),
+            (Some(what), None) => {
+                write!(
+                    f,
+                    "policy {policy}: permission {what} is, and no principal is for who does it"
+                )
+            }
+            (Some(what), Some(who)) => {
+                write!(f, "policy {policy}: permission {what} and principal {who} match")
+            }
+        }
     }
 }
 
@@ -104,25 +156,8 @@ fn is(principal: &Principal, seen: &Seen<'_>) -> bool {
     }
 }
 
-/// Each value of a header is looked at by itself: one that comes twice must not slip past a rule by
-/// being joined.
 fn header(wanted: &HeaderMatch, asking: Option<&Asking<'_>>) -> bool {
-    let Some(asking) = asking else { return false };
-    let headers: &HeaderMap = asking.head.headers;
-    match (&wanted.name, &wanted.condition) {
-        (Field::Header(name), HeaderCondition::Value(_) | HeaderCondition::Range(_))
-            if headers.get_all(name).iter().nth(1).is_some() =>
-        {
-            let plain = HeaderMatch { invert: false, ..wanted.clone() };
-            let one = |value: &http::HeaderValue| {
-                let mut alone = HeaderMap::new();
-                alone.insert(name.clone(), value.clone());
-                field::matches(&plain, &alone)
-            };
-            headers.get_all(name).iter().any(one) != wanted.invert
-        }
-        _ => field::matches(wanted, &asking.head),
-    }
+    asking.is_some_and(|asking| field::matches(wanted, &asking.head))
 }
 
 fn url_path(wanted: &StringMatch, asking: Option<&Asking<'_>>) -> bool {

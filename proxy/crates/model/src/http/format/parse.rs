@@ -27,12 +27,8 @@ pub enum NotATemplate {
     Choice { operator: Box<str>, what: Box<str>, allowed: &'static [&'static str] },
     #[error("{operator} names a header and at most one alternative, with a question mark between")]
     Alternatives { operator: Box<str> },
-    #[error("{operator}")]
-    Header {
-        operator: Box<str>,
-        #[source]
-        source: NotAField,
-    },
+    #[error("{operator}: {why}")]
+    Header { operator: Box<str>, why: NotAField },
     #[error("{operator}: {why}")]
     Malformed { operator: Box<str>, why: &'static str },
 }

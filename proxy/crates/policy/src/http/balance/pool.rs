@@ -1,12 +1,9 @@
 //! Endpoints that are alike, and how the next one is found.
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use culvert_model::http::balance::Policy;
 
-use super::{Choice, Member, Recipe, edf::Edf, maglev::Table, ring::Ring, slow_start::Ramp};
+use super::{Choice, Member, Recipe, bounded::Bound, maglev::Table, ring::Ring, turns::Turns};
 use crate::http::chance;
 
 /// Some of a cluster's members.
@@ -15,6 +12,8 @@ pub(super) struct Pool {
     /// By their places among all members.
     members: Box<[usize]>,
     picker: Picker,
+    /// Of rings and tables.
+    bound: Option<Bound>,
 }
 
 #[derive(Debug)]
@@ -30,24 +29,6 @@ enum Picker {
     Ring(Ring),
     Maglev(Table),
     Nobody,
-}
-
-/// Turns by weight.
-#[derive(Debug)]
-struct Turns {
-    edf: Mutex<Edf>,
-    weights: Box<[f64]>,
-    since: Box<[std::time::Duration]>,
-    /// Of the requests under way, in least request.
-    bias: Option<f64>,
-    ramp: Option<Ramp>,
-}
-
-/// Things of which one is next, by weight.
-#[derive(Debug)]
-pub(super) struct Weighted<T> {
-    edf: Mutex<Edf>,
-    all: Box<[(f64, T)]>,
 }
 
 /// Whether a policy goes by a request's hash.
@@ -70,19 +51,26 @@ impl Pool {
             }
             Policy::Random => Picker::Random,
             Policy::RingHash(config) => {
-                let (order, shares) = shares(recipe, &members, locality_weights);
-                let members = order.into_iter().filter_map(|at| places.get(at).copied()).collect();
-                return Self { members, picker: Picker::Ring(Ring::new(&shares, config)) };
+                let shares = shares(recipe, &members, locality_weights);
+                let picker = Picker::Ring(Ring::new(&shares.of, config));
+                return Self::hashed(recipe, &places, &shares, picker);
             }
             Policy::Maglev(config) => {
-                let (order, shares) = shares(recipe, &members, locality_weights);
-                let members = order.into_iter().filter_map(|at| places.get(at).copied()).collect();
-                let table = Table::new(&shares, config.table_size);
-                return Self { members, picker: Picker::Maglev(table) };
+                let shares = shares(recipe, &members, locality_weights);
+                let picker = Picker::Maglev(Table::new(&shares.of, config.table_size));
+                return Self::hashed(recipe, &places, &shares, picker);
             }
             Policy::ClusterProvided => Picker::Nobody,
         };
-        Self { members: places.into(), picker }
+        Self { members: places.into(), picker, bound: None }
+    }
+
+    /// A ring or a table, whose endpoints are in the order of its shares.
+    fn hashed(recipe: &Recipe<'_>, places: &[usize], shares: &Shares<'_>, picker: Picker) -> Self {
+        let members = shares.order.iter().filter_map(|at| places.get(*at).copied()).collect();
+        let bound = recipe.balance.consistent.bounded_load.filter(|percent| *percent > 0);
+        let bound = bound.map(|percent| Bound::new(percent, shares.of.iter().map(|(_, s)| *s)));
+        Self { members, picker, bound }
     }
 
     pub(super) fn choose(&self, hash: u64, attempt: u32, choice: &mut Choice<'_>) -> Option<usize> {
@@ -96,6 +84,10 @@ impl Pool {
             Picker::Turns(turns) => turns.next(&self.members, choice)?,
             Picker::Ring(ring) => ring.choose(hash, attempt)?,
             Picker::Maglev(table) => table.choose(hash, attempt)?,
+        };
+        let at = match &self.bound {
+            None => at,
+            Some(bound) => bound.keep(at, hash, &self.members, choice),
         };
         self.members.get(at).copied()
     }
@@ -132,82 +124,15 @@ impl Pool {
     }
 }
 
-impl Turns {
-    /// Turns, where plain rotation would not do.
-    fn needed(recipe: &Recipe<'_>, members: &[&Member], bias: Option<f64>) -> Option<Self> {
-        let first = members.first()?.weight;
-        let setting = recipe.setting;
-        let ramp = super::slow_start(recipe.balance).map(|slow| Ramp::new(slow, setting.runtime));
-        if ramp.is_none() && members.iter().all(|member| member.weight == first) {
-            return None;
-        }
-        let weights: Box<[f64]> = members.iter().map(|m| f64::from(m.weight.max(1))).collect();
-        let mut edf = Edf::default();
-        for (at, (weight, member)) in weights.iter().zip(members).enumerate() {
-            let new = ramp.map_or(1.0, |ramp| ramp.share(member.since, setting.now));
-            edf.add(at, weight * new);
-        }
-        let since = members.iter().map(|member| member.since).collect();
-        let turns = Self { edf: Mutex::new(edf), weights, since, bias, ramp };
-        turns.turn_by(setting.seed);
-        Some(turns)
-    }
-
-    /// So that not everybody begins with the same one.
-    fn turn_by(&self, seed: u64) {
-        let mut edf = self.edf.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = u64::try_from(edf.len()).unwrap_or(0);
-        for _ in 0..seed.checked_rem(count).unwrap_or(0) {
-            edf.next(|at| self.weights.get(at).copied().unwrap_or(1.0));
-        }
-    }
-
-    fn next(&self, members: &[usize], choice: &Choice<'_>) -> Option<usize> {
-        let mut edf = self.edf.lock().unwrap_or_else(PoisonError::into_inner);
-        edf.next(|at| {
-            let weight = self.weights.get(at).copied().unwrap_or(1.0);
-            let since = self.since.get(at).copied().unwrap_or_default();
-            let new = self.ramp.map_or(1.0, |ramp| ramp.share(since, choice.now));
-            weight * new / self.burden(members, at, choice)
-        })
-    }
-
-    /// What requests under way take off a weight.
-    #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
-    fn burden(&self, members: &[usize], at: usize, choice: &Choice<'_>) -> f64 {
-        let Some(bias) = self.bias.filter(|bias| *bias > 0.0) else { return 1.0 };
-        let active = members.get(at).map_or(0, |member| (choice.active)(*member));
-        (active as f64 + 1.0).powf(bias)
-    }
+/// What is hashed of each endpoint, and its share of the load.
+struct Shares<'a> {
+    /// Which member each is.
+    order: Vec<usize>,
+    of: Vec<(&'a str, f64)>,
 }
 
-impl<T> Weighted<T> {
-    pub(super) fn new(all: Vec<(f64, T)>, seed: u64) -> Self {
-        let mut edf = Edf::default();
-        for (at, (weight, _)) in all.iter().enumerate() {
-            edf.add(at, *weight);
-        }
-        let count = u64::try_from(all.len()).unwrap_or(0);
-        for _ in 0..seed.checked_rem(count).unwrap_or(0) {
-            edf.next(|at| all.get(at).map_or(1.0, |(weight, _)| *weight));
-        }
-        Self { edf: Mutex::new(edf), all: all.into() }
-    }
-
-    pub(super) fn next(&self) -> Option<&T> {
-        let weight = |at: usize| self.all.get(at).map_or(1.0, |(weight, _)| *weight);
-        let at = self.edf.lock().unwrap_or_else(PoisonError::into_inner).next(weight)?;
-        self.all.get(at).map(|(_, what)| what)
-    }
-}
-
-/// What is hashed of each, and its share of the load; and which member each is. Those of localities
-/// without a weight are left out.
-fn shares<'a>(
-    recipe: &Recipe<'_>,
-    members: &[&'a Member],
-    locality_weights: bool,
-) -> (Vec<usize>, Vec<(&'a str, f64)>) {
+/// Those of localities without a weight are left out.
+fn shares<'a>(recipe: &Recipe<'_>, members: &[&'a Member], locality_weights: bool) -> Shares<'a> {
     let key = |member: &'a Member| match &member.hash_key {
         Some(key) => &**key,
         None if recipe.balance.consistent.by_hostname && !member.name.is_empty() => &*member.name,
@@ -225,7 +150,7 @@ fn shares<'a>(
     places.sort_unstable();
     places.dedup();
     let sum: f64 = places.iter().map(|(_, weight)| f64::from(*weight)).sum();
-    let (mut order, mut out) = (Vec::new(), Vec::new());
+    let mut shares = Shares { order: Vec::new(), of: Vec::new() };
     for (place, locality) in places.into_iter().filter(|(_, weight)| *weight > 0) {
         let inside = || {
             let all = members.iter().enumerate();
@@ -233,11 +158,11 @@ fn shares<'a>(
         };
         let total: f64 = inside().map(|(_, member)| weight(member)).sum();
         for (at, member) in inside() {
-            order.push(at);
-            out.push((key(member), weight(member) * (f64::from(locality) / sum) / total));
+            shares.order.push(at);
+            shares.of.push((key(member), weight(member) * (f64::from(locality) / sum) / total));
         }
     }
-    (order, out)
+    shares
 }
 
 fn draw(choice: &mut Choice<'_>, count: usize) -> Option<usize> {

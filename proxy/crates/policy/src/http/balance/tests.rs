@@ -12,6 +12,8 @@ use proptest::prelude::*;
 
 use super::{Balancer, Choice, Health, Member, Setting, Subsetted};
 
+mod envoy;
+
 fn member(port: u16) -> Member {
     Member {
         address: format!("127.0.0.1:{port}").into(),

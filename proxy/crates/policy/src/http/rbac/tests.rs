@@ -10,7 +10,7 @@ use culvert_model::http::{
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 
-use super::decide;
+use super::{decide, explain};
 use crate::http::{
     facts::{Asking, Certificate, Connection, FilterState, Head, Tls},
     tree::Seen,
@@ -128,6 +128,35 @@ fn a_tree_denies_what_it_leads_nowhere() {
     assert!(allowed(&tree, &none, &to(8080)));
     assert!(!allowed(&tree, &none, &to(9)));
     assert!(!allowed(&tree, &none, &to(10)));
+}
+
+#[test]
+fn people_are_told_which_policy_and_why_not() {
+    let policy = |permission, principal| Policy {
+        permissions: [Permission::DestinationPort(1), permission].into(),
+        principals: [principal].into(),
+    };
+    let none = Principal::Not(Principal::Any.into());
+    let rules = Policies {
+        action: Action::Allow,
+        policies: BTreeMap::from([
+            ("a".into(), policy(Permission::DestinationPort(2), Principal::Any)),
+            ("b".into(), policy(Permission::Any, none)),
+            ("c".into(), policy(Permission::Any, Principal::Any)),
+            ("d".into(), policy(Permission::Any, Principal::Any)),
+        ]),
+    };
+    let (connection, state) = (connection(), FilterState::default());
+    let seen = Seen { connection: &connection, state: &state, asking: None, answer: None };
+    let told: Vec<_> = explain(&rules, &seen).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "policy a: no permission is for what is done",
+            "policy b: permission 1 is, and no principal is for who does it",
+            "policy c: permission 1 and principal 0 match",
+        ]
+    );
 }
 
 fn any_permission() -> impl Strategy<Value = Permission> {

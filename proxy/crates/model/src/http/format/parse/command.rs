@@ -111,7 +111,7 @@ fn fields(token: Token<'_>) -> Result<(Field, Option<Field>), NotATemplate> {
         // Only `PATH` is written without its colon, for as long as Envoy has had a format.
         let name = if name.eq_ignore_ascii_case("path") { ":path" } else { name };
         let parsed = name.parse();
-        parsed.map_err(|source| NotATemplate::Header { operator: token.name.into(), source })
+        parsed.map_err(|why| NotATemplate::Header { operator: token.name.into(), why })
     };
     Ok((field(first)?, second.filter(|name| !name.is_empty()).map(field).transpose()?))
 }
