@@ -22,7 +22,7 @@ mod server;
 mod stream;
 mod upload;
 
-pub use client::{Client, ClientOptions, connect};
+pub use client::{Client, ClientOptions, Lease, connect};
 pub use exchange::Exchange;
 pub use incoming::Incoming;
 pub use keepalive::Keepalive;

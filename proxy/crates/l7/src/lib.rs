@@ -4,7 +4,8 @@
 //! connections, and opens others through a door that is passed in.
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
-//! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs).
+//! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out),
+//! [`pool`] (connections kept for the next request), [`forward`] (the way of a request).
 
 pub mod io;
 
@@ -20,11 +21,19 @@ pub mod share;
 
 pub mod service;
 
+pub mod forward;
+
+pub mod sniff;
+
 mod finishing;
 
 pub mod h1;
 
 pub mod h2;
+
+pub mod dial;
+
+pub mod pool;
 
 #[cfg(test)]
 mod testing;

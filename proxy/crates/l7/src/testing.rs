@@ -6,9 +6,11 @@ use crate::{
     service::Service,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use parking_lot::Mutex;
 use std::future::pending;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    Mutex,
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
 
 /// Answers by path, and tells what became of each request.
 #[derive(Debug)]

@@ -150,12 +150,12 @@ fn trailers(inbox: &mut Inbox) -> Result<Step, BodyError> {
         Err(_) => return Err(MALFORMED),
     };
     let limits = super::Limits { headers: TRAILERS_MAX, bytes: TRAILERS_BYTES_MAX };
-    head::check_lines(&data[..len], limits).map_err(|_| MALFORMED)?;
+    head::check_lines(&data[..len], limits).map_err(|_why| MALFORMED)?;
     let mut trailers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| MALFORMED)?;
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_why| MALFORMED)?;
         let value = Bytes::copy_from_slice(header.value);
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| MALFORMED)?;
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_why| MALFORMED)?;
         if is_allowed(&name) {
             trailers.append(name, value);
         }
@@ -179,8 +179,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The data and trailers of a body that comes in pieces of `piece` bytes, and what was left.
-    fn read(body: &[u8], piece: usize) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), BodyError> {
+    /// Data, trailers, and what was left.
+    type Read = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
+    /// Reads a body that comes in pieces of `piece` bytes.
+    fn read(body: &[u8], piece: usize) -> Result<Read, BodyError> {
         let (mut inbox, mut chunked) = (Inbox::default(), Chunked::new());
         let (mut data, mut pieces) = (Vec::new(), body.chunks(piece));
         loop {

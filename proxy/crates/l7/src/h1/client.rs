@@ -37,7 +37,14 @@ pub struct Client {
     /// When it was free last.
     since: Instant,
     requests: u64,
+    /// Counts the connection while it lasts.
+    held: Option<Box<dyn Held>>,
 }
+
+/// Anything that is let go with a connection.
+pub(crate) trait Held: Send + Sync {}
+
+impl<T: Send + Sync> Held for T {}
 
 /// Where a connection goes when its request is over and it can be used again.
 pub trait Home: Send + Sync {
@@ -45,17 +52,31 @@ pub trait Home: Send + Sync {
 }
 
 /// What a request takes along and gives back when it is over.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Lease {
     pub(super) home: Option<Arc<dyn Home>>,
     /// Counts the request while it runs.
-    pub(super) share: Option<Arc<Share>>,
+    pub(super) share: Option<Share>,
 }
 
 impl Client {
     pub fn new(io: Io, options: ClientOptions) -> Self {
         let now = Instant::now();
-        Self { io, reader: Reader::default(), options, born: now, since: now, requests: 0 }
+        Self {
+            io,
+            reader: Reader::default(),
+            options,
+            born: now,
+            since: now,
+            requests: 0,
+            held: None,
+        }
+    }
+
+    /// Keeps `held` as long as the connection lasts.
+    pub(crate) fn holding(mut self, held: Box<dyn Held>) -> Self {
+        self.held = Some(held);
+        self
     }
 
     /// Whether the other side is still there and has said nothing unasked.
@@ -109,7 +130,7 @@ impl Client {
 }
 
 impl Lease {
-    pub const fn new(home: Arc<dyn Home>, share: Option<Arc<Share>>) -> Self {
+    pub const fn new(home: Arc<dyn Home>, share: Option<Share>) -> Self {
         Self { home: Some(home), share }
     }
 }

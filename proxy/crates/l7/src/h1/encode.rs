@@ -43,7 +43,7 @@ pub(super) fn request(out: &mut BytesMut, head: &RequestHead, length: Length) ->
         let bare = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE];
         match length {
             Length::Exactly(0) if bare.contains(method) => Coding::Exactly(0),
-            length => announce(out, length),
+            Length::Exactly(_) | Length::Unknown => announce(out, length),
         }
     };
     put(out, b"\r\n");

@@ -1,7 +1,8 @@
 //! A request on its way out and its response on its way in, at the same time.
 use super::{
-    Framing,
+    Framing, Limits,
     client::{Client, Lease},
+    inbox::Inbox,
     outbox::Outbox,
     outgoing::Outgoing,
     reader::Reader,
@@ -115,21 +116,16 @@ impl Exchange {
         let Some(client) = &mut self.client else {
             return Poll::Ready(Err(Reset::ConnectionTermination));
         };
-        self.upload.poll(cx, client).map_err(|_| Reset::LocalReset)?;
+        self.upload.poll(cx, client).map_err(|_why| Reset::LocalReset)?;
         loop {
             let limits = client.options.limits;
             let inbox = &mut client.reader.inbox;
-            if !inbox.is_empty() {
-                let parsed = response::parse(inbox.bytes(), asked, limits);
-                if let Some(parsed) = parsed.map_err(|_| Reset::ProtocolError)? {
-                    inbox.advance(parsed.len);
-                    let last = parsed.head.status;
-                    if !last.is_informational() || last == StatusCode::SWITCHING_PROTOCOLS {
-                        return Poll::Ready(Ok(parsed));
-                    }
-                    interim.send(parsed.head);
-                    continue;
+            while let Some(parsed) = next_head(inbox, asked, limits)? {
+                let status = parsed.head.status;
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(parsed));
                 }
+                interim.send(parsed.head);
             }
             match ready!(inbox.poll_fill(cx, &client.io, None)) {
                 Ok(1..) => {}
@@ -152,6 +148,19 @@ impl Exchange {
             home.take_back(client);
         }
     }
+}
+
+/// The head that is in `inbox`, if it is whole.
+fn next_head(inbox: &mut Inbox, asked: &Asked, limits: Limits) -> Result<Option<Parsed>, Reset> {
+    if inbox.is_empty() {
+        return Ok(None);
+    }
+    let parsed = response::parse(inbox.bytes(), asked, limits);
+    let parsed = parsed.map_err(|_why| Reset::ProtocolError)?;
+    if let Some(parsed) = &parsed {
+        inbox.advance(parsed.len);
+    }
+    Ok(parsed)
 }
 
 /// The whole body, if all of it came with the head: nothing to wait for.

@@ -11,6 +11,7 @@ const NAMED_MAX: usize = 10;
 
 /// What a head says about its connection and the length of its body.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a token that may be there or not")]
 pub(super) struct Hop {
     pub(super) length: Option<u64>,
     /// `transfer-encoding`, when there is one.
@@ -44,10 +45,10 @@ impl Hop {
             if hop.take(data, name, value)? {
                 continue;
             }
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| INVALID)?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_why| INVALID)?;
             let value =
-                HeaderValue::from_maybe_shared(data.slice_ref(value)).map_err(|_| INVALID)?;
-            headers.try_append(name, value).map_err(|_| TOO_MANY)?;
+                HeaderValue::from_maybe_shared(data.slice_ref(value)).map_err(|_why| INVALID)?;
+            headers.try_append(name, value).map_err(|_why| TOO_MANY)?;
         }
         hop.tidy(&mut headers);
         Ok((hop, headers))

@@ -181,7 +181,7 @@ impl Incoming {
         let next = half.reader.poll_frame(cx, &self.line.io);
         match next {
             Poll::Ready(Some(Ok(Frame::Trailers(_)))) if !half.trailers => Poll::Ready(None),
-            next => next,
+            next @ (Poll::Ready(_) | Poll::Pending) => next,
         }
     }
 

@@ -164,8 +164,6 @@ impl Reader {
 
 /// A reset says as little as an end.
 fn closed(error: io::Error) -> BodyError {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => BodyError::Closed,
-        _ => BodyError::Io(error),
-    }
+    let gone = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    if gone.contains(&error.kind()) { BodyError::Closed } else { BodyError::Io(error) }
 }

@@ -60,7 +60,7 @@ fn parse_with<'a>(
         return Err(MALFORMED);
     };
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_why| MALFORMED)?;
     let target = Target::parse(&method, data.slice_ref(target.as_bytes()))?;
     let (mut hop, mut headers) = Hop::read(data, request.headers)?;
 

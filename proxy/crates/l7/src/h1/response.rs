@@ -60,7 +60,7 @@ fn parse_with<'a>(
         return Err(MALFORMED);
     };
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let status = StatusCode::from_u16(code).map_err(|_| MALFORMED)?;
+    let status = StatusCode::from_u16(code).map_err(|_why| MALFORMED)?;
     let (mut hop, headers) = Hop::read(data, response.headers)?;
 
     let upgrade = hop.upgrade().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);

@@ -44,7 +44,7 @@ pub(super) fn authority(bytes: Bytes) -> Result<Authority, Refusal> {
     if bytes.contains(&b'@') {
         return Err(Refusal::bad("http1.invalid_host"));
     }
-    Authority::from_maybe_shared(bytes).map_err(|_| Refusal::bad("http1.invalid_host"))
+    Authority::from_maybe_shared(bytes).map_err(|_why| Refusal::bad("http1.invalid_host"))
 }
 
 fn absolute(target: &Bytes) -> Result<Target, Refusal> {
@@ -74,16 +74,16 @@ fn path(bytes: Bytes) -> Result<PathAndQuery, Refusal> {
     if memchr::memchr(b'#', &bytes).is_some() {
         return Err(Refusal::bad("path_normalization_failed"));
     }
-    PathAndQuery::from_maybe_shared(bytes).map_err(|_| INVALID)
+    PathAndQuery::from_maybe_shared(bytes).map_err(|_why| INVALID)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(method: Method, target: &'static str) -> Result<String, &'static str> {
+    fn parse(method: &Method, target: &'static str) -> Result<String, &'static str> {
         let Target { scheme, authority, path } =
-            Target::parse(&method, target.into()).map_err(|refusal| refusal.details)?;
+            Target::parse(method, target.into()).map_err(|refusal| refusal.details)?;
         let scheme = scheme.map_or("-", Scheme::name);
         let authority = authority.map_or_else(|| "-".to_owned(), |host| host.to_string());
         Ok(format!("{scheme} {authority} {}", path.as_ref().map_or("-", PathAndQuery::as_str)))
@@ -91,24 +91,24 @@ mod tests {
 
     #[test]
     fn all_forms() {
-        let get = |target| parse(Method::GET, target).unwrap();
+        let get = |target| parse(&Method::GET, target).unwrap();
         assert_eq!(get("/a?b=c"), "- - /a?b=c");
         assert_eq!(get("http://a:8080/b"), "http a:8080 /b");
         assert_eq!(get("HTTPS://a"), "https a /");
         assert_eq!(get("http://[::1]?x"), "http [::1] /?x");
         assert_eq!(get("//a/b"), "- - //a/b");
-        assert_eq!(parse(Method::OPTIONS, "*").unwrap(), "- - *");
-        assert_eq!(parse(Method::CONNECT, "a:443").unwrap(), "- a:443 -");
+        assert_eq!(parse(&Method::OPTIONS, "*").unwrap(), "- - *");
+        assert_eq!(parse(&Method::CONNECT, "a:443").unwrap(), "- a:443 -");
     }
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         for target in ["*", "a", "a:80", "ftp://a/", "http://", "http:///a", "http://u@a/", "?a"] {
-            assert!(parse(Method::GET, target).is_err(), "{target}");
+            assert!(parse(&Method::GET, target).is_err(), "{target}");
         }
         for target in ["a", "/a", "http://a/", "a:99999", "u@a:1"] {
-            assert!(parse(Method::CONNECT, target).is_err(), "{target}");
+            assert!(parse(&Method::CONNECT, target).is_err(), "{target}");
         }
-        assert_eq!(parse(Method::GET, "/a#b"), Err("path_normalization_failed"));
+        assert_eq!(parse(&Method::GET, "/a#b"), Err("path_normalization_failed"));
     }
 }

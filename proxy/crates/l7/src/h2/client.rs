@@ -44,6 +44,19 @@ pub struct Client {
     born: Instant,
 }
 
+/// What a request takes along and gives back when it is over.
+#[derive(Debug, Default)]
+pub struct Lease {
+    _stream: Option<Share>,
+    _request: Option<Share>,
+}
+
+impl Lease {
+    pub const fn new(stream: Share, request: Share) -> Self {
+        Self { _stream: Some(stream), _request: Some(request) }
+    }
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self { settings: Settings::default(), keepalive: None, first_streams: 100 }
@@ -109,7 +122,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its response, whose body may come while the request's still
-    /// goes; `shares` are given back when both are over.
+    /// goes; `lease` is given back when both are over.
     ///
     /// Dropped half-way, it resets the stream.
     ///
@@ -121,7 +134,7 @@ impl Client {
         head: Cow<'_, RequestHead>,
         body: Body,
         interim: &Interim,
-        shares: Vec<Arc<Share>>,
+        lease: Lease,
     ) -> Result<(ResponseHead, Body), Reset> {
         let mut send = self.send.ready().await.map_err(|error| convert::reset(&error))?;
         let (upgrade, tunnel) = (head.upgrade.clone(), head.is_tunnel());
@@ -130,6 +143,6 @@ impl Client {
         let sent = send.send_request(request, end);
         let (response, stream) = sent.map_err(|error| convert::reset(&error))?;
         let upload = if end { Upload::done() } else { Upload::new(stream, body) };
-        Exchange::response(response, upload, upgrade.as_ref(), interim, shares).await
+        Exchange::response(response, upload, upgrade.as_ref(), interim, lease).await
     }
 }

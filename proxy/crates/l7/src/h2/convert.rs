@@ -22,7 +22,7 @@ pub(super) fn request(parts: Parts) -> Result<RequestHead, Refusal> {
         (Some(authority), _) => Some(authority),
         (None, Some(host)) => Some(
             Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
-                .map_err(|_| Refusal::bad("http2.invalid.header.field"))?,
+                .map_err(|_why| Refusal::bad("http2.invalid.header.field"))?,
         ),
         (None, None) => None,
     };
@@ -57,12 +57,12 @@ pub(super) fn to_request(head: RequestHead) -> Result<Request<()>, Reset> {
         uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     }
     let mut request = Request::new(());
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Reset::LocalReset)?;
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|_why| Reset::LocalReset)?;
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
     *request.method_mut() = method;
     if let Some(upgrade) = upgrade {
-        let protocol = upgrade.to_str().map_err(|_| Reset::LocalReset)?;
+        let protocol = upgrade.to_str().map_err(|_why| Reset::LocalReset)?;
         request.extensions_mut().insert(Protocol::from(protocol));
         *request.method_mut() = Method::CONNECT;
     }

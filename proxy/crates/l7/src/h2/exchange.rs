@@ -1,5 +1,6 @@
 //! A request on its way out and its response on its way in, at the same time.
 use super::{
+    client::Lease,
     convert,
     incoming::Incoming,
     upload::{Sent, Upload},
@@ -8,14 +9,12 @@ use crate::{
     body::{Body, BodyError, Frame, Length},
     message::{Interim, ResponseHead},
     outcome::Reset,
-    share::Share,
 };
 use h2::client::ResponseFuture;
 use http::HeaderValue;
 use std::{
     future::{Future as _, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -25,7 +24,7 @@ pub struct Exchange {
     incoming: Incoming,
     upload: Upload,
     /// Given back with it.
-    _shares: Vec<Arc<Share>>,
+    _lease: Lease,
 }
 
 impl Exchange {
@@ -35,7 +34,7 @@ impl Exchange {
         mut upload: Upload,
         upgrade: Option<&HeaderValue>,
         interim: &Interim,
-        shares: Vec<Arc<Share>>,
+        lease: Lease,
     ) -> Result<(ResponseHead, Body), Reset> {
         let response = poll_fn(|cx| poll_head(cx, &mut response, &mut upload, interim)).await?;
         let (parts, stream) = response.into_parts();
@@ -45,7 +44,7 @@ impl Exchange {
         if ended && upload.is_done() {
             return Ok((head, Body::Empty));
         }
-        let mut exchange = Self { incoming, upload, _shares: shares };
+        let mut exchange = Self { incoming, upload, _lease: lease };
         // A small body came with its head: nothing to wait for.
         let first = poll_fn(|cx| {
             Poll::Ready(if exchange.upload.is_done() {

@@ -20,7 +20,9 @@ use tokio::{
 
 /// Keeps what comes home.
 #[derive(Default)]
-struct Shelf(Mutex<Vec<Box<Client>>>);
+struct Shelf(Mutex<Vec<Kept>>);
+
+type Kept = Box<Client>;
 
 impl Home for Shelf {
     fn take_back(&self, client: Box<Client>) {

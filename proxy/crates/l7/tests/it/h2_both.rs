@@ -34,7 +34,7 @@ async fn send(
     head: RequestHead,
     body: Body,
 ) -> Result<(ResponseHead, Body), Reset> {
-    client.clone().send(Cow::Owned(head), body, &Interim::default(), Vec::new()).await
+    client.clone().send(Cow::Owned(head), body, &Interim::default(), h2::Lease::default()).await
 }
 
 /// A body whose pieces come through a channel.
@@ -89,10 +89,11 @@ async fn trailers_hints_and_failures_are_passed_on() {
 
     let seen = Arc::new(Seen::default());
     let interim = Interim::new(Arc::clone(&seen) as Arc<dyn Inform>);
-    let sent = client.clone().send(Cow::Owned(get("/hints")), Body::Empty, &interim, Vec::new());
+    let sent =
+        client.clone().send(Cow::Owned(get("/hints")), Body::Empty, &interim, h2::Lease::default());
     sent.await.unwrap();
-    let hints = seen.0.lock().unwrap();
-    assert_eq!((hints.len(), hints[0].status), (1, StatusCode::EARLY_HINTS));
+    let hints: Vec<_> = seen.0.lock().unwrap().iter().map(|head| head.status).collect();
+    assert_eq!(hints, [StatusCode::EARLY_HINTS]);
 
     let (_, body) = send(&client, get("/fails"), Body::Empty).await.unwrap();
     let error = body.collect(99).await.unwrap_err();

@@ -1,5 +1,14 @@
-//! The codecs against other people's: hyper, h2, curl, nghttp, nginx.
+//! The codecs against other people's: hyper, h2, curl, nghttp; and the pool and the way of a
+//! request over them.
+#[cfg(test)]
+mod forward;
+#[cfg(test)]
 mod h1_client;
+#[cfg(test)]
 mod h2_both;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tools;

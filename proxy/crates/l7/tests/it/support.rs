@@ -12,7 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::{
     future::pending,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     ended: Mutex<Vec<Exchanged>>,
+    /// How many requests there were.
+    pub(crate) calls: AtomicUsize,
+    /// What bodies came to `/keep`.
+    kept: Mutex<Vec<String>>,
 }
 
 /// A running server; ends when dropped.
@@ -74,11 +81,30 @@ impl Paths {
     }
 }
 
+impl Paths {
+    pub(crate) fn kept(&self) -> Vec<String> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Service for Paths {
     type Record = ();
 
     async fn call(&self, request: Request) -> (Response, ()) {
-        (answer(request).await, ())
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let path = request.head.path.clone().map(|path| path.path().to_owned());
+        let response = match path.as_deref() {
+            Some("/flaky") if call < 2 => Response::new(StatusCode::BAD_GATEWAY, Body::Empty),
+            Some("/flaky") => Response::new(StatusCode::OK, request.body),
+            Some("/keep") => {
+                let (whole, _) = request.body.collect(1 << 20).await.unwrap();
+                let text = String::from_utf8(whole.to_vec()).unwrap();
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                Response::new(StatusCode::OK, Body::full("kept"))
+            }
+            _ => answer(request).await,
+        };
+        (response, ())
     }
 
     fn ended(&self, (): (), exchanged: Exchanged) {
@@ -111,6 +137,7 @@ async fn answer(request: Request) -> Response {
         }
         "/fails" => response.body = Body::boxed(Fails(0)),
         "/never" => pending().await,
+        "/stuck" => response.body = Body::boxed(Stuck(false)),
         "/upgrade" => {
             response.head.status = StatusCode::SWITCHING_PROTOCOLS;
             response.head.upgrade = head.upgrade;
@@ -140,6 +167,18 @@ type Next = Poll<Option<Result<Frame, BodyError>>>;
 impl Pull for Pieces {
     fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
         Poll::Ready(self.0.pop().map(Ok))
+    }
+}
+
+/// One piece and nothing more.
+struct Stuck(bool);
+
+impl Pull for Stuck {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::Data("begun".into()))))
     }
 }
 

@@ -244,8 +244,7 @@ async fn a_client_that_goes_has_its_request_dropped() {
         client.send("GET /never HTTP/1.1\r\nhost: a\r\n\r\n").await;
         tokio::task::yield_now().await;
         drop(client);
-        let mut dropped = paths.dropped.lock();
-        std::future::poll_fn(|cx| dropped.poll_recv(cx)).await.unwrap();
+        paths.dropped.lock().await.recv().await.unwrap();
     })
     .await;
     assert_eq!(closed, Closed::Broken(Ended::DownstreamGone));
@@ -311,7 +310,7 @@ async fn a_client_that_takes_nothing_is_left() {
         client.send(&head).await;
         let sent = client.io.write_all(body.as_bytes()).await;
         assert!(sent.is_err(), "the connection was closed");
-        let exchanged = paths.ended.lock().recv().await.unwrap();
+        let exchanged = paths.ended.lock().await.recv().await.unwrap();
         assert_eq!(exchanged.ended, Ended::Stalled);
         assert!(exchanged.received < body.len() as u64, "nobody pulled the rest");
     })
