@@ -13,6 +13,8 @@ pub mod bootstrap;
 
 pub mod wanted;
 
+mod references;
+
 pub mod assemble;
 
 pub mod stream;

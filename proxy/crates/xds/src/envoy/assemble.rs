@@ -11,6 +11,7 @@
 use super::{
     decode::{self, Around, Wrong},
     kind::Kind,
+    references,
     wanted::{self, Asked, Need, Needs},
 };
 use culvert_model::http::{
@@ -300,6 +301,8 @@ impl Assembler {
             }
             Kind::Route => {
                 let table = decode::routes(bytes, around)?;
+                references::of_table(&table, |name| self.knows_cluster(name))
+                    .map_or(Ok(()), Err)?;
                 named(&Arc::clone(&table.name), Decoded::Route(Arc::new(table)))
             }
             Kind::Secret => {
@@ -320,6 +323,11 @@ impl Assembler {
                 named(&runtime.name, Decoded::Runtime(Arc::new(decoded)))
             }
         }
+    }
+
+    /// Whether there is such a cluster, in force or warming.
+    pub fn knows_cluster(&self, name: &str) -> bool {
+        self.held.contains_key(&(Kind::Cluster, name.into()))
     }
 
     fn hold(&mut self, key: Key, held: Held) {

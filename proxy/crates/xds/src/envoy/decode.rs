@@ -151,7 +151,7 @@ pub fn listener(bytes: &[u8], around: &dyn Around) -> Got<Listener> {
 /// On anything not understood.
 pub fn routes(bytes: &[u8], around: &dyn Around) -> Got<RouteTable> {
     let message: route_pb::RouteConfiguration = read(bytes)?;
-    route::decode(&message, &Path::root(), around)
+    route::decode(&message, &Path::root(), around, false)
 }
 
 /// Decodes a cluster.

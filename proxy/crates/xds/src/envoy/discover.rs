@@ -3,10 +3,11 @@
 //! One task settles what came and says who is to be asked for what; a task for each server of
 //! discovery, and for each file, does the asking. What is held stays in force whatever ends.
 use super::{
-    assemble::{Assembler, Incoming, Layer, Now, Update},
+    assemble::{Assembler, Decoded, Incoming, Layer, Now, Update},
     bootstrap::{self, Bootstrap},
     decode::{self, Around, Wrong},
     kind::Kind,
+    references,
     stream::Wanted,
     wanted::{Asked, Need},
 };
@@ -152,6 +153,8 @@ impl Discovery {
                 );
             }
         }
+        let whole = bootstrap.dynamic.clusters.is_none();
+        look_at_listeners(&assembler, whole, &mut bad);
         read_files(&mut assembler, &mut bad, now);
         if !bad.is_empty() {
             return Err(bad);
@@ -248,6 +251,32 @@ impl Discovery {
                 () = self.shared.changed.notified() => {}
                 () = patience => {}
                 () = worker.finishing() => return,
+            }
+        }
+    }
+}
+
+/// What listeners name must be there, and no two may be at one address.
+fn look_at_listeners(assembler: &Assembler, whole: bool, bad: &mut Vec<BadResource>) {
+    let mut addresses: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for ((_, name), held) in assembler.held() {
+        let Decoded::Listener(listener) = &held.decoded else { continue };
+        let place = format!("static_resources.listeners ({name})");
+        // Of clusters that come by discovery it is not known yet whether they are there.
+        let is_there = |name: &str| !whole || assembler.knows_cluster(name);
+        if let Some(wrong) = references::of_listener(listener, is_there) {
+            bad.push(BadResource { place: place.clone(), wrong });
+        }
+        for address in listener.addresses.iter().filter(|_| listener.bind) {
+            let text = address.address.to_string();
+            let is_any_port = address.address.port() == Some(0);
+            if is_any_port {
+                continue;
+            }
+            if let Some(other) = addresses.insert(text.clone(), Arc::clone(name)) {
+                let what = format!("listener {other:?} is at {text} already");
+                let wrong = Wrong { path: "address".to_owned(), what };
+                bad.push(BadResource { place: place.clone(), wrong });
             }
         }
     }

@@ -127,7 +127,7 @@ fn routes(value: &pb::HttpConnectionManager, path: &Path<'_>, around: &dyn Aroun
     match must(&value.route_specifier, path)? {
         RouteSpecifier::RouteConfig(table) => {
             let path = path.field("route_config");
-            Ok(Routes::Here(Arc::new(super::route::decode(table, &path, around)?)))
+            Ok(Routes::Here(Arc::new(super::route::decode(table, &path, around, true)?)))
         }
         RouteSpecifier::Rds(rds) => {
             let path = path.field("rds");

@@ -24,10 +24,12 @@ mod retry;
 
 use forward::mirrors;
 
+/// `validate_clusters`: what holds where the table says nothing of it.
 pub(super) fn decode(
     value: &pb::RouteConfiguration,
     path: &Path<'_>,
     around: &dyn Around,
+    validate_clusters: bool,
 ) -> Got<RouteTable> {
     if value.vhds.is_some() {
         return Err(Wrong::at(&path.field("vhds"), "virtual hosts on demand are not supported"));
@@ -66,7 +68,7 @@ pub(super) fn decode(
             &path.field("internal_only_headers"),
             |header, path| name(header, path),
         )?,
-        validate_clusters: flag(&value.validate_clusters, false),
+        validate_clusters: flag(&value.validate_clusters, validate_clusters),
         most_specific_wins: value.most_specific_header_mutations_wins,
         ignore_path_parameters: value.ignore_path_parameters_in_path_matching,
         mirrors: mirrors(&value.request_mirror_policies, &path.field("request_mirror_policies"))?,

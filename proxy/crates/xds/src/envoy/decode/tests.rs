@@ -297,6 +297,51 @@ transport_socket:
     assert_eq!(kinds, [SanKind::Uri, SanKind::Any]);
 }
 
+/// What is said of a bootstrap's own resources.
+fn of_statics(yaml: &str) -> Vec<String> {
+    let read = bootstrap::read("e.yaml", yaml).unwrap_or_else(|bad| panic!("{bad}"));
+    match crate::envoy::discover::Discovery::try_new(&read, Arc::new(Nothing)) {
+        Ok(_) => Vec::new(),
+        Err(bad) => bad.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn what_a_bootstrap_names_must_be_there() {
+    let listener = |name: &str, cluster: &str| {
+        let manager = manager_yaml(&format!(
+            "stat_prefix: p\n{ROUTER}\nroute_config: {{name: r, virtual_hosts: [{{name: v, domains: \
+             ['*'], routes: [{{match: {{prefix: /}}, route: {{cluster: {cluster}}}}}]}}]}}"
+        ));
+        manager.replace("name: l\n", &format!("name: {name}\n")).replace('\n', "\n    ")
+    };
+    let of = |listeners: &[String]| {
+        let listeners: String =
+            listeners.iter().map(|one| format!("\n  - {}", one.trim_start())).collect();
+        let clusters = "[{name: there, load_assignment: {cluster_name: there}}]";
+        of_statics(&format!("static_resources:\n  clusters: {clusters}\n  listeners:{listeners}"))
+    };
+    assert_eq!(of(&[listener("a", "there")]), Vec::<String>::new());
+    assert_eq!(
+        of(&[listener("a", "nowhere"), listener("b", "there")]),
+        [
+            "static_resources.listeners (a): filter_chains[0].filters[0].typed_config.\
+             route_config.virtual_hosts[0].routes[0].route.cluster: no cluster \"nowhere\" is known",
+            "static_resources.listeners (b): address: listener \"a\" is at 0.0.0.0:80 already",
+        ]
+    );
+    assert_eq!(
+        of_statics(
+            "static_resources: {clusters: [{name: a}, {name: a, load_assignment: {cluster_name: a}}]}"
+        ),
+        [
+            "static_resources.clusters[0] (a): load_assignment: not set; this type of cluster needs \
+             its endpoints",
+            "static_resources.clusters[1]: there is another one named \"a\"",
+        ]
+    );
+}
+
 #[test]
 fn a_bootstrap_says_what_comes_from_where() {
     let read = bootstrap::read(
