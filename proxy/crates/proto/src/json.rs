@@ -5,6 +5,11 @@
 //! that is wrong where it is. Writing keeps the names of the .proto files and shows no secrets.
 //!
 //! Reading order: [`yaml`], [`path`], [`read`], [`write`].
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the values that there are, all others are one case"
+)]
+
 use prost::{Message, Name};
 use prost_reflect::DynamicMessage;
 use serde_json::Value;

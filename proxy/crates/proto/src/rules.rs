@@ -2,6 +2,11 @@
 //!
 //! Envoy refuses a message that breaks one of them; so do we, with the same reach: every message
 //! inside, and what is inside of each `Any` whose type is known.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the values that there are, all others are one case"
+)]
+
 use crate::{
     descriptors,
     json::{Problem, path::Path},

@@ -1,32 +1,23 @@
 //! The HTTP connection manager.
 use super::{
     Around, Got, Path, Wrong,
-    access_log::{filter as log_filter, log_format, logs},
-    basic::{
-        data, duration, each, flag, inner, known, limit, must, networks, number, open, percent,
-        some, status, unless_zero,
-    },
+    access_log::logs,
+    basic::{duration, each, flag, inner, known, limit, must, number, open, some, unless_zero},
     filter::chain,
-    header::name,
-    mutation::{plain, steps},
+    mutation::steps,
     protocol,
     source::source,
-    text::template,
 };
 use culvert_model::http::{
-    access_log::LogFilter,
-    format::Format,
     manager::{
-        ClientAddress, ClientCertificate, Codec, CustomTag, Detection, EscapedSlashes,
-        ForwardCertificate, HostOptions, Limits, LocalReplies, LogOptions, Manager, PathOptions,
-        ReplyBody, ReplyMapper, RequestId, Routes, Scheme, ServerHeader, ServerMode, StripPort,
-        TagValue, Tracing, Upgrade,
+        ClientCertificate, Codec, EscapedSlashes, ForwardCertificate, HostOptions, Limits,
+        LogOptions, Manager, PathOptions, RequestId, Routes, Scheme, ServerHeader, ServerMode,
+        StripPort, Upgrade,
     },
-    matcher::Fraction,
-    mutation::{HeaderMutations, Mutation},
+    mutation::HeaderMutations,
 };
 use culvert_proto::api::envoy::{
-    config::core::v3::{SubstitutionFormatString, scheme_header_transformation::Transformation},
+    config::core::v3::scheme_header_transformation::Transformation,
     extensions::{
         filters::network::http_connection_manager::v3::{
             self as pb,
@@ -35,15 +26,17 @@ use culvert_proto::api::envoy::{
                 RouteSpecifier, ServerHeaderTransformation, StripPortMode,
             },
         },
-        http::{
-            early_header_mutation::header_mutation::v3::HeaderMutation,
-            original_ip_detection::{custom_header::v3::CustomHeaderConfig, xff::v3::XffConfig},
-        },
+        http::early_header_mutation::header_mutation::v3::HeaderMutation,
         request_id::uuid::v3::UuidRequestIdConfig,
     },
-    r#type::tracing::v3::{CustomTag as TagPb, custom_tag},
 };
 use std::{sync::Arc, time::Duration};
+
+mod client;
+
+mod replies;
+
+mod tracing;
 
 pub(super) fn decode(
     value: &pb::HttpConnectionManager,
@@ -77,7 +70,7 @@ pub(super) fn decode(
         )?,
         limits: limits(value, path)?,
         server: server(value, path)?,
-        client: client(value, path)?,
+        client: client::client(value, path)?,
         certificate: certificate(value, path)?,
         path: paths(value, path)?,
         host: HostOptions {
@@ -97,9 +90,9 @@ pub(super) fn decode(
         keep_connection_on_error: options.map(|value| value.value),
         access_logs: logs(&value.access_log, &path.field("access_log"), around)?,
         log_options: log_options(value, path)?,
-        replies: Arc::new(replies(&value.local_reply_config, path, around)?),
+        replies: Arc::new(replies::replies(&value.local_reply_config, path, around)?),
         tracing: match &value.tracing {
-            Some(value) => Some(Arc::new(tracing(value, &path.field("tracing"))?)),
+            Some(value) => Some(Arc::new(tracing::tracing(value, &path.field("tracing"))?)),
             None => None,
         },
         early_mutations: early(value, path)?,
@@ -204,76 +197,6 @@ fn server(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<ServerHeade
     })
 }
 
-fn client(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<ClientAddress> {
-    let at = path.field("original_ip_detection_extensions");
-    let detection: Arc<[Detection]> =
-        each(&value.original_ip_detection_extensions, &at, |value, path| {
-            let path = path.field("typed_config");
-            let any = must(&value.typed_config, &path)?;
-            detect(any, &path)
-        })?;
-    if !detection.is_empty() && flag(&value.use_remote_address, false) {
-        return Err(Wrong::at(&at, "cannot be given beside use_remote_address"));
-    }
-    if !detection.is_empty() && value.xff_num_trusted_hops > 0 {
-        return Err(Wrong::at(&at, "cannot be given beside xff_num_trusted_hops"));
-    }
-    let internal = match &value.internal_address_config {
-        Some(config) => {
-            let path = path.field("internal_address_config");
-            Some(networks(&config.cidr_ranges, &path.field("cidr_ranges"))?)
-        }
-        None => None,
-    };
-    let unix = value.internal_address_config.as_ref().is_some_and(|config| config.unix_sockets);
-    Ok(ClientAddress {
-        use_remote_address: flag(&value.use_remote_address, false),
-        trusted_hops: value.xff_num_trusted_hops,
-        skip_append: value.skip_xff_append,
-        internal,
-        internal_unix: unix,
-        as_v4_mapped: value.represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
-        detection,
-    })
-}
-
-fn detect(any: &culvert_proto::api::google::protobuf::Any, path: &Path<'_>) -> Got<Detection> {
-    let (kind, bytes) = open(any, path)?;
-    match &*kind {
-        "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig" => {
-            let value: XffConfig = inner(&bytes, path)?;
-            let trusted = match &value.xff_trusted_cidrs {
-                Some(trusted) => {
-                    let path = path.field("xff_trusted_cidrs");
-                    networks(&trusted.cidrs, &path.field("cidrs"))?
-                }
-                None => Default::default(),
-            };
-            Ok(Detection::Xff {
-                trusted_hops: value.xff_num_trusted_hops,
-                trusted,
-                skip_append: flag(&value.skip_xff_append, true),
-            })
-        }
-        "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig" => {
-            let value: CustomHeaderConfig = inner(&bytes, path)?;
-            let reject = match &value.reject_with_status {
-                Some(code) => {
-                    let path = path.field("reject_with_status");
-                    Some(status(u32::try_from(code.code).unwrap_or(0), &path)?)
-                }
-                None => None,
-            };
-            Ok(Detection::Header {
-                name: name(&value.header_name, &path.field("header_name"))?,
-                trusted: value.allow_extension_to_set_address_as_trusted,
-                reject,
-            })
-        }
-        kind => Err(Wrong::at(path, format!("no way {kind} to find the client is known"))),
-    }
-}
-
 fn certificate(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<ClientCertificate> {
     let at = path.field("forward_client_cert_details");
     let forward = match known(value.forward_client_cert_details, &at)? {
@@ -374,85 +297,6 @@ fn log_options(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<LogOpt
         on_request: options.flush_access_log_on_new_request,
         on_tunnel: options.flush_log_on_tunnel_successfully_established,
     })
-}
-
-fn replies(
-    value: &Option<pb::LocalReplyConfig>,
-    path: &Path<'_>,
-    around: &dyn Around,
-) -> Got<LocalReplies> {
-    let Some(value) = value else { return Ok(LocalReplies::default()) };
-    let path = path.field("local_reply_config");
-    let mappers = each(&value.mappers, &path.field("mappers"), |value, path| {
-        let at = path.field("filter");
-        let filter: LogFilter = log_filter(must(&value.filter, &at)?, &at)?;
-        let text = match &value.body {
-            Some(source) => Some(data(source, &path.field("body"), around)?.into()),
-            None => None,
-        };
-        let headers = plain(&value.headers_to_add, &path.field("headers_to_add"))?;
-        Ok(ReplyMapper {
-            filter,
-            status: match number(&value.status_code) {
-                Some(code) => Some(status(code, &path.field("status_code"))?),
-                None => None,
-            },
-            text,
-            body: body(&value.body_format_override, "body_format_override", path, around)?,
-            headers: HeaderMutations(headers.into_iter().map(Mutation::Set).collect()),
-        })
-    })?;
-    Ok(LocalReplies { mappers, body: body(&value.body_format, "body_format", &path, around)? })
-}
-
-fn body(
-    value: &Option<SubstitutionFormatString>,
-    name: &str,
-    path: &Path<'_>,
-    around: &dyn Around,
-) -> Got<Option<ReplyBody>> {
-    let Some(value) = value else { return Ok(None) };
-    let format = log_format(value, &path.field(name), around)?;
-    let is_json = matches!(*format.format, Format::Json(_));
-    let default = is_json.then(|| "application/json".into());
-    Ok(Some(ReplyBody { format, content_type: some(&value.content_type).or(default) }))
-}
-
-fn tracing(value: &hcm::Tracing, path: &Path<'_>) -> Got<Tracing> {
-    Ok(Tracing {
-        client: percent(&value.client_sampling, Fraction::ALWAYS),
-        random: percent(&value.random_sampling, Fraction::ALWAYS),
-        overall: percent(&value.overall_sampling, Fraction::ALWAYS),
-        verbose: value.verbose,
-        max_path_tag_length: number(&value.max_path_tag_length).unwrap_or(256),
-        spawn_upstream_span: flag(&value.spawn_upstream_span, false),
-        no_propagation: value.no_context_propagation,
-        tags: each::<_, _, Vec<_>>(&value.custom_tags, &path.field("custom_tags"), tag)?
-            .into_iter()
-            .flatten()
-            .collect(),
-    })
-}
-
-/// Tags of metadata are left out: exporters come later.
-fn tag(value: &TagPb, path: &Path<'_>) -> Got<Option<CustomTag>> {
-    let tag = match must(&value.r#type, path)? {
-        custom_tag::Type::Literal(of) => TagValue::Literal(of.value.as_str().into()),
-        custom_tag::Type::Environment(of) => TagValue::Environment {
-            name: of.name.as_str().into(),
-            default: of.default_value.as_str().into(),
-        },
-        custom_tag::Type::RequestHeader(of) => {
-            let path = path.field("request_header");
-            TagValue::RequestHeader {
-                name: name(&of.name, &path.field("name"))?,
-                default: of.default_value.as_str().into(),
-            }
-        }
-        custom_tag::Type::Value(text) => TagValue::Template(template(text, &path.field("value"))?),
-        custom_tag::Type::Metadata(_) => return Ok(None),
-    };
-    Ok(Some(CustomTag { name: value.tag.as_str().into(), value: tag }))
 }
 
 fn early(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<HeaderMutations> {
