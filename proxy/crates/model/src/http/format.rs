@@ -9,9 +9,9 @@ mod parse;
 
 pub use self::{
     operator::{
-        Address, AddressPart, Amount, CertificatePart, Certificates, Clock, FilterStateForm,
-        GrpcForm, Headers, MetadataOf, Moment, Operator, PathChoice, Precision, QueryForm, Span,
-        TimeForm, TlsPart,
+        Address, AddressPart, Amount, Attempted, CertificatePart, Certificates, Clock, Close,
+        FilterStateForm, GrpcForm, Headers, MetadataOf, Moment, Operator, PathChoice, Precision,
+        QueryForm, Span, TimeForm, TlsPart,
     },
     parse::NotATemplate,
 };

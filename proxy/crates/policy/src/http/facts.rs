@@ -55,6 +55,8 @@ pub struct Tls {
     /// As OpenSSL writes it.
     pub cipher: Arc<str>,
     pub session: Arc<str>,
+    /// `X25519MLKEM768`.
+    pub group: &'static str,
     pub local: Option<Arc<Certificate>>,
     pub peer: Option<Arc<Certificate>>,
     /// Whether somebody we trust vouches for the peer's certificate.

@@ -6,7 +6,8 @@ use std::{
 
 use culvert_model::http::{
     format::{
-        Address, Amount, Clock, Format, JsonTemplate, MetadataOf, Moment, Operator, Part, Template,
+        Address, Amount, Attempted, Clock, Close, Format, JsonTemplate, MetadataOf, Moment,
+        Operator, Part, Template,
     },
     value::Metadata,
 };
@@ -113,7 +114,10 @@ pub trait Known {
         0
     }
     /// By commas.
-    fn attempted(&self) -> Option<String> {
+    fn attempted(&self, _what: Attempted) -> Option<String> {
+        None
+    }
+    fn closed(&self, _upstream: bool, _how: Close) -> Option<&str> {
         None
     }
     fn upstream_failure(&self) -> Option<&str> {
@@ -147,7 +151,7 @@ pub trait Known {
     fn route(&self) -> Option<&str> {
         None
     }
-    fn virtual_host(&self) -> Option<&str> {
+    fn upstream_server_name(&self) -> Option<&str> {
         None
     }
     fn filter_chain(&self) -> Option<&str> {

@@ -6,8 +6,9 @@ use crate::http::field::Field;
 mod parts;
 
 pub use parts::{
-    Address, AddressPart, Amount, CertificatePart, Certificates, Clock, FilterStateForm, GrpcForm,
-    Headers, MetadataOf, Moment, PathChoice, Precision, QueryForm, Span, TimeForm, TlsPart,
+    Address, AddressPart, Amount, Attempted, CertificatePart, Certificates, Clock, Close,
+    FilterStateForm, GrpcForm, Headers, MetadataOf, Moment, PathChoice, Precision, QueryForm, Span,
+    TimeForm, TlsPart,
 };
 
 /// An operator; the parser knows its names.
@@ -58,8 +59,13 @@ pub enum Operator {
         raw: bool,
     },
     UpstreamAttempts,
-    /// `UPSTREAM_HOSTS_ATTEMPTED`.
-    UpstreamHostsAttempted,
+    /// `UPSTREAM_HOSTS_ATTEMPTED` and its kin.
+    UpstreamAttempted(Attempted),
+    /// How a connection was closed.
+    Closed {
+        upstream: bool,
+        how: Close,
+    },
     UpstreamFailure,
     DownstreamFailure,
     ConnectionId,
@@ -69,8 +75,11 @@ pub enum Operator {
     TraceId,
     SpanId,
     ServerName,
+    /// `UPSTREAM_SERVER_NAME`.
+    UpstreamServerName,
+    /// What is known of few connections, and of none here: `DOWNSTREAM_CX_RTT` and the like.
+    Unknown,
     RouteName,
-    VirtualHostName,
     VirtualClusterName,
     FilterChainName,
     AccessLogType,

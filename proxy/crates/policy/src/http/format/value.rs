@@ -87,6 +87,7 @@ pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'
                 TlsPart::Version => tls.version,
                 TlsPart::Cipher => &tls.cipher,
                 TlsPart::SessionId => &tls.session,
+                TlsPart::Group => tls.group,
                 TlsPart::Ja3 | TlsPart::Ja4 => return None,
             };
             non_empty_text(text)?
@@ -102,10 +103,7 @@ pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'
 /// Those that are a word, or nothing.
 fn words<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'a>> {
     let known = scene.known;
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "virtual clusters have no effect, all else is above"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else is above, or never known")]
     let word = match operator {
         Operator::Protocol => known.protocol(),
         Operator::UpstreamProtocol => known.upstream_protocol(),
@@ -116,7 +114,9 @@ fn words<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'a>> {
         Operator::UpstreamHostName { port } => return host_name(*port, scene),
         Operator::UpstreamCluster { raw: true } => known.cluster(),
         Operator::UpstreamCluster { raw: false } => known.cluster_alias(),
-        Operator::UpstreamHostsAttempted => return non_empty(known.attempted()?),
+        Operator::UpstreamAttempted(what) => return non_empty(known.attempted(*what)?),
+        Operator::Closed { upstream, how } => known.closed(*upstream, *how),
+        Operator::UpstreamServerName => known.upstream_server_name(),
         Operator::UpstreamFailure => return underscored(known.upstream_failure()?),
         Operator::DownstreamFailure => return underscored(known.downstream_failure()?),
         Operator::StreamId => return known.stream().map(Printed::display),
@@ -125,7 +125,6 @@ fn words<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'a>> {
         Operator::SpanId => known.span(),
         Operator::ServerName => known.server_name(),
         Operator::RouteName => known.route(),
-        Operator::VirtualHostName => known.virtual_host(),
         Operator::FilterChainName => known.filter_chain(),
         Operator::AccessLogType => Some(known.log_type()),
         Operator::Hostname => known.hostname(),

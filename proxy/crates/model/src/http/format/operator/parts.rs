@@ -27,6 +27,25 @@ pub enum QueryForm {
     Decoded,
 }
 
+/// What is said of each try, by commas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempted {
+    Hosts,
+    HostsWithoutPort,
+    Names,
+    NamesWithoutPort,
+    ConnectionIds,
+}
+
+/// What is said of a connection's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// `…_DETECTED_CLOSE_TYPE`: `Normal`, `RemoteReset`, `LocalReset`.
+    Detected,
+    /// `…_LOCAL_CLOSE_REASON`.
+    LocalReason,
+}
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
@@ -194,6 +213,8 @@ pub enum TlsPart {
     Version,
     Cipher,
     SessionId,
+    /// Of the key exchange.
+    Group,
     Ja3,
     Ja4,
 }

@@ -62,6 +62,10 @@ fn with_parameters(token: Token<'_>) -> Result<Operator, NotATemplate> {
             spaces: token
                 .choice(&[("", false), ("ALLOW_WHITESPACES", true)], &["ALLOW_WHITESPACES"])?,
         },
+        "REQUESTED_SERVER_NAME" => {
+            token.choice(&[("", ()), ("SNI_ONLY", ())], &["SNI_ONLY"])?;
+            Operator::ServerName
+        }
         "COMMON_DURATION" => between(token)?,
         "ENVIRONMENT" => Operator::Environment(arc(token.required()?)),
         "DYNAMIC_METADATA" => metadata(MetadataOf::Dynamic, token.required()?),

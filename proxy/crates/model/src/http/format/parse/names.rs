@@ -1,7 +1,7 @@
 //! The names of operators that have no parameters, and of what parameters name.
 use crate::http::format::operator::{
-    Address, AddressPart, Amount, CertificatePart, Certificates, Clock, GrpcForm, Headers, Moment,
-    Operator, Span, TlsPart,
+    Address, AddressPart, Amount, Attempted, CertificatePart, Certificates, Clock, Close, GrpcForm,
+    Headers, Moment, Operator, Span, TlsPart,
 };
 
 /// The operator of a name without parameters.
@@ -20,7 +20,6 @@ pub(super) fn plain(name: &str) -> Option<Operator> {
         "UPSTREAM_CLUSTER" => Operator::UpstreamCluster { raw: false },
         "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster { raw: true },
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Operator::UpstreamAttempts,
-        "UPSTREAM_HOSTS_ATTEMPTED" => Operator::UpstreamHostsAttempted,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => Operator::UpstreamFailure,
         "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => Operator::DownstreamFailure,
         "CONNECTION_ID" => Operator::ConnectionId,
@@ -29,9 +28,13 @@ pub(super) fn plain(name: &str) -> Option<Operator> {
         "UNIQUE_ID" => Operator::UniqueId,
         "TRACE_ID" => Operator::TraceId,
         "SPAN_ID" => Operator::SpanId,
-        "REQUESTED_SERVER_NAME" => Operator::ServerName,
+        "UPSTREAM_SERVER_NAME" => Operator::UpstreamServerName,
+        "DOWNSTREAM_CX_RTT"
+        | "DOWNSTREAM_PEER_ISSUER_SERIAL"
+        | "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256"
+        | "ROUTE_RESOLUTION_COUNT"
+        | "ROUTE_RESOLUTION_TIME_US" => Operator::Unknown,
         "ROUTE_NAME" => Operator::RouteName,
-        "VIRTUAL_HOST_NAME" => Operator::VirtualHostName,
         "VIRTUAL_CLUSTER_NAME" => Operator::VirtualClusterName,
         "FILTER_CHAIN_NAME" => Operator::FilterChainName,
         "ACCESS_LOG_TYPE" => Operator::AccessLogType,
@@ -45,6 +48,8 @@ pub(super) fn plain(name: &str) -> Option<Operator> {
             return amount(name)
                 .map(Operator::Bytes)
                 .or_else(|| span(name).map(Operator::Duration))
+                .or_else(|| attempted(name).map(Operator::UpstreamAttempted))
+                .or_else(|| closed(name))
                 .or_else(|| address(name))
                 .or_else(|| tls(name));
         }
@@ -89,6 +94,28 @@ fn span(name: &str) -> Option<Span> {
         "UPSTREAM_CONNECTION_POOL_READY_DURATION" => Span::PoolReady,
         _ => return None,
     })
+}
+
+fn attempted(name: &str) -> Option<Attempted> {
+    Some(match name {
+        "UPSTREAM_HOSTS_ATTEMPTED" => Attempted::Hosts,
+        "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT" => Attempted::HostsWithoutPort,
+        "UPSTREAM_HOST_NAMES_ATTEMPTED" => Attempted::Names,
+        "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT" => Attempted::NamesWithoutPort,
+        "UPSTREAM_CONNECTION_IDS_ATTEMPTED" => Attempted::ConnectionIds,
+        _ => return None,
+    })
+}
+
+fn closed(name: &str) -> Option<Operator> {
+    let (upstream, how) = match name {
+        "UPSTREAM_DETECTED_CLOSE_TYPE" => (true, Close::Detected),
+        "DOWNSTREAM_DETECTED_CLOSE_TYPE" => (false, Close::Detected),
+        "UPSTREAM_LOCAL_CLOSE_REASON" => (true, Close::LocalReason),
+        "DOWNSTREAM_LOCAL_CLOSE_REASON" => (false, Close::LocalReason),
+        _ => return None,
+    };
+    Some(Operator::Closed { upstream, how })
 }
 
 /// A moment that `COMMON_DURATION` knows.
@@ -138,7 +165,12 @@ fn address(name: &str) -> Option<Operator> {
     } else {
         (name.strip_suffix("_ADDRESS_ENDPOINT_ID")?, AddressPart::EndpointId)
     };
-    end(end_name).map(|address| Operator::Address(address, part))
+    let address = end(end_name)?;
+    let internal = matches!(
+        address,
+        Address::UpstreamRemote | Address::DownstreamLocal | Address::DownstreamDirectLocal
+    );
+    (part != AddressPart::EndpointId || internal).then_some(Operator::Address(address, part))
 }
 
 fn end(name: &str) -> Option<Address> {
@@ -171,35 +203,44 @@ fn tls(name: &str) -> Option<Operator> {
         "TLS_VERSION" => TlsPart::Version,
         "TLS_CIPHER" => TlsPart::Cipher,
         "TLS_SESSION_ID" => TlsPart::SessionId,
+        "TLS_GROUP" => TlsPart::Group,
         _ => {
-            let (whose, part) = certificate(rest)?;
+            let (whose, part) = certificate(upstream, rest)?;
             return Some(Operator::Certificate { upstream, whose, part });
         }
     };
     Some(Operator::Tls { upstream, part })
 }
 
-fn certificate(name: &str) -> Option<(Certificates, CertificatePart)> {
-    let (whose, part) = if let Some(part) = name.strip_prefix("LOCAL_") {
-        (Certificates::Local, part)
-    } else if let Some(part) = name.strip_prefix("PEER_CHAIN_") {
-        (Certificates::PeerChain, part)
-    } else {
-        (Certificates::Peer, name.strip_prefix("PEER_")?)
+/// What Envoy prints of each: of chains, and of the own certificate, less than of the peer's.
+fn certificate(upstream: bool, name: &str) -> Option<(Certificates, CertificatePart)> {
+    if let Some(part) = name.strip_prefix("PEER_CHAIN_") {
+        let part = match part {
+            "SERIALS" => CertificatePart::Serial,
+            "FINGERPRINTS_1" => CertificatePart::FingerprintSha1,
+            "FINGERPRINTS_256" => CertificatePart::FingerprintSha256,
+            _ => return None,
+        };
+        return (!upstream).then_some((Certificates::PeerChain, part));
+    }
+    let (whose, part) = match name.strip_prefix("LOCAL_") {
+        Some(part) => (Certificates::Local, part),
+        None => (Certificates::Peer, name.strip_prefix("PEER_")?),
     };
-    let part = match part {
-        "URI_SAN" => CertificatePart::UriSan,
-        "DNS_SAN" => CertificatePart::DnsSan,
-        "IP_SAN" => CertificatePart::IpSan,
-        "EMAIL_SAN" => CertificatePart::EmailSan,
-        "OTHERNAME_SAN" => CertificatePart::OtherNameSan,
-        "SUBJECT" => CertificatePart::Subject,
-        "ISSUER" => CertificatePart::Issuer,
-        "SERIAL" | "SERIALS" => CertificatePart::Serial,
-        "FINGERPRINT_1" | "FINGERPRINTS_1" => CertificatePart::FingerprintSha1,
-        "FINGERPRINT_256" | "FINGERPRINTS_256" => CertificatePart::FingerprintSha256,
-        "CERT" => CertificatePart::Pem,
+    let peer = whose == Certificates::Peer;
+    let (part, there) = match part {
+        "URI_SAN" => (CertificatePart::UriSan, true),
+        "DNS_SAN" => (CertificatePart::DnsSan, true),
+        "IP_SAN" => (CertificatePart::IpSan, true),
+        "EMAIL_SAN" => (CertificatePart::EmailSan, !upstream),
+        "OTHERNAME_SAN" => (CertificatePart::OtherNameSan, !upstream),
+        "SUBJECT" => (CertificatePart::Subject, peer || !upstream),
+        "ISSUER" => (CertificatePart::Issuer, peer),
+        "CERT" => (CertificatePart::Pem, peer),
+        "SERIAL" => (CertificatePart::Serial, peer && !upstream),
+        "FINGERPRINT_1" => (CertificatePart::FingerprintSha1, peer && !upstream),
+        "FINGERPRINT_256" => (CertificatePart::FingerprintSha256, peer && !upstream),
         _ => return None,
     };
-    Some((whose, part))
+    there.then_some((whose, part))
 }

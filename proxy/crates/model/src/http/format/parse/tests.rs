@@ -134,3 +134,38 @@ fn the_default_line_is_one() {
     let template: Template = DEFAULT_LINE.parse().unwrap();
     assert!(template.parts().len() > 20);
 }
+
+/// What an Envoy 1.40 takes and refuses.
+#[test]
+fn names_are_those_that_envoy_knows() {
+    for name in [
+        "DOWNSTREAM_PEER_CHAIN_SERIALS",
+        "DOWNSTREAM_PEER_FINGERPRINT_1",
+        "UPSTREAM_PEER_CERT",
+        "UPSTREAM_LOCAL_URI_SAN",
+        "UPSTREAM_TLS_GROUP",
+        "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
+        "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+        "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+        "QUERY_PARAMS:3",
+        "PATH:3",
+        "REQUESTED_SERVER_NAME(SNI_ONLY)",
+    ] {
+        format!("%{name}%").parse::<Template>().unwrap();
+    }
+    for name in [
+        "VIRTUAL_HOST_NAME",
+        "DOWNSTREAM_PEER_CHAIN_SERIAL",
+        "UPSTREAM_PEER_CHAIN_SERIALS",
+        "UPSTREAM_PEER_SERIAL",
+        "DOWNSTREAM_LOCAL_CERT",
+        "UPSTREAM_LOCAL_SUBJECT",
+        "DOWNSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
+        "START_TIME(%Y):3",
+        "GRPC_STATUS:2",
+        "RESPONSE_FLAGS:2",
+        "COMMON_DURATION(A)",
+    ] {
+        format!("%{name}%").parse::<Template>().unwrap_err();
+    }
+}
