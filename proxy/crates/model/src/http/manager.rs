@@ -119,7 +119,7 @@ pub struct ClientAddress {
     /// Proxies before us that are trusted.
     pub trusted_hops: u32,
     pub skip_append: bool,
-    /// Addresses that count as ours; `None`: those of private networks.
+    /// Addresses that count as ours; `None`: none.
     pub internal: Option<Networks>,
     /// Unix sockets are ours.
     pub internal_unix: bool,
