@@ -2,7 +2,7 @@
 //!
 //! A closed type, so that nothing above it is generic. Reading and writing take `&self`: one task
 //! does both, but through a body and a connection that are separate values.
-use bytes::BytesMut;
+use bytes::{Buf as _, Bytes, BytesMut};
 use parking_lot::Mutex;
 use socket2::SockRef;
 use std::{
@@ -40,6 +40,20 @@ impl From<TcpStream> for Io {
 impl Io {
     pub fn boxed(stream: impl Stream) -> Self {
         Self(Kind::Boxed(Mutex::new(Box::new(stream))))
+    }
+
+    /// `self`, of which `ahead` was read already.
+    #[must_use]
+    pub fn after(self, ahead: Bytes) -> Self {
+        if ahead.is_empty() { self } else { Self::boxed(After { ahead, io: self }) }
+    }
+
+    /// The socket, if it is nothing else.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp),
+            Kind::Boxed(_) => None,
+        }
     }
 
     /// Reads once into new memory of `size` bytes, made only when there is something to read.
@@ -133,6 +147,59 @@ impl Io {
             // At worst the peer sees an orderly end of something that is framed anyway.
             let _closed = tcp.set_zero_linger();
         }
+    }
+}
+
+/// A connection that begins with what was read of it to see what it is.
+struct After {
+    ahead: Bytes,
+    io: Io,
+}
+
+impl AsyncRead for After {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        let len = this.ahead.len().min(buf.remaining());
+        buf.put_slice(&this.ahead[..len]);
+        this.ahead.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for After {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
 

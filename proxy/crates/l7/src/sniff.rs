@@ -1,7 +1,8 @@
 //! Which protocol a connection begins with.
-use crate::dial::Protocol;
+use crate::{dial::Protocol, io::Io};
+use bytes::BytesMut;
 use std::{io, time::Duration};
-use tokio::{net::TcpStream, time};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time};
 
 /// What a client of HTTP/2 says first (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -77,10 +78,30 @@ pub async fn peek(tcp: &TcpStream, wait: Duration) -> io::Result<Begins> {
     time::timeout(wait, look).await.unwrap_or(Ok(Begins::Undecided))
 }
 
+/// Reads the first bytes of any connection until they tell, for at most `wait`; the connection that
+/// is given back begins with them again.
+///
+/// # Errors
+///
+/// When the connection fails.
+pub async fn read(mut io: Io, wait: Duration) -> io::Result<(Io, Begins)> {
+    let mut seen = BytesMut::new();
+    let mut told = Begins::Undecided;
+    let look = async {
+        while told == Begins::Undecided && io.read_buf(&mut seen).await? != 0 {
+            told = begins(&seen);
+        }
+        Ok::<_, io::Error>(())
+    };
+    time::timeout(wait, look).await.unwrap_or(Ok(()))?;
+    Ok((io.after(seen.freeze()), told))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt as _;
 
     #[test]
     fn every_first_line() {
@@ -96,6 +117,28 @@ mod tests {
         {
             assert_eq!(begins(bytes), Begins::Otherwise, "{bytes:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_looked_at_is_read_again() {
+        let wait = Duration::from_secs(1);
+        let (mut near, far) = tokio::io::duplex(100);
+        near.write_all(b"GE").await.unwrap();
+        let says = async {
+            tokio::task::yield_now().await;
+            near.write_all(b"T / HTTP/1.1\r\nx").await.unwrap();
+            near
+        };
+        let (read, near) = tokio::join!(read(Io::boxed(far), wait), says);
+        let (mut io, begins) = read.unwrap();
+        assert_eq!(begins, Begins::With(Protocol::Http1));
+        drop(near);
+        let mut all = String::new();
+        io.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "GET / HTTP/1.1\r\nx");
+        let (_silent, far) = tokio::io::duplex(100);
+        let (_, begins) = super::read(Io::boxed(far), wait).await.unwrap();
+        assert_eq!(begins, Begins::Undecided, "its server speaks first");
     }
 
     proptest! {

@@ -21,7 +21,7 @@ pub fn of(failure: &Failure, attempts: u32) -> Reply {
         Failure::NoHost => Reply {
             status: StatusCode::SERVICE_UNAVAILABLE,
             body: "no healthy upstream".into(),
-            flags: Flag::NoHealthyUpstream.into(),
+            flags: Flags::from_iter([Flag::NoHealthyUpstream]),
             details: "no_healthy_upstream".into(),
             overloaded: false,
         },
@@ -48,7 +48,7 @@ fn of_reset(reset: Reset, why: Option<&str>, attempts: u32) -> Reply {
             StatusCode::SERVICE_UNAVAILABLE
         },
         body: body.into(),
-        flags: reset.flag().into(),
+        flags: Flags::from_iter([reset.flag()]),
         details: details.replace(' ', "_").into(),
         overloaded: reset == Reset::Overflow,
     }
@@ -67,7 +67,7 @@ fn of_expired(expired: Expired) -> Reply {
     Reply {
         status,
         body: body.into(),
-        flags: Flags::from(flag),
+        flags: Flags::from_iter([flag]),
         details: details.into(),
         overloaded: false,
     }

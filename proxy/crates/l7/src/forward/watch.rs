@@ -86,7 +86,7 @@ impl<C: Chosen> Watched<C> {
     fn expire(&mut self, expired: Expired) -> BodyError {
         self.chosen.failed(None);
         let (flag, details) = expired.said();
-        *self.cut.lock() = Some(Cut { flags: flag.into(), details: details.into() });
+        *self.cut.lock() = Some(Cut { flags: Flags::from_iter([flag]), details: details.into() });
         self.body = Body::Empty;
         BodyError::TimedOut(details)
     }
@@ -96,7 +96,7 @@ impl Cut {
     fn reset(reset: Reset) -> Self {
         let reason = reset.to_string().replace(' ', "_");
         let details = format!("upstream_reset_after_response_started{{{reason}}}");
-        Self { flags: reset.flag().into(), details: details.into() }
+        Self { flags: Flags::from_iter([reset.flag()]), details: details.into() }
     }
 }
 

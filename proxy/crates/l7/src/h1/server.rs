@@ -84,6 +84,8 @@ struct Connection<'a> {
     /// When it is old enough.
     end: Option<Instant>,
     requests: u64,
+    /// The client is too old for responses before the response.
+    old: bool,
 }
 
 /// What the head of the request says about its response.
@@ -125,6 +127,7 @@ pub async fn serve<S: Service>(io: Io, service: &S, options: &Options, worker: &
         finishing: Finishing::new(worker),
         end: options.age.and_then(|age| Instant::now().checked_add(age)),
         requests: 0,
+        old: false,
     };
     loop {
         let closed = match connection.receive().await {
@@ -154,6 +157,7 @@ impl Connection<'_> {
             keep_alive,
         };
         self.requests += 1;
+        self.old = head.version == Version::HTTP_10;
         let holds = expect && self.options.answers_expect;
         if expect && !holds {
             let value = http::HeaderValue::from_static("100-continue");
@@ -199,6 +203,9 @@ impl Connection<'_> {
     /// Writes what is to be said before the response; a 100 only while the response is not there.
     fn say_before(&mut self, answered: bool) {
         let Some((wanted, interim)) = self.line.take_calls() else { return };
+        if self.old {
+            return;
+        }
         if wanted && !answered {
             let head = crate::message::ResponseHead::new(StatusCode::CONTINUE);
             self.outbox.write(64, |out| encode::interim(out, &head));

@@ -6,7 +6,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    body::Body,
+    body::{Body, Length},
     io::Io,
     message::{Interim, RequestHead, ResponseHead},
     outcome::Reset,
@@ -14,6 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::{HeaderValue, header};
 use std::{
     borrow::Cow,
     future::{Future, poll_fn},
@@ -138,7 +139,14 @@ impl Client {
     ) -> Result<(ResponseHead, Body), Reset> {
         let mut send = self.send.ready().await.map_err(|error| convert::reset(&error))?;
         let (upgrade, tunnel) = (head.upgrade.clone(), head.is_tunnel());
-        let request = convert::to_request(head.into_owned())?;
+        let mut head = head.into_owned();
+        if let Length::Exactly(length) = body.length()
+            && head.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            // What the body says holds: somebody may have changed it on the way.
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let request = convert::to_request(head)?;
         let end = body.is_empty() && !tunnel;
         let sent = send.send_request(request, end);
         let (response, stream) = sent.map_err(|error| convert::reset(&error))?;

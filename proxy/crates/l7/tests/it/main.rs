@@ -7,6 +7,8 @@ mod h1_client;
 #[cfg(test)]
 mod h2_both;
 #[cfg(test)]
+mod nginx;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod support;

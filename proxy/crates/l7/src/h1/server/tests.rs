@@ -236,6 +236,8 @@ async fn responses_before_the_response() {
     let (read, _) = says(&format!("GET /hints HTTP/1.1\r\nhost: a\r\n\r\n{CLOSE}")).await;
     let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     assert_eq!(read, format!("{hint}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n{LAST}"));
+    let (read, _) = says("GET /hints HTTP/1.0\r\n\r\n").await;
+    assert!(read.starts_with("HTTP/1.0 200 OK\r\n"), "{read}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,6 +279,15 @@ async fn an_upgrade_and_a_tunnel_carry_bytes_both_ways() {
     .await;
     assert!(read.contains("403 Forbidden"), "{read}");
     assert!(read.ends_with(LAST), "not granted: the connection goes on");
+}
+
+#[test]
+fn a_connection_that_waits_is_small() {
+    let (paths, options, drain) = (Paths::default(), Options::default(), Drain::default());
+    let (_client, served) = duplex(1);
+    let worker = drain.worker();
+    let size = size_of_val(&serve(Io::boxed(served), &paths, &options, &worker));
+    assert!(size < 6 << 10, "{size} bytes");
 }
 
 #[tokio::test(start_paused = true)]
