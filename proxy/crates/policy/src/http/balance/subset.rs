@@ -1,5 +1,8 @@
 //! Subsets: only endpoints with the metadata that a request asks for.
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use culvert_model::http::{
     balance::{Balance, Fallback, LocalityMode, Selector, SelectorFallback, Subsets},
@@ -7,6 +10,9 @@ use culvert_model::http::{
 };
 
 use super::{Balancer, Choice, Member, Recipe, Setting};
+
+/// The key of a list of what may be asked for instead, in order.
+const FALLBACK_LIST: &str = "fallback_list";
 
 /// A cluster's endpoints, by subset.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ struct Config {
     fallback: Fallback,
     default: Balancer,
     panic_mode_any: bool,
+    metadata_fallback: bool,
     by_keys: Box<[ByKeys]>,
 }
 
@@ -48,6 +55,13 @@ impl Subsetted {
     /// `envoy.lb`).
     pub fn choose(&self, wanted: Option<&Fields>, choice: &mut Choice<'_>) -> Option<usize> {
         let Some(config) = &self.config else { return self.whole.choose(choice) };
+        let list = wanted.and_then(|wanted| Some((wanted, wanted.get(FALLBACK_LIST)?)));
+        if config.metadata_fallback
+            && let Some((wanted, Value::List(instead))) = list
+        {
+            let mut asked = instead.iter().map(|instead| overridden(wanted, instead));
+            return asked.find_map(|wanted| self.choose(Some(&wanted), choice));
+        }
         if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
             if let Some(subset) = config.subset(wanted) {
                 return subset.choose(choice);
@@ -61,7 +75,7 @@ impl Subsetted {
                     let fewer: Fields = wanted
                         .iter()
                         .filter(|(key, _)| keys.contains(key))
-                        .map(|(key, value)| (std::sync::Arc::clone(key), value.clone()))
+                        .map(|(key, value)| (Arc::clone(key), value.clone()))
                         .collect();
                     return self.choose(Some(&fewer), choice);
                 }
@@ -106,6 +120,7 @@ impl Config {
             fallback: subsets.fallback,
             default: Balancer::of(recipe, &default),
             panic_mode_any: subsets.panic_mode_any,
+            metadata_fallback: subsets.metadata_fallback,
             by_keys: by_keys.collect(),
         }
     }
@@ -123,6 +138,17 @@ impl Config {
     fn of_keys(&self, wanted: &Fields) -> Option<&ByKeys> {
         self.by_keys.iter().find(|one| one.selector.keys.iter().eq(wanted.keys()))
     }
+}
+
+/// What a request asks for in one step of its list: its own values, but for those that the step
+/// has.
+fn overridden(wanted: &Fields, step: &Value) -> Fields {
+    let mut fields = wanted.clone();
+    fields.remove(FALLBACK_LIST);
+    if let Value::Struct(step) = step {
+        fields.extend(step.iter().map(|(key, value)| (Arc::clone(key), value.clone())));
+    }
+    fields
 }
 
 /// The members of each subset of a selector, by the values of its keys.
@@ -147,7 +173,7 @@ fn metadata<'a>(member: &'a Member, key: &str) -> Option<&'a Value> {
     member.metadata.find("envoy.lb", [key])
 }
 
-fn has_all(member: &Member, wanted: &[(std::sync::Arc<str>, Value)], list_as_any: bool) -> bool {
+fn has_all(member: &Member, wanted: &[(Arc<str>, Value)], list_as_any: bool) -> bool {
     wanted.iter().all(|(key, value)| match metadata(member, key) {
         Some(Value::List(values)) if list_as_any => values.contains(value),
         found => found == Some(value),

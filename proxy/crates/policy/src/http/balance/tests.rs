@@ -273,6 +273,33 @@ fn subsets_hold_what_is_asked_for() {
     assert_eq!(choose(&[]), Some(2));
 }
 
+#[test]
+fn a_request_can_list_what_it_asks_for_instead() {
+    let (members, subsets) = versions();
+    let subsets = Subsets { metadata_fallback: true, fallback: Fallback::None, ..subsets };
+    let balance = Balance { subsets: Some(Arc::new(subsets)), ..of(ROUND_ROBIN) };
+    let runtime = RuntimeValues::default();
+    let subsetted = Subsetted::new(&balance, &members, setting(&runtime));
+    let step = |version: &str| {
+        Value::Struct(Arc::new(Fields::from([("version".into(), Value::String(version.into()))])))
+    };
+    let choose = |steps: &[&str]| {
+        let steps = steps.iter().map(|version| step(version)).collect();
+        let wanted = Fields::from([("fallback_list".into(), Value::List(steps))]);
+        let mut choice = Choice {
+            hash: None,
+            dice: &mut || 0,
+            active: &idle,
+            now: Duration::ZERO,
+            avoid: &|_| false,
+            attempts: 0,
+        };
+        subsetted.choose(Some(&wanted), &mut choice)
+    };
+    assert_eq!(choose(&["3", "1", "2"]), Some(0));
+    assert_eq!(choose(&["3"]), None);
+}
+
 proptest! {
     #[test]
     fn what_is_chosen_is_fit(
