@@ -204,13 +204,13 @@ impl Assembler {
     }
 
     /// Replaces a layer that somebody sets.
-    pub fn set_layer(&mut self, layer: RuntimeLayer) {
+    pub fn set_layer(&mut self, layer: &RuntimeLayer) {
         for held in &mut self.layers {
             if let Layer::Fixed(of) = held
                 && of.name == layer.name
-                && *of != layer
+                && of != layer
             {
-                *of = layer.clone();
+                of.clone_from(layer);
                 self.layers_changed = true;
             }
         }

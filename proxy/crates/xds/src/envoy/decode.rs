@@ -81,7 +81,7 @@ pub use value::structure;
 
 use culvert_model::http::{
     cluster::Cluster, endpoint::Assignment, filter::HttpFilter, listener::Listener,
-    route::RouteTable, secret::Secret,
+    route::RouteTable, secret::Secret, source::From as Server,
 };
 
 /// Why a resource is refused: where, then what.
@@ -125,12 +125,14 @@ impl fmt::Display for Wrong {
 pub fn ads(
     value: &culvert_proto::api::envoy::config::core::v3::ApiConfigSource,
     path: &Path<'_>,
-) -> Got<culvert_model::http::source::From> {
+) -> Got<Server> {
     match source::api_source(value, path)? {
-        culvert_model::http::source::From::Rest(_) => {
+        Server::Rest(_) => {
             Err(Wrong::at(&path.field("api_type"), "an aggregated stream needs gRPC"))
         }
-        server => Ok(server),
+        server @ (Server::Ads | Server::SameSource | Server::File(_) | Server::Grpc(_)) => {
+            Ok(server)
+        }
     }
 }
 

@@ -179,7 +179,7 @@ impl Discovery {
     }
 
     /// Replaces the layer of the runtime that operators set.
-    pub fn set_layer(&self, layer: RuntimeLayer) {
+    pub fn set_layer(&self, layer: &RuntimeLayer) {
         self.shared.assembler.lock().set_layer(layer);
         self.shared.changed.notify_one();
     }
@@ -218,13 +218,7 @@ impl Discovery {
             }
             for (asked, wants) in &wants {
                 if let Some(source) = sources.get(asked) {
-                    source.send_if_modified(|held| {
-                        let differs = *held != *wants;
-                        if differs {
-                            held.clone_from(wants);
-                        }
-                        differs
-                    });
+                    tell(source, wants);
                     continue;
                 }
                 let (tx, rx) = watch::channel(wants.clone());
@@ -286,7 +280,7 @@ fn look_at_listeners(assembler: &Assembler, whole: bool, bad: &mut Vec<BadResour
 fn read_files(assembler: &mut Assembler, bad: &mut Vec<BadResource>, now: Now) {
     for (asked, kinds) in assembler.wants() {
         let Asked::Files(of) = &asked else { continue };
-        let names = kinds.into_iter().flat_map(|(_, names)| names);
+        let names = kinds.into_values().flatten();
         match files::read(&*assembler.around(), of) {
             Ok(secret) => names.for_each(|name| {
                 assembler.set_secret(name, asked.clone(), secret.clone(), now);
@@ -297,6 +291,17 @@ fn read_files(assembler: &mut Assembler, bad: &mut Vec<BadResource>, now: Now) {
             }
         }
     }
+}
+
+/// Says what is wanted, if that is something else.
+fn tell(source: &watch::Sender<Wants>, wants: &Wants) {
+    source.send_if_modified(|held| {
+        let differs = *held != *wants;
+        if differs {
+            held.clone_from(wants);
+        }
+        differs
+    });
 }
 
 impl Shared {

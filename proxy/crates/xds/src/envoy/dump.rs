@@ -225,11 +225,36 @@ fn listed(assembler: &Assembler, kind: Kind, names: &Names) -> Value {
             dynamic.push(Value::Object(config));
         }
     }
+    if kind == Kind::Route {
+        for (_, held) in assembler.held().filter(|((of, _), _)| *of == Kind::Listener) {
+            inline_routes(&json::write(&held.any), held.at, &mut fixed);
+        }
+    }
     let mut fields = Map::new();
     fields.insert("@type".to_owned(), json!(format!("{ADMIN}{}", names.dump)));
     fields.insert(names.fixed.to_owned(), json!(fixed));
     fields.insert(names.dynamic.to_owned(), json!(dynamic));
     Value::Object(fields)
+}
+
+/// The route tables inside of a listener, as the bootstrap's own are shown.
+fn inline_routes(value: &Value, at: SystemTime, into: &mut Vec<Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match (key.as_str(), value) {
+                    ("route_config", Value::Object(table)) => {
+                        let mut table = table.clone();
+                        table.insert("@type".to_owned(), json!(Kind::Route.type_url()));
+                        into.push(json!({ "route_config": table, "last_updated": time(at) }));
+                    }
+                    (_, value) => inline_routes(value, at, into),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| inline_routes(item, at, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// What the service of client status (CSDS) answers.

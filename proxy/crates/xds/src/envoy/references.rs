@@ -3,7 +3,7 @@ use super::decode::Wrong;
 use culvert_model::http::{
     listener::{FilterChain, Listener, NetworkFilterKind},
     manager::Routes,
-    route::{Action, ClusterChoice, Mirror, MirrorCluster, RouteTable, WeightedName},
+    route::{Action, ClusterChoice, Forward, Mirror, MirrorCluster, RouteTable, WeightedName},
 };
 
 /// The first cluster that a table names and that is not there, if the table says that it must be.
@@ -23,28 +23,28 @@ pub(super) fn of_table(table: &RouteTable, is_there: impl Fn(&str) -> bool) -> O
             MirrorCluster::Header(_) => None,
         })
     };
+    let of_forward = |path: &str, forward: &Forward| {
+        let of_cluster = match &forward.cluster {
+            ClusterChoice::Named(name) => unknown(format!("{path}cluster"), name),
+            ClusterChoice::Header(_) => None,
+            ClusterChoice::Weighted(weighted) => {
+                let mut names = weighted.clusters.iter().enumerate().filter_map(|(i, one)| {
+                    let WeightedName::Named(name) = &one.cluster else { return None };
+                    unknown(format!("{path}weighted_clusters.clusters[{i}].name"), name)
+                });
+                names.next()
+            }
+        };
+        of_cluster.or_else(|| mirrors(path, &forward.mirrors))
+    };
     table.hosts.iter().enumerate().find_map(|(i, host)| {
-        let of_host = mirrors(&format!("virtual_hosts[{i}]."), &host.mirrors);
-        of_host.or_else(|| {
+        let of_routes = || {
             host.routes.iter().enumerate().find_map(|(j, route)| {
-                let path = format!("virtual_hosts[{i}].routes[{j}].route.");
                 let Action::Forward(forward) = &route.action else { return None };
-                let of_cluster = match &forward.cluster {
-                    ClusterChoice::Named(name) => unknown(format!("{path}cluster"), name),
-                    ClusterChoice::Header(_) => None,
-                    ClusterChoice::Weighted(weighted) => {
-                        let clusters = weighted.clusters.iter().enumerate();
-                        clusters.into_iter().find_map(|(k, one)| match &one.cluster {
-                            WeightedName::Named(name) => {
-                                unknown(format!("{path}weighted_clusters.clusters[{k}].name"), name)
-                            }
-                            WeightedName::Header(_) => None,
-                        })
-                    }
-                };
-                of_cluster.or_else(|| mirrors(&path, &forward.mirrors))
+                of_forward(&format!("virtual_hosts[{i}].routes[{j}].route."), forward)
             })
-        })
+        };
+        mirrors(&format!("virtual_hosts[{i}]."), &host.mirrors).or_else(of_routes)
     })
 }
 

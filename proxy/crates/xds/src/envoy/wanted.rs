@@ -62,7 +62,9 @@ pub fn of_cluster(cluster: &Cluster, own: &Asked) -> Needs {
 fn need(source: &ConfigSource, own: &Asked) -> Need {
     let from = match &source.from {
         From::SameSource => own.clone(),
-        from => Asked::Source(from.clone()),
+        from @ (From::Ads | From::File(_) | From::Grpc(_) | From::Rest(_)) => {
+            Asked::Source(from.clone())
+        }
     };
     Need { from, patience: source.patience }
 }

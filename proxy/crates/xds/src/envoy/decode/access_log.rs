@@ -166,6 +166,7 @@ fn json(value: &Value, path: &Path<'_>) -> Got<JsonTemplate> {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one field after the other")]
 pub(super) fn filter(value: &log::AccessLogFilter, path: &Path<'_>) -> Got<LogFilter> {
     Ok(match must(&value.filter_specifier, path)? {
         FilterSpecifier::StatusCodeFilter(filter) => {

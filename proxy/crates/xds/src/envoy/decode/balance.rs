@@ -181,8 +181,8 @@ fn maglev(size: &Option<well_known::UInt64Value>, path: &Path<'_>) -> Got<Maglev
     if table_size > LARGEST_TABLE {
         return Err(Wrong::at(&path, format!("must be at most {LARGEST_TABLE}")));
     }
-    let is_prime =
-        table_size > 1 && (2..).take_while(|n| n * n <= table_size).all(|n| table_size % n != 0);
+    let is_prime = table_size > 1
+        && (2..).take_while(|n| n * n <= table_size).all(|n| !table_size.is_multiple_of(n));
     if !is_prime {
         return Err(Wrong::at(&path, format!("must be a prime; {table_size} is none")));
     }

@@ -224,7 +224,7 @@ pub(super) fn resolved(value: &core::Address, path: &Path<'_>) -> Got<Address> {
             &path.field("socket_address").field("address"),
             format!("{host:?} is not an IP address"),
         )),
-        resolved => Ok(resolved),
+        resolved @ (Address::Socket(_) | Address::Pipe(_)) => Ok(resolved),
     }
 }
 
@@ -288,7 +288,7 @@ pub(super) fn open<'a>(any: &'a pb::Any, path: &Path<'_>) -> Got<(Cow<'a, str>, 
     if descriptors::message(&name).is_none() {
         return Ok((Cow::Owned(name), Cow::Owned(Vec::new())));
     }
-    let value = inner.value.as_ref().map(|value| json::write(value)).unwrap_or_default();
+    let value = inner.value.as_ref().map(json::write).unwrap_or_default();
     let value = if value.is_null() { json_object() } else { value };
     let message = json::read_dynamic(&name, &value).map_err(|problems| {
         let problem = problems.0.into_iter().next();

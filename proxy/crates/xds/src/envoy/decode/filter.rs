@@ -77,9 +77,8 @@ pub(super) fn chain(
         FilterConfig::Here(HttpFilter::Router(_)) | FilterConfig::Discovered(_) => true,
         FilterConfig::Here(_) => false,
     };
-    let (last, before) = match filters.split_last() {
-        None => return Err(Wrong::at(path, "empty; the last filter must be a router")),
-        Some(split) => split,
+    let Some((last, before)) = filters.split_last() else {
+        return Err(Wrong::at(path, "empty; the last filter must be a router"));
     };
     if !is_router(last) || last.disabled {
         let what = "the last filter must be envoy.filters.http.router";

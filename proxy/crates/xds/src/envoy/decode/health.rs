@@ -119,7 +119,8 @@ fn http_check(value: &pb::HttpHealthCheck, path: &Path<'_>) -> Got<HttpCheck> {
     };
     let expected: Arc<[Range<u16>]> =
         each(&value.expected_statuses, &path.field("expected_statuses"), range)?;
-    let expected = if expected.is_empty() { Arc::from([200..201]) } else { expected };
+    let only_200 = || -> Arc<[Range<u16>]> { Arc::from([Range { start: 200, end: 201 }]) };
+    let expected = if expected.is_empty() { only_200() } else { expected };
     Ok(HttpCheck {
         host: value.host.as_str().into(),
         path: value.path.as_str().into(),
@@ -163,7 +164,7 @@ fn payload(value: &pb::Payload, path: &Path<'_>) -> Got<Arc<[u8]>> {
             let digits = digits.filter(|digits| digits.len() % 2 == 0);
             let digits = digits.ok_or_else(|| Wrong::at(&path.field("text"), "is not hex"))?;
             let bytes = digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]));
-            bytes.collect::<Result<_, _>>().map_err(|_| Wrong::at(path, "is not hex"))
+            bytes.collect::<Result<_, _>>().map_err(|_large| Wrong::at(path, "is not hex"))
         }
     }
 }

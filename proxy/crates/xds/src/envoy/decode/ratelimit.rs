@@ -138,6 +138,7 @@ pub(super) fn limits(values: &[route::RateLimit], path: &Path<'_>) -> Got<RateLi
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one field after the other")]
 fn action(value: &route::rate_limit::Action, path: &Path<'_>) -> Got<DescriptorAction> {
     let or = |key: &str, default: &str| {
         if key.is_empty() { default.into() } else { key.into() }

@@ -60,10 +60,9 @@ const NO_ROUTES: &str = "route_config: {name: r}";
 
 fn manager_of(fields: &str) -> Got<Arc<Manager>> {
     let listener = listener_of(&manager_yaml(fields))?;
-    match &listener.chains[0].filters[0].kind {
-        NetworkFilterKind::HttpManager(manager) => Ok(Arc::clone(manager)),
-        other => panic!("{other:?}"),
-    }
+    let kind = &listener.chains[0].filters[0].kind;
+    let NetworkFilterKind::HttpManager(manager) = kind else { panic!("{kind:?}") };
+    Ok(Arc::clone(manager))
 }
 
 #[test]
@@ -375,4 +374,58 @@ layered_runtime:
         "e.yaml: admin.adress: no such field in envoy.config.bootstrap.v3.Admin; is address \
          meant?\ne.yaml: node.idd: no such field in envoy.config.core.v3.Node; is id meant?"
     );
+}
+
+#[test]
+fn what_is_held_is_shown_as_envoys_admin_shows_it() {
+    use crate::envoy::{discover::Discovery, dump};
+    let manager = manager_yaml(&format!(
+        "stat_prefix: p\n{ROUTER}\nroute_config: {{name: here, virtual_hosts: []}}"
+    ));
+    let listener = manager.trim_start().replace('\n', "\n    ");
+    let read = bootstrap::read(
+        "e.yaml",
+        &format!(
+            "
+node: {{id: me}}
+static_resources:
+  clusters: [{{name: c, load_assignment: {{cluster_name: c}}}}]
+  secrets: [{{name: s, generic_secret: {{secret: {{inline_string: HIDDEN}}}}}}]
+  listeners:
+  - {listener}"
+        ),
+    )
+    .unwrap();
+    let discovery = Discovery::try_new(&read, Arc::new(Nothing)).unwrap();
+    let at = std::time::SystemTime::UNIX_EPOCH;
+    let dump = discovery.inspect(|all| dump::config_dump(&read, at, all, true));
+    let kinds: Vec<_> = dump["configs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|config| {
+            let kind = config["@type"].as_str().unwrap();
+            kind.strip_prefix("type.googleapis.com/envoy.admin.v3.").unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "BootstrapConfigDump",
+            "ClustersConfigDump",
+            "EndpointsConfigDump",
+            "ListenersConfigDump",
+            "RoutesConfigDump",
+            "SecretsConfigDump",
+            "EcdsConfigDump",
+        ]
+    );
+    let configs = &dump["configs"];
+    assert_eq!(configs[1]["static_clusters"][0]["cluster"]["name"], "c");
+    assert_eq!(configs[3]["static_listeners"][0]["listener"]["name"], "l");
+    assert_eq!(configs[4]["static_route_configs"][0]["route_config"]["name"], "here");
+    assert_eq!(configs[5]["static_secrets"][0]["name"], "s");
+    assert!(!dump.to_string().contains("HIDDEN"));
+    let status = discovery.inspect(|all| dump::client_status(&read.node, all));
+    assert_eq!(status.config[0].generic_xds_configs.len(), 3);
 }

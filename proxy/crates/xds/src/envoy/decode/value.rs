@@ -53,7 +53,9 @@ pub(super) fn fields(value: &Option<pb::Struct>) -> Vec<(Arc<str>, Value)> {
 }
 
 /// Namespace and path.
-pub(super) fn key(value: &MetadataKey, path: &Path<'_>) -> Got<(Arc<str>, Box<[Arc<str>]>)> {
+pub(super) type Key = (Arc<str>, Box<[Arc<str>]>);
+
+pub(super) fn key(value: &MetadataKey, path: &Path<'_>) -> Got<Key> {
     let keys =
         super::basic::each(&value.path, &path.field("path"), |segment, path| {
             match &segment.segment {

@@ -52,6 +52,7 @@ impl Changes {
 }
 
 /// Follows a layer of the runtime: one file for each key, directories for its parts.
+#[expect(clippy::infinite_loop, reason = "whoever spawned it ends it")]
 pub(super) async fn follow(name: Arc<str>, root: PathBuf, discovery: Discovery) {
     // The root is a link that is replaced, as Envoy has it.
     let around = root.parent().map(Path::to_owned).unwrap_or_default();
@@ -63,7 +64,7 @@ pub(super) async fn follow(name: Arc<str>, root: PathBuf, discovery: Discovery) 
             tracing::warn!(root = %root.display(), %error, "a layer of the runtime cannot be read");
         }
         let layer = RuntimeLayer::new(Arc::clone(&name), &Value::Struct(Arc::new(fields)));
-        discovery.set_layer(layer);
+        discovery.set_layer(&layer);
         changes.next().await;
         if let Ok(again) = Changes::of([&*around, &*root]) {
             changes = again;

@@ -58,6 +58,7 @@ fn thresholds(value: &circuit_breakers::Thresholds) -> Thresholds {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one field after the other")]
 pub(super) fn outlier(value: &OutlierDetection, path: &Path<'_>) -> Got<Outlier> {
     if !value.monitors.is_empty() {
         return Err(Wrong::at(&path.field("monitors"), "is not supported"));

@@ -64,6 +64,7 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>) -> Got<HttpOptions> {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one field after the other")]
 fn given_options(value: &HttpProtocolOptions, path: &Path<'_>) -> Got<HttpOptions> {
     let is_codec = |filter: &HttpFilter| match &filter.config_type {
         Some(ConfigType::TypedConfig(any)) => {

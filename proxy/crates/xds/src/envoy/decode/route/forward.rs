@@ -322,11 +322,11 @@ fn internal_redirect(
         }));
     };
     let path = path.field("internal_redirect_policy");
-    for (i, predicate) in policy.predicates.iter().enumerate() {
+    if let Some(predicate) = policy.predicates.first() {
         let path = path.field("predicates");
         let kind = predicate.typed_config.as_ref().map_or("", |any| &any.type_url);
         let what = format!("no predicate {} is known", culvert_proto::descriptors::full_name(kind));
-        return Err(Wrong::at(&path.index(i), what));
+        return Err(Wrong::at(&path.index(0), what));
     }
     let at = path.field("redirect_response_codes");
     let codes: Vec<_> =

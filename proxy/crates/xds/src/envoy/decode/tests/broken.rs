@@ -45,6 +45,7 @@ fn http(kind: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn listeners() {
     assert_eq!(of_listener(""), "filter_chains: empty; needs at least one");
     assert_eq!(
@@ -215,6 +216,7 @@ fn filters() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn routes() {
     assert_eq!(
         of_route("match: {}, route: {cluster: a}"),
@@ -288,6 +290,7 @@ fn routes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn clusters() {
     assert_eq!(
         of_cluster("type: STATIC"),
