@@ -42,7 +42,8 @@ impl Finishing {
         let flag = self.flag.get_or_insert_with(|| {
             Arc::new(Flag { woken: AtomicBool::new(true), task: cx.waker().clone() })
         });
-        if flag.woken.swap(false, Ordering::AcqRel) {
+        // A look costs less than a swap, and there is seldom something to see.
+        if flag.woken.load(Ordering::Acquire) && flag.woken.swap(false, Ordering::AcqRel) {
             let waker = Waker::from(Arc::clone(flag));
             let notice = self.notice.as_mut().poll(&mut Context::from_waker(&waker));
             self.finishing = matches!(notice, Poll::Ready(()));

@@ -93,6 +93,12 @@ async fn answer(request: Request) -> Response {
             response.head.upgrade = head.upgrade;
             response
         }
+        "/count" => {
+            let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS, Body::Empty);
+            response.head.upgrade = head.upgrade;
+            response.body = Body::boxed(Count(body, 0));
+            response
+        }
         "" => Response::new(StatusCode::OK, body),
         path => Response::new(StatusCode::OK, Body::full(path.to_owned())),
     }
@@ -116,6 +122,19 @@ impl Pull for Frames {
 impl Pull for Fails {
     fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
         Poll::Ready(Some(self.0.next().ok_or(BodyError::Closed)))
+    }
+}
+
+/// How much there was, told after its end.
+struct Count(Body, usize);
+
+impl Pull for Count {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Next {
+        while let Some(Frame::Data(data)) = std::task::ready!(self.0.poll_frame(cx)?) {
+            self.1 += data.len();
+        }
+        let told = std::mem::take(&mut self.1);
+        Poll::Ready((told != 0).then(|| Ok(Frame::Data(told.to_string().into()))))
     }
 }
 

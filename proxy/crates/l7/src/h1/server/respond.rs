@@ -23,6 +23,8 @@ const HEAD: usize = 1 << 10;
 #[derive(Debug)]
 struct Writing {
     outgoing: Outgoing,
+    /// The client's end is one direction's end only.
+    tunnel: bool,
     /// The alarm is set since so many bytes were left.
     stalled_at: Option<usize>,
 }
@@ -51,7 +53,7 @@ impl Connection<'_> {
         self.line.incoming().answer_tunnel(granted && coding == Coding::Raw);
         let trailers = self.options.trailers && asked.version == Version::HTTP_11;
         let outgoing = Outgoing::new(body, coding, trailers);
-        let mut writing = Writing { outgoing, stalled_at: None };
+        let mut writing = Writing { outgoing, tunnel: granted, stalled_at: None };
         let ended = poll_fn(|cx| self.poll_write(cx, &mut writing)).await;
         let sent = writing.outgoing.sent();
         drop(writing);
@@ -95,6 +97,7 @@ impl Connection<'_> {
                     return Poll::Ready(Ended::Whole);
                 }
                 Poll::Ready(Ok(())) if 0 < left => writing.stalled_at = None,
+                Poll::Ready(Ok(())) if writing.tunnel => return Poll::Pending,
                 Poll::Ready(Ok(())) => return self.poll_gone(cx),
                 Poll::Pending => {
                     writing.outgoing.poll_progress(cx);

@@ -281,6 +281,19 @@ async fn an_upgrade_and_a_tunnel_carry_bytes_both_ways() {
     assert!(read.ends_with(LAST), "not granted: the connection goes on");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_whose_one_end_has_finished_carries_what_the_other_says() {
+    let asks = "GET /count HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n12345";
+    let (read, closed) = with(Options::default(), async |mut client, _, _drain| {
+        client.send(asks).await;
+        client.io.shutdown().await.unwrap();
+        client.rest().await
+    })
+    .await;
+    assert!(read.ends_with("\r\n\r\n5"), "{read}");
+    assert_eq!(closed, Closed::Finished);
+}
+
 #[test]
 fn a_connection_that_waits_is_small() {
     let (paths, options, drain) = (Paths::default(), Options::default(), Drain::default());
