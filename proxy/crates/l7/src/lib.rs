@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
 //! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out),
-//! [`pool`] (connections kept for the next request), [`forward`] (the way of a request).
+//! [`pool`] (connections kept for the next request), [`forward`] (the way of a request),
+//! [`connection`] (a connection downstream, as requests see it).
 
 pub mod io;
 
@@ -34,6 +35,8 @@ pub mod h2;
 pub mod dial;
 
 pub mod pool;
+
+pub mod connection;
 
 #[cfg(test)]
 mod testing;
