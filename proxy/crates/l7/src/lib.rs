@@ -6,7 +6,8 @@
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
 //! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out),
 //! [`pool`] (connections kept for the next request), [`forward`] (the way of a request),
-//! [`connection`] (a connection downstream, as requests see it).
+//! [`connection`] (a connection downstream, as requests see it), [`shared`] (what all
+//! parts of one engine share).
 
 pub mod io;
 
@@ -37,6 +38,8 @@ pub mod dial;
 pub mod pool;
 
 pub mod connection;
+
+pub mod shared;
 
 #[cfg(test)]
 mod testing;

@@ -28,7 +28,7 @@ pub use self::{
 };
 
 /// `RouteConfiguration`: virtual hosts, one of which a request belongs to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct RouteTable {
     pub name: Arc<str>,
@@ -53,7 +53,7 @@ pub struct RouteTable {
 }
 
 /// `VirtualHost`: routes for some hosts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VirtualHost {
     pub name: Arc<str>,
     /// Each in one virtual host of a table only.
