@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
 //! version), [`outcome`] (how it can end), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out),
-//! [`pool`] (connections kept for the next request), [`forward`] (the way of a request),
+//! [`pool`] (connections kept for the next request), [`upstream`]
+//! (clusters, and which of their endpoints a request goes to), [`forward`] (the way of a request),
 //! [`connection`] (a connection downstream, as requests see it), [`shared`] (what all
 //! parts of one engine share).
 
@@ -36,6 +37,8 @@ pub mod h2;
 pub mod dial;
 
 pub mod pool;
+
+pub mod upstream;
 
 pub mod connection;
 

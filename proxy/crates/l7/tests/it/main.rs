@@ -14,3 +14,5 @@ mod pool;
 mod support;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod upstream;
