@@ -222,17 +222,11 @@ impl Upstream {
                 let places = self.places.load();
                 match ask.only {
                     Some(address) => Arc::clone(places.find(address)?),
-                    None => self.balanced(&places, ask)?,
+                    None => Arc::clone(places.choose(ask, self.deps.now())?),
                 }
             }
         };
         Some((Arc::clone(self), place))
-    }
-
-    fn balanced(&self, places: &Places, ask: &Ask<'_>) -> Option<Arc<Place>> {
-        let avoid = |host: &Host| ask.avoid.iter().any(|one| std::ptr::eq(&**one, host));
-        let attempts = if ask.avoid.is_empty() { 0 } else { ask.attempts };
-        places.choose(ask.subset, ask.hash, attempts, &avoid, self.deps.now()).cloned()
     }
 
     /// Of the first cluster with a fit endpoint, else of the first that gives any.

@@ -39,7 +39,8 @@ impl Limits {
 
     /// One more retry, if so many may be.
     pub fn retry(&self) -> Option<Share> {
-        let limit = match *self.rule.lock() {
+        let rule = *self.rule.lock();
+        let limit = match rule {
             RetryLimit::Count(most) => most.into(),
             RetryLimit::Budget { percent, min } => {
                 let under_way = self.requests.used() + self.pending.used();

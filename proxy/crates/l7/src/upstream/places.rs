@@ -1,6 +1,7 @@
 //! All endpoints of a cluster at a moment, ready to be chosen from.
 use super::{
     Deps,
+    cluster::Ask,
     host::{Host, Place},
     pools::Pools,
     wire::Wire,
@@ -11,7 +12,7 @@ use culvert_model::{
         balance::Balance,
         endpoint::{Assignment, Endpoint, LocalityEndpoints},
         runtime::RuntimeValues,
-        value::{Fields, Value},
+        value::Value,
     },
     locality::Locality,
 };
@@ -97,24 +98,18 @@ impl Places {
     }
 
     /// An endpoint by its cluster's policy.
-    pub(super) fn choose(
-        &self,
-        wanted: Option<&Fields>,
-        hash: Option<u64>,
-        attempts: u32,
-        avoid: &dyn Fn(&Host) -> bool,
-        now: Duration,
-    ) -> Option<&Arc<Place>> {
+    pub(super) fn choose(&self, ask: &Ask<'_>, now: Duration) -> Option<&Arc<Place>> {
         let host = |at: usize| self.list.get(at).map(|place| &*place.host);
+        let avoid = |host: &Host| ask.avoid.iter().any(|one| std::ptr::eq(&**one, host));
         let mut choice = Choice {
-            hash,
+            hash: ask.hash,
             dice: &mut dice,
             active: &|at| host(at).map_or(0, Host::active),
             now,
             avoid: &|at| host(at).is_some_and(avoid),
-            attempts,
+            attempts: if ask.avoid.is_empty() { 0 } else { ask.attempts },
         };
-        self.list.get(self.balancer.choose(wanted, &mut choice)?)
+        self.list.get(self.balancer.choose(ask.subset, &mut choice)?)
     }
 
     pub(super) fn find(&self, address: &Address) -> Option<&Arc<Place>> {

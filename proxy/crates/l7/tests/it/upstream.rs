@@ -65,8 +65,9 @@ impl World {
         let chosen = self.choose();
         let path = PathAndQuery::from_static("/path");
         let head = RequestHead::new(Method::GET, "here".parse().unwrap(), path);
-        let sent = chosen.pool().send(Cow::Owned(head), Body::Empty, &Interim::default());
-        let (head, body) = sent.await.unwrap();
+        let interim = Interim::default();
+        let sent = chosen.pool().send(Cow::Owned(head), Body::Empty, &interim).await;
+        let (head, body) = sent.unwrap();
         chosen.answered(&head);
         let _read = body.collect(1 << 20).await.unwrap();
         (head.status, chosen.facts().host.address.as_socket().unwrap())
