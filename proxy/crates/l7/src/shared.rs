@@ -1,5 +1,5 @@
 //! What all parts of one engine share.
-use crate::share::Bound;
+use crate::{share::Bound, upstream::Upstreams};
 use culvert_identity::clock::Clock;
 use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
 use culvert_policy::http::route::Table;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     fmt,
+    ops::Deref,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,21 +19,28 @@ use tokio::time::Instant;
 
 /// One engine's; passed everywhere.
 pub struct Shared {
-    /// What there is to be served.
-    pub snapshot: View<Snapshot>,
-    /// For tasks that belong to no connection.
-    pub worker: Worker,
-    /// Certificates are judged by it, and logs tell it.
-    pub clock: Arc<dyn Clock>,
+    parts: Parts,
     /// What is counted from.
     pub began: Instant,
-    pub node: Node,
-    pub budgets: Budgets,
     /// Requests and connections that ended in a panic.
     panics: AtomicU64,
     /// Health checks fail on purpose.
     failing: AtomicBool,
     tables: Mutex<HashMap<usize, Weak<Table>>>,
+}
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// What there is to be served.
+    pub snapshot: View<Snapshot>,
+    pub upstreams: Arc<Upstreams>,
+    /// For tasks that belong to no connection.
+    pub worker: Worker,
+    /// Certificates are judged by it.
+    pub clock: Arc<dyn Clock>,
+    pub node: Node,
+    pub budgets: Budgets,
 }
 
 /// Who we are, as logs and headers say it.
@@ -61,20 +69,10 @@ impl Default for Budgets {
 }
 
 impl Shared {
-    pub fn new(
-        snapshot: View<Snapshot>,
-        worker: Worker,
-        clock: Arc<dyn Clock>,
-        node: Node,
-        budgets: Budgets,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            snapshot,
-            worker,
-            clock,
+            parts,
             began: Instant::now(),
-            node,
-            budgets,
             panics: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             tables: Mutex::default(),
@@ -125,6 +123,20 @@ impl Shared {
     }
 }
 
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("node", &self.node).finish_non_exhaustive()
@@ -134,15 +146,24 @@ impl fmt::Debug for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Deps;
     use culvert_identity::clock::SystemClock;
     use culvert_runtime::{drain::Drain, publish};
 
     #[tokio::test]
     async fn a_table_is_made_once_while_somebody_has_it() {
         let (_publisher, view) = publish::channel(Snapshot::default());
-        let (drain, clock) = (Drain::default(), Arc::new(SystemClock));
-        let node = Node::default();
-        let shared = Shared::new(view, drain.worker(), clock, node, Budgets::default());
+        let drain = Drain::default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let deps = Deps::new(drain.worker(), Arc::clone(&clock));
+        let shared = Shared::new(Parts {
+            snapshot: view,
+            upstreams: Arc::new(Upstreams::new(deps)),
+            worker: drain.worker(),
+            clock,
+            node: Node::default(),
+            budgets: Budgets::default(),
+        });
         let of = |name: &str| Arc::new(RouteTable { name: name.into(), ..RouteTable::default() });
         let (a, b) = (of("a"), of("b"));
         let first = shared.table(&a);
