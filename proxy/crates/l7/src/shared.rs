@@ -1,5 +1,5 @@
 //! What all parts of one engine share.
-use crate::{share::Bound, upstream::Upstreams};
+use crate::{share::Bound, stats::Stats, upstream::Upstreams};
 use culvert_identity::clock::Clock;
 use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
 use culvert_policy::http::route::Table;
@@ -35,6 +35,7 @@ pub struct Parts {
     /// What there is to be served.
     pub snapshot: View<Snapshot>,
     pub upstreams: Arc<Upstreams>,
+    pub stats: Stats,
     /// For tasks that belong to no connection.
     pub worker: Worker,
     /// Certificates are judged by it.
@@ -159,6 +160,7 @@ mod tests {
         let shared = Shared::new(Parts {
             snapshot: view,
             upstreams: Arc::new(Upstreams::new(deps)),
+            stats: Stats::default(),
             worker: drain.worker(),
             clock,
             node: Node::default(),
