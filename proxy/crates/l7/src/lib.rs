@@ -4,11 +4,11 @@
 //! connections, and opens others through a door that is passed in.
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
-//! version), [`outcome`] (how it can end), [`stats`] (what is counted), [`log`] (what is
-//! written down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`pool`] (connections kept for the next request), [`upstream`]
-//! (clusters, and which of their endpoints a request goes to), [`forward`] (the way of a request),
-//! [`connection`] (a connection downstream, as requests see it), [`shared`] (what all
-//! parts of one engine share).
+//! version), [`outcome`] (how it can end), [`stats`] (what is counted), [`log`] (what is written
+//! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`pool`]
+//! (connections kept for the next request), [`upstream`] (clusters, and which of their endpoints a
+//! request goes to), [`forward`] (the way of a request), [`connection`] (a connection downstream,
+//! as requests see it), [`shared`] (what all parts of one engine share).
 
 pub mod io;
 
