@@ -5,10 +5,13 @@
 //! piece of work.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod ask;
 mod connect;
 mod decision;
+mod edge;
 mod envoy;
 mod follow;
+mod grpc;
 mod handshake;
 mod iperf;
 mod local;
@@ -94,10 +97,14 @@ const BENCHES: &[(&[&str], Bench)] = &[
     (&["P1", "P2", "P3", "P4"], tunnel::measure),
     (&["P5"], local::measure),
     (&["P6"], connect::measure),
+    (&["P7", "P8", "P9"], edge::measure),
+    (&["P10", "P11"], edge::chain::measure),
     (&["P12"], handshake::measure),
     (&["P13"], throughput::measure),
     (&["P14"], services::measure),
+    (&["P14"], edge::scale::measure),
     (&["P15"], memory::measure),
+    (&["P15"], edge::idle::measure),
     (&["P16"], plane::measure),
     (&["P17"], decision::measure),
 ];
