@@ -35,7 +35,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use report::Finding;
@@ -133,17 +133,23 @@ impl Measure {
         let wanted = |name: &str| {
             self.goals.is_empty() || self.goals.iter().any(|goal| goal.eq_ignore_ascii_case(name))
         };
-        let mut findings = Vec::new();
+        // One that cannot be measured takes no other's numbers with it.
+        let (mut findings, mut failed) = (Vec::new(), Vec::new());
         for (names, bench) in BENCHES {
             if names.iter().any(|name| wanted(name)) {
-                eprintln!("measuring {}", names.join(", "));
-                findings.extend(bench(&self.programs)?);
+                let names = names.join(", ");
+                eprintln!("measuring {names}");
+                match bench(&self.programs) {
+                    Ok(more) => findings.extend(more),
+                    Err(error) => failed.push(format!("{names}: {error:#}")),
+                }
             }
         }
         print!("{}", report::table(&findings));
         if let Some(file) = &self.json {
             report::save(&findings, file)?;
         }
+        ensure!(failed.is_empty(), "{}", failed.join("; "));
         let Some(old) = &self.compare else { return Ok(()) };
         let worse = report::regressions(&findings, &report::load(old)?);
         if worse.is_empty() {

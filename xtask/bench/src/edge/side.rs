@@ -89,16 +89,20 @@ pub(super) fn grpc() -> Result<(Player, SocketAddr)> {
 }
 
 impl Sides {
-    /// Starts both from what `config` says of the address that they listen on.
+    /// Starts both from what `config` says of the address that they listen on, and waits for them.
     pub(super) fn start(
         programs: &Programs,
         folder: &Path,
         config: impl Fn(SocketAddr) -> Value,
     ) -> Result<Self> {
-        Ok(Self {
+        let sides = Self {
             envoy: Side::envoy(programs, folder, &config)?,
             culvert: Side::culvert(programs, folder, &config)?,
-        })
+        };
+        for Side { name, at, .. } in [&sides.envoy, &sides.culvert] {
+            await_port(*at).context(*name)?;
+        }
+        Ok(sides)
     }
 }
 
@@ -134,7 +138,6 @@ impl Side {
         fs::write(&file, config(at).to_string())?;
         command.arg("--config-path").arg(&file);
         let player = Player::placed(command)?;
-        await_port(at).with_context(|| name)?;
         Ok(Self { name, at, player })
     }
 }
