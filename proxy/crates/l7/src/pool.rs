@@ -6,7 +6,8 @@
 //! is opened for another.
 //!
 //! Reading order: [`Options`], `state` (which connection, purely), `open` (new ones), `sweep` (old
-//! ones).
+//! ones), [`Numbers`].
+mod numbers;
 mod open;
 mod state;
 mod sweep;
@@ -21,6 +22,7 @@ use crate::{
     share::{Bound, Share},
 };
 use culvert_runtime::drain::Worker;
+pub use numbers::Numbers;
 use parking_lot::Mutex;
 use state::{Kept, State};
 use std::{
@@ -63,6 +65,8 @@ pub struct Breakers {
     /// Requests that wait for a connection.
     pub pending: Arc<Bound>,
     pub requests: Arc<Bound>,
+    /// Where it is counted, if it is.
+    pub numbers: Option<Arc<Numbers>>,
 }
 
 /// The connections to one endpoint.
@@ -132,7 +136,7 @@ impl Default for Breakers {
     /// Envoy's.
     fn default() -> Self {
         let bound = || Arc::new(Bound::new(1024));
-        Self { connections: bound(), pending: bound(), requests: bound() }
+        Self { connections: bound(), pending: bound(), requests: bound(), numbers: None }
     }
 }
 
@@ -167,8 +171,10 @@ impl Pool {
         };
         let Some(request) = inner.breakers.requests.take() else {
             inner.put_back(ready);
+            inner.count(Numbers::turned_away);
             return Err(Failed { reset: Reset::Overflow, why: None, unsent: Some(body) });
         };
+        inner.count(Numbers::sends);
         let sent = match ready {
             Ready::One(client) => {
                 let home: Arc<dyn Home> = Arc::clone(inner) as Arc<dyn Home>;
@@ -209,13 +215,23 @@ impl Inner {
         drop(stale);
         let (told, _pending) = match found {
             Found::Ready(ready) => return Ok(ready),
-            Found::Full => return Err((Reset::Overflow, None)),
+            Found::Full => {
+                self.count(Numbers::turned_away);
+                return Err((Reset::Overflow, None));
+            }
             Found::Wait(told, pending) => (told, pending),
         };
+        let _waiting = self.breakers.numbers.as_deref().map(Numbers::waits);
         let mut waits = Waits { told, pool: self };
         self.open_more();
         // The pool tells everybody before it ends.
         (&mut waits.told).await.unwrap_or(Err((Reset::LocalReset, None)))
+    }
+
+    fn count(&self, what: impl FnOnce(&Numbers)) {
+        if let Some(numbers) = &self.breakers.numbers {
+            what(numbers);
+        }
     }
 
     fn look(&self, stale: &mut Vec<Kept>) -> Found {

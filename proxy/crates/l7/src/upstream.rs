@@ -8,14 +8,17 @@
 //! (what is known of an endpoint), `places` (all endpoints of a moment), [`chosen`] (one that a
 //! request or a connection has), `limits` (circuit breakers); `wire` (how a cluster's connections
 //! are made), `sides` (their TLS), `socket`, `greeting` and `door` (opening one), `pools`; `outlier`
-//! (endpoints left out), `resolve` (endpoints by name),
-//! `passed` (endpoints that are wherever a connection was bound); [`view`] (what people see of it).
+//! (endpoints left out), `health` (endpoints that are asked), `names` and `resolve` (endpoints by
+//! name), `warming` (what is waited for at first), `passed` (endpoints that are wherever a connection
+//! was bound); `tally` and [`Traffic`] (numbers) and [`view`] (what people see of it).
 pub mod chosen;
 pub mod cluster;
 mod door;
 mod greeting;
+mod health;
 mod host;
 mod limits;
+mod names;
 mod outlier;
 mod passed;
 mod places;
@@ -23,15 +26,24 @@ mod pools;
 mod resolve;
 mod sides;
 mod socket;
+mod tally;
+mod traffic;
 pub mod view;
+mod warming;
 mod wire;
+
+#[cfg(test)]
+mod sample;
 
 pub use chosen::{Chosen, Connected, Facts, NoConnection, Raw};
 pub use cluster::{Ask, Downstream, Upstream};
 pub use greeting::Ends;
-pub use host::Host;
+pub use host::{Fault, Host};
 pub use limits::Limits;
+pub use names::Names;
+pub use traffic::Traffic;
 
+use crate::stats::Stats;
 use arc_swap::ArcSwap;
 use culvert_identity::clock::Clock;
 use culvert_model::http::snapshot::Snapshot;
@@ -44,6 +56,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use warming::Warming;
 
 /// What all clusters are made with.
 #[derive(Clone)]
@@ -53,6 +66,9 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// When the process began: what balancing counts time from.
     pub began: Instant,
+    pub names: Arc<Names>,
+    pub stats: Stats,
+    warming: Arc<Warming>,
 }
 
 /// Every cluster there is.
@@ -70,8 +86,20 @@ struct Directory(ArcSwap<HashMap<Arc<str>, Arc<Upstream>>>);
 type Others = Weak<Directory>;
 
 impl Deps {
+    /// With the system's resolvers, and numbers of their own.
     pub fn new(worker: Worker, clock: Arc<dyn Clock>) -> Self {
-        Self { worker, clock, began: Instant::now() }
+        let (names, stats, warming) = (Arc::default(), Stats::default(), Arc::default());
+        Self { worker, clock, began: Instant::now(), names, stats, warming }
+    }
+
+    #[must_use]
+    pub fn with_stats(self, stats: Stats) -> Self {
+        Self { stats, ..self }
+    }
+
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names: Arc::new(names), ..self }
     }
 
     fn now(&self) -> Duration {
@@ -105,7 +133,26 @@ impl Upstreams {
             };
             after.insert(Arc::clone(name), upstream);
         }
+        for (name, old) in before.iter() {
+            if !after.contains_key(name) {
+                old.stop();
+            }
+        }
         self.directory.0.store(Arc::new(after));
+    }
+
+    /// Shows in the numbers what is only looked at now and then: before they are read.
+    pub fn measure(&self) {
+        for upstream in self.directory.0.load().values() {
+            upstream.measure();
+        }
+    }
+
+    /// Waits until all endpoints that are checked were checked once, and all names were asked for.
+    ///
+    /// Cancel safe.
+    pub async fn warm(&self) {
+        self.deps.warming.warm().await;
     }
 
     /// A cluster by its name.

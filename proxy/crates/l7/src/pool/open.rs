@@ -1,5 +1,5 @@
 //! New connections.
-use super::{Inner, Ready, Speaks, state::Shared};
+use super::{Inner, Numbers, Ready, Speaks, state::Shared};
 use crate::{
     dial::{DialError, Dialled, Protocol},
     h1, h2,
@@ -7,18 +7,23 @@ use crate::{
     share::Share,
 };
 use std::sync::{Arc, Weak};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 /// A connection as it counts: for the endpoint and for the cluster.
 pub(super) struct Slot {
     pool: Weak<Inner>,
     /// Given back before somebody else asks for it.
     share: Option<Share>,
+    began: Instant,
+    numbers: Option<Arc<Numbers>>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         drop(self.share.take());
+        if let Some(numbers) = &self.numbers {
+            numbers.ended(self.began.elapsed());
+        }
         if let Some(pool) = self.pool.upgrade() {
             pool.state.lock().open -= 1;
             // Somebody may have waited for just this.
@@ -44,12 +49,17 @@ impl Inner {
         // The first of an endpoint is always allowed: who waits for it would wait for ever.
         let share = match self.breakers.connections.take() {
             None if state.open == 0 => self.breakers.connections.take_anyway(),
-            None => return None,
+            None => {
+                self.count(Numbers::overflows);
+                return None;
+            }
             Some(share) => share,
         };
         state.open += 1;
         state.opening += 1;
-        Some(Slot { pool: Weak::clone(&self.me), share: Some(share) })
+        self.count(Numbers::opens);
+        let (share, numbers) = (Some(share), self.breakers.numbers.clone());
+        Some(Slot { pool: Weak::clone(&self.me), share, began: Instant::now(), numbers })
     }
 
     async fn open(&self, slot: Slot) {
@@ -61,6 +71,7 @@ impl Inner {
             Err(_late) => return self.failed(slot, Reset::ConnectionTimeout, None),
         };
         let Dialled { io, protocol } = dialled;
+        let began = slot.began;
         let speaks = match self.options.protocol {
             Speaks::Http1 => Protocol::Http1,
             Speaks::Http2 => Protocol::Http2,
@@ -69,7 +80,7 @@ impl Inner {
         match speaks {
             Protocol::Http1 => {
                 let client = h1::Client::new(io, self.options.h1).holding(Box::new(slot));
-                self.opened(speaks);
+                self.opened(speaks, began);
                 self.put_back(Ready::One(Box::new(client)));
                 self.open_more();
             }
@@ -80,7 +91,7 @@ impl Inner {
                         drive.await;
                         drop(slot);
                     });
-                    self.opened(speaks);
+                    self.opened(speaks, began);
                     self.state.lock().share(Shared::new(client));
                     self.open_more();
                     self.sweep_later();
@@ -89,7 +100,8 @@ impl Inner {
         }
     }
 
-    fn opened(&self, speaks: Protocol) {
+    fn opened(&self, speaks: Protocol, began: Instant) {
+        self.count(|numbers| numbers.opened(Some(speaks), began.elapsed()));
         let mut state = self.state.lock();
         state.opening -= 1;
         state.agreed = Some(speaks);
@@ -103,6 +115,8 @@ impl Inner {
             state.opening -= 1;
             std::mem::take(&mut state.waiting)
         };
+        let late = reset == Reset::ConnectionTimeout;
+        self.count(|numbers| numbers.failed(late, waiting.len()));
         for waiter in waiting {
             // Who has given up needs not know.
             let _gone = waiter.send(Err((reset, why.cloned())));

@@ -10,7 +10,7 @@ use crate::{
     io::Io,
     message::ResponseHead,
     outcome::Reset,
-    pool::Pool,
+    pool::{Numbers, Pool},
     share::Share,
 };
 use culvert_model::{
@@ -22,7 +22,7 @@ use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
 };
-use tokio::time;
+use tokio::time::{self, Instant};
 
 /// An endpoint for a request; counts as busy until it is dropped.
 pub struct Chosen {
@@ -49,8 +49,17 @@ pub struct Connected {
 /// Lets go of an endpoint when dropped.
 #[derive(Debug)]
 pub struct Held {
-    _busy: Busy,
+    busy: Busy,
+    closes: bool,
     _connection: Share,
+    _counted: Counted,
+}
+
+/// A connection, as it is counted.
+#[derive(Debug)]
+struct Counted {
+    numbers: Arc<Numbers>,
+    began: Instant,
 }
 
 /// Why there is no connection.
@@ -81,6 +90,7 @@ pub struct Facts<'a> {
 impl Chosen {
     pub(super) fn new(upstream: Arc<Upstream>, place: Arc<Place>, key: Key) -> Self {
         let pool = place.pools.pool(key);
+        upstream.traffic().active.add(1);
         Self { upstream, busy: Busy::new(place), pool }
     }
 
@@ -90,6 +100,12 @@ impl Chosen {
 
     fn ended(&self, endings: &[Ending]) {
         self.upstream.ended(&self.busy.0.host, endings);
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.upstream.traffic().active.sub(1);
     }
 }
 
@@ -107,6 +123,7 @@ impl forward::Chosen for Chosen {
         let counter = if status < 500 { &host.succeeded } else { &host.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         self.ended(&[Ending::Connected, Ending::Answer(status)]);
+        self.upstream.checks().answered(host, &head.headers);
     }
 
     fn failed(&self, reset: Option<Reset>) {
@@ -143,12 +160,23 @@ impl Raw {
     /// When there is none, in time.
     pub async fn connect(self) -> Result<Connected, NoConnection> {
         let Self { upstream, busy, key } = self;
-        let connections = &upstream.limits(key.high).connections;
-        let connection = connections.take().ok_or(NoConnection::Overflow)?;
-        let door = busy.0.pools.door(key, None);
+        let numbers = &upstream.traffic().connections;
+        let Some(connection) = upstream.limits(key.high).connections.take() else {
+            numbers.overflows();
+            return Err(NoConnection::Overflow);
+        };
+        let counted = Counted::new(numbers);
+        let door = busy.0.pools.door(key, None, None);
         let opened = time::timeout(upstream.config().connect_timeout, door.dial()).await;
-        let host = &busy.0.host;
         let outcome = opened.map_or(Err(NoConnection::Timeout), |opened| Ok(opened?));
+        match &outcome {
+            Ok(_) => {
+                numbers.opened(None, counted.began.elapsed());
+                numbers.sends();
+            }
+            Err(why) => numbers.failed(matches!(why, NoConnection::Timeout), 1),
+        }
+        let host = &busy.0.host;
         let (counter, endings): (_, &[Ending]) = match &outcome {
             // Without HTTP, a connection is all that an endpoint can do well.
             Ok(_) => (&host.succeeded, &[Ending::Connected, Ending::Answer(200)]),
@@ -157,7 +185,37 @@ impl Raw {
         counter.fetch_add(1, Ordering::Relaxed);
         upstream.ended(host, endings);
         let io = outcome?.io;
-        Ok(Connected { io, held: Held { _busy: busy, _connection: connection } })
+        let closes = upstream.config().close_on_unhealthy;
+        Ok(Connected {
+            io,
+            held: Held { busy, closes, _connection: connection, _counted: counted },
+        })
+    }
+}
+
+impl Counted {
+    fn new(numbers: &Arc<Numbers>) -> Self {
+        numbers.opens();
+        Self { numbers: Arc::clone(numbers), began: Instant::now() }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.numbers.ended(self.began.elapsed());
+    }
+}
+
+impl Held {
+    /// Comes when the connection is to be closed because its endpoint has failed; else never.
+    ///
+    /// Cancel safe.
+    pub async fn cut(&self) {
+        if self.closes {
+            self.busy.0.host.cut.notified().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -3,13 +3,16 @@ use super::{
     Deps, Others,
     chosen::{Chosen, Raw},
     greeting::Ends,
+    health::Checks,
     host::{Host, Place},
     limits::Limits,
     outlier,
     passed::Passed,
     places::{Making, Places},
     pools::Key,
-    resolve,
+    resolve::Watch,
+    tally::Tally,
+    traffic::Traffic,
     wire::Wire,
 };
 use crate::forward::NoHost;
@@ -22,8 +25,16 @@ use culvert_model::http::{
     snapshot::Snapshot,
     value::Fields,
 };
+use culvert_runtime::dice::dice;
 use parking_lot::Mutex;
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// How deep clusters of clusters may be.
 const DEPTH: u32 = 8;
@@ -38,7 +49,19 @@ pub struct Upstream {
     runtime: Mutex<Arc<RuntimeValues>>,
     passed: Passed,
     others: Others,
+    owner: Arc<Owner>,
+    checks: Arc<Checks>,
+    watch: Option<Arc<Watch>>,
+    tally: Arc<Tally>,
     pub(super) deps: Deps,
+}
+
+/// The cluster as it is now, for what goes on when its configuration changes.
+#[derive(Debug, Default)]
+pub(super) struct Owner {
+    now: Mutex<Weak<Upstream>>,
+    /// Somebody looks for outliers.
+    watching: AtomicBool,
 }
 
 /// What a choice goes by.
@@ -80,34 +103,71 @@ impl Upstream {
         others: Others,
     ) -> Arc<Self> {
         let limits = limits(config, old);
+        let runtime = Arc::clone(snapshot.runtime());
+        let owner = old.map_or_else(Arc::default, |old| Arc::clone(&old.owner));
+        let tally = match old.filter(|old| old.config.stat_name == config.stat_name) {
+            Some(old) => Arc::clone(&old.tally),
+            None => Arc::new(Tally::new(&deps.stats, &config.stat_name)),
+        };
         let wire = match old.filter(|old| old.wire.serves(config)) {
             Some(old) => Arc::clone(&old.wire),
-            None => Arc::new(Wire::new(config, snapshot, Arc::clone(&limits), deps)),
+            None => {
+                let shared = (Arc::clone(&limits), Arc::clone(&tally));
+                Arc::new(Wire::new(config, snapshot, shared, deps))
+            }
         };
         wire.follow(snapshot);
-        let runtime = Arc::clone(snapshot.runtime());
-        let making = Making { balance: &config.balance, wire: &wire, runtime: &runtime, deps };
+        let watch = match old.filter(|old| old.config.discovery == config.discovery) {
+            Some(old) => old.watch.clone(),
+            None => {
+                let before = old.and_then(|old| old.watch.as_ref());
+                Watch::start(config, before, &owner, &tally, deps)
+            }
+        };
+        let checked_alike = |old: &&Self| {
+            old.config.health_checks == config.health_checks && Arc::ptr_eq(&old.wire, &wire)
+        };
+        let checks = match old.filter(checked_alike) {
+            Some(old) => Arc::clone(&old.checks),
+            None => Arc::new(Checks::new(config, &owner, &tally)),
+        };
+        let making = Making { config, wire: &wire, runtime: &runtime, deps };
         let before = old.map(|old| old.places.load_full());
         let list = before.as_ref().map_or(&[][..], |before| before.list.as_slice());
-        let kept = old.filter(|old| old.config.discovery == config.discovery).and(before.as_ref());
-        let assignment = match (&config.discovery, kept) {
-            (Discovery::StrictDns { .. }, Some(kept)) => Arc::clone(&kept.assignment),
-            _ => said(config, snapshot),
-        };
+        outlier::pardon(list, config);
+        let assignment = watch.as_ref().map_or_else(|| said(config, snapshot), |watch| watch.now());
         let places = Places::new(&assignment, list, &making);
+        if let Some(watch) = &watch {
+            watch.fill(&places.list);
+        }
         let upstream = Arc::new(Self {
             places: ArcSwap::from_pointee(places),
             config: Arc::clone(config),
             runtime: Mutex::new(runtime),
             passed: Passed::default(),
             deps: deps.clone(),
+            owner,
+            checks,
+            watch,
+            tally,
             wire,
             limits,
             others,
         });
-        resolve::start(&upstream);
-        outlier::start(&upstream);
+        upstream.owner.set(&upstream);
+        upstream.settle(list.len(), true);
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.checks, &upstream.checks)) {
+            old.checks.stop();
+        }
+        // What was found out since.
+        upstream.follow_names();
+        outlier::start(&upstream, &upstream.owner);
         upstream
+    }
+
+    /// It is gone, whoever still has it.
+    pub(super) fn stop(&self) {
+        self.checks.stop();
     }
 
     /// What its configuration does not say: endpoints, secrets, runtime.
@@ -131,21 +191,87 @@ impl Upstream {
         }
     }
 
-    pub(super) fn set_endpoints(&self, assignment: &Arc<Assignment>) {
-        self.change(|now, by| Places::new(assignment, &now.list, by));
+    fn set_endpoints(&self, assignment: &Arc<Assignment>) {
+        self.change(true, |now, by| Places::new(assignment, &now.list, by));
+    }
+
+    /// What names are known for now.
+    pub(super) fn follow_names(&self) {
+        let Some(watch) = &self.watch else { return };
+        let (now, places) = (watch.now(), self.places());
+        if places.assignment != now {
+            return self.set_endpoints(&now);
+        }
+        watch.fill(&places.list);
     }
 
     /// The health of an endpoint has changed.
     pub(super) fn refresh(&self) {
-        self.change(Places::refreshed);
+        self.change(false, |now, by| now.refreshed(None, by));
     }
 
-    fn change(&self, change: impl FnOnce(&Places, &Making<'_>) -> Places) {
+    /// The health of an endpoint has become worse: it gets new connections when it is used again.
+    pub(super) fn failed(&self, host: &Host) {
+        self.change(false, |now, by| now.refreshed(Some(host), by));
+        host.cut.notify_waiters();
+    }
+
+    /// `said`: by discovery.
+    fn change(&self, said: bool, change: impl FnOnce(&Places, &Making<'_>) -> Places) {
         let runtime = self.runtime.lock();
-        let (balance, wire) = (&self.config.balance, &self.wire);
-        let by = Making { balance, wire, runtime: &runtime, deps: &self.deps };
-        let places = change(&self.places.load(), &by);
+        let (config, wire) = (&*self.config, &self.wire);
+        let by = Making { config, wire, runtime: &runtime, deps: &self.deps };
+        let before = self.places();
+        let places = change(&before, &by);
+        if let Some(watch) = &self.watch {
+            // Before somebody is sent there.
+            watch.fill(&places.list);
+        }
         self.places.store(Arc::new(places));
+        self.settle(before.list.len(), said);
+    }
+
+    /// Has everybody know what endpoints there are; there were `before` so many.
+    fn settle(&self, before: usize, said: bool) {
+        let places = self.places();
+        let fewer = places.list.len() != before;
+        if said || fewer {
+            self.checks.follow(&places.list, &self.deps);
+        }
+        self.tally.members(&places.list, fewer || places.has_new);
+    }
+
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    pub(super) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// What its traffic counts.
+    pub fn traffic(&self) -> &Traffic {
+        self.tally.traffic()
+    }
+
+    /// Shows what is only looked at now and then.
+    pub(super) fn measure(&self) {
+        self.tally.measure(&self.limits, &self.config.breakers);
+    }
+
+    /// Whether a request is refused because the control plane wants fewer (`drop_overloads`).
+    pub fn refuses(&self) -> bool {
+        let places = self.places.load();
+        let mut drops = places.assignment.drops.iter();
+        let refuses = drops.any(|drop| drop.fraction.hits(dice()));
+        if refuses {
+            self.traffic().dropped.inc();
+        }
+        refuses
     }
 
     pub fn config(&self) -> &Arc<Cluster> {
@@ -190,7 +316,7 @@ impl Upstream {
     ///
     /// When there is none.
     pub fn choose(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Chosen, NoHost> {
-        let (upstream, place) = self.pick(ask, 0).ok_or(NoHost)?;
+        let (upstream, place) = self.pick(ask, 0).ok_or_else(|| self.nobody())?;
         let key = upstream.key(&place, ask, false);
         Ok(Chosen::new(upstream, place, key))
     }
@@ -201,9 +327,14 @@ impl Upstream {
     ///
     /// When there is none.
     pub fn choose_raw(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Raw, NoHost> {
-        let (upstream, place) = self.pick(ask, 0).ok_or(NoHost)?;
+        let (upstream, place) = self.pick(ask, 0).ok_or_else(|| self.nobody())?;
         let key = upstream.key(&place, ask, true);
         Ok(Raw::new(upstream, place, key))
+    }
+
+    fn nobody(&self) -> NoHost {
+        self.traffic().none_healthy.inc();
+        NoHost
     }
 
     /// The endpoint, and the cluster that has it.
@@ -220,6 +351,9 @@ impl Upstream {
             | Discovery::StrictDns { .. }
             | Discovery::LogicalDns { .. } => {
                 let places = self.places.load();
+                if places.in_panic {
+                    self.traffic().panic.inc();
+                }
                 match ask.only {
                     Some(address) => Arc::clone(places.find(address)?),
                     None => Arc::clone(places.choose(ask, self.deps.now())?),
@@ -262,6 +396,25 @@ impl Upstream {
     }
 }
 
+impl Owner {
+    pub(super) fn get(&self) -> Option<Arc<Upstream>> {
+        self.now.lock().upgrade()
+    }
+
+    fn set(&self, upstream: &Arc<Upstream>) {
+        *self.now.lock() = Arc::downgrade(upstream);
+    }
+
+    /// Whether nobody has begun before.
+    pub(super) fn begin_watching(&self) -> bool {
+        !self.watching.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn end_watching(&self) {
+        self.watching.store(false, Ordering::Release);
+    }
+}
+
 /// Circuit breakers go on counting what is in use.
 fn limits(config: &Cluster, old: Option<&Upstream>) -> Arc<[Limits; 2]> {
     let breakers = &config.breakers;
@@ -278,16 +431,14 @@ fn limits(config: &Cluster, old: Option<&Upstream>) -> Arc<[Limits; 2]> {
 fn said(config: &Cluster, snapshot: &Snapshot) -> Arc<Assignment> {
     let nobody = || Arc::new(Assignment::empty(Arc::clone(&config.name)));
     match &config.discovery {
-        // A name of these is resolved by each connection.
-        Discovery::Static(assignment) | Discovery::LogicalDns { assignment, .. } => {
-            Arc::clone(assignment)
-        }
+        Discovery::Static(assignment) => Arc::clone(assignment),
         Discovery::Eds { service, .. } => {
             snapshot.assignments().value(service).map_or_else(nobody, Arc::clone)
         }
-        Discovery::StrictDns { .. } | Discovery::OriginalDst(_) | Discovery::Aggregate(_) => {
-            nobody()
-        }
+        Discovery::LogicalDns { .. }
+        | Discovery::StrictDns { .. }
+        | Discovery::OriginalDst(_)
+        | Discovery::Aggregate(_) => nobody(),
     }
 }
 

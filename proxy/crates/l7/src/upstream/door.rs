@@ -43,12 +43,16 @@ impl Dial for Door {
 }
 
 impl Door {
-    async fn open(&self) -> Result<Dialled, DialError> {
+    pub(super) fn is_secure(&self) -> bool {
+        self.wire.ways.get(self.way).is_some_and(|way| way.tls.is_some())
+    }
+
+    pub(super) async fn open(&self) -> Result<Dialled, DialError> {
         let wire = &self.wire;
         let Some(way) = wire.ways.get(self.way) else {
             return Err(DialError("no transport socket".to_owned()));
         };
-        let mut socket = socket::open(&self.to, &wire.config).await?;
+        let mut socket = socket::open(&self.to, &self.host, &wire.config).await?;
         if let Some(version) = way.greeting {
             let bytes = greeting::bytes(version, self.key.ends);
             match &mut socket {

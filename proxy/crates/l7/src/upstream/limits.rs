@@ -1,6 +1,6 @@
 //! Circuit breakers of a cluster, for one priority.
 use crate::{
-    pool::Breakers,
+    pool::{Breakers, Numbers},
     share::{Bound, Share},
 };
 use culvert_model::http::cluster::{RetryLimit, Thresholds};
@@ -39,6 +39,12 @@ impl Limits {
 
     /// One more retry, if so many may be.
     pub fn retry(&self) -> Option<Share> {
+        self.settle_retries();
+        self.retries.take()
+    }
+
+    /// A budget depends on what is under way.
+    pub(super) fn settle_retries(&self) {
         let rule = *self.rule.lock();
         let limit = match rule {
             RetryLimit::Count(most) => most.into(),
@@ -48,11 +54,11 @@ impl Limits {
             }
         };
         self.retries.set_limit(limit);
-        self.retries.take()
     }
 
-    pub(super) fn breakers(&self) -> Breakers {
+    pub(super) fn breakers(&self, numbers: Arc<Numbers>) -> Breakers {
         Breakers {
+            numbers: Some(numbers),
             connections: Arc::clone(&self.connections),
             pending: Arc::clone(&self.pending),
             requests: Arc::clone(&self.requests),

@@ -1,25 +1,46 @@
 //! Endpoints that are left out for a while because of how they answer.
-use super::{cluster::Upstream, host::Host};
-use culvert_model::http::outlier::Outlier;
+use super::{
+    cluster::{Owner, Upstream},
+    host::{Fault, Host, Place},
+};
+use culvert_model::http::{cluster::Cluster, outlier::Outlier};
 use culvert_policy::http::outlier::{Cause, Ending, by_rate, enforced, may_eject};
 use culvert_runtime::dice::dice;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::time;
 
-/// Looks all endpoints over, once each interval, while the cluster is there.
-pub(super) fn start(upstream: &Arc<Upstream>) {
-    let Some(config) = upstream.config().outlier.clone() else { return };
-    let (me, worker) = (Arc::downgrade(upstream), upstream.deps.worker.clone());
+/// Looks all endpoints over, once each interval, while the cluster wants it.
+pub(super) fn start(upstream: &Arc<Upstream>, owner: &Arc<Owner>) {
+    if upstream.config().outlier.is_none() || !owner.begin_watching() {
+        return;
+    }
+    let (owner, worker) = (Arc::downgrade(owner), upstream.deps.worker.clone());
     upstream.deps.worker.spawn(async move {
-        loop {
-            tokio::select! {
-                () = time::sleep(config.interval) => {}
-                () = worker.finishing() => return,
-            }
-            let Some(upstream) = me.upgrade() else { return };
-            upstream.look_over(&config);
+        tokio::select! {
+            () = watch(owner) => {}
+            () = worker.finishing() => {}
         }
     });
+}
+
+async fn watch(owner: Weak<Owner>) {
+    loop {
+        let now = || owner.upgrade()?.get();
+        let Some(interval) =
+            now().and_then(|upstream| Some(upstream.config().outlier.as_deref()?.interval))
+        else {
+            break;
+        };
+        time::sleep(interval).await;
+        if let Some(upstream) = now()
+            && let Some(config) = upstream.config().outlier.as_deref()
+        {
+            upstream.look_over(config);
+        }
+    }
+    if let Some(owner) = owner.upgrade() {
+        owner.end_watching();
+    }
 }
 
 impl Upstream {
@@ -32,51 +53,79 @@ impl Upstream {
             endings.iter().fold(None, |cause, ending| monitor.ended(*ending, config).or(cause))
         };
         if let Some(cause) = cause
-            && self.eject(host, cause, config)
+            && let Some(now) = self.owner().get()
+            && now.eject(host, cause, config)
         {
-            self.refresh();
+            now.failed(host);
         }
     }
 
     fn eject(&self, host: &Arc<Host>, cause: Cause, config: &Outlier) -> bool {
-        if host.is_ejected() || !enforced(cause, dice(), config) {
+        if host.is_ejected() {
             return false;
         }
+        self.tally().detected(cause);
         let places = self.places();
         let ejected = places.list.iter().filter(|place| place.host.is_ejected()).count();
-        if !may_eject(ejected, places.list.len(), config) || !host.set_ejected(true) {
+        if !may_eject(ejected, places.list.len(), config) {
+            self.tally().overflowed();
             return false;
         }
-        host.monitor.lock().eject(self.deps.began.elapsed(), dice(), config);
+        if !enforced(cause, dice(), config) || !host.set(Fault::Ejected, true) {
+            return false;
+        }
+        self.tally().ejected(cause);
+        host.monitor.lock().eject(self.deps.now(), dice(), config);
         let (cluster, endpoint) = (&self.config().name, &host.name);
         tracing::info!(%cluster, %endpoint, ?cause, "endpoint is left out for how it answers");
         true
     }
 
     fn look_over(&self, config: &Outlier) {
-        let now = self.deps.began.elapsed();
+        let now = self.deps.now();
         let places = self.places();
-        let mut changed = false;
+        let mut back = false;
         let mut windows = (Vec::new(), Vec::new());
         for place in &places.list {
             let mut monitor = place.host.monitor.lock();
             windows.0.push(monitor.external.take());
             windows.1.push(monitor.local.take());
             if monitor.tick(now, config) {
-                changed |= place.host.set_ejected(false);
+                back |= place.host.set(Fault::Ejected, false);
             }
         }
         let mut found = by_rate(&windows.0, false, config);
         if config.split_local {
             found.extend(by_rate(&windows.1, true, config));
         }
+        if back {
+            self.refresh();
+        }
         for (at, cause) in found {
-            if let Some(place) = places.list.get(at) {
-                changed |= self.eject(&place.host, cause, config);
+            if let Some(place) = places.list.get(at)
+                && self.eject(&place.host, cause, config)
+            {
+                self.failed(&place.host);
             }
         }
-        if changed {
-            self.refresh();
+    }
+
+    /// A check says that an endpoint is well; whether it comes back for that.
+    pub(super) fn is_well_again(&self, host: &Host) -> bool {
+        let returns = self.config().outlier.as_deref().is_some_and(|config| config.healthy_returns);
+        let back = returns && host.set(Fault::Ejected, false);
+        if back {
+            host.monitor.lock().back();
+        }
+        back
+    }
+}
+
+/// Nobody is left out where nobody is looked at any more.
+pub(super) fn pardon(list: &[Arc<Place>], config: &Cluster) {
+    for place in list.iter().filter(|_| config.outlier.is_none()) {
+        if place.host.set(Fault::Ejected, false) {
+            place.host.monitor.lock().back();
         }
     }
 }

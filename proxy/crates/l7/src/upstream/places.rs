@@ -2,15 +2,15 @@
 use super::{
     Deps,
     cluster::Ask,
-    host::{Host, Place},
+    host::{Fault, Host, Place},
     pools::Pools,
     wire::Wire,
 };
 use culvert_model::{
     http::{
         address::Address,
-        balance::Balance,
-        endpoint::{Assignment, Endpoint, LocalityEndpoints},
+        cluster::{Cluster, Discovery},
+        endpoint::{Assignment, Endpoint, HealthStatus, LocalityEndpoints},
         runtime::RuntimeValues,
         value::Value,
     },
@@ -32,11 +32,15 @@ pub(super) struct Places {
     balancer: Subsetted,
     /// Whether one is fit.
     pub(super) has_fit: bool,
+    /// Whether some are chosen from whatever their health.
+    pub(super) in_panic: bool,
+    /// Whether one was not there before.
+    pub(super) has_new: bool,
 }
 
 /// What endpoints are put together under.
 pub(super) struct Making<'a> {
-    pub(super) balance: &'a Balance,
+    pub(super) config: &'a Cluster,
     pub(super) wire: &'a Arc<Wire>,
     pub(super) runtime: &'a RuntimeValues,
     pub(super) deps: &'a Deps,
@@ -49,10 +53,15 @@ impl Places {
         before: &[Arc<Place>],
         by: &Making<'_>,
     ) -> Self {
-        let known: HashMap<&Address, &Arc<Place>> =
+        let mut known: HashMap<&Address, &Arc<Place>> =
             before.iter().map(|place| (&place.host.address, place)).collect();
+        let others = by.config.close_pools_on_change && {
+            let now: HashSet<_> = assignment.endpoints().map(|one| &one.address).collect();
+            now.len() != known.len() || now.iter().any(|address| !known.contains_key(*address))
+        };
         let mut list: Vec<Arc<Place>> = Vec::new();
         let mut here: HashSet<&Address> = HashSet::new();
+        let mut has_new = false;
         for locality in assignment.localities.iter() {
             let shared = &Arc::new(locality.clone());
             for endpoint in locality.endpoints.iter() {
@@ -60,19 +69,39 @@ impl Places {
                 if !here.insert(&endpoint.address) {
                     continue;
                 }
-                let place = match known.get(&endpoint.address) {
-                    Some(before) => again(before, endpoint, shared, by.wire),
+                let before = known.remove(&endpoint.address);
+                has_new |= before.is_none();
+                let place = match before {
+                    Some(before) => again(before, endpoint, shared, (by, others)),
                     None => anew(endpoint, shared, by),
                 };
                 list.push(place);
             }
         }
-        Self::of(assignment, list, by)
+        if by.outlives_discovery() {
+            // In the order in which they were.
+            let gone = before.iter().filter(|place| known.contains_key(&place.host.address));
+            let stay = gone.filter(|place| is_passing(place)).inspect(|place| {
+                place.host.set(Fault::Leaving, true);
+            });
+            list.extend(stay.cloned());
+        }
+        Self { has_new, ..Self::of(assignment, list, by) }
     }
 
-    /// The same endpoints, whose health has changed.
-    pub(super) fn refreshed(&self, by: &Making<'_>) -> Self {
-        Self::of(&self.assignment, self.list.clone(), by)
+    /// The same endpoints, whose health has changed; new connections to the one that `failed`.
+    pub(super) fn refreshed(&self, failed: Option<&Host>, by: &Making<'_>) -> Self {
+        let stays = |place: &&Arc<Place>| {
+            !(place.host.has(Fault::Leaving) && place.host.has(Fault::FailedCheck))
+        };
+        let list = self.list.iter().filter(stays).map(|place| {
+            if failed.is_some_and(|failed| std::ptr::eq(failed, &*place.host)) {
+                afresh(&place.host, &place.endpoint, &place.locality, by.wire)
+            } else {
+                Arc::clone(place)
+            }
+        });
+        Self::of(&self.assignment, list.collect(), by)
     }
 
     fn of(assignment: &Arc<Assignment>, list: Vec<Arc<Place>>, by: &Making<'_>) -> Self {
@@ -93,8 +122,10 @@ impl Places {
         let overprovisioning = assignment.overprovisioning;
         let (seed, now) = (dice(), by.deps.now());
         let setting = Setting { runtime: by.runtime, overprovisioning, seed, now };
-        let balancer = Subsetted::new(by.balance, &members, setting);
-        Self { assignment: Arc::clone(assignment), list, balancer, has_fit }
+        let balancer = Subsetted::new(&by.config.balance, &members, setting);
+        let assignment = Arc::clone(assignment);
+        let in_panic = balancer.whole().loads().panic.contains(&true);
+        Self { assignment, list, balancer, has_fit, in_panic, has_new: false }
     }
 
     /// An endpoint by its cluster's policy.
@@ -117,20 +148,43 @@ impl Places {
     }
 }
 
+impl Making<'_> {
+    /// Whether endpoints that are gone from discovery stay while their checks succeed.
+    fn outlives_discovery(&self) -> bool {
+        let found =
+            matches!(self.config.discovery, Discovery::Eds { .. } | Discovery::StrictDns { .. });
+        found && !self.config.health_checks.is_empty() && !self.config.ignore_health_on_removal
+    }
+
+    fn is_checked(&self, endpoint: &Endpoint) -> bool {
+        !self.config.health_checks.is_empty() && !endpoint.check.disabled
+    }
+}
+
+fn is_passing(place: &Place) -> bool {
+    !place.endpoint.check.disabled
+        && !place.host.has(Fault::FailedCheck)
+        && place.endpoint.health != HealthStatus::Unhealthy
+}
+
+/// One that was there before; with `others` beside it that were not, if that matters.
 fn again(
     before: &Arc<Place>,
     endpoint: &Arc<Endpoint>,
     locality: &Arc<LocalityEndpoints>,
-    wire: &Arc<Wire>,
+    (by, others): (&Making<'_>, bool),
 ) -> Arc<Place> {
     let host = &before.host;
-    let pools = if before.pools.serve(wire, endpoint, locality) {
-        Arc::clone(&before.pools)
-    } else {
-        Arc::new(Pools::new(wire, host, endpoint, locality))
-    };
-    let (host, endpoint) = (Arc::clone(host), Arc::clone(endpoint));
-    Arc::new(Place { host, endpoint, locality: Arc::clone(locality), pools })
+    host.set(Fault::Leaving, false);
+    if !by.is_checked(endpoint) {
+        host.forget_checks();
+    }
+    if others || !before.pools.serve(by.wire, endpoint, locality) {
+        return afresh(host, endpoint, locality, by.wire);
+    }
+    let (host, pools) = (Arc::clone(host), Arc::clone(&before.pools));
+    let (endpoint, locality) = (Arc::clone(endpoint), Arc::clone(locality));
+    Arc::new(Place { host, endpoint, locality, pools })
 }
 
 fn anew(
@@ -139,9 +193,23 @@ fn anew(
     by: &Making<'_>,
 ) -> Arc<Place> {
     let host = Arc::new(Host::new(endpoint.address.clone(), by.deps.now()));
-    let pools = Arc::new(Pools::new(by.wire, &host, endpoint, locality));
+    if by.is_checked(endpoint) {
+        host.set(Fault::FailedCheck, true);
+        host.set(Fault::Unchecked, by.config.balance.ignore_new_until_checked);
+    }
+    afresh(&host, endpoint, locality, by.wire)
+}
+
+/// With new connections.
+fn afresh(
+    host: &Arc<Host>,
+    endpoint: &Arc<Endpoint>,
+    locality: &Arc<LocalityEndpoints>,
+    wire: &Arc<Wire>,
+) -> Arc<Place> {
+    let pools = Arc::new(Pools::new(wire, host, endpoint, locality));
     let (endpoint, locality) = (Arc::clone(endpoint), Arc::clone(locality));
-    Arc::new(Place { host, endpoint, locality, pools })
+    Arc::new(Place { host: Arc::clone(host), endpoint, locality, pools })
 }
 
 fn member(place: &Place, locality: u32) -> Member {
@@ -156,7 +224,7 @@ fn member(place: &Place, locality: u32) -> Member {
         locality,
         locality_weight: of.weight.map_or(0, std::num::NonZero::get),
         health: place.health(),
-        since: host.since,
+        since: host.since(),
         metadata: endpoint.metadata.clone(),
     }
 }

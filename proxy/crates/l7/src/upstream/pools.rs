@@ -88,9 +88,16 @@ impl Pools {
         Arc::clone(pool)
     }
 
-    /// How connections are opened; `speaks` is `None` for what is no HTTP.
-    pub(super) fn door(&self, key: Key, speaks: Option<Speaks>) -> Door {
-        let (to, hostname) = (Arc::clone(&self.to), Arc::clone(&self.hostname));
+    /// How connections are opened; `speaks` is `None` for what is no HTTP, `to` for the endpoint's
+    /// own addresses.
+    pub(super) fn door(
+        &self,
+        key: Key,
+        speaks: Option<Speaks>,
+        to: Option<Arc<[Address]>>,
+    ) -> Door {
+        let (to, hostname) =
+            (to.unwrap_or_else(|| Arc::clone(&self.to)), Arc::clone(&self.hostname));
         let (wire, host) = (Arc::clone(&self.wire), Arc::clone(&self.host));
         Door { wire, host, way: self.way, to, hostname, key, speaks }
     }
@@ -113,8 +120,9 @@ impl Pools {
     fn make(&self, key: Key) -> Arc<Pool> {
         let speaks = self.wire.speaks(key.two);
         let [default, high] = &*self.wire.limits;
-        let breakers = if key.high { high } else { default }.breakers();
-        let door = Arc::new(self.door(key, Some(speaks)));
+        let breakers = if key.high { high } else { default }
+            .breakers(Arc::clone(&self.wire.tally.traffic().connections));
+        let door = Arc::new(self.door(key, Some(speaks), None));
         let worker = self.wire.deps.worker.clone();
         Arc::new(Pool::new(door, self.wire.options(speaks), breakers, worker))
     }

@@ -1,5 +1,5 @@
 //! A socket to an endpoint.
-use super::{resolve, wire::family};
+use super::host::Host;
 use crate::io::Io;
 use culvert_model::http::{
     address::{Address, SourceAddress},
@@ -16,13 +16,13 @@ pub(super) enum Socket {
     Unix(UnixStream),
 }
 
-/// Opens one, to the first of the addresses that answers.
-pub(super) async fn open(to: &[Address], cluster: &Cluster) -> io::Result<Socket> {
+/// Opens one, to the first of the addresses that answers; a name is where it leads now.
+pub(super) async fn open(to: &[Address], host: &Host, cluster: &Cluster) -> io::Result<Socket> {
     let mut why = io::Error::new(io::ErrorKind::AddrNotAvailable, "no address");
     for address in to {
         let opened = match address {
             Address::Socket(address) => connect(*address, cluster).await.map(Socket::Tcp),
-            Address::Name { host, port } => by_name(host, *port, cluster).await.map(Socket::Tcp),
+            Address::Name { port, .. } => by_name(*port, host, cluster).await.map(Socket::Tcp),
             Address::Pipe(path) => unix(path).await.map(Socket::Unix),
         };
         match opened {
@@ -33,10 +33,16 @@ pub(super) async fn open(to: &[Address], cluster: &Cluster) -> io::Result<Socket
     Err(why)
 }
 
-async fn by_name(host: &str, port: u16, cluster: &Cluster) -> io::Result<TcpStream> {
-    let found = resolve::lookup(host, port, family(cluster)).await?;
-    let nothing = || io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
-    connect(*found.first().ok_or_else(nothing)?, cluster).await
+async fn by_name(port: u16, host: &Host, cluster: &Cluster) -> io::Result<TcpStream> {
+    let nothing = || format!("{} has no address", host.name);
+    let mut why = io::Error::new(io::ErrorKind::NotFound, nothing());
+    for at in host.resolved() {
+        match connect(SocketAddr::new(at.ip(), port), cluster).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
 }
 
 async fn connect(to: SocketAddr, cluster: &Cluster) -> io::Result<TcpStream> {

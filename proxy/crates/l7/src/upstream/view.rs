@@ -1,5 +1,8 @@
 //! What people see of a cluster: the data of `/clusters`.
-use super::{cluster::Upstream, host::Host};
+use super::{
+    cluster::Upstream,
+    host::{Fault, Host},
+};
 use culvert_model::http::{cluster::Cluster, endpoint::Endpoint};
 use culvert_model::locality::Locality;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ pub struct ClusterView {
 pub struct HostView {
     /// Counters, and whether it is left out.
     pub host: Arc<Host>,
+    /// As Envoy writes it: of a name, where it leads now.
+    pub name: Arc<str>,
     pub endpoint: Arc<Endpoint>,
     pub locality: Locality,
     pub priority: u32,
@@ -29,6 +34,10 @@ impl Upstream {
         places.extend(self.passed().all());
         let hosts = places.iter().map(|place| HostView {
             host: Arc::clone(&place.host),
+            name: place
+                .host
+                .destination()
+                .map_or_else(|| Arc::clone(&place.host.name), |at| Arc::from(at.to_string())),
             endpoint: Arc::clone(&place.endpoint),
             locality: place.locality.locality.clone(),
             priority: place.locality.priority,
@@ -43,14 +52,25 @@ impl HostView {
     pub fn health_flags(&self) -> String {
         use culvert_model::http::endpoint::HealthStatus;
 
-        let said = match self.endpoint.health {
-            HealthStatus::Unknown | HealthStatus::Healthy => None,
-            HealthStatus::Degraded => Some("/eds_status_degraded"),
-            HealthStatus::Draining => Some("/eds_status_draining"),
-            HealthStatus::Unhealthy | HealthStatus::Timeout => Some("/failed_eds_health"),
+        let has = |fault: Fault, name: &'static str| self.host.has(fault).then_some(name);
+        let says = |name: &'static str, of: &[HealthStatus]| {
+            of.contains(&self.endpoint.health).then_some(name)
         };
-        let answers = self.host.is_ejected().then_some("/failed_outlier_check");
-        let flags: String = [answers, said].into_iter().flatten().collect();
+        let flags: String = [
+            has(Fault::FailedCheck, "/failed_active_hc"),
+            has(Fault::Ejected, "/failed_outlier_check"),
+            says("/failed_eds_health", &[HealthStatus::Unhealthy, HealthStatus::Timeout]),
+            has(Fault::DegradedCheck, "/degraded_active_hc"),
+            says("/degraded_eds_health", &[HealthStatus::Degraded]),
+            has(Fault::Leaving, "/pending_dynamic_removal"),
+            has(Fault::Unchecked, "/pending_active_hc"),
+            has(Fault::Excluded, "/excluded_via_immediate_hc_fail"),
+            has(Fault::CheckTimeout, "/active_hc_timeout"),
+            says("/eds_status_draining", &[HealthStatus::Draining]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if flags.is_empty() { "healthy".to_owned() } else { flags }
     }
 }

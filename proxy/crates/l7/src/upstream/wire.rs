@@ -1,9 +1,9 @@
 //! How the connections of a cluster are made, as far as its configuration says.
-use super::{Deps, limits::Limits, sides::Sides};
+use super::{Deps, limits::Limits, sides::Sides, tally::Tally};
 use crate::{h1, h2, pool};
 use arc_swap::ArcSwap;
 use culvert_model::http::{
-    cluster::{Cluster, Discovery, DnsFamily, UpstreamVersion},
+    cluster::{Cluster, UpstreamVersion},
     endpoint::{Endpoint, LocalityEndpoints},
     snapshot::Snapshot,
     tls::{ProxyVersion, UpstreamTls, UpstreamTransport},
@@ -22,6 +22,7 @@ pub(super) struct Wire {
     /// Made anew when a secret changes; who has connected stays connected.
     pub(super) sides: ArcSwap<Sides>,
     pub(super) limits: Arc<[Limits; 2]>,
+    pub(super) tally: Arc<Tally>,
     pub(super) deps: Deps,
 }
 
@@ -36,20 +37,22 @@ impl Wire {
     pub(super) fn new(
         config: &Arc<Cluster>,
         snapshot: &Snapshot,
-        limits: Arc<[Limits; 2]>,
+        (limits, tally): (Arc<[Limits; 2]>, Arc<Tally>),
         deps: &Deps,
     ) -> Self {
         let others = config.transport_matches.iter().map(|one| &one.transport);
         let all = std::iter::once(&config.transport).chain(others);
         let ways: Vec<_> = all.map(|one| Way::of(one, config.http.auto_san_validation)).collect();
         let sides = ArcSwap::from_pointee(Sides::new(ways.len(), snapshot.secrets().clone()));
-        Self { config: Arc::clone(config), ways, sides, limits, deps: deps.clone() }
+        let (config, deps) = (Arc::clone(config), deps.clone());
+        Self { config, ways, sides, limits, tally, deps }
     }
 
     /// Whether connections for `config` would be made in the same way.
     pub(super) fn serves(&self, config: &Cluster) -> bool {
         let own = &*self.config;
-        own.transport == config.transport
+        own.stat_name == config.stat_name
+            && own.transport == config.transport
             && own.transport_matches == config.transport_matches
             && own.http == config.http
             && own.connect_timeout == config.connect_timeout
@@ -57,7 +60,6 @@ impl Wire {
             && own.keepalive == config.keepalive
             && own.source == config.source
             && own.socket_options == config.socket_options
-            && family(own) == family(config)
     }
 
     pub(super) fn follow(&self, snapshot: &Snapshot) {
@@ -144,17 +146,6 @@ impl Way {
                 Self { greeting: Some(*version), ..Self::of(inner, by_sni) }
             }
         }
-    }
-}
-
-/// Which addresses a name stands for.
-pub(super) fn family(cluster: &Cluster) -> DnsFamily {
-    match &cluster.discovery {
-        Discovery::LogicalDns { dns, .. } | Discovery::StrictDns { dns, .. } => dns.family,
-        Discovery::Static(_)
-        | Discovery::Eds { .. }
-        | Discovery::OriginalDst(_)
-        | Discovery::Aggregate(_) => DnsFamily::Auto,
     }
 }
 

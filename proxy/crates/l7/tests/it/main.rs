@@ -16,3 +16,9 @@ mod support;
 mod tools;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod upstream_checks;
+#[cfg(test)]
+mod upstream_names;
+#[cfg(test)]
+mod world;

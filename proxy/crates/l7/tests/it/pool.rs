@@ -104,7 +104,8 @@ async fn ask(pool: &Pool) {
 
 fn breakers(connections: u64, pending: u64, requests: u64) -> Breakers {
     let bound = |limit| Arc::new(Bound::new(limit));
-    Breakers { connections: bound(connections), pending: bound(pending), requests: bound(requests) }
+    let (connections, pending, requests) = (bound(connections), bound(pending), bound(requests));
+    Breakers { connections, pending, requests, numbers: None }
 }
 
 /// Lets everybody else do what they can.

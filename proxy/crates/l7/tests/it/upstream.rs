@@ -1,132 +1,18 @@
 //! Clusters over real sockets: what stays and what goes when snapshots change.
-use crate::support::{Server, Version};
-use culvert_identity::clock::SystemClock;
+use crate::{
+    support::{Server, Version},
+    world::{World, assignment, cluster, eds},
+};
 use culvert_l7::{
-    body::Body,
     forward::Chosen as _,
-    message::{Interim, RequestHead},
-    upstream::{Ask, Chosen, Deps, Upstream, Upstreams},
+    upstream::{Ask, Chosen},
 };
-use culvert_model::{
-    http::{
-        address::Address,
-        balance::Balance,
-        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
-        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-        outlier::Outlier,
-        snapshot::{Resource, Snapshot},
-        source::{ConfigSource, From},
-        tls::UpstreamTransport,
-        value::Metadata,
-    },
-    locality::Locality,
+use culvert_model::http::{
+    cluster::{Cluster, Discovery},
+    outlier::Outlier,
 };
-use culvert_runtime::drain::Drain;
-use http::{Method, StatusCode, uri::PathAndQuery};
-use std::{borrow::Cow, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
-
-struct World {
-    drain: Drain,
-    upstreams: Upstreams,
-    snapshot: Snapshot,
-}
-
-impl World {
-    fn new(cluster: Cluster) -> Self {
-        let drain = Drain::default();
-        let upstreams = Upstreams::new(Deps::new(drain.worker(), Arc::new(SystemClock)));
-        let mut world = Self { drain, upstreams, snapshot: Snapshot::default() };
-        world.set(cluster);
-        world
-    }
-
-    fn set(&mut self, cluster: Cluster) {
-        let (version, value) = ("1".into(), Arc::new(cluster));
-        self.snapshot.clusters_mut().insert("c".into(), Resource { version, value });
-        self.upstreams.apply(&self.snapshot);
-    }
-
-    fn set_endpoints(&mut self, at: &[SocketAddr]) {
-        let (version, value) = ("1".into(), assignment(at));
-        self.snapshot.assignments_mut().insert("c".into(), Resource { version, value });
-        self.upstreams.apply(&self.snapshot);
-    }
-
-    fn upstream(&self) -> Arc<Upstream> {
-        self.upstreams.find("c").unwrap()
-    }
-
-    fn choose(&self) -> Chosen {
-        self.upstream().choose(&Ask::default()).unwrap()
-    }
-
-    /// The status of a request, and who answered.
-    async fn get(&self) -> (StatusCode, SocketAddr) {
-        let chosen = self.choose();
-        let path = PathAndQuery::from_static("/path");
-        let head = RequestHead::new(Method::GET, "here".parse().unwrap(), path);
-        let interim = Interim::default();
-        let sent = chosen.pool().send(Cow::Owned(head), Body::Empty, &interim).await;
-        let (head, body) = sent.unwrap();
-        chosen.answered(&head);
-        let _read = body.collect(1 << 20).await.unwrap();
-        (head.status, chosen.facts().host.address.as_socket().unwrap())
-    }
-}
-
-fn assignment(at: &[SocketAddr]) -> Arc<Assignment> {
-    let endpoint = |at: &SocketAddr| {
-        Arc::new(Endpoint {
-            address: Address::Socket(*at),
-            more_addresses: Arc::default(),
-            hostname: "".into(),
-            health: HealthStatus::Unknown,
-            weight: NonZeroU32::MIN,
-            metadata: Metadata::default(),
-            check: EndpointCheck::default(),
-        })
-    };
-    let locality = LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: at.iter().map(endpoint).collect(),
-    };
-    Arc::new(Assignment { localities: [locality].into(), ..Assignment::empty("c".into()) })
-}
-
-fn cluster(discovery: Discovery) -> Cluster {
-    Cluster {
-        name: "c".into(),
-        stat_name: "c".into(),
-        discovery,
-        connect_timeout: Duration::from_secs(5),
-        buffer_limit: 1 << 20,
-        balance: Balance::default(),
-        health_checks: Arc::default(),
-        outlier: None,
-        breakers: Breakers::default(),
-        http: HttpOptions::default(),
-        transport: UpstreamTransport::Plain,
-        transport_matches: Arc::default(),
-        keepalive: None,
-        source: Arc::default(),
-        socket_options: Arc::default(),
-        metadata: Metadata::default(),
-        close_on_unhealthy: false,
-        ignore_health_on_removal: false,
-        close_pools_on_change: false,
-        track_budgets: false,
-        preconnect: Preconnect::default(),
-        cleanup_interval: Duration::from_secs(5),
-    }
-}
-
-fn eds() -> Cluster {
-    let source = ConfigSource { from: From::Ads, patience: None };
-    cluster(Discovery::Eds { service: "c".into(), source })
-}
+use http::StatusCode;
+use std::{sync::Arc, time::Duration};
 
 fn connections(world: &World) -> Vec<usize> {
     world.upstream().view().hosts.iter().map(|host| host.connections).collect()
