@@ -2,13 +2,15 @@
 //!
 //! Made by a listener, changed by its filters and those of its chain, and whole when the last filter
 //! takes the connection: from then on nothing of it changes.
+use crate::stats::Scope;
 use culvert_model::http::{
     listener::{FilterChain, Listener},
-    value::Metadata,
+    value::{Metadata, Value},
 };
 use culvert_policy::http::facts::{self, FilterState};
 use culvert_runtime::drain::Worker;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -23,6 +25,8 @@ pub struct Connection {
     pub facts: facts::Connection,
     pub listener: Arc<Listener>,
     pub chain: Arc<FilterChain>,
+    /// What is counted per listener.
+    pub stats: Scope,
     /// When it was accepted.
     pub began: Instant,
     /// The same by the calendar.
@@ -42,5 +46,18 @@ impl Connection {
     /// Whether it is to end as soon as nothing is under way.
     pub fn is_draining(&self) -> bool {
         self.worker.is_finishing()
+    }
+
+    /// Says something of it, where filters, rules and logs find it.
+    pub fn note(&mut self, namespace: &str, key: &str, value: Value) {
+        let all = self.metadata.iter().map(|(name, value)| (Arc::clone(name), value.clone()));
+        let mut all: BTreeMap<_, _> = all.collect();
+        let mut fields = match all.get(namespace) {
+            Some(Value::Struct(fields)) => BTreeMap::clone(fields),
+            _ => BTreeMap::new(),
+        };
+        fields.insert(key.into(), value);
+        all.insert(namespace.into(), Value::Struct(Arc::new(fields)));
+        self.metadata = Metadata::new(all);
     }
 }

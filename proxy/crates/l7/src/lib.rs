@@ -8,7 +8,8 @@
 //! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`pool`]
 //! (connections kept for the next request), [`upstream`] (clusters, and which of their endpoints a
 //! request goes to), [`forward`] (the way of a request), [`connection`] (a connection downstream,
-//! as requests see it), [`shared`] (what all parts of one engine share).
+//! as requests see it), [`shared`] (what all parts of one engine share), [`listener`], `chain` and
+//! [`network`] (a connection's way to what takes it), [`engine`] (all of it running).
 
 pub mod io;
 
@@ -47,6 +48,16 @@ pub mod upstream;
 pub mod connection;
 
 pub mod shared;
+
+mod guarded;
+
+mod chain;
+
+pub mod listener;
+
+pub mod network;
+
+pub mod engine;
 
 #[cfg(test)]
 mod testing;

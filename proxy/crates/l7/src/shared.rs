@@ -1,5 +1,5 @@
 //! What all parts of one engine share.
-use crate::{share::Bound, stats::Stats, upstream::Upstreams};
+use crate::{log::Sinks, share::Bound, stats::Stats, upstream::Upstreams};
 use culvert_identity::clock::Clock;
 use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
 use culvert_policy::http::route::Table;
@@ -36,6 +36,8 @@ pub struct Parts {
     pub snapshot: View<Snapshot>,
     pub upstreams: Arc<Upstreams>,
     pub stats: Stats,
+    /// Where access logs go.
+    pub sinks: Sinks,
     /// For tasks that belong to no connection.
     pub worker: Worker,
     /// Certificates are judged by it.
@@ -161,6 +163,7 @@ mod tests {
             snapshot: view,
             upstreams: Arc::new(Upstreams::new(deps)),
             stats: Stats::default(),
+            sinks: Sinks::new(&Stats::default()),
             worker: drain.worker(),
             clock,
             node: Node::default(),

@@ -1,6 +1,7 @@
 //! What is known after a handshake.
 use super::names::Names;
-use rustls::{CommonState, ProtocolVersion};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustls::{CommonState, HandshakeKind, NamedGroup, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use std::{fmt::Write as _, sync::Arc};
@@ -13,6 +14,10 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// `TLS_AES_128_GCM_SHA256`, as IANA writes it.
     pub cipher: Option<String>,
+    /// Of the key exchange, as OpenSSL writes it; empty if there was none.
+    pub group: &'static str,
+    /// An earlier session goes on.
+    pub resumed: bool,
     pub sni: Option<Arc<str>>,
     pub alpn: Option<Arc<[u8]>>,
     /// The peer's certificate; `None`: it showed none.
@@ -54,6 +59,8 @@ impl TlsFacts {
                 Some(_) | None => "TLSv1.3",
             },
             cipher: tls.negotiated_cipher_suite().map(|suite| iana(suite.suite().as_str())),
+            group: tls.negotiated_key_exchange_group().map_or("", |group| name(group.name())),
+            resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
             sni: sni.filter(|sni| !sni.is_empty()).map(Into::into),
             alpn: tls.alpn_protocol().map(Into::into),
             peer: tls.peer_certificates().map(shown),
@@ -76,6 +83,12 @@ impl Shown {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex(&Sha256::digest(self.leaf()))
+    }
+
+    /// SHA-1 of the leaf, for those who still compare it.
+    #[must_use]
+    pub fn fingerprint_sha1(&self) -> String {
+        hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, self.leaf()).as_ref())
     }
 
     /// What the leaf says; nothing, if it cannot be read.
@@ -140,6 +153,16 @@ fn escape(value: &str) -> String {
 /// rustls has `TLS13_` where IANA has `TLS_`.
 fn iana(suite: Option<&str>) -> String {
     suite.unwrap_or("unknown").replacen("TLS13_", "TLS_", 1)
+}
+
+fn name(group: NamedGroup) -> &'static str {
+    match group {
+        NamedGroup::secp256r1 => "P-256",
+        NamedGroup::secp384r1 => "P-384",
+        NamedGroup::secp521r1 => "P-521",
+        NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
+        other => other.as_str().unwrap_or("unknown"),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,8 @@
 //! The codecs against other people's: hyper, h2, curl, nghttp; and the pool and the way of a
 //! request over them.
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod forward;
 #[cfg(test)]
 mod h1_client;

@@ -1,0 +1,285 @@
+//! `tcp_proxy`: a connection's bytes go to an endpoint of a cluster.
+use super::{
+    record::{self, Line, Record},
+    relay::{self, Ended, Limits, Side, Tally},
+};
+use crate::{
+    connection::Connection,
+    io::Io,
+    log::Logs,
+    shared::Shared,
+    stats::{Counter, Late, tag},
+    upstream::{Ask, Connected, Downstream, Ends, NoConnection, Upstream},
+};
+use culvert_model::http::{
+    listener::{TcpClusters, TcpProxy as Config},
+    value::{Fields, Metadata, Value},
+};
+use culvert_policy::http::{
+    flags::{Flag, Flags},
+    hash,
+};
+use culvert_runtime::dice::dice;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The filter state that names the cluster, whatever the configuration says.
+pub(super) const CLUSTER: &str = "envoy.tcp_proxy.cluster";
+
+pub(super) struct TcpProxy {
+    config: Arc<Config>,
+    shared: Arc<Shared>,
+    logs: Logs,
+    /// What endpoints must have; and the same for each of several clusters.
+    subset: Option<Arc<Fields>>,
+    subsets: Box<[Option<Arc<Fields>>]>,
+    counts: Counts,
+}
+
+struct Counts {
+    total: Late<Counter>,
+    no_route: Late<Counter>,
+    received: Late<Counter>,
+    sent: Late<Counter>,
+    idle: Late<Counter>,
+    too_long: Late<Counter>,
+}
+
+/// Which cluster a connection goes to.
+struct Target<'a> {
+    name: &'a str,
+    subset: Option<&'a Fields>,
+}
+
+/// Counts a connection's bytes while they pass, and logs it once in a while.
+struct Passing<'a> {
+    proxy: &'a TcpProxy,
+    connection: &'a Connection,
+    record: &'a mut Record,
+    due: Option<Instant>,
+}
+
+impl TcpProxy {
+    pub(super) fn new(config: &Arc<Config>, shared: &Arc<Shared>) -> Self {
+        let scope = shared.stats.root().tagged("tcp", tag::TCP, &config.stat_prefix);
+        let subsets = match &config.clusters {
+            TcpClusters::One(_) => Box::default(),
+            TcpClusters::Weighted(all) => {
+                all.iter().map(|one| joined(&config.metadata_match, &one.metadata_match)).collect()
+            }
+        };
+        Self {
+            logs: Logs::new(&config.access_logs, &shared.sinks),
+            subset: joined(&config.metadata_match, &Metadata::default()),
+            subsets,
+            config: Arc::clone(config),
+            shared: Arc::clone(shared),
+            counts: Counts {
+                total: scope.late("downstream_cx_total"),
+                no_route: scope.late("downstream_cx_no_route"),
+                received: scope.late("downstream_cx_rx_bytes_total"),
+                sent: scope.late("downstream_cx_tx_bytes_total"),
+                idle: scope.late("idle_timeout"),
+                too_long: scope.late("max_downstream_connection_duration"),
+            },
+        }
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve(&self, connection: &Connection, io: Io, record: &mut Record) {
+        self.counts.total.inc();
+        self.pass(connection, io, record).await;
+        self.log(connection, record);
+    }
+
+    /// Writes down that the connection is over.
+    pub(super) fn log(&self, connection: &Connection, record: &Record) {
+        self.write(connection, record, "TcpConnectionEnd");
+    }
+
+    fn write(&self, connection: &Connection, record: &Record, kind: &'static str) {
+        record::write(&self.logs, &Line::new(connection, record, &self.shared, kind));
+    }
+
+    async fn pass(&self, connection: &Connection, mut client: Io, record: &mut Record) {
+        let until =
+            self.config.max_connection_duration.and_then(|most| Instant::now().checked_add(most));
+        let Some(Connected { io: mut upstream, held }) = self.connect(connection, record).await
+        else {
+            return;
+        };
+        record.upstream.ready = Some(connection.began.elapsed());
+        if let Some(tcp) = upstream.tcp() {
+            record.upstream.local = tcp.local_addr().ok();
+            record.upstream.remote = tcp.peer_addr().ok().or(record.upstream.remote);
+        }
+        let limits = Limits {
+            idle: self.config.idle_timeout,
+            until,
+            buffer: usize::try_from(connection.listener.buffer_limit).unwrap_or(usize::MAX),
+        };
+        let mut passing = Passing { proxy: self, connection, record, due: None };
+        passing.due = passing.next();
+        let ended = relay::relay(&mut client, &mut upstream, limits, &mut passing).await;
+        let record = passing.record;
+        match ended {
+            Ended::Finished => {}
+            Ended::Broken(Side::Client) => record.reset = true,
+            Ended::Broken(Side::Upstream) => record.upstream.reset = true,
+            Ended::Idle => {
+                self.counts.idle.inc();
+                record.closed = Some("tcp_session_idle_timeout".into());
+            }
+            Ended::TooLong => {
+                self.counts.too_long.inc();
+                record.flags.set(Flag::DurationTimeout);
+                record.closed = Some("max_connection_duration_reached".into());
+            }
+        }
+        drop(held);
+    }
+
+    /// A connection to an endpoint; none, after all that may be tried, for the reason that is
+    /// recorded.
+    async fn connect(&self, connection: &Connection, record: &mut Record) -> Option<Connected> {
+        let target = self.target(connection);
+        let Some(upstream) = self.shared.upstreams.find(target.name) else {
+            self.counts.no_route.inc();
+            record.flags.set(Flag::NoClusterFound);
+            record.closed = Some("tcp_initializion_failure:3".into());
+            return None;
+        };
+        record.upstream.cluster = Some(Arc::clone(upstream.config()));
+        for _ in 0..self.config.max_connect_attempts.get() {
+            match self.attempt(connection, &upstream, &target, record).await {
+                Tried::Connected(connected) => return Some(connected),
+                Tried::Again => {}
+                Tried::Nothing => return None,
+            }
+        }
+        record.flags.set(Flag::UpstreamRetryLimitExceeded);
+        record.closed = Some("tcp_initializion_failure:0".into());
+        None
+    }
+
+    async fn attempt(
+        &self,
+        connection: &Connection,
+        upstream: &Arc<Upstream>,
+        target: &Target<'_>,
+        record: &mut Record,
+    ) -> Tried {
+        let facts = &connection.facts;
+        let client = facts.remote.filter(|_| self.config.hash_source_ip);
+        let ends = facts.source.zip(facts.local);
+        let ask = Ask {
+            hash: client.map(|client| hash::of_address(client.ip())),
+            subset: target.subset,
+            downstream: Downstream {
+                host: Some(&*facts.server_name).filter(|name| !name.is_empty()),
+                ends: ends.map(|(source, destination)| Ends { source, destination }),
+                destination: facts.local,
+                ..Downstream::default()
+            },
+            ..Ask::default()
+        };
+        let Ok(raw) = upstream.choose_raw(&ask) else {
+            record.flags.set(Flag::NoHealthyUpstream);
+            record.closed = Some("tcp_initializion_failure:1".into());
+            return Tried::Nothing;
+        };
+        let before = record.upstream.attempts;
+        record.upstream.attempt(&raw);
+        match raw.connect().await {
+            Ok(connected) => {
+                record.upstream.failure = None;
+                record.flags = Flags::default();
+                Tried::Connected(connected)
+            }
+            Err(NoConnection::Overflow) => {
+                // Nothing was tried.
+                record.upstream.attempts = before;
+                record.upstream.endpoint = None;
+                record.flags.set(Flag::UpstreamOverflow);
+                record.closed = Some("tcp_initializion_failure:2".into());
+                Tried::Nothing
+            }
+            Err(why @ (NoConnection::Timeout | NoConnection::Dial(_))) => {
+                record.flags.set(Flag::UpstreamConnectionFailure);
+                record.upstream.failure = Some(why.to_string());
+                Tried::Again
+            }
+        }
+    }
+
+    fn target<'a>(&'a self, connection: &'a Connection) -> Target<'a> {
+        let subset = self.subset.as_deref();
+        if let Some(name) = connection.state.0.get(CLUSTER) {
+            return Target { name, subset };
+        }
+        match &self.config.clusters {
+            TcpClusters::One(name) => Target { name, subset },
+            TcpClusters::Weighted(all) => {
+                let sum: u64 = all.iter().map(|one| u64::from(one.weight)).sum();
+                let mut left = dice() % sum.max(1);
+                let found = all.iter().position(|one| {
+                    let hit = left < u64::from(one.weight);
+                    left = left.saturating_sub(one.weight.into());
+                    hit
+                });
+                let found = found.unwrap_or_default();
+                let subset = self.subsets.get(found).and_then(Option::as_deref);
+                Target { name: all.get(found).map_or("", |one| &one.name), subset }
+            }
+        }
+    }
+}
+
+enum Tried {
+    Connected(Connected),
+    Again,
+    Nothing,
+}
+
+impl Passing<'_> {
+    fn next(&self) -> Option<Instant> {
+        let interval: Duration = self.proxy.config.log_interval?;
+        Instant::now().checked_add(interval)
+    }
+}
+
+impl Tally for Passing<'_> {
+    fn said(&mut self, by: Side, bytes: usize) {
+        let (counter, count) = match by {
+            Side::Client => (&self.proxy.counts.received, &mut self.record.received),
+            Side::Upstream => (&self.proxy.counts.sent, &mut self.record.sent),
+        };
+        *count += bytes as u64;
+        counter.add(bytes as u64);
+    }
+
+    fn due(&mut self) -> Option<Instant> {
+        self.due
+    }
+
+    fn tell(&mut self) {
+        self.proxy.write(self.connection, self.record, "TcpPeriodic");
+        self.due = self.next();
+    }
+}
+
+/// What both say of endpoints; the second counts.
+fn joined(first: &Metadata, second: &Metadata) -> Option<Arc<Fields>> {
+    let of = |metadata: &Metadata| match metadata.filter("envoy.lb") {
+        Some(Value::Struct(fields)) => Some(Arc::clone(fields)),
+        _ => None,
+    };
+    match (of(first), of(second)) {
+        (Some(first), Some(second)) => {
+            let mut fields = Fields::clone(&first);
+            fields.extend(second.iter().map(|(key, value)| (Arc::clone(key), value.clone())));
+            Some(Arc::new(fields))
+        }
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,6 @@
+//! An engine over real sockets: listeners, filter chains and network filters.
+mod filters;
+mod lifecycle;
+mod tcp;
+mod tls;
+mod world;
