@@ -12,11 +12,17 @@ use culvert_model::http::{
     listener::Listener,
     snapshot::{Resource, Snapshot},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time;
+
+/// How long the first connections are kept waiting until endpoints have been checked.
+const WARMING: Duration = Duration::from_secs(15);
 
 /// The listeners there are.
 #[derive(Default)]
 pub(super) struct State {
+    /// Endpoints were waited for before the first connection came.
+    warm: bool,
     listeners: BTreeMap<Arc<str>, Running>,
     doors: Vec<Door>,
 }
@@ -47,6 +53,11 @@ impl Inner {
     pub(super) async fn apply(self: &Arc<Self>, snapshot: &Snapshot) {
         self.shared.upstreams.apply(snapshot);
         let mut state = self.state.lock().await;
+        if !state.warm && !snapshot.listeners().is_empty() {
+            // Those that are not well by then are not waited for any longer.
+            let _late = time::timeout(WARMING, self.shared.upstreams.warm()).await;
+            state.warm = true;
+        }
         let mut spare = self.remove(&mut state, snapshot).await;
         let mut changes = Vec::new();
         let mut all: Vec<_> = snapshot.listeners().iter().collect();

@@ -66,7 +66,7 @@ impl Upstreamed {
         self.cluster = Some(Arc::clone(facts.cluster));
         self.endpoint = Some((Arc::clone(facts.host), Arc::clone(facts.endpoint)));
         self.tried.push(Arc::clone(facts.host));
-        self.remote = facts.host.address.as_socket();
+        self.remote = facts.host.destination();
     }
 }
 

@@ -120,7 +120,15 @@ impl TcpProxy {
         };
         let mut passing = Passing { proxy: self, connection, record, due: None };
         passing.due = passing.next();
-        let ended = relay::relay(&mut client, &mut upstream, limits, &mut passing).await;
+        let relayed = relay::relay(&mut client, &mut upstream, limits, &mut passing);
+        let ended = tokio::select! {
+            ended = relayed => ended,
+            // As if the endpoint had reset it.
+            () = held.cut() => {
+                client.reset_on_close();
+                Ended::Broken(Side::Upstream)
+            }
+        };
         let record = passing.record;
         match ended {
             Ended::Finished => {}

@@ -166,11 +166,13 @@ async fn a_drain_waits_for_what_is_under_way() {
     let mut under_way = world.connect("l").await;
     talk(&mut under_way, "x").await;
     let at = world.at("l");
-    let drained = tokio::spawn(world.engine.drain(Duration::from_secs(30)));
-    while TcpStream::connect(at).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(talk(&mut under_way, "y").await, "y");
-    drop(under_way);
-    assert_eq!(drained.await.unwrap(), Drained::Clean);
+    let drained = world.engine.drain(Duration::from_secs(30));
+    let ends = async {
+        while TcpStream::connect(at).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(talk(&mut under_way, "y").await, "y");
+        drop(under_way);
+    };
+    assert_eq!(tokio::join!(drained, ends).0, Drained::Clean);
 }

@@ -76,7 +76,7 @@ async fn large_amounts_wait_for_who_is_slow() {
     let (upstream, _) = server.accept().await.unwrap();
     let (mut from_client, mut to_upstream) = client.into_split();
     let (mut from_upstream, mut to_client) = upstream.into_split();
-    let bytes: Vec<u8> = (0..ALL).map(|i| (i % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(ALL).collect();
     let (up, down) = (&bytes, &bytes);
     let (mut there, mut back) = (Vec::new(), Vec::new());
     let sends_up = async {

@@ -65,7 +65,10 @@ impl World {
         let (clock, stats) = (Arc::new(SystemClock), Stats::default());
         let shared = Arc::new(Shared::new(Parts {
             snapshot: view,
-            upstreams: Arc::new(Upstreams::new(Deps::new(drain.worker(), Arc::clone(&clock) as _))),
+            upstreams: Arc::new(Upstreams::new(
+                Deps::new(drain.worker(), Arc::<SystemClock>::clone(&clock))
+                    .with_stats(stats.clone()),
+            )),
             sinks: Sinks::new(&stats),
             stats,
             worker: drain.worker(),
