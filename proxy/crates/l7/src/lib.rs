@@ -8,7 +8,8 @@
 //! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`pool`]
 //! (connections kept for the next request), [`upstream`] (clusters, and which of their endpoints a
 //! request goes to), [`forward`] (the way of a request), [`connection`] (a connection downstream,
-//! as requests see it), [`shared`] (what all parts of one engine share), [`listener`], `chain` and
+//! as requests see it), [`shared`] (what all parts of one engine share), `filter` (HTTP filters),
+//! [`manager`] (the way of a request from a connection to its cluster), [`listener`], `chain` and
 //! [`network`] (a connection's way to what takes it), [`engine`] (all of it running).
 
 pub mod io;
@@ -48,6 +49,10 @@ pub mod upstream;
 pub mod connection;
 
 pub mod shared;
+
+pub(crate) mod filter;
+
+pub mod manager;
 
 mod guarded;
 

@@ -158,12 +158,13 @@ mod tests {
         let (_publisher, view) = publish::channel(Snapshot::default());
         let drain = Drain::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let stats = Stats::default();
         let deps = Deps::new(drain.worker(), Arc::clone(&clock));
         let shared = Shared::new(Parts {
             snapshot: view,
             upstreams: Arc::new(Upstreams::new(deps)),
-            stats: Stats::default(),
-            sinks: Sinks::new(&Stats::default()),
+            sinks: Sinks::new(&stats),
+            stats,
             worker: drain.worker(),
             clock,
             node: Node::default(),

@@ -9,6 +9,8 @@ mod h1_client;
 #[cfg(test)]
 mod h2_both;
 #[cfg(test)]
+mod manager;
+#[cfg(test)]
 mod nginx;
 #[cfg(test)]
 mod pool;
