@@ -54,7 +54,7 @@ use tokio::{
 /// A manager in front of a backend.
 pub(crate) struct World {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) backend: Server,
+    _backend: Server,
     pub(crate) addr: SocketAddr,
     pub(crate) publisher: Publisher<Snapshot>,
     log: PathBuf,
@@ -133,7 +133,7 @@ impl World {
                 worker.spawn(async move { manager.serve(tcp.into(), connection).await });
             }
         });
-        Self { shared, backend, addr, publisher, log, dir, snapshot, _drain: drain }
+        Self { shared, _backend: backend, addr, publisher, log, dir, snapshot, _drain: drain }
     }
 
     pub(crate) async fn raw(&self, request: &str) -> Answer {
