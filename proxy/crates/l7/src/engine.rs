@@ -154,6 +154,7 @@ impl Engine {
 
     /// Takes no more connections, asks those there are to end, and waits for them at most so long.
     pub async fn drain(self, within: Duration) -> Drained {
+        self.inner.close().await;
         self.scope.end(within).await
     }
 }

@@ -82,6 +82,13 @@ impl Inner {
         self.show(&state);
     }
 
+    /// Takes no more connections, and gives all addresses back.
+    pub(super) async fn close(&self) {
+        let mut state = self.state.lock().await;
+        close(&mut state.doors, |_| true, &mut Vec::new()).await;
+        self.show(&state);
+    }
+
     /// Ends listeners that are no longer wanted; their sockets are left.
     async fn remove(self: &Arc<Self>, state: &mut State, snapshot: &Snapshot) -> Spare {
         let mut spare = Vec::new();

@@ -56,8 +56,10 @@ async fn a_reset_is_passed_on_both_ways() {
     let (server, at) = server().await;
     let world = leading_to(at, proxy("c")).await;
     for client_resets in [true, false] {
-        let client = world.connect("l").await;
-        let (upstream, _) = server.accept().await.unwrap();
+        let mut client = world.connect("l").await;
+        let (mut upstream, _) = server.accept().await.unwrap();
+        upstream.write_all(b"x").await.unwrap();
+        client.read_exact(&mut [0; 1]).await.unwrap();
         let (resets, mut other) =
             if client_resets { (client, upstream) } else { (upstream, client) };
         resets.set_zero_linger().unwrap();

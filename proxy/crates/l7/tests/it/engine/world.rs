@@ -120,13 +120,22 @@ impl World {
 
     /// Waits until so many connections of a listener are over.
     pub(super) async fn ended(&self, name: &str, count: u64) {
-        while self.count(&format!("listener.{name}.downstream_cx_destroy")) < count {
+        self.until(&format!("listener.{name}.downstream_cx_destroy"), count).await;
+    }
+
+    /// Waits until so many were counted.
+    pub(super) async fn until(&self, name: &str, count: u64) {
+        while self.count(name) < count {
             tokio::task::yield_now().await;
         }
     }
 
     pub(super) fn count(&self, name: &str) -> u64 {
         let (scope, leaf) = name.rsplit_once('.').unwrap();
+        self.counter(scope, leaf)
+    }
+
+    pub(super) fn counter(&self, scope: &str, leaf: &str) -> u64 {
         self.shared.stats.root().scope(scope).counter(leaf).value()
     }
 }
