@@ -20,13 +20,15 @@ use crate::{
         record::{Record, Trailers},
     },
     message::{Interim, RequestHead, Response},
-    outcome::Flag,
+    outcome::{Flag, Reset},
+    upstream::{Traffic, Upstream},
 };
 use culvert_model::http::{
     filter::Router,
     route::{Action, Forward, Route, VirtualHost},
 };
 use culvert_policy::http::{
+    client::INTERNAL,
     facts::is_grpc,
     grpc,
     retry::Retries,
@@ -103,12 +105,9 @@ async fn go(
     interim: &Interim,
 ) -> Outcome {
     let Chosen { host, route, forward } = chosen;
-    let upstreams = Arc::clone(&record.manager.shared().upstreams);
-    let found = record.routed.cluster.as_deref().and_then(|name| upstreams.find(name));
-    let Some(upstream) = found else {
-        record.manager.tally().no_cluster.inc();
-        let local = Local::new(forward.not_found, "", "cluster_not_found");
-        return Outcome::Local(local.flag(Flag::NoClusterFound).boxed());
+    let upstream = match cluster(record, config, forward) {
+        Ok(upstream) => upstream,
+        Err(local) => return Outcome::Local(local),
     };
     let policy = forward.retry.as_ref().or(host.retry.as_ref());
     let per_try = policy.and_then(|policy| policy.per_try);
@@ -127,6 +126,9 @@ async fn go(
     }
     let resendable = matches!(body, Body::Empty);
     let body = copies::start(record, &plan, body);
+    let internal = record.head.headers.contains_key(INTERNAL);
+    let traffic = Arc::clone(&upstream);
+    let traffic = traffic.traffic();
     let mut way = RouteWay::new(record, &plan, upstream, policy, retries);
     let forwarded = forward::forward(body, interim, &mut way, clock).await;
     let Forwarded { answer, attempts, exhausted, fate } = forwarded;
@@ -134,20 +136,56 @@ async fn go(
     record.fate = fate;
     if exhausted {
         record.flags.set(Flag::UpstreamRetryLimitExceeded);
+        traffic.retry_limit_exceeded.inc();
     }
     let elapsed = record.elapsed();
     record.times.answered = Some(elapsed);
     record.times.received.get_or_insert(elapsed);
     match answer {
-        Err(failure) => Outcome::Local(failed(record, &plan, &failure)),
+        Err(failure) => {
+            let local = failed(record, &plan, &failure);
+            missed(traffic, &failure);
+            traffic.completed(local.status.as_u16(), internal);
+            Outcome::Local(local)
+        }
         Ok(mut response) => {
+            let status = response.head.status;
             if resendable && let Some(head) = follow::next(record, forward, &response.head) {
-                return Outcome::Follow { head, status: response.head.status };
+                return Outcome::Follow { head, status };
+            }
+            traffic.completed(status.as_u16(), internal);
+            if 1 < attempts && !exhausted && !status.is_server_error() {
+                traffic.retry_success.inc();
             }
             answered(record, &plan, &mut response);
             Outcome::Response(response)
         }
     }
+}
+
+/// The cluster of a request, noted in `record`.
+fn cluster(
+    record: &mut Record,
+    config: &Router,
+    forward: &Forward,
+) -> Result<Arc<Upstream>, Refused> {
+    let upstreams = &record.manager.shared().upstreams;
+    let found = record.routed.cluster.as_deref().and_then(|name| upstreams.find(name));
+    let Some(upstream) = found else {
+        record.manager.tally().no_cluster.inc();
+        let local = Local::new(forward.not_found, "", "cluster_not_found");
+        return Err(local.flag(Flag::NoClusterFound).boxed());
+    };
+    record.cluster = Some(Arc::clone(&upstream));
+    if upstream.refuses() {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let mut local = Local::new(unavailable, "drop overload", "drop_overload");
+        if !config.suppress_envoy_headers {
+            local.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+        }
+        return Err(local.flag(Flag::DropOverload).boxed());
+    }
+    Ok(upstream)
 }
 
 fn clock(
@@ -193,6 +231,30 @@ fn answered(record: &mut Record, plan: &Plan<'_>, response: &mut Response) {
         record.trailers.clone_from(&kept);
         let body = std::mem::take(&mut response.body);
         response.body = Body::boxed(trailing::Trailing { body, kept });
+    }
+}
+
+/// Counts why there is no answer.
+fn missed(traffic: &Traffic, failure: &Failure) {
+    match failure {
+        Failure::NoHost => {}
+        Failure::Reset { reset, .. } => match reset {
+            Reset::LocalReset => traffic.tx_reset.inc(),
+            Reset::RemoteReset | Reset::RefusedStream | Reset::ConnectionTermination => {
+                traffic.rx_reset.inc();
+            }
+            Reset::ConnectionFailure
+            | Reset::ConnectionTimeout
+            | Reset::Overflow
+            | Reset::ProtocolError => {}
+        },
+        Failure::Expired(expired) => match expired {
+            Expired::Whole => traffic.timeout.inc(),
+            Expired::PerTry => traffic.per_try_timeout.inc(),
+            Expired::PerTryIdle => traffic.per_try_idle_timeout.inc(),
+            Expired::Duration => traffic.max_duration.inc(),
+            Expired::Idle { .. } => {}
+        },
     }
 }
 

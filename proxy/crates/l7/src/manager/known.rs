@@ -119,7 +119,7 @@ impl Known for Seeing<'_> {
             Address::DownstreamDirectRemote => facts.direct_remote,
             Address::DownstreamLocal => facts.local,
             Address::DownstreamDirectLocal => facts.direct_local,
-            Address::UpstreamRemote => self.record.went.as_ref()?.host.address.as_socket(),
+            Address::UpstreamRemote => self.record.went.as_ref()?.host.destination(),
             Address::UpstreamLocal => None,
         }
     }
@@ -129,7 +129,8 @@ impl Known for Seeing<'_> {
     }
 
     fn upstream_host(&self) -> Option<String> {
-        self.record.went.as_ref().map(|went| went.host.name.to_string())
+        let host = &self.record.went.as_ref()?.host;
+        Some(host.destination().map_or_else(|| host.name.to_string(), |to| to.to_string()))
     }
 
     fn upstream_name(&self) -> Option<&str> {

@@ -8,7 +8,7 @@ use crate::{
     outcome::{Details, Ended, Exchanged, Flag, Flags},
     share::Share,
     stats::Raised,
-    upstream::Host,
+    upstream::{Host, Upstream},
 };
 use culvert_model::http::{
     cluster::Cluster,
@@ -16,6 +16,7 @@ use culvert_model::http::{
     value::{Fields, Metadata, Value},
 };
 use culvert_policy::http::{
+    client::INTERNAL,
     facts::{self, Answer, Asking, FilterState, Head},
     format::Scene,
     log::Around,
@@ -50,6 +51,8 @@ pub(crate) struct Record {
     pub(crate) headless: bool,
     /// Redirects of upstreams that were followed to get here.
     pub(crate) redirects: u32,
+    /// The cluster that it was sent to, or would have been.
+    pub(crate) cluster: Option<Arc<Upstream>>,
     /// The endpoint of the last try.
     pub(crate) went: Option<Went>,
     pub(crate) attempts: u32,
@@ -114,6 +117,7 @@ impl Record {
             health_check: false,
             headless: false,
             redirects: 0,
+            cluster: None,
             went: None,
             attempts: 0,
             attempted: Vec::new(),
@@ -280,6 +284,12 @@ impl Drop for Record {
         }
         let elapsed = self.elapsed().as_millis();
         tally.rq_time.record(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        if let (Some(cluster), Some(sent), Some(_)) =
+            (&self.cluster, self.times.sent, self.upstream_version)
+        {
+            let internal = self.head.headers.contains_key(INTERNAL);
+            cluster.traffic().took(self.elapsed().saturating_sub(sent), internal);
+        }
         self.write("DownstreamEnd");
     }
 }

@@ -1,4 +1,5 @@
 //! A manager over real sockets: what clients, backends and logs see of a request's way.
+mod filters;
 mod world;
 
 use self::world::{World, forward, route, table, to_backend};

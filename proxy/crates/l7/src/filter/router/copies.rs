@@ -37,6 +37,7 @@ fn copy(record: &Record, plan: &Plan<'_>, mirror: &Mirror) -> Option<mirror::Mir
     let downstream = downstream(record, &upstream);
     let ask = Ask { hash: record.routed.hashed.hash, downstream, attempts: 1, ..Ask::default() };
     let chosen = upstream.choose(&ask).ok()?;
+    upstream.traffic().shadow.inc();
     let mut head: RequestHead = record.head.clone();
     if let Some(host) = &mirror.host {
         head.authority = Authority::try_from(&**host).ok();

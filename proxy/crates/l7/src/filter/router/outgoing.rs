@@ -12,6 +12,7 @@ use http::{
     HeaderName, HeaderValue, header,
     uri::{Authority, PathAndQuery},
 };
+use std::time::Duration;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
@@ -25,7 +26,8 @@ const OURS: [&str; 2] =
 pub(super) fn dress(record: &mut Record, plan: &Plan<'_>) {
     strip(&mut record.head);
     let expected = !plan.config.suppress_envoy_headers;
-    plan.limits.tell(record.elapsed(), expected, &mut record.head.headers);
+    // The time begins with what is sent.
+    plan.limits.tell(Duration::ZERO, expected, &mut record.head.headers);
     if plan.host.attempts_in_request {
         record.head.headers.insert(ATTEMPTS, HeaderValue::from(1));
     }

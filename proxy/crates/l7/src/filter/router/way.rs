@@ -182,6 +182,10 @@ impl Way for RouteWay<'_> {
             share = limits.retry();
             share.is_some()
         };
+        let status = match tried {
+            Tried::Answered(head) => Some(head.status.as_u16()),
+            Tried::Failed { .. } | Tried::TooSlow => None,
+        };
         let verdict = match tried {
             Tried::Answered(ResponseHead { status, headers, .. }) => {
                 let answer = Answer { status: *status, headers };
@@ -192,9 +196,20 @@ impl Way for RouteWay<'_> {
         };
         match verdict {
             retry::Verdict::Final => Verdict::Final,
-            retry::Verdict::Again(wait) => Verdict::Again(wait, share),
+            retry::Verdict::Again(wait) => {
+                let traffic = self.upstream.traffic();
+                traffic.retry.inc();
+                traffic.retry_backoff_exponential.inc();
+                if let Some(status) = status {
+                    traffic.retried(status);
+                }
+                Verdict::Again(wait, share)
+            }
             retry::Verdict::Exhausted => Verdict::Exhausted,
-            retry::Verdict::Overflow => Verdict::Overflow,
+            retry::Verdict::Overflow => {
+                self.upstream.traffic().retry_overflow.inc();
+                Verdict::Overflow
+            }
         }
     }
 }

@@ -201,6 +201,7 @@ fn connection(
         handshake: None,
         metadata: Metadata::default(),
         state: FilterState::default(),
+        stats: Stats::default().root(),
         worker,
     })
 }
