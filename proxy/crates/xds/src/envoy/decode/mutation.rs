@@ -41,6 +41,14 @@ pub(super) fn value(value: &core::HeaderValueOption, path: &Path<'_>) -> Got<Hea
     let at = path.field("header");
     let header = must(&value.header, &at)?;
     let name = field(&header.key, &at.field("key"))?;
+    if name.is_pseudo() {
+        let what = format!(
+            "{} cannot be set; for the host there is host_rewrite_literal and its like, for the \
+             path prefix_rewrite and regex_rewrite",
+            header.key
+        );
+        return Err(Wrong::at(&at.field("key"), what));
+    }
     let template = if header.raw_value.is_empty() {
         header_template(&header.value, &at.field("value"))?
     } else {

@@ -273,6 +273,17 @@ fn routes() {
         of_route("match: {prefix: /}, route: {cluster: a}, request_headers_to_remove: [':path']"),
         "request_headers_to_remove[0]: :path cannot be removed"
     );
+    for key in ["host", ":path"] {
+        assert_eq!(
+            of_route(&format!(
+                "match: {{prefix: /}}, route: {{cluster: a}}, response_headers_to_add: [{{header: {{key: '{key}', value: c}}}}]"
+            )),
+            format!(
+                "response_headers_to_add[0].header.key: {key} cannot be set; for the host there is \
+                 host_rewrite_literal and its like, for the path prefix_rewrite and regex_rewrite"
+            )
+        );
+    }
     assert_eq!(
         of_route("match: {prefix: /}, direct_response: {status: 200, body: {filename: /nope}}"),
         "direct_response.body.filename: there is no file /nope"
