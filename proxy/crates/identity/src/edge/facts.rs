@@ -70,6 +70,11 @@ impl TlsFacts {
 }
 
 impl Shown {
+    /// Of DER, the leaf first.
+    pub fn new<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self(chain.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect())
+    }
+
     /// DER, the leaf first.
     pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(AsRef::as_ref)

@@ -10,7 +10,7 @@ use crate::{
     io::Io,
     message::ResponseHead,
     outcome::Reset,
-    pool::{Numbers, Pool},
+    pool::{Numbers, Pool, Speaks},
     share::Share,
 };
 use culvert_model::{
@@ -159,6 +159,20 @@ impl Raw {
     ///
     /// When there is none, in time.
     pub async fn connect(self) -> Result<Connected, NoConnection> {
+        self.open(None).await
+    }
+
+    /// Opens the connection for somebody who speaks HTTP over it, as the cluster has it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, in time.
+    pub async fn connect_for_http(self) -> Result<Connected, NoConnection> {
+        let speaks = self.upstream.speaks(self.key.two);
+        self.open(Some(speaks)).await
+    }
+
+    async fn open(self, speaks: Option<Speaks>) -> Result<Connected, NoConnection> {
         let Self { upstream, busy, key } = self;
         let numbers = &upstream.traffic().connections;
         let Some(connection) = upstream.limits(key.high).connections.take() else {
@@ -166,7 +180,7 @@ impl Raw {
             return Err(NoConnection::Overflow);
         };
         let counted = Counted::new(numbers);
-        let door = busy.0.pools.door(key, None, None);
+        let door = busy.0.pools.door(key, speaks, None);
         let opened = time::timeout(upstream.config().connect_timeout, door.dial()).await;
         let outcome = opened.map_or(Err(NoConnection::Timeout), |opened| Ok(opened?));
         match &outcome {

@@ -15,7 +15,7 @@ use super::{
     traffic::Traffic,
     wire::Wire,
 };
-use crate::forward::NoHost;
+use crate::{forward::NoHost, pool::Speaks};
 use arc_swap::ArcSwap;
 use culvert_model::http::{
     address::Address,
@@ -203,6 +203,10 @@ impl Upstream {
             return self.set_endpoints(&now);
         }
         watch.fill(&places.list);
+    }
+
+    pub(super) fn speaks(&self, two: bool) -> Speaks {
+        self.wire.speaks(two)
     }
 
     /// The health of an endpoint has changed.

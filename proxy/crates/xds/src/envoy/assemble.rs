@@ -105,6 +105,8 @@ pub struct Assembler {
     touched: BTreeSet<Key>,
     layers: Vec<Layer>,
     layers_changed: bool,
+    /// Who has said something of a type, if only that there is nothing.
+    answered: BTreeSet<(Kind, Asked)>,
     snapshot: Snapshot,
 }
 
@@ -142,6 +144,7 @@ impl Assembler {
             touched: BTreeSet::new(),
             layers,
             layers_changed: true,
+            answered: BTreeSet::new(),
             snapshot: Snapshot::default(),
         }
     }
@@ -153,6 +156,7 @@ impl Assembler {
     /// Takes an update in; what was refused of it comes out, by name.
     pub fn apply(&mut self, update: Update, now: Now) -> Vec<(Arc<str>, Wrong)> {
         let Update { kind, from, set, removed, is_whole } = update;
+        self.answered.insert((kind, from.clone()));
         let mut errors = Vec::new();
         let mut named: HashMap<Arc<str>, usize> = HashMap::new();
         for incoming in &set {

@@ -113,6 +113,11 @@ impl Assembler {
         states
     }
 
+    /// Whether somebody has said anything of a type, if only that there is nothing.
+    pub fn is_answered(&self, kind: Kind, by: &Asked) -> bool {
+        self.answered.contains(&(kind, by.clone()))
+    }
+
     /// The versions that are held of a type, from somebody.
     pub fn versions(&self, kind: Kind, from: &Asked) -> BTreeMap<String, String> {
         let held = self.held.range((kind, "".into())..).take_while(|((of, _), _)| *of == kind);
