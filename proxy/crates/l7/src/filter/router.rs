@@ -289,7 +289,6 @@ fn late(record: &Record, plan: &Plan<'_>, expired: Expired, local: &mut Local) {
         }
         Expired::Idle { .. } => tally.rq_idle_timeout.inc(),
         Expired::Whole | Expired::PerTry | Expired::PerTryIdle => {
-            local.grpc = Some(grpc::DEADLINE_EXCEEDED);
             if plan.alternative {
                 local.status = StatusCode::NO_CONTENT;
                 local.body = b"".into();

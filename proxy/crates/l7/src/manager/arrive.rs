@@ -73,8 +73,17 @@ fn check(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
         let local = Local::new(StatusCode::BAD_REQUEST, "", "missing_host_header");
         return Err(local.boxed());
     }
+    if usize::try_from(config.common.max_headers).is_ok_and(|most| most < head.headers.len()) {
+        // Those of HTTP/1 were counted when they came.
+        manager.tally().rq_too_large.inc();
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Local::new(status, "", "http2.too_many_headers").boxed());
+    }
     let connect = head.method == Method::CONNECT;
     let path = head.path.as_ref().map_or("", PathAndQuery::as_str);
+    if path == "*" {
+        return Err(no_path(manager, "path_normalization_failed"));
+    }
     if !path.starts_with('/') && !connect {
         manager.tally().rq_non_relative_path.inc();
         let details =
@@ -99,7 +108,8 @@ fn underscores(config: &model::Manager, head: &mut RequestHead) -> Result<(), Re
         } else {
             "http1.unexpected_underscore"
         };
-        return Err(Local::new(StatusCode::BAD_REQUEST, "", details).close().boxed());
+        let local = Local::new(StatusCode::BAD_REQUEST, "Bad Request", details);
+        return Err(local.flag(Flag::DownstreamProtocolError).close().boxed());
     }
     for name in names {
         head.headers.remove(name);

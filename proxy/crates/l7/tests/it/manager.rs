@@ -1,5 +1,6 @@
 //! A manager over real sockets: what clients, backends and logs see of a request's way.
 mod filters;
+mod way;
 mod world;
 
 use self::world::{World, forward, route, table, to_backend};

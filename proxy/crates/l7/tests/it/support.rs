@@ -136,6 +136,11 @@ async fn answer(request: Request) -> Response {
             response.body = Body::full("hinted");
         }
         "/fails" => response.body = Body::boxed(Fails(0)),
+        "/moved" => {
+            response.head.status = StatusCode::FOUND;
+            let place = HeaderValue::from_static("http://other.test/headers");
+            response.head.headers.insert(header::LOCATION, place);
+        }
         "/never" => pending().await,
         "/stuck" => response.body = Body::boxed(Stuck(false)),
         "/upgrade" => {

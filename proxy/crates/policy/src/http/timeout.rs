@@ -2,9 +2,11 @@
 use std::time::Duration;
 
 use culvert_model::http::route::Timeouts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::facts::Head;
+
+const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 /// What counts for one request; `None` is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,8 +81,9 @@ impl Limits {
             left = if remaining.is_zero() { Duration::from_millis(1) } else { left.min(remaining) };
         }
         let milliseconds = left.as_millis();
-        if expected && let Ok(value) = HeaderValue::try_from(milliseconds.to_string()) {
-            headers.insert("x-envoy-expected-rq-timeout-ms", value);
+        if expected {
+            let value = HeaderValue::from(u64::try_from(milliseconds).unwrap_or(u64::MAX));
+            headers.insert(EXPECTED, value);
         }
         if self.tell_grpc
             && let Ok(value) = HeaderValue::try_from(grpc_text(milliseconds))

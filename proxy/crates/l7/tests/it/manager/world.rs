@@ -54,7 +54,7 @@ use tokio::{
 /// A manager in front of a backend.
 pub(crate) struct World {
     pub(crate) shared: Arc<Shared>,
-    _backend: Server,
+    pub(crate) backend: Server,
     pub(crate) addr: SocketAddr,
     pub(crate) publisher: Publisher<Snapshot>,
     log: PathBuf,
@@ -98,14 +98,14 @@ impl World {
         let backend = Server::start(Version::One).await;
         let drain = Drain::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let deps = Deps::new(drain.worker(), Arc::clone(&clock));
+        let stats = Stats::default();
+        let deps = Deps::new(drain.worker(), Arc::clone(&clock)).with_stats(stats.clone());
         let upstreams = Arc::new(Upstreams::new(deps));
         let mut snapshot = Snapshot::default();
         let resource = Resource { version: "1".into(), value: Arc::new(cluster(backend.addr)) };
         snapshot.clusters_mut().insert("backend".into(), resource);
         upstreams.apply(&snapshot);
         let (publisher, view) = publish::channel(snapshot.clone());
-        let stats = Stats::default();
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("access.log");
         let mut config = manager(&log);
@@ -133,7 +133,7 @@ impl World {
                 worker.spawn(async move { manager.serve(tcp.into(), connection).await });
             }
         });
-        Self { shared, _backend: backend, addr, publisher, log, dir, snapshot, _drain: drain }
+        Self { shared, backend, addr, publisher, log, dir, snapshot, _drain: drain }
     }
 
     pub(crate) async fn raw(&self, request: &str) -> Answer {

@@ -21,7 +21,7 @@ pub fn request_id(options: RequestId, edge: bool, random: u128, headers: &mut He
         return;
     }
     let keep = headers.contains_key(HEADER) && (!edge || options.preserve_external);
-    if !keep && let Ok(id) = HeaderValue::from_str(&uuid(random)) {
+    if !keep && let Ok(id) = HeaderValue::from_bytes(&uuid(random)) {
         headers.insert(HEADER, id);
     }
 }
@@ -42,11 +42,16 @@ pub fn trace_of(headers: &HeaderMap) -> Option<Trace> {
 }
 
 /// A UUID of version 4.
-fn uuid(random: u128) -> String {
+fn uuid(random: u128) -> [u8; 36] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let bits = random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    let mut digits = bits.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    std::array::from_fn(|at| {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            return b'-';
+        }
+        digits.next().and_then(|digit| HEX.get(usize::from(digit))).copied().unwrap_or(b'0')
+    })
 }
 
 #[cfg(test)]
