@@ -30,9 +30,11 @@ pub(super) struct Rbac {
 
 impl Rbac {
     pub(super) fn new(config: &Arc<model::Rbac>, making: &Making<'_>) -> Self {
-        let scope = making.scope.scope("rbac");
-        let prefix = &config.shadow_prefix;
-        let shadow = if prefix.is_empty() { scope.clone() } else { scope.scope(prefix) };
+        let below = |prefix: &str| {
+            let scope = making.scope.scope("rbac");
+            if prefix.is_empty() { scope } else { scope.scope(prefix) }
+        };
+        let (scope, shadow) = (below(&config.rules_prefix), below(&config.shadow_prefix));
         Self {
             config: Arc::clone(config),
             allowed: scope.late("allowed"),

@@ -73,6 +73,7 @@ pub(crate) async fn send(
     body: Body,
     interim: &Interim,
 ) -> Outcome {
+    record.manager.tally().routed.inc();
     if let Err(local) = here::answer(record, config) {
         return Outcome::Local(local);
     }
@@ -83,7 +84,6 @@ pub(crate) async fn send(
     let Action::Forward(forward) = &route.action else {
         return Outcome::Local(here::nowhere(record));
     };
-    record.manager.tally().routed.inc();
     let (host, route) = (&host, &route);
     // Large, and not there between requests.
     Box::pin(go(record, config, Chosen { host, route, forward }, body, interim)).await

@@ -17,6 +17,8 @@ pub struct Rbac {
     /// Only asked what it would say.
     pub shadow: Option<Engine>,
     pub shadow_prefix: Arc<str>,
+    /// Of the statistics of the rules that count.
+    pub rules_prefix: Arc<str>,
     /// `track_per_rule_stats`.
     pub track_rules: bool,
 }

@@ -135,6 +135,7 @@ fn rbac(action: Action, from: &str) -> NetworkFilterKind {
         rules: Some(Engine::Policies(policies.clone())),
         shadow: Some(Engine::Policies(policies)),
         shadow_prefix: "".into(),
+        rules_prefix: "".into(),
         track_rules: false,
     };
     NetworkFilterKind::Rbac(Arc::new(NetworkRbac {

@@ -41,6 +41,7 @@ fn denies(path: &str) -> Arc<rbac::Rbac> {
         rules: Some(Engine::Policies(Policies { action: rbac::Action::Deny, policies })),
         shadow: None,
         shadow_prefix: "".into(),
+        rules_prefix: "".into(),
         track_rules: false,
     })
 }

@@ -34,6 +34,7 @@ pub(super) fn http(value: &http_pb::Rbac, path: &Path<'_>) -> Got<Rbac> {
             path,
         )?,
         shadow_prefix: value.shadow_rules_stat_prefix.as_str().into(),
+        rules_prefix: value.rules_stat_prefix.as_str().into(),
         track_rules: value.track_per_rule_stats,
     })
 }
@@ -48,6 +49,7 @@ pub(super) fn connections(value: &network_pb::Rbac, path: &Path<'_>) -> Got<Rbac
             path,
         )?,
         shadow_prefix: value.shadow_rules_stat_prefix.as_str().into(),
+        rules_prefix: "".into(),
         track_rules: false,
     })
 }
