@@ -116,7 +116,7 @@ impl Filters {
         let mut record = Record::default();
         match &self.last {
             Last::Http(manager) => manager.serve(io, Arc::clone(&connection)).await,
-            Last::Tcp(proxy) => proxy.serve(&connection, io, &mut record).await,
+            Last::Tcp(proxy) => Box::pin(proxy.serve(&connection, io, &mut record)).await,
             Last::Echo => echo::serve(io, &mut record).await,
             Last::Answer(answer) => answer.serve(io, &mut record).await,
             Last::Nobody => record.closed = Some("no_filters".into()),

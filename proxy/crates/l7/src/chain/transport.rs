@@ -91,7 +91,8 @@ impl Transport {
     pub(super) async fn begin(&self, connection: &mut Connection, io: Io) -> Result<Io, Refusal> {
         match self {
             Self::Plain => Ok(io),
-            Self::Tls(tls) => tls.begin(connection, io).await,
+            // Over and forgotten once it is done.
+            Self::Tls(tls) => Box::pin(tls.begin(connection, io)).await,
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     connection::Connection,
     log::{Logs, Seen},
     shared::Shared,
-    upstream::{Host, Raw},
+    upstream::{Facts, Host},
 };
 use culvert_model::http::{
     cluster::Cluster,
@@ -60,8 +60,7 @@ pub(crate) struct Upstreamed {
 
 impl Upstreamed {
     /// One more endpoint is tried.
-    pub(crate) fn attempt(&mut self, raw: &Raw) {
-        let facts = raw.facts();
+    pub(crate) fn attempt(&mut self, facts: &Facts<'_>) {
         self.attempts += 1;
         self.cluster = Some(Arc::clone(facts.cluster));
         self.endpoint = Some((Arc::clone(facts.host), Arc::clone(facts.endpoint)));

@@ -1,4 +1,7 @@
 //! `tcp_proxy`: a connection's bytes go to an endpoint of a cluster.
+mod connect;
+mod tunnel;
+
 use super::{
     record::{self, Line, Record},
     relay::{self, Ended, Limits, Side, Tally},
@@ -9,17 +12,13 @@ use crate::{
     log::Logs,
     shared::Shared,
     stats::{Counter, Late, tag},
-    upstream::{Ask, Connected, Downstream, Ends, NoConnection, Upstream},
 };
+use connect::Opened;
 use culvert_model::http::{
     listener::{TcpClusters, TcpProxy as Config},
     value::{Fields, Metadata, Value},
 };
-use culvert_policy::http::{
-    flags::{Flag, Flags},
-    hash,
-};
-use culvert_runtime::dice::dice;
+use culvert_policy::http::flags::Flag;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -43,12 +42,6 @@ struct Counts {
     sent: Late<Counter>,
     idle: Late<Counter>,
     too_long: Late<Counter>,
-}
-
-/// Which cluster a connection goes to.
-struct Target<'a> {
-    name: &'a str,
-    subset: Option<&'a Fields>,
 }
 
 /// Counts a connection's bytes while they pass, and logs it once in a while.
@@ -104,7 +97,8 @@ impl TcpProxy {
     async fn pass(&self, connection: &Connection, mut client: Io, record: &mut Record) {
         let until =
             self.config.max_connection_duration.and_then(|most| Instant::now().checked_add(most));
-        let Some(Connected { io: mut upstream, held }) = self.connect(connection, record).await
+        let Some(Opened { io: mut upstream, held }) =
+            Box::pin(self.connect(connection, record)).await
         else {
             return;
         };
@@ -146,107 +140,6 @@ impl TcpProxy {
         }
         drop(held);
     }
-
-    /// A connection to an endpoint; none, after all that may be tried, for the reason that is
-    /// recorded.
-    async fn connect(&self, connection: &Connection, record: &mut Record) -> Option<Connected> {
-        let target = self.target(connection);
-        let Some(upstream) = self.shared.upstreams.find(target.name) else {
-            self.counts.no_route.inc();
-            record.flags.set(Flag::NoClusterFound);
-            record.closed = Some("tcp_initializion_failure:3".into());
-            return None;
-        };
-        record.upstream.cluster = Some(Arc::clone(upstream.config()));
-        for _ in 0..self.config.max_connect_attempts.get() {
-            match self.attempt(connection, &upstream, &target, record).await {
-                Tried::Connected(connected) => return Some(connected),
-                Tried::Again => {}
-                Tried::Nothing => return None,
-            }
-        }
-        record.flags.set(Flag::UpstreamRetryLimitExceeded);
-        record.closed = Some("tcp_initializion_failure:0".into());
-        None
-    }
-
-    async fn attempt(
-        &self,
-        connection: &Connection,
-        upstream: &Arc<Upstream>,
-        target: &Target<'_>,
-        record: &mut Record,
-    ) -> Tried {
-        let facts = &connection.facts;
-        let client = facts.remote.filter(|_| self.config.hash_source_ip);
-        let ends = facts.source.zip(facts.local);
-        let ask = Ask {
-            hash: client.map(|client| hash::of_address(client.ip())),
-            subset: target.subset,
-            downstream: Downstream {
-                host: Some(&*facts.server_name).filter(|name| !name.is_empty()),
-                ends: ends.map(|(source, destination)| Ends { source, destination }),
-                destination: facts.local,
-                ..Downstream::default()
-            },
-            ..Ask::default()
-        };
-        let Ok(raw) = upstream.choose_raw(&ask) else {
-            record.flags.set(Flag::NoHealthyUpstream);
-            record.closed = Some("tcp_initializion_failure:1".into());
-            return Tried::Nothing;
-        };
-        let before = record.upstream.attempts;
-        record.upstream.attempt(&raw);
-        match raw.connect().await {
-            Ok(connected) => {
-                record.upstream.failure = None;
-                record.flags = Flags::default();
-                Tried::Connected(connected)
-            }
-            Err(NoConnection::Overflow) => {
-                // Nothing was tried.
-                record.upstream.attempts = before;
-                record.upstream.endpoint = None;
-                record.flags.set(Flag::UpstreamOverflow);
-                record.closed = Some("tcp_initializion_failure:2".into());
-                Tried::Nothing
-            }
-            Err(why @ (NoConnection::Timeout | NoConnection::Dial(_))) => {
-                record.flags.set(Flag::UpstreamConnectionFailure);
-                record.upstream.failure = Some(why.to_string());
-                Tried::Again
-            }
-        }
-    }
-
-    fn target<'a>(&'a self, connection: &'a Connection) -> Target<'a> {
-        let subset = self.subset.as_deref();
-        if let Some(name) = connection.state.0.get(CLUSTER) {
-            return Target { name, subset };
-        }
-        match &self.config.clusters {
-            TcpClusters::One(name) => Target { name, subset },
-            TcpClusters::Weighted(all) => {
-                let sum: u64 = all.iter().map(|one| u64::from(one.weight)).sum();
-                let mut left = dice() % sum.max(1);
-                let found = all.iter().position(|one| {
-                    let hit = left < u64::from(one.weight);
-                    left = left.saturating_sub(one.weight.into());
-                    hit
-                });
-                let found = found.unwrap_or_default();
-                let subset = self.subsets.get(found).and_then(Option::as_deref);
-                Target { name: all.get(found).map_or("", |one| &one.name), subset }
-            }
-        }
-    }
-}
-
-enum Tried {
-    Connected(Connected),
-    Again,
-    Nothing,
 }
 
 impl Passing<'_> {

@@ -1,8 +1,11 @@
 //! Connections of no HTTP, to endpoints.
 use super::world::{World, listener, proxy, put_cluster, say, snapshot, talk, to};
+use crate::support::{Server, Version};
 use culvert_model::http::{
-    listener::{Listener, NetworkFilterKind, TcpClusters, TcpProxy, WeightedCluster},
-    snapshot::Snapshot,
+    cluster::UpstreamVersion,
+    listener::{Listener, NetworkFilterKind, TcpClusters, TcpProxy, Tunnel, WeightedCluster},
+    mutation::HeaderMutations,
+    snapshot::{Resource, Snapshot},
     value::Metadata,
 };
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
@@ -196,7 +199,6 @@ async fn connections_are_spread_by_weight_and_by_name() {
 #[tokio::test]
 async fn breakers_hold_back_connections() {
     use culvert_model::http::cluster::{Breakers, Thresholds};
-    use culvert_model::http::snapshot::Resource;
 
     let (server, at) = server().await;
     let mut world = leading_to(at, proxy("c")).await;
@@ -211,4 +213,48 @@ async fn breakers_hold_back_connections() {
     let _first = world.connect("l").await;
     let _held = server.accept().await.unwrap();
     is_closed(world.connect("l").await).await;
+}
+
+/// A connection through a tunnel to a server that sends back what it gets.
+async fn tunnelled(version: Version, use_post: bool) {
+    let server = Server::start(version).await;
+    let tunnel = Arc::new(Tunnel {
+        hostname: "there.test:%DOWNSTREAM_LOCAL_PORT%".parse().unwrap(),
+        use_post,
+        post_path: "/echo".into(),
+        headers: HeaderMutations::default(),
+    });
+    let mut all =
+        snapshot(vec![listener("l", vec![to(TcpProxy { tunnel: Some(tunnel), ..proxy("c") })])]);
+    let mut cluster = super::world::cluster("c", &[server.addr]);
+    if matches!(version, Version::Two) {
+        cluster.http.version = UpstreamVersion::Http2;
+    }
+    let resource = Resource { version: "1".into(), value: Arc::new(cluster) };
+    all.clusters_mut().insert("c".into(), resource);
+    let world = World::with(all).await;
+    let mut client = world.connect("l").await;
+    for text in ["one", "another"] {
+        assert_eq!(talk(&mut client, text).await, text);
+    }
+    let large = "x".repeat(3 << 20);
+    let (mut reads, mut writes) = client.into_split();
+    let mut back = String::new();
+    let sends = async {
+        writes.write_all(large.as_bytes()).await.unwrap();
+        writes.shutdown().await.unwrap();
+    };
+    let (read, ()) = tokio::join!(reads.read_to_string(&mut back), sends);
+    read.unwrap();
+    assert!(back == large, "{}", back.len());
+    world.ended("l", 1).await;
+}
+
+#[tokio::test]
+async fn bytes_go_inside_of_requests() {
+    for version in [Version::One, Version::Two] {
+        for use_post in [false, true] {
+            tunnelled(version, use_post).await;
+        }
+    }
 }
