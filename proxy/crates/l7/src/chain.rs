@@ -84,7 +84,7 @@ impl Chain {
                 if matches!(refusal, Refusal::Timeout) {
                     self.timeouts.inc();
                 }
-                Served { connection: Arc::new(connection), record: refusal.record() }
+                self.filters.denied(connection, refusal.record())
             }
         }
     }

@@ -108,8 +108,7 @@ impl Filters {
                 if let Some(delay) = delay {
                     time::sleep(delay).await;
                 }
-                self.denied(&connection, &record);
-                return Served { connection: Arc::new(connection), record: *record };
+                return self.denied(connection, *record);
             }
         };
         let connection = Arc::new(connection);
@@ -140,11 +139,12 @@ impl Filters {
         Ok(held)
     }
 
-    /// A proxy that was not reached writes its log all the same.
-    fn denied(&self, connection: &Connection, record: &Record) {
+    /// A connection that is over before it came to the last filter; a proxy counts it all the same.
+    pub(crate) fn denied(&self, connection: Connection, mut record: Record) -> Served {
         if let Last::Tcp(proxy) = &self.last {
-            proxy.log(connection, record);
+            proxy.end(&connection, &mut record);
         }
+        Served { connection: Arc::new(connection), record }
     }
 }
 

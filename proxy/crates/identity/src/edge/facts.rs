@@ -161,12 +161,12 @@ fn iana(suite: Option<&str>) -> String {
 }
 
 fn name(group: NamedGroup) -> &'static str {
-    match group {
-        NamedGroup::secp256r1 => "P-256",
-        NamedGroup::secp384r1 => "P-384",
-        NamedGroup::secp521r1 => "P-521",
-        NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
-        other => other.as_str().unwrap_or("unknown"),
+    match group.as_str() {
+        Some("secp256r1") => "P-256",
+        Some("secp384r1") => "P-384",
+        Some("secp521r1") => "P-521",
+        Some(other) => other,
+        None => "unknown",
     }
 }
 

@@ -13,14 +13,14 @@ use rustls::{
     ServerConfig,
     crypto::aws_lc_rs::Ticketer,
     server::{
-        ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert,
+        Acceptor, ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert,
         ServerSessionMemoryCache, danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
 };
 use std::{fmt, sync::Arc};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// Sessions that are remembered.
 const SESSIONS: usize = 4096;
@@ -29,6 +29,8 @@ const SESSIONS: usize = 4096;
 #[derive(Clone)]
 pub struct ServerSide {
     config: Arc<ServerConfig>,
+    /// For clients none of whose protocols we have: as Envoy does, we speak without one.
+    without_protocols: Arc<ServerConfig>,
     own: Arc<[Arc<CertifiedKey>]>,
     require_sni: bool,
 }
@@ -79,7 +81,15 @@ impl ServerSide {
             .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = common.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         resume(&mut config, context)?;
-        Ok(Self { config: Arc::new(config), own: own.into(), require_sni: *require_sni })
+        let mut without = config.clone();
+        without.alpn_protocols.clear();
+        let without_protocols = Arc::new(without);
+        Ok(Self {
+            config: Arc::new(config),
+            without_protocols,
+            own: own.into(),
+            require_sni: *require_sni,
+        })
     }
 
     /// Accepts a connection.
@@ -91,8 +101,18 @@ impl ServerSide {
         &self,
         io: IO,
     ) -> Result<(TlsStream<IO>, TlsFacts), HandshakeError> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
-        let io = match acceptor.accept(io).into_fallible().await {
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), io);
+        let begun = match (&mut acceptor).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                if let Some(io) = acceptor.take_io() {
+                    crate::tls::hear_out(io).await;
+                }
+                return Err(HandshakeError::of(error));
+            }
+        };
+        let config = Arc::clone(self.config_for(&begun.client_hello()));
+        let io = match begun.into_stream(config).into_fallible().await {
             Ok(io) => io,
             Err((error, io)) => {
                 crate::tls::hear_out(io).await;
@@ -107,6 +127,18 @@ impl ServerSide {
         }
         let facts = TlsFacts::of(tls, tls.server_name(), self.own.first().map(|own| &own.cert[..]));
         Ok((io, facts))
+    }
+}
+
+impl ServerSide {
+    fn config_for(&self, hello: &ClientHello<'_>) -> &Arc<ServerConfig> {
+        let Some(mut offered) = hello.alpn() else { return &self.config };
+        let ours = &self.config.alpn_protocols;
+        if offered.any(|one| ours.iter().any(|own| own == one)) {
+            &self.config
+        } else {
+            &self.without_protocols
+        }
     }
 }
 

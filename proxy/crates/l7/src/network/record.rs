@@ -1,7 +1,7 @@
 //! What is told of a connection when it is over.
 use crate::{
     connection::Connection,
-    log::{Logs, Seen},
+    log::{self, Logs},
     shared::Shared,
     upstream::{Facts, Host},
 };
@@ -33,8 +33,8 @@ pub(crate) struct Record {
     pub(crate) termination: Option<Cow<'static, str>>,
     /// Why we ended it.
     pub(crate) closed: Option<Cow<'static, str>>,
-    /// The client reset it.
-    pub(crate) reset: bool,
+    /// How the client's connection was seen to end.
+    pub(crate) seen: Seen,
     pub(crate) downstream_failure: Option<String>,
     pub(crate) received: u64,
     pub(crate) sent: u64,
@@ -54,8 +54,28 @@ pub(crate) struct Upstreamed {
     pub(crate) remote: Option<SocketAddr>,
     /// Since the connection began.
     pub(crate) ready: Option<Duration>,
-    /// The endpoint reset it.
-    pub(crate) reset: bool,
+    /// How the endpoint's connection was seen to end; `None`: there was to be none.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// How a connection was seen to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seen {
+    #[default]
+    Normal,
+    RemoteReset,
+    /// By us, for what the other side did.
+    LocalReset,
+}
+
+impl Seen {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::RemoteReset => "RemoteReset",
+            Self::LocalReset => "LocalReset",
+        }
+    }
 }
 
 impl Upstreamed {
@@ -110,7 +130,7 @@ pub(crate) fn write(logs: &Logs, line: &Line<'_>) {
         traced: false,
         metadata: &line.connection.metadata,
     };
-    logs.write(&Seen { scene: Scene::new(line), around });
+    logs.write(&log::Seen { scene: Scene::new(line), around });
 }
 
 impl Known for Line<'_> {
@@ -208,10 +228,9 @@ impl Known for Line<'_> {
     }
 
     fn closed(&self, upstream: bool, how: Close) -> Option<&str> {
-        let reset = if upstream { self.upstream().reset } else { self.record.reset };
         match how {
-            Close::Detected if upstream && self.upstream().endpoint.is_none() => None,
-            Close::Detected => Some(if reset { "RemoteReset" } else { "Normal" }),
+            Close::Detected if upstream => self.upstream().seen.map(Seen::name),
+            Close::Detected => Some(self.record.seen.name()),
             Close::LocalReason if upstream && self.upstream().local.is_none() => None,
             Close::LocalReason => self.record.closed.as_deref(),
         }

@@ -8,7 +8,7 @@ use bytes::{Buf as _, BytesMut};
 use std::{
     cell::RefCell,
     future::poll_fn,
-    io::IoSlice,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -204,7 +204,12 @@ impl Half {
         SCRATCH.with_borrow_mut(|scratch| {
             let room = scratch.get_mut(..size).unwrap_or_default();
             let mut buf = ReadBuf::new(room);
-            ready!(Pin::new(from).poll_read(cx, &mut buf)).ok().ok_or(Broken::From)?;
+            match ready!(Pin::new(from).poll_read(cx, &mut buf)) {
+                // Many end TLS without a word.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                Err(_) => return Poll::Ready(Err(Broken::From)),
+                Ok(()) => {}
+            }
             let piece = buf.filled();
             if piece.is_empty() {
                 return Poll::Ready(Ok(0));

@@ -3,7 +3,7 @@ mod connect;
 mod tunnel;
 
 use super::{
-    record::{self, Line, Record},
+    record::{self, Line, Record, Seen},
     relay::{self, Ended, Limits, Side, Tally},
 };
 use crate::{
@@ -80,13 +80,14 @@ impl TcpProxy {
 
     /// Serves a connection to its end.
     pub(super) async fn serve(&self, connection: &Connection, io: Io, record: &mut Record) {
-        self.counts.total.inc();
         self.pass(connection, io, record).await;
-        self.log(connection, record);
+        self.end(connection, record);
     }
 
-    /// Writes down that the connection is over.
-    pub(super) fn log(&self, connection: &Connection, record: &Record) {
+    /// Writes down that the connection is over, be it before it came here.
+    pub(super) fn end(&self, connection: &Connection, record: &mut Record) {
+        self.counts.total.inc();
+        record.upstream.seen.get_or_insert_default();
         self.write(connection, record, "TcpConnectionEnd");
     }
 
@@ -126,8 +127,12 @@ impl TcpProxy {
         let record = passing.record;
         match ended {
             Ended::Finished => {}
-            Ended::Broken(Side::Client) => record.reset = true,
-            Ended::Broken(Side::Upstream) => record.upstream.reset = true,
+            Ended::Broken(Side::Client) => record.seen = Seen::RemoteReset,
+            Ended::Broken(Side::Upstream) => {
+                record.flags.set(Flag::UpstreamRemoteReset);
+                record.seen = Seen::LocalReset;
+                record.upstream.seen = Some(Seen::RemoteReset);
+            }
             Ended::Idle => {
                 self.counts.idle.inc();
                 record.closed = Some("tcp_session_idle_timeout".into());

@@ -126,6 +126,11 @@ async fn names_lead_to_chains_and_their_certificates() {
     assert_eq!(world.count("listener.l.ssl.handshake"), 3);
     assert_eq!(world.counter("listener.l.ssl", "versions.TLSv1.2"), 1);
     assert_eq!(world.count("tls_inspector.sni_found"), 4);
+    // A protocol that we do not have is no reason to part.
+    let at = world.at("l").to_string();
+    let offered = ["s_client", "-connect", &at, "-servername", "a.test", "-alpn", "other"];
+    let out = run("openssl", &offered).await;
+    assert!(out.contains("No ALPN negotiated") && out.contains("CN = a.test"), "{out}");
     let plain = say(world.connect("l").await, "GET / HTTP/1.1\r\n\r\n").await;
     assert!(!plain.contains("chain="), "{plain}");
 }
