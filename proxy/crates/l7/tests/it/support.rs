@@ -117,7 +117,8 @@ async fn answer(request: Request) -> Response {
     let mut response = Response::new(StatusCode::OK, Body::Empty);
     let path = head.path.as_ref().map_or("", |path| path.path());
     match path {
-        "/echo" => response.body = body,
+        // The empty one is a CONNECT.
+        "/echo" | "" => response.body = body,
         "/size" => {
             let (whole, trailers) = body.collect(1 << 30).await.unwrap();
             response.body = Body::full(format!("{} {}", whole.len(), trailers.is_some()));
