@@ -10,9 +10,9 @@ mod manifests;
 mod mesh;
 mod policies;
 mod routes;
-mod serve;
+pub(crate) mod serve;
 pub(crate) mod view;
-mod when;
+pub(crate) mod when;
 pub(crate) mod why;
 
 pub(crate) use answers::Answers;

@@ -8,6 +8,7 @@ pub(crate) mod connections;
 pub(crate) mod control;
 pub(crate) mod demo;
 pub(crate) mod door;
+pub(crate) mod gateway;
 pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod output;
@@ -38,6 +39,7 @@ Examples:
   culvert demo                show what it does, here and now
   culvert up -f manifests/    hold the pods of this machine, as the manifests say
   culvert control -f manifests/  and on each machine  culvert node --config node.yaml
+  culvert gateway -c envoy.yaml  an HTTP proxy, configured as an Envoy is
   culvert status              what the running node does, and what is wrong
 
 Exit codes: 0 done, 1 found problems, 2 wrong use, 3 cannot reach or cannot run."
@@ -56,6 +58,7 @@ enum Command {
     Up(Box<up::Up>),
     Node(Box<node::Node>),
     Control(Box<control::Control>),
+    Gateway(Box<gateway::Gateway>),
     Token(token::Token),
     Status(status::Status),
     Ready(ready::Ready),
@@ -84,6 +87,7 @@ impl Cli {
             Command::Up(up) => up.run(variables),
             Command::Node(node) => node.run(variables),
             Command::Control(control) => control.run(variables),
+            Command::Gateway(gateway) => gateway.run(),
             Command::Token(token) => token.run(variables),
             Command::Status(status) => status.run(variables),
             Command::Ready(ready) => ready.run(variables),

@@ -4,7 +4,7 @@
 //! roles, on their runtimes), [`control`] (the control plane, alone or inside a node), [`ground`]
 //! (before the first socket), [`node`] (its parts in the data's order), [`takeover`] (two
 //! generations), [`admin`] (what a running process answers), [`demo`] (all of it shown on this
-//! machine).
+//! machine), [`gateway`] (the HTTP engine at the edge, configured as an Envoy is).
 
 mod cli;
 
@@ -25,6 +25,8 @@ mod takeover;
 mod admin;
 
 mod demo;
+
+mod gateway;
 
 mod failure;
 

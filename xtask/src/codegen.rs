@@ -13,6 +13,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{process, workspace};
 
+mod descriptors;
+
+/// Where the descriptors of Envoy's messages are, below the crate.
+const DESCRIPTORS: &str = "src/descriptors.bin.gz";
+
 /// Where the .proto files are, below the crate.
 const PROTOS: &str = "protos";
 
@@ -28,6 +33,15 @@ pub(crate) fn run(check: bool) -> Result<()> {
         .iter()
         .filter(|(file, text)| fs::read_to_string(home.join(file)).ok().as_ref() != Some(text))
         .collect();
+    let descriptors = descriptors::compressed()?;
+    let place = home.join(DESCRIPTORS);
+    let descriptors_stale = fs::read(&place).ok().as_ref() != Some(&descriptors);
+    if check && descriptors_stale {
+        bail!("{DESCRIPTORS} is not what envoy-types has; run `cargo xtask codegen`");
+    }
+    if descriptors_stale && !check {
+        fs::write(&place, descriptors).with_context(|| place.display().to_string())?;
+    }
     if check {
         let names: Vec<_> = stale.iter().map(|(file, _)| file.display().to_string()).collect();
         if !names.is_empty() {

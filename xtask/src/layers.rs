@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
         "culvert-xds",
         "culvert-kubernetes",
     ],
-    &["culvert-dataplane", "culvert-control", "culvert-cni", "culvert-lab"],
+    &["culvert-dataplane", "culvert-l7", "culvert-control", "culvert-cni", "culvert-lab"],
     &["culvert"],
 ];
 
@@ -40,6 +40,8 @@ const NEVER: &[(&str, &str)] = &[
     // They see snapshots, so that they are tested without a server.
     ("culvert-dataplane", "culvert-xds"),
     ("culvert-dataplane", "culvert-proto"),
+    ("culvert-l7", "culvert-xds"),
+    ("culvert-l7", "culvert-proto"),
     // The plugin starts in milliseconds and ends.
     ("culvert-cni", "tokio"),
     // It must build and check a tree in which these are broken.

@@ -1,7 +1,7 @@
 //! Points in time as documents write them.
 
 /// RFC 3339 in UTC, to the second.
-pub(super) fn rfc3339(unix: u64) -> String {
+pub(crate) fn rfc3339(unix: u64) -> String {
     let (days, seconds) = (unix / 86_400, unix % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

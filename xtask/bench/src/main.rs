@@ -5,10 +5,13 @@
 //! piece of work.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod ask;
 mod connect;
 mod decision;
+mod edge;
 mod envoy;
 mod follow;
+mod grpc;
 mod handshake;
 mod iperf;
 mod local;
@@ -32,7 +35,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use report::Finding;
@@ -94,10 +97,14 @@ const BENCHES: &[(&[&str], Bench)] = &[
     (&["P1", "P2", "P3", "P4"], tunnel::measure),
     (&["P5"], local::measure),
     (&["P6"], connect::measure),
+    (&["P7", "P8", "P9"], edge::measure),
+    (&["P10", "P11"], edge::chain::measure),
     (&["P12"], handshake::measure),
     (&["P13"], throughput::measure),
     (&["P14"], services::measure),
+    (&["P14"], edge::scale::measure),
     (&["P15"], memory::measure),
+    (&["P15"], edge::idle::measure),
     (&["P16"], plane::measure),
     (&["P17"], decision::measure),
 ];
@@ -126,17 +133,23 @@ impl Measure {
         let wanted = |name: &str| {
             self.goals.is_empty() || self.goals.iter().any(|goal| goal.eq_ignore_ascii_case(name))
         };
-        let mut findings = Vec::new();
+        // One that cannot be measured takes no other's numbers with it.
+        let (mut findings, mut failed) = (Vec::new(), Vec::new());
         for (names, bench) in BENCHES {
             if names.iter().any(|name| wanted(name)) {
-                eprintln!("measuring {}", names.join(", "));
-                findings.extend(bench(&self.programs)?);
+                let names = names.join(", ");
+                eprintln!("measuring {names}");
+                match bench(&self.programs) {
+                    Ok(more) => findings.extend(more),
+                    Err(error) => failed.push(format!("{names}: {error:#}")),
+                }
             }
         }
         print!("{}", report::table(&findings));
         if let Some(file) = &self.json {
             report::save(&findings, file)?;
         }
+        ensure!(failed.is_empty(), "{}", failed.join("; "));
         let Some(old) = &self.compare else { return Ok(()) };
         let worse = report::regressions(&findings, &report::load(old)?);
         if worse.is_empty() {

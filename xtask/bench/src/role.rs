@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::town::now;
+use crate::{ask::Ask, grpc, town::now};
 
 /// A multicast address: `connect(2)` runs every hook, asks for the route, and is refused.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)), 9);
@@ -76,6 +76,16 @@ pub(crate) enum Role {
         count: usize,
         #[arg(long, default_value_t = 0)]
         mebibytes: usize,
+        /// Asks for something by HTTP first.
+        #[arg(long)]
+        http: bool,
+    },
+    /// Asks by HTTP/1.1.
+    Ask(Ask),
+    /// Answers gRPC.
+    Grpc {
+        #[arg(long)]
+        at: SocketAddr,
     },
 }
 
@@ -83,13 +93,15 @@ impl Role {
     /// Plays the part.
     pub(crate) fn play(&self) -> Result<()> {
         match *self {
+            Self::Ask(ref ask) => ask.play(),
+            Self::Grpc { at } => grpc::serve(at),
             Self::Refused { count } => refused(count),
             Self::Connections { to, count } => connections(to, count),
             Self::Requests { to, count } => requests(to, count),
             Self::Echo { at } => listen(at, echo),
             Self::Serve { at, answer } => listen(at, move |stream| serve(stream, answer)),
             Self::Turns { to } => turns(to),
-            Self::Hold { to, count, mebibytes } => hold(to, count, mebibytes),
+            Self::Hold { to, count, mebibytes, http } => hold(to, count, mebibytes, http),
         }
     }
 }
@@ -167,11 +179,14 @@ fn echo(mut stream: TcpStream) -> io::Result<u64> {
     }
 }
 
-fn hold(to: SocketAddr, count: usize, mebibytes: usize) -> Result<()> {
+fn hold(to: SocketAddr, count: usize, mebibytes: usize, http: bool) -> Result<()> {
     let chunk = vec![0x5a; CHUNK];
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
         let mut stream = TcpStream::connect(to)?;
+        if http {
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: bench\r\n\r\n")?;
+        }
         stream.read_exact(&mut [0])?;
         held.push(stream);
     }
@@ -216,7 +231,7 @@ fn asked(to: SocketAddr) -> io::Result<u8> {
     Ok(answer)
 }
 
-fn say(line: &str) -> Result<()> {
+pub(crate) fn say(line: &str) -> Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
     Ok(output.flush()?)

@@ -11,7 +11,7 @@
 //! (when to ask again), [`keeper`] (who asks), [`store`] (where connections find it). Then how nodes
 //! and the control plane meet: [`node`] (their names), [`join`] (a node's first proof), [`bearer`]
 //! (what is shown of it), [`upstream`] (the way to the control plane), [`istio`] (certificates from
-//! there), [`serving`] (its own end).
+//! there), [`serving`] (its own end). Apart from all that: [`edge`] (TLS as Envoy's resources ask for it).
 
 pub mod clock;
 
@@ -56,5 +56,7 @@ pub mod upstream;
 pub mod istio;
 
 pub mod serving;
+
+pub mod edge;
 
 mod follow;

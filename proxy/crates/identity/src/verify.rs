@@ -41,7 +41,7 @@ pub enum VerifyError {
     NotYetValid { now: UnixTime, not_before: UnixTime },
     #[error("the certificate or one of its issuers was revoked")]
     Revoked,
-    #[error("the certificate was not issued under a root of the mesh")]
+    #[error("the certificate was not issued under a trusted root")]
     UnknownIssuer,
     #[error("the certificate chain is not valid: {0}")]
     Chain(String),

@@ -5,7 +5,8 @@
 //! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`network`], [`locality`],
 //! [`service`] and [`member`] (what every node knows of the mesh), [`share`] and [`shards`] (at little cost), [`pod`] (what this node must
 //! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`path`],
-//! [`tunnel`] and [`facts`] (what is known of one connection), [`close`] (how it ended).
+//! [`tunnel`] and [`facts`] (what is known of one connection), [`close`] (how it ended); beside them
+//! [`http`] (what the HTTP engine is told).
 
 pub mod name;
 
@@ -40,3 +41,5 @@ pub mod tunnel;
 pub mod facts;
 
 pub mod close;
+
+pub mod http;

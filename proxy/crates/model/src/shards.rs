@@ -52,6 +52,11 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         self.len == 0
     }
 
+    /// Whether both are one and the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shards, &other.shards) || self.len + other.len == 0
+    }
+
     fn place<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
         // A small map takes its place from the low bits and its tag from the high ones.
         let hash = self.hasher.hash_one(key).to_le_bytes();

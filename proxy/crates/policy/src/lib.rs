@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`mod@route`] (where a connection goes) with [`balance`] (to which of several);
 //! [`facts`] (what a verdict may depend on), [`authz`] (the verdict), [`mod@explain`] (the same for
-//! people); [`why`] (both, from a person's question).
+//! people); [`why`] (both, from a person's question). [`http`] is a layer of its own: what an HTTP
+//! engine decides.
 
 pub mod facts;
 
@@ -17,6 +18,8 @@ pub mod balance;
 pub mod route;
 
 pub mod why;
+
+pub mod http;
 
 #[cfg(test)]
 mod testing;

@@ -3,7 +3,9 @@
 //!
 //! Modules stand where the packages of `protos/` say; all but this file is written by
 //! `cargo xtask codegen`. Messages are public as they come off the wire, unchecked: `culvert-xds`
-//! turns them into words of the model.
+//! turns them into words of the model. Envoy's whole API is behind [`api`], which only `culvert-xds`
+//! and the gateway open; [`descriptors`] says what it looks like, [`json`] how people write it, and
+//! [`rules`] what its fields may hold.
 #![expect(
     unused_qualifications,
     clippy::allow_attributes,
@@ -18,7 +20,20 @@
 )]
 
 pub use prost::{DecodeError, Message, Name};
-pub use prost_types::{Any, Duration, ListValue, Struct, Value, value};
+pub use prost_types::{Any, Duration, ListValue, Struct, Timestamp, Value, value};
+
+/// Envoy's API as a whole.
+pub mod api {
+    pub use envoy_types::pb::{envoy, google, udpa, xds};
+}
+
+pub mod added;
+
+pub mod descriptors;
+
+pub mod json;
+
+pub mod rules;
 
 /// Whoever drives the L4 side: Istio's workload API and CA.
 pub mod istio {

@@ -84,6 +84,12 @@ impl<T> View<T> {
         self.cell.load_full()
     }
 
+    /// Looks at the value of this moment without keeping it: cheaper than a pin, where it is done
+    /// for each request.
+    pub fn look<R>(&self, at: impl FnOnce(&Published<T>) -> R) -> R {
+        at(&self.cell.load())
+    }
+
     /// Waits until there is something newer than `seen`; `None` when the publisher is gone.
     ///
     /// Values published in between are skipped, the newest never.

@@ -1,10 +1,9 @@
 //! The access log: one line per connection, written by one thread.
 pub mod line;
 
-mod sink;
-
 use crate::{
-    access::{line::AccessLine, sink::Queue},
+    access::line::AccessLine,
+    lines::{Line, Options, Queue},
     metrics::Metrics,
 };
 use std::{
@@ -34,7 +33,7 @@ pub enum AccessFormat {
 /// Writing never waits: when the queue is full the line is dropped and
 /// `culvert_access_log_dropped_total` counts it.
 #[derive(Clone, Debug)]
-pub struct AccessLog(Option<Arc<Queue>>);
+pub struct AccessLog(Option<Arc<Queue<AccessLine>>>);
 
 /// Lines were left when the time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +58,15 @@ impl AccessLog {
             AccessFormat::Text => line::text,
             AccessFormat::Off => return Ok(Self::off()),
         };
-        let queue = Arc::new(Queue::new(WAITING, metrics.access_log_dropped()));
+        let dropped = metrics.access_log_dropped();
+        let queue = Arc::new(Queue::new(Options {
+            name: "access log".to_owned(),
+            room: WAITING,
+            gather: Duration::ZERO,
+            lost: Box::new(move |lines| {
+                dropped.inc_by(lines);
+            }),
+        }));
         let own = Arc::clone(&queue);
         // Ends with `close`, which waits for it; left behind otherwise, for a sink that nobody
         // reads cannot be interrupted.
@@ -99,5 +106,11 @@ impl AccessLog {
             Some(queue) if !queue.close(at_most) => Err(Unwritten { waited: at_most }),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+impl Line for AccessLine {
+    fn weight(&self) -> usize {
+        1
     }
 }

@@ -4,12 +4,14 @@
 //! What only informs fails quiet and is counted: no connection ever waits for its line or number.
 //!
 //! Reading order: [`conn`] (one connection's account, from accept to close), [`access`] (its line),
-//! [`metrics`] (its numbers), [`path`] (the way it took), [`denial`] (what policy said against it),
-//! [`log`] (everything else), [`chain`].
+//! [`lines`] (how lines reach a file), [`metrics`] (its numbers), [`path`] (the way it took),
+//! [`denial`] (what policy said against it), [`log`] (everything else), [`chain`].
 
 pub mod conn;
 
 pub mod access;
+
+pub mod lines;
 
 pub mod metrics;
 

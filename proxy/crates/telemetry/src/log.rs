@@ -2,7 +2,12 @@
 //!
 //! Access lines are not part of it; they go to standard output, see [`access`](crate::access).
 use parking_lot::Mutex;
-use std::{io, sync::Arc};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
@@ -34,6 +39,15 @@ pub enum LogError {
     Taken(#[source] TryInitError),
     #[error("the log is gone")]
     Gone(#[source] reload::Error),
+    #[error("the file cannot be opened")]
+    File(#[source] io::Error),
+}
+
+/// A file that the log is written to; clones are one and the same.
+#[derive(Clone, Debug)]
+pub struct LogFile {
+    path: Arc<Path>,
+    file: Arc<Mutex<File>>,
 }
 
 /// Changes how much is logged; clones are one and the same.
@@ -54,6 +68,23 @@ pub fn init(format: LogFormat, directives: &str) -> Result<LogHandle, LogError> 
     let (subscriber, handle) = subscriber(format, directives, io::stderr)?;
     subscriber.try_init().map_err(LogError::Taken)?;
     Ok(handle)
+}
+
+/// Starts the process's log for people, in a file or, without one, on standard error.
+///
+/// # Errors
+///
+/// As [`init`], or when the file cannot be opened.
+pub fn init_to(
+    path: Option<&Path>,
+    directives: &str,
+) -> Result<(LogHandle, Option<LogFile>), LogError> {
+    let Some(path) = path else { return Ok((init(LogFormat::Text, directives)?, None)) };
+    let file = LogFile::open(path).map_err(LogError::File)?;
+    let writer = file.clone();
+    let (subscriber, handle) = subscriber(LogFormat::Text, directives, move || writer.clone())?;
+    subscriber.try_init().map_err(LogError::Taken)?;
+    Ok((handle, Some(file)))
 }
 
 /// Whether `directives` can be understood.
@@ -84,6 +115,37 @@ impl LogHandle {
     pub fn current(&self) -> String {
         self.current.lock().clone()
     }
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.into(), file: Arc::new(Mutex::new(append_to(path)?)) })
+    }
+
+    /// Opens the file anew, for whoever has moved it away.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened; the old one is kept.
+    pub fn reopen(&self) -> io::Result<()> {
+        let file = append_to(&self.path)?;
+        *self.file.lock() = file;
+        Ok(())
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.file.lock().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.lock().flush()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn subscriber(
@@ -121,7 +183,6 @@ fn is_directive(part: &str) -> bool {
 mod tests {
     use super::*;
     use crate::chain::Chain;
-    use std::io::Write;
     use tracing::{debug, info, subscriber::with_default};
 
     #[derive(Clone, Debug, Default)]

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`resource`] (what travels), [`decode`] and [`encode`], [`client`] and [`server`]
 //! (who knows what: pure), [`report`] (what nodes say back), [`transport`] (what
-//! carries it).
+//! carries it);
+//! beside them [`envoy`] (what Envoy's control planes tell the HTTP engine).
 
 pub mod resource;
 
@@ -19,3 +20,5 @@ pub mod server;
 pub mod report;
 
 pub mod transport;
+
+pub mod envoy;

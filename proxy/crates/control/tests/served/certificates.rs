@@ -102,5 +102,5 @@ async fn a_node_believes_no_other_control_plane() {
     let other = Ca::Kept(other.path().join("root.pem"));
     let token = join_token(&plane.state(), &other, "cluster.local", "one", HOUR).unwrap();
     let refused = plane.node_with("one", &token).refusal().await;
-    assert!(refused.contains("not issued under a root of the mesh"), "{refused}");
+    assert!(refused.contains("not issued under a trusted root"), "{refused}");
 }

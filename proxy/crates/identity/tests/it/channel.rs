@@ -136,7 +136,7 @@ async fn who_is_refused_hears_why_whichever_end_it_is() {
     };
     let (heard, server) = tokio::join!(refused, channel::accept(&bank, other));
     let server = chain(&server.unwrap_err());
-    assert!(server.contains("not issued under a root of the mesh"), "{server}");
+    assert!(server.contains("not issued under a trusted root"), "{server}");
     assert!(matches!(HandshakeError::within(&heard), Some(HandshakeError::Refused(_))));
 }
 

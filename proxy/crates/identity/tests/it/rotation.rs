@@ -58,7 +58,7 @@ async fn a_root_is_replaced_without_one_failed_handshake() {
 
     let bank = there.certificate("bank").await;
     let (client, server) = meet(&first, &[id("bank")], &bank).await.text();
-    assert!(server.contains("not issued under a root of the mesh"), "{server}");
+    assert!(server.contains("not issued under a trusted root"), "{server}");
     assert!(client.contains("UnknownCA"), "{client}");
 }
 
@@ -74,5 +74,5 @@ async fn an_open_connection_is_no_longer_believed_when_its_root_is_not() {
     assert!(peer.recheck(&node.trust.view().pin().value).is_ok());
     node.trust.set_roots(authority(&new, &[&new]).roots()).unwrap();
     let refused = peer.recheck(&node.trust.view().pin().value).unwrap_err();
-    assert_eq!(refused.to_string(), "the certificate was not issued under a root of the mesh");
+    assert_eq!(refused.to_string(), "the certificate was not issued under a trusted root");
 }

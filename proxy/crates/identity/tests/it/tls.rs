@@ -98,7 +98,7 @@ async fn ends_of_two_meshes_refuse_each_other() {
     let (client, server) = meet(&cart, &[id("bank")], &bank).await.text();
     assert_eq!(
         client,
-        "the peer is not who it must be: the certificate was not issued under a root of the mesh"
+        "the peer is not who it must be: the certificate was not issued under a trusted root"
     );
     assert_eq!(server, "the peer refused the handshake: UnknownCA");
 }

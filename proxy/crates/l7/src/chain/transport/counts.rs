@@ -1,0 +1,74 @@
+//! What is counted of handshakes, as `ssl.*`.
+use crate::stats::{Counter, Late, Scope};
+use culvert_identity::{edge::facts::TlsFacts, tls::HandshakeError, verify::VerifyError};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+#[derive(Debug)]
+pub(super) struct Counts {
+    scope: Scope,
+    handshakes: Late<Counter>,
+    resumed: Late<Counter>,
+    anonymous: Late<Counter>,
+    errors: Late<Counter>,
+    no_certificate: Late<Counter>,
+    other_name: Late<Counter>,
+    unverified: Late<Counter>,
+    pub(super) updated: Late<Counter>,
+    pub(super) unready: Late<Counter>,
+    /// By the end of their names: ciphers, versions, curves.
+    kinds: Mutex<HashMap<(&'static str, Box<str>), Counter>>,
+}
+
+impl Counts {
+    pub(super) fn new(listener: &Scope) -> Self {
+        let scope = listener.scope("ssl");
+        let side = listener.scope("server_ssl_socket_factory");
+        Self {
+            handshakes: scope.late("handshake"),
+            resumed: scope.late("session_reused"),
+            anonymous: scope.late("no_certificate"),
+            errors: scope.late("connection_error"),
+            no_certificate: scope.late("fail_verify_no_cert"),
+            other_name: scope.late("fail_verify_san"),
+            unverified: scope.late("fail_verify_error"),
+            updated: side.late("ssl_context_update_by_sds"),
+            unready: side.late("downstream_context_secrets_not_ready"),
+            kinds: Mutex::default(),
+            scope,
+        }
+    }
+
+    pub(super) fn shaken(&self, facts: &TlsFacts) {
+        self.handshakes.inc();
+        if facts.resumed {
+            self.resumed.inc();
+        }
+        if facts.peer.is_none() {
+            self.anonymous.inc();
+        }
+        self.kind("ciphers", facts.cipher.as_deref().unwrap_or_default());
+        self.kind("versions", facts.version);
+        self.kind("curves", facts.group);
+    }
+
+    pub(super) fn failed(&self, error: &HandshakeError) {
+        match error {
+            HandshakeError::Peer(VerifyError::NoCertificate) => self.no_certificate.inc(),
+            HandshakeError::Peer(VerifyError::OtherName(_)) => self.other_name.inc(),
+            HandshakeError::Peer(_) => self.unverified.inc(),
+            HandshakeError::Refused(_) | HandshakeError::Tls(_) => self.errors.inc(),
+            // Nothing of TLS's doing.
+            HandshakeError::Io(_) => {}
+        }
+    }
+
+    fn kind(&self, what: &'static str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let mut kinds = self.kinds.lock();
+        let new = || self.scope.counter(&format!("{what}.{value}"));
+        kinds.entry((what, value.into())).or_insert_with(new).inc();
+    }
+}

@@ -1,0 +1,181 @@
+//! Heads, chunks and trailers on their way out.
+//!
+//! The length of a body is said by the body: what a header says of it is passed on only where there
+//! is no body to say otherwise (responses to HEAD, and 304).
+use super::chunked;
+use crate::{
+    body::Length,
+    message::{RequestHead, ResponseHead},
+};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// There is no body, whatever its length.
+    None,
+    /// By its length; so much is left.
+    Exactly(u64),
+    Chunked,
+    /// By closing, or never: a tunnel.
+    Raw,
+}
+
+/// How a request is written.
+pub(super) fn request(out: &mut BytesMut, head: &RequestHead, length: Length) -> Coding {
+    let RequestHead { method, scheme: _, authority, path, headers, version: _, upgrade } = head;
+    put(out, method.as_str().as_bytes());
+    put(out, b" ");
+    let host = authority.as_ref().map_or("", |authority| authority.as_str()).as_bytes();
+    put(out, path.as_ref().map_or(host, |path| path.as_str().as_bytes()));
+    put(out, b" HTTP/1.1\r\nhost: ");
+    put(out, host);
+    put(out, b"\r\n");
+    fields(out, headers, false);
+    let coding = if let Some(upgrade) = upgrade {
+        upgrade_to(out, upgrade);
+        Coding::Raw
+    } else if *method == Method::CONNECT {
+        Coding::Raw
+    } else {
+        // A method that usually comes without a body says nothing when it does.
+        let bare = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE];
+        match length {
+            Length::Exactly(0) if bare.contains(method) => Coding::Exactly(0),
+            Length::Exactly(_) | Length::Unknown => announce(out, length),
+        }
+    };
+    put(out, b"\r\n");
+    coding
+}
+
+/// What a response is to, and what becomes of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// The client's version.
+    pub(super) version: Version,
+    /// Nothing follows the head.
+    pub(super) to_head: bool,
+    /// The request asked for a tunnel, and this may grant it.
+    pub(super) to_tunnel: bool,
+    pub(super) keep_alive: bool,
+}
+
+/// How a response is written; [`Coding::Raw`] ends the connection.
+pub(super) fn response(
+    out: &mut BytesMut,
+    head: &ResponseHead,
+    length: Length,
+    manner: Manner,
+) -> Coding {
+    let ResponseHead { status, headers, version: _, upgrade } = head;
+    status_line(out, *status, manner.version);
+    let bodiless = manner.to_head || *status == StatusCode::NOT_MODIFIED;
+    fields(out, headers, bodiless);
+    let coding = if *status == StatusCode::SWITCHING_PROTOCOLS {
+        if let Some(upgrade) = upgrade {
+            upgrade_to(out, upgrade);
+        }
+        Coding::Raw
+    } else if manner.to_tunnel && status.is_success() {
+        Coding::Raw
+    } else if bodiless || *status == StatusCode::NO_CONTENT {
+        Coding::None
+    } else if manner.version == Version::HTTP_10 && length == Length::Unknown {
+        Coding::Raw
+    } else {
+        announce(out, length)
+    };
+    let closes = !manner.keep_alive || coding == Coding::Raw && !manner.to_tunnel;
+    if closes && *status != StatusCode::SWITCHING_PROTOCOLS {
+        put(out, b"connection: close\r\n");
+    } else if manner.version == Version::HTTP_10 {
+        put(out, b"connection: keep-alive\r\n");
+    }
+    put(out, b"\r\n");
+    coding
+}
+
+/// A response before the response.
+pub(super) fn interim(out: &mut BytesMut, head: &ResponseHead) {
+    status_line(out, head.status, Version::HTTP_11);
+    fields(out, &head.headers, false);
+    put(out, b"\r\n");
+}
+
+/// The line before a chunk of `len` bytes; after the data comes a line end.
+pub(super) fn chunk(out: &mut BytesMut, len: usize) {
+    let mut digits = [0; 2 * size_of::<usize>()];
+    let mut at = digits.len();
+    let mut rest = len;
+    while at == digits.len() || 0 < rest {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+    }
+    put(out, &digits[at..]);
+    put(out, b"\r\n");
+}
+
+/// The end of a chunked body.
+pub(super) fn end(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
+    put(out, b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        if chunked::is_allowed(name) {
+            field(out, name, value);
+        }
+    }
+    put(out, b"\r\n");
+}
+
+fn status_line(out: &mut BytesMut, status: StatusCode, version: Version) {
+    put(out, if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    put(out, status.as_str().as_bytes());
+    put(out, b" ");
+    put(out, status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    put(out, b"\r\n");
+}
+
+fn fields(out: &mut BytesMut, headers: &HeaderMap, with_length: bool) {
+    for (name, value) in headers {
+        let skipped = *name == header::TRANSFER_ENCODING
+            || *name == header::CONNECTION
+            || *name == header::UPGRADE
+            || (*name == header::CONTENT_LENGTH && !with_length);
+        if !skipped {
+            field(out, name, value);
+        }
+    }
+}
+
+fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+    put(out, name.as_str().as_bytes());
+    put(out, b": ");
+    put(out, value.as_bytes());
+    put(out, b"\r\n");
+}
+
+fn upgrade_to(out: &mut BytesMut, upgrade: &HeaderValue) {
+    put(out, b"connection: upgrade\r\n");
+    field(out, &header::UPGRADE, upgrade);
+}
+
+fn announce(out: &mut BytesMut, length: Length) -> Coding {
+    match length {
+        Length::Exactly(length) => {
+            put(out, b"content-length: ");
+            put(out, itoa::Buffer::new().format(length).as_bytes());
+            put(out, b"\r\n");
+            Coding::Exactly(length)
+        }
+        Length::Unknown => {
+            put(out, b"transfer-encoding: chunked\r\n");
+            Coding::Chunked
+        }
+    }
+}
+
+fn put(out: &mut BytesMut, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+}

@@ -1,0 +1,146 @@
+//! One request and its response.
+use super::{
+    convert,
+    incoming::Incoming,
+    server::Tally,
+    upload::{Sent, Upload},
+};
+use crate::{
+    body::{Body, Length},
+    message::{Inform, Interim, Request, Response, ResponseHead},
+    outcome::{Ended, Exchanged},
+    service::Service,
+};
+use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
+use http::{HeaderValue, StatusCode, header};
+use parking_lot::Mutex;
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+/// What a stream has of its connection.
+#[derive(Debug)]
+pub(super) struct Run<S> {
+    pub(super) service: Arc<S>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) answers_expect: bool,
+}
+
+/// What is to be said before the response.
+#[derive(Debug, Default)]
+struct Before(Mutex<Vec<ResponseHead>>);
+
+impl Inform for Before {
+    fn inform(&self, head: ResponseHead) {
+        self.0.lock().push(head);
+    }
+}
+
+/// Answers one request.
+pub(super) async fn run<S: Service>(
+    run: Run<S>,
+    request: http::Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let Run { service, tally, answers_expect } = run;
+    let (parts, stream) = request.into_parts();
+    let mut head = match convert::request(parts) {
+        Ok(head) => head,
+        Err(refusal) => {
+            let response = service.refused(refusal);
+            send(respond, response, false).await;
+            return;
+        }
+    };
+    let (to_head, received) = (head.method == http::Method::HEAD, Arc::new(AtomicU64::new(0)));
+    let body = if stream.is_end_stream() {
+        Body::Empty
+    } else {
+        Body::H2(Incoming::new(stream, &head.headers).counted(&received))
+    };
+    if answers_expect && head.headers.remove(header::EXPECT).is_some() && !body.is_empty() {
+        let go_on = convert::to_response(ResponseHead::new(StatusCode::CONTINUE));
+        // A stream that cannot be written to has been reset, which is heard of below.
+        let _sent = respond.send_informational(go_on);
+    }
+    let before = Arc::new(Before::default());
+    let interim = Interim::new(Arc::clone(&before) as Arc<dyn Inform>);
+    let mut answer = pin!(service.call(Request { head, body, interim }));
+    let answered = poll_fn(|cx| poll_answer(cx, answer.as_mut(), &before, &mut respond)).await;
+    let Some((response, record)) = answered else {
+        tally.reset.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    let (ended, sent) = send(respond, response, to_head).await;
+    let received = received.load(Ordering::Relaxed);
+    service.ended(record, Exchanged { ended, received, sent });
+}
+
+/// Polls the service, passes on what is to be said before its response, and listens for the
+/// client's reset: `None` when it came first.
+fn poll_answer<T>(
+    cx: &mut Context<'_>,
+    answer: Pin<&mut impl Future<Output = T>>,
+    before: &Before,
+    respond: &mut SendResponse<Bytes>,
+) -> Poll<Option<T>> {
+    let answered = answer.poll(cx);
+    let interim = std::mem::take(&mut *before.0.lock());
+    for head in interim {
+        // See above.
+        let _sent = respond.send_informational(convert::to_response(head));
+    }
+    if let Poll::Ready(answered) = answered {
+        return Poll::Ready(Some(answered));
+    }
+    respond.poll_reset(cx).map(|_reason| None)
+}
+
+/// Sends a response; how it ended and how many bytes of its body were sent.
+async fn send(mut respond: SendResponse<Bytes>, response: Response, to_head: bool) -> (Ended, u64) {
+    let Response { mut head, body } = response;
+    let bodiless =
+        to_head || head.status == StatusCode::NO_CONTENT || head.status == StatusCode::NOT_MODIFIED;
+    let length = body.length();
+    if let Length::Exactly(length) = length
+        && !bodiless
+        && head.status != StatusCode::SWITCHING_PROTOCOLS
+        && !(length == 0 && is_grpc(&head))
+    {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let end = bodiless || body.is_empty();
+    let Ok(mut stream) = respond.send_response(convert::to_response(head), end) else {
+        return (Ended::DownstreamGone, 0);
+    };
+    if end {
+        return (Ended::Whole, 0);
+    }
+    if let Body::Full(bytes) = body {
+        let length = bytes.len() as u64;
+        return match stream.send_data(bytes, true) {
+            Ok(()) => (Ended::Whole, length),
+            Err(_) => (Ended::DownstreamGone, 0),
+        };
+    }
+    let mut upload = Upload::new(stream, body);
+    let ended = match poll_fn(|cx| upload.poll(cx)).await {
+        Sent::Whole => Ended::Whole,
+        Sent::Failed(_) => Ended::BodyFailed,
+        Sent::Stopped | Sent::Gone => Ended::DownstreamGone,
+    };
+    (ended, upload.sent())
+}
+
+/// A response that is all head is not announced as one without a body.
+fn is_grpc(head: &ResponseHead) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}

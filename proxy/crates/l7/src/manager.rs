@@ -1,0 +1,163 @@
+//! The HTTP connection manager: the way of a request through one filter chain.
+//!
+//! Decode; [`arrive`] (is it a request, whose, and what of it is believed); route; the filters in
+//! order, the router last; the filters back, in reverse; [`answer`] (what all responses say); the
+//! codec writes; [`record`] (what is left behind).
+//!
+//! A connection keeps its manager, a request the routes that it found when it came: what changes
+//! meanwhile holds for the next.
+//!
+//! Reading order: [`Manager`]; `codec` (which version of HTTP), `options`, `now` (the
+//! configuration of a moment), `serving` (the requests of one connection), [`record`] and `known`
+//! (what is known of a request), `routed`, `arrive`, `answer`, `date`, `deadline`, `tally` (statistics).
+pub(crate) mod answer;
+mod arrive;
+mod codec;
+mod date;
+mod deadline;
+mod known;
+mod now;
+mod options;
+mod own;
+pub(crate) mod record;
+pub(crate) mod routed;
+mod serving;
+pub(crate) mod tally;
+
+use crate::{
+    connection::Connection,
+    dial::Protocol,
+    h1, h2,
+    io::Io,
+    log::Logs,
+    manager::{now::Now, options::Options, serving::Serving, tally::Tally},
+    network::{
+        self,
+        http::{Http, Managers},
+    },
+    shared::Shared,
+};
+use arc_swap::ArcSwap;
+use culvert_model::http::manager as model;
+use culvert_runtime::publish::Published;
+use http::HeaderValue;
+use parking_lot::Mutex;
+use std::{fmt, sync::Arc};
+
+/// One filter chain's; shared by its connections.
+pub struct Manager {
+    config: Arc<model::Manager>,
+    shared: Arc<Shared>,
+    options: Options,
+    tally: Tally,
+    logs: Logs,
+    server: HeaderValue,
+    /// What its requests go by.
+    now: ArcSwap<Now>,
+    renewing: Mutex<()>,
+}
+
+impl Manager {
+    /// A manager for all connections of a filter chain that says `config`.
+    pub fn new(config: &Arc<model::Manager>, shared: &Arc<Shared>) -> Arc<Self> {
+        let published = shared.snapshot.pin();
+        let tally = Tally::new(&shared.stats, &config.stat_prefix);
+        let now = Now::new(config, shared, &published, None);
+        Arc::new(Self {
+            logs: Logs::new(&config.access_logs, &shared.sinks),
+            options: Options::new(config),
+            server: HeaderValue::from_str(&config.server.name)
+                .unwrap_or(HeaderValue::from_static("envoy")),
+            now: ArcSwap::from_pointee(now),
+            config: Arc::clone(config),
+            shared: Arc::clone(shared),
+            tally,
+            renewing: Mutex::default(),
+        })
+    }
+
+    pub fn config(&self) -> &Arc<model::Manager> {
+        &self.config
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// What we call ourselves in `server`.
+    pub(crate) const fn server(&self) -> &HeaderValue {
+        &self.server
+    }
+
+    /// Serves a connection to its end.
+    pub async fn serve(self: &Arc<Self>, io: Io, connection: Arc<Connection>) {
+        let Some((io, protocol)) = codec::choose(&self.config, io, &connection).await else {
+            return;
+        };
+        let _open = self.tally.connection(protocol, connection.facts.tls.is_some());
+        let worker = connection.worker.clone();
+        let secure = connection.facts.tls.is_some();
+        let serving = Serving::new(Arc::clone(self), connection);
+        match protocol {
+            Protocol::Http1 => {
+                let options = self.options.h1(secure);
+                let closed = h1::serve(io, &serving, options, &worker).await;
+                self.tally.closed_h1(closed);
+            }
+            Protocol::Http2 => {
+                let closed = h2::serve(io, Arc::new(serving), &self.options.h2, &worker).await;
+                self.tally.closed_h2(&closed);
+            }
+        }
+    }
+
+    /// What requests go by from this moment on.
+    pub(crate) fn now(&self) -> Arc<Now> {
+        self.shared.snapshot.look(|published| {
+            let now = self.now.load();
+            if now.is_of(published) { Arc::clone(&now) } else { self.renew(published) }
+        })
+    }
+
+    fn renew(&self, published: &Published<culvert_model::http::snapshot::Snapshot>) -> Arc<Now> {
+        let _one = self.renewing.lock();
+        let before = self.now.load_full();
+        if before.is_newer_than(published) {
+            return before;
+        }
+        let now = Now::new(&self.config, &self.shared, published, Some(&before));
+        let now = Arc::new(now);
+        self.now.store(Arc::clone(&now));
+        now
+    }
+}
+
+/// A [`Manager`] as listeners have it.
+struct OfListener(Arc<Manager>);
+
+impl Http for OfListener {
+    fn serve(&self, io: Io, connection: Arc<Connection>) -> network::http::Serving {
+        let manager = Arc::clone(&self.0);
+        Box::pin(async move { manager.serve(io, connection).await })
+    }
+}
+
+/// Managers for the listeners of an engine.
+pub fn managers(shared: &Arc<Shared>) -> Box<Managers> {
+    let shared = Arc::clone(shared);
+    Box::new(move |config| Arc::new(OfListener(Manager::new(config, &shared))))
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("prefix", &self.config.stat_prefix).finish_non_exhaustive()
+    }
+}

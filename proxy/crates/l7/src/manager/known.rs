@@ -1,0 +1,215 @@
+//! A request as lines and headers print it.
+use crate::manager::{own, record::Record};
+use culvert_model::http::{
+    format::{Address, Amount, Attempted, Clock, MetadataOf, Moment},
+    value::Metadata,
+};
+use culvert_policy::http::{
+    facts::Tls,
+    flags::Flags,
+    format::{Known, Scene},
+};
+use http::{StatusCode, Version};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+/// What there is to print, for a line of a kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seeing<'a> {
+    pub(super) record: &'a Record,
+    pub(super) kind: &'static str,
+}
+
+impl<'a> Seeing<'a> {
+    /// With the request; responses are added by whoever has them.
+    pub(crate) fn scene(&'a self) -> Scene<'a> {
+        Scene { request: Some(self.record.request()), ..Scene::new(self) }
+    }
+}
+
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl Known for Seeing<'_> {
+    fn protocol(&self) -> Option<&str> {
+        Some(version(self.record.head.version))
+    }
+
+    fn upstream_protocol(&self) -> Option<&str> {
+        self.record.upstream_version.map(version)
+    }
+
+    fn status(&self) -> u16 {
+        self.record.status.as_ref().map_or(0, StatusCode::as_u16)
+    }
+
+    fn details(&self) -> Option<&str> {
+        some(&self.record.details)
+    }
+
+    fn flags(&self) -> Flags {
+        self.record.flags
+    }
+
+    fn bytes(&self, of: Amount) -> u64 {
+        let exchanged = self.record.exchanged();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "what codecs do not count")]
+        match of {
+            Amount::Received => exchanged.map_or(0, |exchanged| exchanged.received),
+            Amount::Sent => exchanged.map_or(0, |exchanged| exchanged.sent),
+            _ => 0,
+        }
+    }
+
+    fn moment(&self, moment: &Moment) -> Option<Duration> {
+        let times = self.record.times;
+        match moment {
+            Moment::DownstreamReceiveBegin => Some(Duration::ZERO),
+            Moment::DownstreamReceiveEnd => times.received,
+            Moment::UpstreamConnectBegin | Moment::UpstreamSendBegin => times.sent,
+            Moment::UpstreamSendEnd => {
+                times.sent.map(|sent| sent.max(times.received.unwrap_or(sent)))
+            }
+            Moment::UpstreamReceiveBegin => times.answered,
+            Moment::DownstreamSendBegin => times.answered,
+            Moment::UpstreamReceiveEnd => times.answered.and(self.record.ended()),
+            Moment::DownstreamSendEnd => self.record.ended(),
+            Moment::UpstreamConnectEnd
+            | Moment::UpstreamHandshakeEnd
+            | Moment::UpstreamReceiveBodyBegin
+            | Moment::Named(_) => None,
+        }
+    }
+
+    fn elapsed(&self) -> Option<Duration> {
+        Some(self.record.elapsed())
+    }
+
+    fn handshake(&self) -> Option<Duration> {
+        self.record.connection.handshake
+    }
+
+    fn clock(&self, clock: Clock) -> Option<SystemTime> {
+        let connection = &self.record.connection;
+        match clock {
+            Clock::Start | Clock::StartLocal => {
+                let since = self.record.began.saturating_duration_since(connection.began);
+                connection.started.checked_add(since)
+            }
+            Clock::Emit | Clock::EmitLocal => Some(SystemTime::now()),
+            Clock::CertificateStart { .. } | Clock::CertificateEnd { .. } => None,
+        }
+    }
+
+    fn address(&self, of: Address) -> Option<SocketAddr> {
+        let facts = self.record.facts();
+        match of {
+            Address::DownstreamRemote => facts.remote,
+            Address::DownstreamDirectRemote => facts.direct_remote,
+            Address::DownstreamLocal => facts.local,
+            Address::DownstreamDirectLocal => facts.direct_local,
+            Address::UpstreamRemote => self.record.went.as_ref()?.host.destination(),
+            Address::UpstreamLocal => None,
+        }
+    }
+
+    fn tls(&self, upstream: bool) -> Option<&Tls> {
+        self.record.facts().tls.as_deref().filter(|_| !upstream)
+    }
+
+    fn upstream_host(&self) -> Option<String> {
+        let host = &self.record.went.as_ref()?.host;
+        Some(host.destination().map_or_else(|| host.name.to_string(), |to| to.to_string()))
+    }
+
+    fn upstream_name(&self) -> Option<&str> {
+        some(&self.record.went.as_ref()?.endpoint.hostname)
+    }
+
+    fn cluster(&self) -> Option<&str> {
+        self.record.routed.cluster.as_deref()
+    }
+
+    fn cluster_alias(&self) -> Option<&str> {
+        let alias = self.record.went.as_ref().map(|went| &*went.cluster.stat_name);
+        alias.or_else(|| self.cluster())
+    }
+
+    fn attempts(&self) -> u32 {
+        self.record.attempts
+    }
+
+    fn attempted(&self, what: Attempted) -> Option<String> {
+        let hosts = self.record.attempted.iter();
+        let texts: Vec<String> = match what {
+            Attempted::Hosts => hosts.map(|host| host.name.to_string()).collect(),
+            Attempted::HostsWithoutPort => hosts
+                .map(|host| {
+                    let socket = host.address.as_socket();
+                    socket.map_or_else(|| host.name.to_string(), |socket| socket.ip().to_string())
+                })
+                .collect(),
+            Attempted::Names | Attempted::NamesWithoutPort | Attempted::ConnectionIds => {
+                return None;
+            }
+        };
+        Some(texts.join(","))
+    }
+
+    fn upstream_failure(&self) -> Option<&str> {
+        self.record.failure.as_deref()
+    }
+
+    fn connection(&self) -> u64 {
+        self.record.connection.id
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        some(&self.record.connection.facts.server_name)
+    }
+
+    fn route(&self) -> Option<&str> {
+        some(&self.record.routed.route.as_ref()?.name)
+    }
+
+    fn filter_chain(&self) -> Option<&str> {
+        some(&self.record.connection.chain.name)
+    }
+
+    fn log_type(&self) -> &str {
+        self.kind
+    }
+
+    fn hostname(&self) -> Option<&str> {
+        some(own::hostname())
+    }
+
+    fn metadata(&self, of: MetadataOf) -> Option<&Metadata> {
+        let record = self.record;
+        let both = record.routed.both();
+        match of {
+            MetadataOf::Dynamic => Some(&record.metadata),
+            MetadataOf::Route => both.map(|(_, route)| &route.metadata),
+            MetadataOf::VirtualHost => both.map(|(host, _)| &host.metadata),
+            MetadataOf::Cluster => record.went.as_ref().map(|went| &went.cluster.metadata),
+            MetadataOf::Upstream => record.went.as_ref().map(|went| &went.endpoint.metadata),
+            MetadataOf::Listener => Some(&record.connection.listener.metadata),
+            MetadataOf::FilterChain => Some(&record.connection.chain.metadata),
+        }
+    }
+
+    fn state(&self, upstream: bool, key: &str) -> Option<&str> {
+        self.record.state.0.get(key).filter(|_| !upstream).map(|value| &**value)
+    }
+}

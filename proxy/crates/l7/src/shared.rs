@@ -1,0 +1,182 @@
+//! What all parts of one engine share.
+use crate::{log::Sinks, share::Bound, stats::Stats, upstream::Upstreams};
+use culvert_identity::clock::Clock;
+use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
+use culvert_policy::http::route::Table;
+use culvert_runtime::{drain::Worker, publish::View};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// One engine's; passed everywhere.
+pub struct Shared {
+    parts: Parts,
+    /// What is counted from.
+    pub began: Instant,
+    /// Requests and connections that ended in a panic.
+    panics: AtomicU64,
+    /// Health checks fail on purpose.
+    failing: AtomicBool,
+    tables: Mutex<HashMap<usize, Weak<Table>>>,
+}
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// What there is to be served.
+    pub snapshot: View<Snapshot>,
+    pub upstreams: Arc<Upstreams>,
+    pub stats: Stats,
+    /// Where access logs go.
+    pub sinks: Sinks,
+    /// For tasks that belong to no connection.
+    pub worker: Worker,
+    /// Certificates are judged by it.
+    pub clock: Arc<dyn Clock>,
+    pub node: Node,
+    pub budgets: Budgets,
+}
+
+/// Who we are, as logs and headers say it.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    pub id: Arc<str>,
+    pub cluster: Arc<str>,
+    pub zone: Arc<str>,
+}
+
+/// How much one engine may have at once.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    /// Connections from clients.
+    pub connections: Arc<Bound>,
+    /// Requests under way.
+    pub streams: Arc<Bound>,
+}
+
+impl Default for Budgets {
+    /// Without limits.
+    fn default() -> Self {
+        let endless = || Arc::new(Bound::new(u64::MAX));
+        Self { connections: endless(), streams: endless() }
+    }
+}
+
+impl Shared {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            began: Instant::now(),
+            panics: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            tables: Mutex::default(),
+        }
+    }
+
+    /// Since the engine began.
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// What the runtime says now.
+    pub fn runtime(&self) -> Arc<RuntimeValues> {
+        self.snapshot.look(|published| Arc::clone(published.value.runtime()))
+    }
+
+    /// A route table, ready to be asked: one for all who ask for the same.
+    pub fn table(&self, table: &Arc<RouteTable>) -> Arc<Table> {
+        // The address is this table's as long as the entry lives, which holds it.
+        let key = Arc::as_ptr(table).addr();
+        let mut tables = self.tables.lock();
+        if let Some(found) = tables.get(&key).and_then(Weak::upgrade) {
+            return found;
+        }
+        tables.retain(|_, table| 0 < table.strong_count());
+        let made = Arc::new(Table::new(Arc::clone(table)));
+        tables.insert(key, Arc::downgrade(&made));
+        made
+    }
+
+    /// One more request or connection that ended in a panic.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Whether health checks are to fail.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// `/healthcheck/fail`, `/healthcheck/ok`.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Deps;
+    use culvert_identity::clock::SystemClock;
+    use culvert_runtime::{drain::Drain, publish};
+
+    #[tokio::test]
+    async fn a_table_is_made_once_while_somebody_has_it() {
+        let (_publisher, view) = publish::channel(Snapshot::default());
+        let drain = Drain::default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let stats = Stats::default();
+        let deps = Deps::new(drain.worker(), Arc::clone(&clock));
+        let shared = Shared::new(Parts {
+            snapshot: view,
+            upstreams: Arc::new(Upstreams::new(deps)),
+            sinks: Sinks::new(&stats),
+            stats,
+            worker: drain.worker(),
+            clock,
+            node: Node::default(),
+            budgets: Budgets::default(),
+        });
+        let of = |name: &str| Arc::new(RouteTable { name: name.into(), ..RouteTable::default() });
+        let (a, b) = (of("a"), of("b"));
+        let first = shared.table(&a);
+        assert!(Arc::ptr_eq(&first, &shared.table(&a)));
+        assert!(!Arc::ptr_eq(&first, &shared.table(&b)));
+        drop(first);
+        assert_eq!(shared.table(&a).table().name, "a".into());
+        assert!(shared.tables.lock().len() < 3);
+    }
+}

@@ -1,0 +1,7 @@
+//! An engine over real sockets: listeners, filter chains and network filters.
+mod filters;
+mod lifecycle;
+mod logs;
+mod tcp;
+mod tls;
+mod world;

@@ -1,0 +1,203 @@
+//! A service that answers by path, served on a loopback port in either version.
+use culvert_l7::{
+    body::{Body, BodyError, Frame, Pull},
+    h1, h2,
+    io::Io,
+    message::{Request, Response, ResponseHead},
+    outcome::Exchanged,
+    service::Service,
+};
+use culvert_runtime::drain::{Drain, Worker};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use std::{
+    future::pending,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Answers by path, and remembers how each exchange ended.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    ended: Mutex<Vec<Exchanged>>,
+    /// How many requests there were.
+    pub(crate) calls: AtomicUsize,
+    /// What bodies came to `/keep`.
+    kept: Mutex<Vec<String>>,
+}
+
+/// A running server; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) paths: Arc<Paths>,
+    pub(crate) drain: Drain,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Version {
+    One,
+    Two,
+}
+
+impl Server {
+    pub(crate) async fn start(version: Version) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (drain, paths) = (Drain::default(), Arc::new(Paths::default()));
+        let (worker, service) = (drain.worker(), Arc::clone(&paths));
+        drain.worker().spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                serve(tcp, version, &service, &worker);
+            }
+        });
+        Self { addr, paths, drain }
+    }
+}
+
+fn serve(tcp: TcpStream, version: Version, service: &Arc<Paths>, worker: &Worker) {
+    tcp.set_nodelay(true).unwrap();
+    let (service, own) = (Arc::clone(service), worker.clone());
+    worker.spawn(async move {
+        match version {
+            Version::One => {
+                let options = h1::Options { trailers: true, ..h1::Options::default() };
+                h1::serve(tcp.into(), &*service, &options, &own).await;
+            }
+            Version::Two => {
+                h2::serve(Io::from(tcp), service, &h2::Options::default(), &own).await;
+            }
+        }
+    });
+}
+
+impl Paths {
+    pub(crate) fn ended(&self) -> Vec<Exchanged> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Paths {
+    pub(crate) fn kept(&self) -> Vec<String> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Service for Paths {
+    type Record = ();
+
+    async fn call(&self, request: Request) -> (Response, ()) {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let path = request.head.path.clone().map(|path| path.path().to_owned());
+        let response = match path.as_deref() {
+            Some("/flaky") if call < 2 => Response::new(StatusCode::BAD_GATEWAY, Body::Empty),
+            Some("/flaky") => Response::new(StatusCode::OK, request.body),
+            Some("/keep") => {
+                let (whole, _) = request.body.collect(1 << 20).await.unwrap();
+                let text = String::from_utf8(whole.to_vec()).unwrap();
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                Response::new(StatusCode::OK, Body::full("kept"))
+            }
+            _ => answer(request).await,
+        };
+        (response, ())
+    }
+
+    fn ended(&self, (): (), exchanged: Exchanged) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(exchanged);
+    }
+}
+
+async fn answer(request: Request) -> Response {
+    let Request { head, body, interim } = request;
+    let mut response = Response::new(StatusCode::OK, Body::Empty);
+    let path = head.path.as_ref().map_or("", |path| path.path());
+    match path {
+        // The empty one is a CONNECT.
+        "/echo" | "" => response.body = body,
+        "/size" => {
+            let (whole, trailers) = body.collect(1 << 30).await.unwrap();
+            response.body = Body::full(format!("{} {}", whole.len(), trailers.is_some()));
+        }
+        "/large" => response.body = Body::full(vec![b'x'; 10 << 20]),
+        "/pieces" => response.body = Body::boxed(Pieces(vec![Frame::Data("ab".into()); 3])),
+        "/trailers" => {
+            let sum = (HeaderName::from_static("x-sum"), HeaderValue::from_static("7"));
+            let trailers = Frame::Trailers(HeaderMap::from_iter([sum]));
+            response.body = Body::boxed(Pieces(vec![trailers, Frame::Data("abc".into())]));
+        }
+        "/hints" => {
+            let mut hint = ResponseHead::new(StatusCode::EARLY_HINTS);
+            hint.headers.insert(header::LINK, HeaderValue::from_static("</a>"));
+            interim.send(hint);
+            response.body = Body::full("hinted");
+        }
+        "/fails" => response.body = Body::boxed(Fails(0)),
+        "/moved" => {
+            response.head.status = StatusCode::FOUND;
+            let place = HeaderValue::from_static("http://other.test/headers");
+            response.head.headers.insert(header::LOCATION, place);
+        }
+        "/never" => pending().await,
+        "/stuck" => response.body = Body::boxed(Stuck(false)),
+        "/upgrade" => {
+            response.head.status = StatusCode::SWITCHING_PROTOCOLS;
+            response.head.upgrade = head.upgrade;
+            response.body = body;
+        }
+        "/headers" => {
+            let headers: Vec<_> = head.headers.iter().map(|(n, v)| format!("{n}: {v:?}")).collect();
+            response.body = Body::full(format!(
+                "{} {:?} {:?}\n{}",
+                head.method,
+                head.authority,
+                head.path,
+                headers.join("\n")
+            ));
+        }
+        path => response.body = Body::full(path.to_owned()),
+    }
+    response
+}
+
+struct Pieces(Vec<Frame>);
+/// One piece, a pause in which it can be sent, and an error.
+struct Fails(u8);
+
+type Next = Poll<Option<Result<Frame, BodyError>>>;
+
+impl Pull for Pieces {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
+        Poll::Ready(self.0.pop().map(Ok))
+    }
+}
+
+/// One piece and nothing more.
+struct Stuck(bool);
+
+impl Pull for Stuck {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::Data("begun".into()))))
+    }
+}
+
+impl Pull for Fails {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Next {
+        self.0 += 1;
+        match self.0 {
+            1 => Poll::Ready(Some(Ok(Frame::Data("begun".into())))),
+            2..10 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(BodyError::Other("on purpose")))),
+        }
+    }
+}

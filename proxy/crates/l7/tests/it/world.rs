@@ -1,0 +1,159 @@
+//! One cluster, `c`, that tests change.
+use culvert_identity::clock::SystemClock;
+use culvert_l7::{
+    body::Body,
+    forward::Chosen as _,
+    message::{Interim, RequestHead},
+    stats::{Stats, sample::Query},
+    upstream::{Ask, Chosen, Deps, Names, Upstream, Upstreams, view::HostView},
+};
+use culvert_model::{
+    http::{
+        address::Address,
+        balance::Balance,
+        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
+        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
+        snapshot::{Resource, Snapshot},
+        source::{ConfigSource, From},
+        tls::UpstreamTransport,
+        value::Metadata,
+    },
+    locality::Locality,
+};
+use culvert_runtime::drain::Drain;
+use http::{Method, StatusCode, uri::PathAndQuery};
+use std::{borrow::Cow, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+pub(crate) struct World {
+    pub(crate) drain: Drain,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) stats: Stats,
+    snapshot: Snapshot,
+}
+
+impl World {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self::with_names(cluster, Names::default())
+    }
+
+    pub(crate) fn with_names(cluster: Cluster, names: Names) -> Self {
+        let (drain, stats) = (Drain::default(), Stats::default());
+        let deps = Deps::new(drain.worker(), Arc::new(SystemClock));
+        let upstreams = Upstreams::new(deps.with_stats(stats.clone()).with_names(names));
+        let mut world = Self { drain, upstreams, stats, snapshot: Snapshot::default() };
+        world.set(cluster);
+        world
+    }
+
+    pub(crate) fn set(&mut self, cluster: Cluster) {
+        let (version, value) = ("1".into(), Arc::new(cluster));
+        self.snapshot.clusters_mut().insert("c".into(), Resource { version, value });
+        self.upstreams.apply(&self.snapshot);
+    }
+
+    pub(crate) fn set_endpoints(&mut self, at: &[SocketAddr]) {
+        self.assign(assignment(at));
+    }
+
+    pub(crate) fn assign(&mut self, value: Arc<Assignment>) {
+        let version = "1".into();
+        self.snapshot.assignments_mut().insert("c".into(), Resource { version, value });
+        self.upstreams.apply(&self.snapshot);
+    }
+
+    pub(crate) fn upstream(&self) -> Arc<Upstream> {
+        self.upstreams.find("c").unwrap()
+    }
+
+    pub(crate) fn choose(&self) -> Chosen {
+        self.upstream().choose(&Ask::default()).unwrap()
+    }
+
+    /// The health flags of all endpoints, as Envoy writes them.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        self.upstream().view().hosts.iter().map(HostView::health_flags).collect()
+    }
+
+    /// Waits until the flags are these.
+    pub(crate) async fn until_flags(&self, wanted: &[&str]) {
+        while self.flags() != wanted {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// A number, `cluster.c.` left out; 0 where it is not.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        self.upstreams.measure();
+        let samples = self.stats.samples(&Query::default());
+        let mut all = samples.counters.iter().chain(&samples.gauges);
+        let found = all.find(|one| *one.name == *format!("cluster.c.{name}"));
+        found.map_or(0, |one| one.value)
+    }
+
+    /// The status of a request, and who answered.
+    pub(crate) async fn get(&self) -> (StatusCode, SocketAddr) {
+        let chosen = self.choose();
+        let path = PathAndQuery::from_static("/path");
+        let head = RequestHead::new(Method::GET, "here".parse().unwrap(), path);
+        let interim = Interim::default();
+        let sent = chosen.pool().send(Cow::Owned(head), Body::Empty, &interim).await;
+        let (head, body) = sent.unwrap();
+        chosen.answered(&head);
+        let _read = body.collect(1 << 20).await.unwrap();
+        (head.status, chosen.facts().host.destination().unwrap())
+    }
+}
+
+pub(crate) fn assignment(at: &[SocketAddr]) -> Arc<Assignment> {
+    let endpoint = |at: &SocketAddr| {
+        Arc::new(Endpoint {
+            address: Address::Socket(*at),
+            more_addresses: Arc::default(),
+            hostname: "".into(),
+            health: HealthStatus::Unknown,
+            weight: NonZeroU32::MIN,
+            metadata: Metadata::default(),
+            check: EndpointCheck::default(),
+        })
+    };
+    let locality = LocalityEndpoints {
+        locality: Locality::default(),
+        priority: 0,
+        weight: None,
+        metadata: Metadata::default(),
+        endpoints: at.iter().map(endpoint).collect(),
+    };
+    Arc::new(Assignment { localities: [locality].into(), ..Assignment::empty("c".into()) })
+}
+
+pub(crate) fn cluster(discovery: Discovery) -> Cluster {
+    Cluster {
+        name: "c".into(),
+        stat_name: "c".into(),
+        discovery,
+        connect_timeout: Duration::from_secs(5),
+        buffer_limit: 1 << 20,
+        balance: Balance::default(),
+        health_checks: Arc::default(),
+        outlier: None,
+        breakers: Breakers::default(),
+        http: HttpOptions::default(),
+        transport: UpstreamTransport::Plain,
+        transport_matches: Arc::default(),
+        keepalive: None,
+        source: Arc::default(),
+        socket_options: Arc::default(),
+        metadata: Metadata::default(),
+        close_on_unhealthy: false,
+        ignore_health_on_removal: false,
+        close_pools_on_change: false,
+        track_budgets: false,
+        preconnect: Preconnect::default(),
+        cleanup_interval: Duration::from_secs(5),
+    }
+}
+
+pub(crate) fn eds() -> Cluster {
+    let source = ConfigSource { from: From::Ads, patience: None };
+    cluster(Discovery::Eds { service: "c".into(), source })
+}

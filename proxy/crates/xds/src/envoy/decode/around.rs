@@ -1,0 +1,55 @@
+//! What is around a resource: files it names, and who keeps private keys.
+use culvert_model::http::secret::KeyHandle;
+use std::sync::Arc;
+
+/// What decoding asks of the world; a test has another one than a process.
+pub trait Around {
+    /// Takes in a private key of PEM for a chain of DER certificates, the leaf first.
+    ///
+    /// # Errors
+    ///
+    /// When it is no key, or not the leaf's.
+    fn key(
+        &self,
+        chain: &[Arc<[u8]>],
+        key: &[u8],
+        password: Option<&[u8]>,
+    ) -> Result<KeyHandle, String>;
+
+    /// Takes in keys of TLS tickets, 80 bytes each.
+    ///
+    /// # Errors
+    ///
+    /// When they are none.
+    fn ticket_keys(&self, keys: &[Vec<u8>]) -> Result<KeyHandle, String>;
+
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn file(&self, path: &str) -> Result<Vec<u8>, String>;
+
+    /// A variable of the environment.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// A world with nothing in it, that takes any key.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Around for Nothing {
+    fn key(&self, _: &[Arc<[u8]>], _: &[u8], _: Option<&[u8]>) -> Result<KeyHandle, String> {
+        Ok(KeyHandle::new(Arc::new(())))
+    }
+
+    fn ticket_keys(&self, _: &[Vec<u8>]) -> Result<KeyHandle, String> {
+        Ok(KeyHandle::new(Arc::new(())))
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        Err(format!("there is no file {path}"))
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}

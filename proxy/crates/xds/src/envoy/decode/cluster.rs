@@ -1,0 +1,152 @@
+//! Clusters.
+use super::{
+    Around, Got, Path, Wrong, balance,
+    basic::{duration, each, must, number, socket_address, socket_options, some, unless_zero},
+    health, tls,
+    value::{fields, metadata},
+};
+use culvert_model::http::{
+    address::{Address, SocketOption, SourceAddress},
+    cluster::{Cluster, Preconnect, TcpKeepalive, TransportMatch},
+};
+use culvert_proto::api::{envoy::config::cluster::v3 as pb, google::protobuf as well_known};
+use std::{sync::Arc, time::Duration};
+
+mod discovery;
+
+mod limits;
+
+mod options;
+
+/// Envoy's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CLEANUP: Duration = Duration::from_secs(5);
+const BUFFER: u32 = 1 << 20;
+
+pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) -> Got<Cluster> {
+    unsupported(value, path)?;
+    let discovery = discovery::decode(value, path)?;
+    let connect = unless_zero(duration(&value.connect_timeout, &path.field("connect_timeout"))?);
+    let matches = &path.field("transport_socket_matches");
+    let common = value.common_lb_config.as_ref();
+    let track = value.track_cluster_stats.as_ref();
+    Ok(Cluster {
+        name: value.name.as_str().into(),
+        stat_name: some(&value.alt_stat_name).unwrap_or_else(|| value.name.as_str().into()),
+        connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT),
+        buffer_limit: number(&value.per_connection_buffer_limit_bytes).unwrap_or(BUFFER),
+        balance: balance::decode(value, path)?,
+        health_checks: each(&value.health_checks, &path.field("health_checks"), health::decode)?,
+        outlier: match &value.outlier_detection {
+            Some(value) => {
+                Some(Arc::new(limits::outlier(value, &path.field("outlier_detection"))?))
+            }
+            None => None,
+        },
+        breakers: limits::breakers(value, path)?,
+        http: options::decode(value, path)?,
+        transport: tls::upstream(&value.transport_socket, path, around)?,
+        transport_matches: each(&value.transport_socket_matches, matches, |value, path| {
+            Ok(TransportMatch {
+                name: value.name.as_str().into(),
+                wanted: fields(&value.r#match).into(),
+                transport: tls::upstream(&value.transport_socket, path, around)?,
+            })
+        })?,
+        keepalive: keepalive(value),
+        source: sources(value, path)?,
+        socket_options: options_of_sockets(value, path)?,
+        metadata: metadata(&value.metadata),
+        close_on_unhealthy: value.close_connections_on_host_health_failure,
+        ignore_health_on_removal: value.ignore_health_on_host_removal,
+        close_pools_on_change: common.is_some_and(|of| of.close_connections_on_host_set_change),
+        track_budgets: value.track_timeout_budgets || track.is_some_and(|of| of.timeout_budgets),
+        preconnect: preconnect(value),
+        cleanup_interval: unless_zero(duration(
+            &value.cleanup_interval,
+            &path.field("cleanup_interval"),
+        )?)
+        .unwrap_or(CLEANUP),
+        discovery,
+    })
+}
+
+fn unsupported(value: &pb::Cluster, path: &Path<'_>) -> Got<()> {
+    let not = |is_set: bool, name: &str, what: &str| {
+        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
+    };
+    not(
+        value.transport_socket_matcher.is_some(),
+        "transport_socket_matcher",
+        "not supported; give transport_socket_matches",
+    )?;
+    not(
+        !value.dns_resolvers.is_empty() || value.dns_resolution_config.is_some(),
+        "dns_resolvers",
+        "resolvers of one's own are not supported; those of the system are asked",
+    )?;
+    not(value.upstream_config.is_some(), "upstream_config", "is not supported")?;
+    let passed = |filter: &pb::Filter| {
+        filter.typed_config.as_ref().is_some_and(|any| any.type_url.contains("peer_metadata"))
+            || filter
+                .typed_config
+                .as_ref()
+                .is_some_and(|any| any.type_url.contains("MetadataExchange"))
+    };
+    not(!value.filters.iter().all(passed), "filters", "filters of clusters are not supported")
+}
+
+fn sources(value: &pb::Cluster, path: &Path<'_>) -> Got<Arc<[SourceAddress]>> {
+    let Some(bind) = &value.upstream_bind_config else { return Ok(Arc::default()) };
+    let path = path.field("upstream_bind_config");
+    let of = |address: &_, path: &Path<'_>| match socket_address(address, path)? {
+        Address::Socket(addr) => Ok(SourceAddress { ip: addr.ip(), port: addr.port() }),
+        Address::Name { .. } | Address::Pipe(_) => {
+            Err(Wrong::at(&path.field("address"), "is not an IP address"))
+        }
+    };
+    let mut all = Vec::new();
+    if let Some(first) = &bind.source_address {
+        all.push(of(first, &path.field("source_address"))?);
+    }
+    let at = path.field("extra_source_addresses");
+    for (i, more) in bind.extra_source_addresses.iter().enumerate() {
+        let path = at.index(i);
+        let path = path.field("address");
+        all.push(of(must(&more.address, &path)?, &path)?);
+    }
+    let at = path.field("additional_source_addresses");
+    for (i, more) in bind.additional_source_addresses.iter().enumerate() {
+        all.push(of(more, &at.index(i))?);
+    }
+    // Nothing chosen is left to the system.
+    all.retain(|source| !source.ip.is_unspecified() || source.port != 0);
+    Ok(all.into())
+}
+
+fn options_of_sockets(value: &pb::Cluster, path: &Path<'_>) -> Got<Arc<[SocketOption]>> {
+    let Some(bind) = &value.upstream_bind_config else { return Ok(Arc::default()) };
+    let path = path.field("upstream_bind_config");
+    socket_options(&bind.socket_options, &path.field("socket_options"))
+}
+
+fn keepalive(value: &pb::Cluster) -> Option<TcpKeepalive> {
+    let of = value.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
+    let seconds = |value| number(value).map(|value| Duration::from_secs(value.into()));
+    Some(TcpKeepalive {
+        probes: number(&of.keepalive_probes),
+        time: seconds(&of.keepalive_time),
+        interval: seconds(&of.keepalive_interval),
+    })
+}
+
+fn preconnect(value: &pb::Cluster) -> Preconnect {
+    let default = Preconnect::default();
+    let ratio = |value: &Option<well_known::DoubleValue>, default: f64| {
+        value.as_ref().map_or(default, |value| value.value)
+    };
+    value.preconnect_policy.as_ref().map_or(default, |of| Preconnect {
+        per_upstream: ratio(&of.per_upstream_preconnect_ratio, default.per_upstream),
+        predictive: ratio(&of.predictive_preconnect_ratio, default.predictive),
+    })
+}

@@ -1,0 +1,462 @@
+//! Follows everything that a bootstrap names, and publishes what an engine runs with.
+//!
+//! One task settles what came and says who is to be asked for what; a task for each server of
+//! discovery, and for each file, does the asking. What is held stays in force whatever ends.
+use super::{
+    assemble::{Assembler, Decoded, Incoming, Layer, Now, Update},
+    bootstrap::{self, Bootstrap},
+    decode::{self, Around, Wrong},
+    kind::Kind,
+    references,
+    stream::Wanted,
+    wanted::{Asked, Need},
+};
+use crate::transport::upstream::Connect;
+use culvert_model::http::{
+    runtime::RuntimeLayer,
+    snapshot::Snapshot,
+    source::{ConfigSource, From, GrpcTarget},
+};
+use culvert_proto::api::envoy::config::core::v3::Node;
+use culvert_runtime::{drain::Worker, publish::Publisher};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+use tokio::{
+    sync::{Notify, watch},
+    time,
+};
+
+mod disk;
+
+mod files;
+
+mod grpc;
+
+mod rest;
+
+mod watch_files;
+
+/// How servers of discovery are reached.
+pub trait Reach: Send + Sync + 'static {
+    /// # Errors
+    ///
+    /// When there is no such cluster, or it cannot be used for this; with the reason.
+    fn reach(&self, target: &GrpcTarget) -> Result<Way, String>;
+}
+
+/// The way to one.
+#[derive(Clone)]
+pub struct Way {
+    pub connect: Connect,
+    /// `host:port`, as requests name it.
+    pub authority: Arc<str>,
+}
+
+/// What runs; a clone is another handle of it.
+#[derive(Clone)]
+pub struct Discovery {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    assembler: Mutex<Assembler>,
+    changed: Notify,
+    status: Mutex<BTreeMap<Asked, Status>>,
+}
+
+/// How it goes with one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub connected: bool,
+    /// Why it failed last.
+    pub error: Option<Arc<str>>,
+    pub failures: u64,
+}
+
+/// What a source is asked for.
+type Wants = BTreeMap<Kind, Wanted>;
+
+/// What a task of a source has.
+#[derive(Clone)]
+struct Source {
+    asked: Asked,
+    shared: Arc<Shared>,
+    wants: watch::Receiver<Wants>,
+    node: Node,
+    reach: Arc<dyn Reach>,
+}
+
+/// What is refused of the bootstrap's own resources.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {wrong}")]
+pub struct BadResource {
+    /// `static_resources.clusters[2] (name)`
+    pub place: String,
+    pub wrong: Wrong,
+}
+
+impl Discovery {
+    /// Takes in what the bootstrap has; what comes from elsewhere is asked for by
+    /// [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the bootstrap's own resources.
+    pub fn try_new(
+        bootstrap: &Bootstrap,
+        around: Arc<dyn Around + Send + Sync>,
+    ) -> Result<Self, Vec<BadResource>> {
+        let layers = bootstrap.runtime.iter().map(layer).collect();
+        let mut assembler = Assembler::new(around, layers);
+        let now = now();
+        let mut bad = Vec::new();
+        let lists = [
+            (Kind::Secret, "secrets", &bootstrap.secrets),
+            (Kind::Cluster, "clusters", &bootstrap.clusters),
+            (Kind::Listener, "listeners", &bootstrap.listeners),
+        ];
+        for (kind, field, list) in lists {
+            let mut seen = std::collections::HashSet::new();
+            for (i, any) in list.iter().enumerate() {
+                let given = decode::name(any).unwrap_or_default();
+                let is_nameless = given.is_empty();
+                let name: Arc<str> = if is_nameless {
+                    format!("{field}[{i}]").into()
+                } else {
+                    given.as_str().into()
+                };
+                let place = format!("static_resources.{field}[{i}]");
+                if !is_nameless && !seen.insert(given.clone()) {
+                    let wrong = Wrong::whole(format!("there is another one named {given:?}"));
+                    bad.push(BadResource { place, wrong });
+                    continue;
+                }
+                let incoming = Incoming { name, version: "".into(), any: any.clone(), ttl: None };
+                let update = Update {
+                    kind,
+                    from: Asked::Static,
+                    set: vec![incoming],
+                    removed: Vec::new(),
+                    is_whole: false,
+                };
+                let errors = assembler.apply(update, now);
+                let place = if is_nameless { place } else { format!("{place} ({given})") };
+                bad.extend(
+                    errors
+                        .into_iter()
+                        .map(|(_, wrong)| BadResource { place: place.clone(), wrong }),
+                );
+            }
+        }
+        let whole = bootstrap.dynamic.clusters.is_none();
+        look_at_listeners(&assembler, whole, &mut bad);
+        read_files(&mut assembler, &mut bad, now);
+        if !bad.is_empty() {
+            return Err(bad);
+        }
+        let shared = Shared {
+            assembler: Mutex::new(assembler),
+            changed: Notify::new(),
+            status: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Looks at everything that is held.
+    pub fn inspect<T>(&self, look: impl FnOnce(&Assembler) -> T) -> T {
+        look(&self.shared.assembler.lock())
+    }
+
+    /// How it goes with each source.
+    pub fn status(&self) -> Vec<(Asked, Status)> {
+        let status = self.shared.status.lock();
+        status.iter().map(|(asked, status)| (asked.clone(), status.clone())).collect()
+    }
+
+    /// Replaces the layer of the runtime that operators set.
+    pub fn set_layer(&self, layer: &RuntimeLayer) {
+        self.shared.assembler.lock().set_layer(layer);
+        self.shared.changed.notify_one();
+    }
+
+    /// Brings into force what the bootstrap alone has: what can be served at once.
+    pub fn settle(&self, publisher: &mut Publisher<Snapshot>) {
+        let settled = self.shared.assembler.lock().settle(now());
+        if let Some(snapshot) = settled.snapshot {
+            publisher.publish(snapshot);
+        }
+    }
+
+    /// Follows everything until the worker is to finish.
+    pub async fn run(
+        self,
+        bootstrap: Arc<Bootstrap>,
+        reach: Arc<dyn Reach>,
+        mut publisher: Publisher<Snapshot>,
+        worker: Worker,
+    ) {
+        let mut sources: BTreeMap<Asked, watch::Sender<Wants>> = BTreeMap::new();
+        for layer in &bootstrap.runtime {
+            if let bootstrap::Layer::Disk { name, root } = layer {
+                let task = disk::follow(Arc::clone(name), root.clone(), self.clone());
+                until_finishing(&worker, task);
+            }
+        }
+        loop {
+            let (settled, wants) = {
+                let mut assembler = self.shared.assembler.lock();
+                let settled = assembler.settle(now());
+                (settled, all_wants(&bootstrap, assembler.wants()))
+            };
+            if let Some(snapshot) = settled.snapshot {
+                publisher.publish(snapshot);
+            }
+            for (asked, wants) in &wants {
+                if let Some(source) = sources.get(asked) {
+                    tell(source, wants);
+                    continue;
+                }
+                let (tx, rx) = watch::channel(wants.clone());
+                sources.insert(asked.clone(), tx);
+                let source = Source {
+                    asked: asked.clone(),
+                    shared: Arc::clone(&self.shared),
+                    wants: rx,
+                    node: node(&bootstrap.node),
+                    reach: Arc::clone(&reach),
+                };
+                spawn(source, bootstrap.dynamic.ads.clone(), &worker);
+            }
+            // Nothing is wanted of it any more; its task ends with the sender.
+            sources.retain(|asked, _| wants.contains_key(asked));
+            let next = settled.next.map(time::Instant::from_std);
+            let patience = async {
+                match next {
+                    Some(at) => time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                () = patience => {}
+                () = worker.finishing() => return,
+            }
+        }
+    }
+}
+
+/// What listeners name must be there, and no two may be at one address.
+fn look_at_listeners(assembler: &Assembler, whole: bool, bad: &mut Vec<BadResource>) {
+    let mut addresses: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for ((_, name), held) in assembler.held() {
+        let Decoded::Listener(listener) = &held.decoded else { continue };
+        let place = format!("static_resources.listeners ({name})");
+        // Of clusters that come by discovery it is not known yet whether they are there.
+        let is_there = |name: &str| !whole || assembler.knows_cluster(name);
+        if let Some(wrong) = references::of_listener(listener, is_there) {
+            bad.push(BadResource { place: place.clone(), wrong });
+        }
+        for address in listener.addresses.iter().filter(|_| listener.bind) {
+            let text = address.address.to_string();
+            let is_any_port = address.address.port() == Some(0);
+            if is_any_port {
+                continue;
+            }
+            if let Some(other) = addresses.insert(text.clone(), Arc::clone(name)) {
+                let what = format!("listener {other:?} is at {text} already");
+                let wrong = Wrong { path: "address".to_owned(), what };
+                bad.push(BadResource { place: place.clone(), wrong });
+            }
+        }
+    }
+}
+
+/// Reads what the bootstrap's own resources have in files: what is wrong there is said at once.
+fn read_files(assembler: &mut Assembler, bad: &mut Vec<BadResource>, now: Now) {
+    for (asked, kinds) in assembler.wants() {
+        let Asked::Files(of) = &asked else { continue };
+        let names = kinds.into_values().flatten();
+        match files::read(&*assembler.around(), of) {
+            Ok(secret) => names.for_each(|name| {
+                assembler.set_secret(name, asked.clone(), secret.clone(), now);
+            }),
+            Err(what) => {
+                let place = "static_resources".to_owned();
+                bad.push(BadResource { place, wrong: Wrong::whole(what) });
+            }
+        }
+    }
+}
+
+/// Says what is wanted, if that is something else.
+fn tell(source: &watch::Sender<Wants>, wants: &Wants) {
+    source.send_if_modified(|held| {
+        let differs = *held != *wants;
+        if differs {
+            held.clone_from(wants);
+        }
+        differs
+    });
+}
+
+impl Shared {
+    /// Takes an update in; what was refused comes out.
+    fn apply(&self, update: Update) -> Vec<(Arc<str>, Wrong)> {
+        let errors = self.assembler.lock().apply(update, now());
+        self.changed.notify_one();
+        errors
+    }
+
+    fn connected(&self, asked: &Asked) {
+        let mut status = self.status.lock();
+        let status = status.entry(asked.clone()).or_default();
+        (status.connected, status.error, status.failures) = (true, None, 0);
+    }
+
+    fn failed(&self, asked: &Asked, error: &str) {
+        let mut status = self.status.lock();
+        let status = status.entry(asked.clone()).or_default();
+        status.connected = false;
+        status.failures += 1;
+        if status.error.as_deref() != Some(error) {
+            tracing::warn!(source = %name(asked), error, "configuration cannot be followed");
+        }
+        status.error = Some(error.into());
+    }
+}
+
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discovery").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), wall: SystemTime::now() }
+}
+
+/// How a source is called in logs.
+fn name(asked: &Asked) -> String {
+    match asked {
+        Asked::Static => "bootstrap".to_owned(),
+        Asked::Files(_) => "files".to_owned(),
+        Asked::Source(From::Ads) => "ads".to_owned(),
+        Asked::Source(From::SameSource) => "self".to_owned(),
+        Asked::Source(From::File(file)) => file.path.to_string(),
+        Asked::Source(From::Grpc(grpc)) => {
+            let targets = grpc.servers.iter().map(|server| match &server.to {
+                GrpcTarget::Cluster(name) | GrpcTarget::Uri(name) => &**name,
+            });
+            targets.collect::<Vec<_>>().join(", ")
+        }
+        Asked::Source(From::Rest(rest)) => rest.clusters.join(", "),
+    }
+}
+
+fn layer(layer: &bootstrap::Layer) -> Layer {
+    let empty = |name: &Arc<str>| {
+        Layer::Fixed(RuntimeLayer { name: Arc::clone(name), values: Arc::default() })
+    };
+    match layer {
+        bootstrap::Layer::Static(layer) => Layer::Fixed(layer.clone()),
+        bootstrap::Layer::Disk { name, .. } | bootstrap::Layer::Admin { name } => empty(name),
+        bootstrap::Layer::Discovered { name, resource, source } => Layer::Discovered {
+            name: Arc::clone(name),
+            resource: Arc::clone(resource),
+            need: Need { from: Asked::Source(source.from.clone()), patience: source.patience },
+        },
+    }
+}
+
+/// What everybody is asked for: what the bootstrap follows whole, and what is needed by name.
+fn all_wants(bootstrap: &Bootstrap, named: super::assemble::Wants) -> BTreeMap<Asked, Wants> {
+    let mut all: BTreeMap<Asked, Wants> = named
+        .into_iter()
+        .map(|(asked, kinds)| {
+            let kinds = kinds.into_iter().map(|(kind, names)| (kind, Wanted::Names(names)));
+            (asked, kinds.collect())
+        })
+        .collect();
+    let mut whole = |source: &Option<ConfigSource>, kind: Kind| {
+        if let Some(source) = source {
+            let asked = Asked::Source(source.from.clone());
+            all.entry(asked).or_default().insert(kind, Wanted::All);
+        }
+    };
+    whole(&bootstrap.dynamic.clusters, Kind::Cluster);
+    whole(&bootstrap.dynamic.listeners, Kind::Listener);
+    all
+}
+
+fn node(given: &Node) -> Node {
+    let mut node = given.clone();
+    if node.user_agent_name.is_empty() {
+        node.user_agent_name = "culvert".to_owned();
+    }
+    let features = ["xds.config.supports-resource-ttl", "xds.config.supports-resource-ttl-in-sotw"];
+    for feature in features {
+        if !node.client_features.iter().any(|given| given == feature) {
+            node.client_features.push(feature.to_owned());
+        }
+    }
+    node
+}
+
+/// Nothing of what a source says is waited for when the process is to end.
+fn until_finishing(worker: &Worker, task: impl Future<Output = ()> + Send + 'static) {
+    let until = worker.clone();
+    worker.spawn(async move {
+        tokio::select! {
+            () = task => {}
+            () = until.finishing() => {}
+        }
+    });
+}
+
+fn spawn(source: Source, ads: Option<From>, worker: &Worker) {
+    let from = match &source.asked {
+        Asked::Static => return,
+        Asked::Files(files) => {
+            let files = files.clone();
+            return until_finishing(worker, files::follow(source, files));
+        }
+        Asked::Source(From::Ads | From::SameSource) => ads,
+        Asked::Source(from) => Some(from.clone()),
+    };
+    let is_aggregated = matches!(source.asked, Asked::Source(From::Ads));
+    match from {
+        Some(From::Grpc(server)) if is_aggregated => {
+            until_finishing(worker, grpc::follow(source, server, None));
+        }
+        Some(From::Grpc(server)) => {
+            // One stream for each type.
+            for kind in Kind::ALL {
+                until_finishing(worker, grpc::follow(source.clone(), server.clone(), Some(kind)));
+            }
+        }
+        Some(From::Rest(server)) => {
+            for kind in Kind::ALL {
+                until_finishing(worker, rest::follow(source.clone(), server.clone(), kind));
+            }
+        }
+        Some(From::File(file)) => {
+            until_finishing(worker, watch_files::follow(source, file));
+        }
+        Some(From::Ads | From::SameSource) | None => {
+            source
+                .shared
+                .failed(&source.asked, "the bootstrap has no dynamic_resources.ads_config");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `culvert gateway`: the HTTP engine with real listeners, configured as an Envoy is.
+//!
+//! The control runtime is the main thread: discovery, its decoding, admin. The data runtime has the
+//! workers, which do nothing but carry connections; neither waits for the other.
+//!
+//! Reading order: [`options`], [`bootstrap`] (what is read), [`keys`] (what is around it),
+//! [`reach`] (the way to servers of discovery), [`serving`] (the engine), [`life`] (what state the
+//! process is in, and what is wanted of it), [`numbers`] (what it counts of itself), [`admin`]
+//! (what it answers), [`logs`], [`holder`] (who has an address that is taken).
+mod admin;
+mod bootstrap;
+mod holder;
+mod keys;
+mod life;
+mod logs;
+mod numbers;
+pub(crate) mod options;
+mod reach;
+mod serving;
+
+pub(crate) use logs::Level;
+
+use crate::{
+    cli::output,
+    failure::{Exit, Failure},
+};
+use culvert_identity::clock::{Clock, SystemClock};
+use culvert_l7::{
+    log::Sinks,
+    shared::{Budgets, Node, Parts, Shared},
+    stats::Stats,
+    upstream::{Deps, Upstreams},
+};
+use culvert_model::http::snapshot::Snapshot;
+use culvert_runtime::{
+    drain::{Drain, Drained},
+    publish,
+};
+use culvert_xds::envoy::{bootstrap::Bootstrap, discover::Discovery};
+use life::{Life, Order};
+use logs::Logs;
+use options::{Mode, Options};
+use serving::Serving;
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::runtime::{Builder, Handle};
+use tracing::{info, warn};
+
+/// How long the last lines of logs may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// What is read and found good.
+struct Plan {
+    options: Options,
+    bootstrap: Arc<Bootstrap>,
+    discovery: Discovery,
+    logs: Logs,
+    sinks: Sinks,
+    stats: Stats,
+    data: Handle,
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+///
+/// When the configuration is no good, or the process cannot go on.
+pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
+    let bootstrap = Arc::new(bootstrap::read(&options)?);
+    let discovery = Discovery::try_new(&bootstrap, Arc::new(keys::Process)).map_err(|bad| {
+        let source = options.source();
+        let lines: Vec<_> = bad.iter().map(|one| format!("{source}: {one}")).collect();
+        Failure::new(Exit::Found, lines.join("\n"), bootstrap::MEND)
+    })?;
+    serving::check_logs(&options.source(), &discovery)?;
+    if options.mode == Mode::Validate {
+        bootstrap.ignored.iter().for_each(|one| output::say(format_args!("ignored: {one}")));
+        output::print(format_args!("configuration '{}' OK", options.source()));
+        return Ok(Exit::Done);
+    }
+    let logs = Logs::start(&options.log)
+        .map_err(|error| Failure::new(Exit::Usage, error, "see culvert gateway --help"))?;
+    tell(&options, &bootstrap);
+    let data = Builder::new_multi_thread()
+        .worker_threads(options.workers())
+        .thread_name("data")
+        .enable_all()
+        .build()
+        .map_err(|error| no_threads(&error))?;
+    let control = Builder::new_current_thread().enable_all().build();
+    let control = control.map_err(|error| no_threads(&error))?;
+    let stats = Stats::default();
+    let sinks = Sinks::new(&stats);
+    let plan = Plan {
+        options,
+        bootstrap,
+        discovery,
+        logs,
+        sinks: sinks.clone(),
+        stats,
+        data: data.handle().clone(),
+    };
+    let lived = control.block_on(live(plan));
+    // Every task has ended or was dropped; what blocks a thread does not hold up the end.
+    data.shutdown_background();
+    control.shutdown_background();
+    for target in sinks.close(LAST_LINES) {
+        warn!(log = %target, "access lines are lost: nobody takes them");
+    }
+    lived
+}
+
+/// From the first listener to the last connection.
+async fn live(plan: Plan) -> Result<Exit, Failure> {
+    let Plan { options, bootstrap, discovery, logs, sinks, stats, data } = plan;
+    let mut life = Life::begin()?;
+    let drain = Drain::default();
+    let worker = drain.worker();
+    let (mut publisher, view) = publish::channel(Snapshot::default());
+    discovery.settle(&mut publisher);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let upstreams =
+        Upstreams::new(Deps::new(worker.clone(), Arc::clone(&clock)).with_stats(stats.clone()));
+    let node = &bootstrap.node_facts;
+    let shared = Arc::new(Shared::new(Parts {
+        snapshot: view,
+        upstreams: Arc::new(upstreams),
+        stats,
+        sinks: sinks.clone(),
+        worker: worker.clone(),
+        clock,
+        node: Node {
+            id: Arc::clone(&node.id),
+            cluster: Arc::clone(&node.cluster),
+            zone: Arc::clone(&node.locality.zone),
+        },
+        budgets: Budgets::default(),
+    }));
+    let reach = Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams)));
+    let serving = Arc::new(Serving::new(Arc::clone(&shared)));
+    worker.spawn(discovery.clone().run(Arc::clone(&bootstrap), reach, publisher, worker.clone()));
+    let (last, mode, changed) = (options.last(), options.mode, options.drain());
+    let admin = admin::Admin::new(admin::Around {
+        options,
+        bootstrap,
+        discovery,
+        shared,
+        serving: Arc::clone(&serving),
+        logs,
+        sinks,
+        life: life.handle(),
+    });
+    let admin = Arc::new(admin);
+    admin::start(&admin, &worker).await?;
+    numbers::keep(&admin, &worker);
+    let mut begins = pin!(serving.begin(changed, &data));
+    let mut has_begun = false;
+    loop {
+        let order = tokio::select! {
+            begun = &mut begins, if !has_begun => {
+                begun?;
+                has_begun = true;
+                life.follow(&admin, &worker);
+                continue;
+            }
+            order = life.next() => order,
+        };
+        match order {
+            Order::Reopen => admin.reopen_logs(),
+            Order::Ready => {
+                info!("ready: everything that is served has come");
+                if mode == Mode::InitOnly {
+                    break;
+                }
+            }
+            Order::End(why) => {
+                info!(why, within = ?last, "ends: takes no more connections, lets requests finish");
+                break;
+            }
+        }
+    }
+    life.handle().set_ending();
+    let ended = async {
+        serving.end(last).await;
+        // What is left belongs to no connection, or goes on too long.
+        drain.drain(Duration::from_millis(100)).await
+    };
+    tokio::select! {
+        drained = ended => if let Drained::Forced(tasks) = drained {
+            tracing::debug!(tasks, "dropped what was left");
+        },
+        () = life.again() => warn!("told to end again: what goes on is cut off"),
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(options: &Options, bootstrap: &Bootstrap) {
+    let (version, source) = (env!("CARGO_PKG_VERSION"), options.source());
+    info!(version, config = source, concurrency = options.workers(), "culvert gateway starts");
+    for flag in &options.ignored {
+        info!(flag, "changes nothing here");
+    }
+    for one in &bootstrap.ignored {
+        warn!(field = one.path, "ignored: {}", one.what);
+    }
+}
+
+fn no_threads(error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Cannot,
+        "cannot start the threads",
+        "see the limits of processes and open files (ulimit -u, ulimit -n, the cgroup's pids.max)",
+    )
+    .because(error)
+}
