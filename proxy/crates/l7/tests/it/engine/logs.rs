@@ -50,7 +50,13 @@ fn denies() -> NetworkFilterKind {
         Policy { permissions: [Permission::Any].into(), principals: [Principal::Any].into() };
     let policies = BTreeMap::from([("pol".into(), policy)]);
     let rules = Some(Engine::Policies(Policies { action: Action::Deny, policies }));
-    let rbac = Rbac { rules, shadow: None, shadow_prefix: "".into(), track_rules: false };
+    let rbac = Rbac {
+        rules,
+        shadow: None,
+        shadow_prefix: "".into(),
+        rules_prefix: "".into(),
+        track_rules: false,
+    };
     NetworkFilterKind::Rbac(Arc::new(NetworkRbac {
         stat_prefix: "r".into(),
         rbac: Arc::new(rbac),
