@@ -1,7 +1,10 @@
 //! What a handshake told, as logs and rules see it.
 use culvert_identity::edge::facts::{Shown, TlsFacts};
 use culvert_policy::http::facts::{Certificate, Tls};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// What is known of a connection over TLS.
 pub(super) fn told(facts: &TlsFacts, local: Arc<Certificate>, validated: bool) -> Tls {
@@ -35,6 +38,15 @@ pub(super) fn certificate(shown: &Shown) -> Certificate {
         sha256: shown.fingerprint().into(),
         pem: shown.escaped_pem(false).into(),
         pem_chain: shown.escaped_pem(true).into(),
+        validity: moment(said.not_before).zip(moment(said.not_after)),
+    }
+}
+
+fn moment(seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    match seconds {
+        0.. => SystemTime::UNIX_EPOCH.checked_add(distance),
+        _ => SystemTime::UNIX_EPOCH.checked_sub(distance),
     }
 }
 

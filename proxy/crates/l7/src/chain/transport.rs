@@ -161,9 +161,6 @@ impl Tls {
         let validated = validation.is_some_and(|wanted| !wanted.here.accept_untrusted);
         let known = &mut connection.facts;
         known.transport = "tls";
-        if let Some(sni) = &facts.sni {
-            known.server_name = Arc::clone(sni);
-        }
         let agreed = facts.alpn.as_deref().map(|name| String::from_utf8_lossy(name).into());
         known.protocols = agreed.into_iter().collect();
         known.tls = Some(Arc::new(secured::told(facts, Arc::clone(local), validated)));

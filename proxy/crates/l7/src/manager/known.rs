@@ -128,6 +128,10 @@ impl Known for Seeing<'_> {
         self.record.facts().tls.as_deref().filter(|_| !upstream)
     }
 
+    fn validity(&self, upstream: bool) -> Option<(SystemTime, SystemTime)> {
+        self.tls(upstream)?.peer.as_ref()?.validity
+    }
+
     fn upstream_host(&self) -> Option<String> {
         let host = &self.record.went.as_ref()?.host;
         Some(host.destination().map_or_else(|| host.name.to_string(), |to| to.to_string()))

@@ -23,20 +23,16 @@ pub(super) struct Rbac {
     scope: Scope,
     allowed: Late<Counter>,
     denied: Late<Counter>,
-    shadow: Scope,
 }
 
 impl Rbac {
     pub(super) fn new(config: &Arc<NetworkRbac>, stats: &Stats) -> Self {
         let scope = stats.root().tagged("", tag::RBAC, &config.stat_prefix).scope("rbac");
-        let prefix = &*config.rbac.shadow_prefix;
-        let shadow = if prefix.is_empty() { scope.clone() } else { scope.scope(prefix) };
         Self {
             config: Arc::clone(config),
             allowed: scope.late("allowed"),
             denied: scope.late("denied"),
             scope,
-            shadow,
         }
     }
 
@@ -48,9 +44,9 @@ impl Rbac {
                 true => ("shadow_allowed", "allowed"),
                 false => ("shadow_denied", "denied"),
             };
-            self.shadow.counter(name).inc();
-            self.by_rule(&self.shadow, &said, name);
             let key = |key: &str| format!("{}{key}", config.shadow_prefix);
+            self.scope.counter(&key(name)).inc();
+            self.by_rule(&said, &key(name));
             if let Some(policy) = said.policy {
                 let id = key("shadow_effective_policy_id");
                 connection.note(NAMESPACE, &id, Value::String(policy));
@@ -66,7 +62,7 @@ impl Rbac {
         let (counter, name) =
             if said.allowed { (&self.allowed, "allowed") } else { (&self.denied, "denied") };
         counter.inc();
-        self.by_rule(&self.scope, &said, name);
+        self.by_rule(&said, name);
         if said.allowed {
             return Ok(());
         }
@@ -80,9 +76,9 @@ impl Rbac {
         Err(Denied { delay: self.config.delay, record: Box::new(record) })
     }
 
-    fn by_rule(&self, scope: &Scope, said: &Decision, name: &str) {
+    fn by_rule(&self, said: &Decision, name: &str) {
         if let (true, Some(policy)) = (self.config.rbac.track_rules, &said.policy) {
-            scope.tagged("policy", tag::RBAC_POLICY, policy).counter(name).inc();
+            self.scope.tagged("policy", tag::RBAC_POLICY, policy).counter(name).inc();
         }
     }
 }

@@ -194,6 +194,10 @@ impl Known for Line<'_> {
         self.connection.facts.tls.as_deref().filter(|_| !upstream)
     }
 
+    fn validity(&self, upstream: bool) -> Option<(SystemTime, SystemTime)> {
+        self.tls(upstream)?.peer.as_ref()?.validity
+    }
+
     fn upstream_host(&self) -> Option<String> {
         self.upstream().endpoint.as_ref().map(|(host, _)| host.name.to_string())
     }

@@ -1,5 +1,5 @@
 //! What decisions may depend on: the fields are the limit of it.
-use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use culvert_model::http::{field::Field, runtime::RuntimeValues, value::Metadata};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -84,6 +84,8 @@ pub struct Certificate {
     pub pem: Arc<str>,
     /// Of all certificates that were sent, so escaped.
     pub pem_chain: Arc<str>,
+    /// From when to when it is valid.
+    pub validity: Option<(SystemTime, SystemTime)>,
 }
 
 /// Strings that filters leave for others, by their keys.
