@@ -23,6 +23,7 @@ use crate::{
     share::Share,
 };
 use clock::Clock;
+use http::HeaderMap;
 use source::Source;
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 use tokio::time;
@@ -55,6 +56,11 @@ pub trait Chosen: Send + Sync + 'static {
 
     /// It answered.
     fn answered(&self, head: &ResponseHead);
+
+    /// What came behind the body of its answer; nothing if that had no trailers.
+    fn finished(&self, trailers: Option<&HeaderMap>) {
+        let _nothing = trailers;
+    }
 
     /// It did not.
     fn failed(&self, reset: Option<Reset>);

@@ -45,6 +45,8 @@ pub struct Options {
     pub age: Option<Duration>,
     /// How many requests one may have.
     pub requests: Option<u64>,
+    /// How many there may be to this endpoint.
+    pub most: Option<usize>,
     pub h1: h1::ClientOptions,
     pub h2: h2::ClientOptions,
 }
@@ -126,6 +128,7 @@ impl Default for Options {
             idle: Some(Duration::from_secs(3600)),
             age: None,
             requests: None,
+            most: None,
             h1: h1::ClientOptions::default(),
             h2: h2::ClientOptions::default(),
         }

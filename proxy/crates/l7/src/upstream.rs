@@ -4,7 +4,7 @@
 //! What did not change keeps its endpoints, their connections and what was learnt of them. Requests
 //! read without a lock.
 //!
-//! Reading order: [`Upstreams`]; [`cluster`] (one of them, and the choice of an endpoint), `host`
+//! Reading order: [`Upstreams`]; [`cluster`] (one of them) and `pick` (the choice of an endpoint), `host`
 //! (what is known of an endpoint), `places` (all endpoints of a moment), [`chosen`] (one that a
 //! request or a connection has), `limits` (circuit breakers); `wire` (how a cluster's connections
 //! are made), `sides` (their TLS), `socket`, `greeting` and `door` (opening one), `pools`; `outlier`
@@ -21,6 +21,7 @@ mod limits;
 mod names;
 mod outlier;
 mod passed;
+mod pick;
 mod places;
 mod pools;
 mod resolve;
@@ -36,11 +37,12 @@ mod wire;
 mod sample;
 
 pub use chosen::{Chosen, Connected, Facts, NoConnection, Raw};
-pub use cluster::{Ask, Downstream, Upstream};
+pub use cluster::Upstream;
 pub use greeting::Ends;
 pub use host::{Fault, Host};
 pub use limits::Limits;
 pub use names::Names;
+pub use pick::{Ask, Downstream};
 pub use traffic::Traffic;
 
 use crate::stats::Stats;

@@ -8,7 +8,7 @@ use crate::{
     message::ResponseHead,
     outcome::{Details, Flag, Flags, Reset},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
@@ -31,6 +31,7 @@ struct Watched<C> {
     chosen: C,
     clock: Clock,
     cut: Arc<Mutex<Option<Cut>>>,
+    finished: bool,
 }
 
 impl Fate {
@@ -48,12 +49,13 @@ pub(super) fn watched<C: Chosen>(
     head: &ResponseHead,
 ) -> (Body, Fate) {
     if matches!(body, Body::Empty | Body::Full(_)) {
+        chosen.finished(None);
         return (body, Fate::default());
     }
     clock.answered(head.status == StatusCode::SWITCHING_PROTOCOLS);
     let cut = Arc::default();
     let fate = Fate(Some(Arc::clone(&cut)));
-    (Body::boxed(Watched { body, chosen, clock, cut }), fate)
+    (Body::boxed(Watched { body, chosen, clock, cut, finished: false }), fate)
 }
 
 impl<C: Chosen> Pull for Watched<C> {
@@ -67,6 +69,11 @@ impl<C: Chosen> Pull for Watched<C> {
             }
             Poll::Ready(next) => {
                 self.clock.moved();
+                match &next {
+                    Some(Ok(Frame::Trailers(trailers))) => self.finish(Some(trailers)),
+                    None => self.finish(None),
+                    _ => {}
+                }
                 Poll::Ready(next)
             }
             Poll::Pending => self.clock.poll(cx).map(|expired| Some(Err(self.expire(expired)))),
@@ -83,6 +90,13 @@ impl<C: Chosen> Pull for Watched<C> {
 }
 
 impl<C: Chosen> Watched<C> {
+    /// Once.
+    fn finish(&mut self, trailers: Option<&HeaderMap>) {
+        if !std::mem::replace(&mut self.finished, true) {
+            self.chosen.finished(trailers);
+        }
+    }
+
     fn expire(&mut self, expired: Expired) -> BodyError {
         self.chosen.failed(None);
         let (flag, details) = expired.said();

@@ -46,6 +46,10 @@ impl Inner {
         if state.wanted(&self.options) == 0 {
             return None;
         }
+        if self.options.most.is_some_and(|most| 0 < state.open && most <= state.open) {
+            self.count(Numbers::overflows);
+            return None;
+        }
         // The first of an endpoint is always allowed: who waits for it would wait for ever.
         let share = match self.breakers.connections.take() {
             None if state.open == 0 => self.breakers.connections.take_anyway(),

@@ -18,9 +18,13 @@ use culvert_model::{
     locality::Locality,
 };
 use culvert_policy::http::{grpc, outlier::Ending};
+use http::{HeaderMap, StatusCode, header};
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::time::{self, Instant};
 
@@ -29,6 +33,8 @@ pub struct Chosen {
     upstream: Arc<Upstream>,
     busy: Busy,
     pool: Arc<Pool>,
+    /// How it went is said behind the body.
+    waits: AtomicBool,
 }
 
 /// An endpoint for a connection of no HTTP.
@@ -91,11 +97,20 @@ impl Chosen {
     pub(super) fn new(upstream: Arc<Upstream>, place: Arc<Place>, key: Key) -> Self {
         let pool = place.pools.pool(key);
         upstream.traffic().active.add(1);
-        Self { upstream, busy: Busy::new(place), pool }
+        let waits = AtomicBool::new(false);
+        Self { upstream, busy: Busy::new(place), pool, waits }
     }
 
     pub fn facts(&self) -> Facts<'_> {
         facts(&self.upstream, &self.busy.0)
+    }
+
+    /// It answered, with this or what comes to it.
+    fn said(&self, status: u16) {
+        let host = &self.busy.0.host;
+        let counter = if status < 500 { &host.succeeded } else { &host.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.ended(&[Ending::Connected, Ending::Answer(status)]);
     }
 
     fn ended(&self, endings: &[Ending]) {
@@ -115,15 +130,22 @@ impl forward::Chosen for Chosen {
     }
 
     fn answered(&self, head: &ResponseHead) {
+        self.upstream.checks().answered(&self.busy.0.host, &head.headers);
         let status = match grpc::status(&head.headers) {
-            Some(status) if head.status == http::StatusCode::OK => grpc::to_http(status),
+            Some(status) if head.status == StatusCode::OK => grpc::to_http(status),
+            // Only its trailers say how the call went.
+            None if head.status == StatusCode::OK && is_grpc(&head.headers) => {
+                return self.waits.store(true, Ordering::Relaxed);
+            }
             _ => head.status.as_u16(),
         };
-        let host = &self.busy.0.host;
-        let counter = if status < 500 { &host.succeeded } else { &host.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.ended(&[Ending::Connected, Ending::Answer(status)]);
-        self.upstream.checks().answered(host, &head.headers);
+        self.said(status);
+    }
+
+    fn finished(&self, trailers: Option<&HeaderMap>) {
+        if self.waits.swap(false, Ordering::Relaxed) {
+            self.said(trailers.and_then(grpc::status).map_or(200, grpc::to_http));
+        }
     }
 
     fn failed(&self, reset: Option<Reset>) {
@@ -231,6 +253,11 @@ impl Held {
             std::future::pending::<()>().await;
         }
     }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn facts<'a>(upstream: &'a Upstream, place: &'a Place) -> Facts<'a> {

@@ -1,43 +1,34 @@
-//! One cluster, and which of its endpoints a request goes to.
+//! One cluster: what it is made of, and what changes.
 use super::{
     Deps, Others,
-    chosen::{Chosen, Raw},
-    greeting::Ends,
     health::Checks,
-    host::{Host, Place},
+    host::Host,
     limits::Limits,
     outlier,
     passed::Passed,
     places::{Making, Places},
-    pools::Key,
     resolve::Watch,
     tally::Tally,
     traffic::Traffic,
     wire::Wire,
 };
-use crate::{forward::NoHost, pool::Speaks};
-use arc_swap::ArcSwap;
+use crate::pool::Speaks;
+use arc_swap::{ArcSwap, Guard};
 use culvert_model::http::{
-    address::Address,
     cluster::{Cluster, Discovery},
     endpoint::Assignment,
     runtime::RuntimeValues,
     snapshot::Snapshot,
-    value::Fields,
 };
 use culvert_runtime::dice::dice;
 use parking_lot::Mutex;
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
-
-/// How deep clusters of clusters may be.
-const DEPTH: u32 = 8;
 
 /// A cluster at work.
 pub struct Upstream {
@@ -47,7 +38,7 @@ pub struct Upstream {
     places: ArcSwap<Places>,
     /// Held by whoever changes the places.
     runtime: Mutex<Arc<RuntimeValues>>,
-    passed: Passed,
+    passed: Arc<Passed>,
     others: Others,
     owner: Arc<Owner>,
     checks: Arc<Checks>,
@@ -64,35 +55,6 @@ pub(super) struct Owner {
     watching: AtomicBool,
 }
 
-/// What a choice goes by.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ask<'a> {
-    pub hash: Option<u64>,
-    /// The route's priority.
-    pub high: bool,
-    /// What the route's metadata has below `envoy.lb`.
-    pub subset: Option<&'a Fields>,
-    /// Others are looked for, so often.
-    pub avoid: &'a [Arc<Host>],
-    pub attempts: u32,
-    pub downstream: Downstream<'a>,
-    /// No other endpoint will do.
-    pub only: Option<&'a Address>,
-}
-
-/// What of the connection and request downstream the one upstream goes by.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Downstream<'a> {
-    /// It came by HTTP/2.
-    pub two: bool,
-    /// The request's host, or what the header of the cluster's `sni_header` says.
-    pub host: Option<&'a str>,
-    /// For PROXY headers.
-    pub ends: Option<Ends>,
-    /// Where it was bound, for `ORIGINAL_DST`.
-    pub destination: Option<SocketAddr>,
-}
-
 impl Upstream {
     /// A cluster that is new, or is no longer what it was.
     pub(super) fn start(
@@ -105,10 +67,9 @@ impl Upstream {
         let limits = limits(config, old);
         let runtime = Arc::clone(snapshot.runtime());
         let owner = old.map_or_else(Arc::default, |old| Arc::clone(&old.owner));
-        let tally = match old.filter(|old| old.config.stat_name == config.stat_name) {
-            Some(old) => Arc::clone(&old.tally),
-            None => Arc::new(Tally::new(&deps.stats, &config.stat_name)),
-        };
+        let alike = old.filter(|old| old.config.stat_name == config.stat_name);
+        let new = || Arc::new(Tally::new(&deps.stats, &config.stat_name));
+        let tally = alike.map_or_else(new, |old| Arc::clone(&old.tally));
         let wire = match old.filter(|old| old.wire.serves(config)) {
             Some(old) => Arc::clone(&old.wire),
             None => {
@@ -124,13 +85,14 @@ impl Upstream {
                 Watch::start(config, before, &owner, &tally, deps)
             }
         };
-        let checked_alike = |old: &&Self| {
+        let alike = old.filter(|old| {
             old.config.health_checks == config.health_checks && Arc::ptr_eq(&old.wire, &wire)
-        };
-        let checks = match old.filter(checked_alike) {
-            Some(old) => Arc::clone(&old.checks),
-            None => Arc::new(Checks::new(config, &owner, &tally)),
-        };
+        });
+        let new = || Arc::new(Checks::new(config, &owner, &tally));
+        let checks = alike.map_or_else(new, |old| Arc::clone(&old.checks));
+        let same_wire = old.filter(|old| Arc::ptr_eq(&old.wire, &wire));
+        let passed =
+            same_wire.map_or_else(|| Arc::new(Passed::new(&wire)), |old| Arc::clone(&old.passed));
         let making = Making { config, wire: &wire, runtime: &runtime, deps };
         let before = old.map(|old| old.places.load_full());
         let list = before.as_ref().map_or(&[][..], |before| before.list.as_slice());
@@ -144,7 +106,7 @@ impl Upstream {
             places: ArcSwap::from_pointee(places),
             config: Arc::clone(config),
             runtime: Mutex::new(runtime),
-            passed: Passed::default(),
+            passed,
             deps: deps.clone(),
             owner,
             checks,
@@ -288,115 +250,21 @@ impl Upstream {
         if high { of_high } else { default }
     }
 
-    pub(super) fn passed(&self) -> &Passed {
+    pub(super) fn passed(&self) -> &Arc<Passed> {
         &self.passed
+    }
+
+    pub(super) fn others(&self) -> &Others {
+        &self.others
     }
 
     pub(super) fn places(&self) -> Arc<Places> {
         self.places.load_full()
     }
 
-    /// Whether an endpoint is fit for requests.
-    pub fn has_fit(&self) -> bool {
-        match &self.config.discovery {
-            Discovery::OriginalDst(_) => true,
-            Discovery::Aggregate(names) => {
-                let Some(others) = self.others.upgrade() else { return false };
-                names.iter().filter_map(|name| others.find(name)).any(|one| {
-                    // Of clusters within clusters, only what they have themselves.
-                    one.places.load().has_fit
-                })
-            }
-            Discovery::Static(_)
-            | Discovery::Eds { .. }
-            | Discovery::StrictDns { .. }
-            | Discovery::LogicalDns { .. } => self.places.load().has_fit,
-        }
-    }
-
-    /// An endpoint for a request, and the pool of its connections.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn choose(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Chosen, NoHost> {
-        let (upstream, place) = self.pick(ask, 0).ok_or_else(|| self.nobody())?;
-        let key = upstream.key(&place, ask, false);
-        Ok(Chosen::new(upstream, place, key))
-    }
-
-    /// An endpoint for a connection of no HTTP.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn choose_raw(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Raw, NoHost> {
-        let (upstream, place) = self.pick(ask, 0).ok_or_else(|| self.nobody())?;
-        let key = upstream.key(&place, ask, true);
-        Ok(Raw::new(upstream, place, key))
-    }
-
-    fn nobody(&self) -> NoHost {
-        self.traffic().none_healthy.inc();
-        NoHost
-    }
-
-    /// The endpoint, and the cluster that has it.
-    fn pick(self: &Arc<Self>, ask: &Ask<'_>, depth: u32) -> Option<(Arc<Self>, Arc<Place>)> {
-        let place = match &self.config.discovery {
-            Discovery::Aggregate(names) => return self.pick_of(names, ask, depth),
-            Discovery::OriginalDst(config) => {
-                let mut to = ask.downstream.destination?;
-                to.set_port(config.port.unwrap_or(to.port()));
-                self.passed.place(to, &self.config, &self.wire)
-            }
-            Discovery::Static(_)
-            | Discovery::Eds { .. }
-            | Discovery::StrictDns { .. }
-            | Discovery::LogicalDns { .. } => {
-                let places = self.places.load();
-                if places.in_panic {
-                    self.traffic().panic.inc();
-                }
-                match ask.only {
-                    Some(address) => Arc::clone(places.find(address)?),
-                    None => Arc::clone(places.choose(ask, self.deps.now())?),
-                }
-            }
-        };
-        Some((Arc::clone(self), place))
-    }
-
-    /// Of the first cluster with a fit endpoint, else of the first that gives any.
-    fn pick_of(
-        &self,
-        names: &[Arc<str>],
-        ask: &Ask<'_>,
-        depth: u32,
-    ) -> Option<(Arc<Self>, Arc<Place>)> {
-        if DEPTH <= depth {
-            return None;
-        }
-        let others = self.others.upgrade()?;
-        let all: Vec<_> = names.iter().filter_map(|name| others.find(name)).collect();
-        let mut fit = all.iter().filter(|one| one.has_fit());
-        let found = fit.find_map(|one| one.pick(ask, depth + 1));
-        found.or_else(|| all.iter().find_map(|one| one.pick(ask, depth + 1)))
-    }
-
-    fn key(&self, place: &Place, ask: &Ask<'_>, raw: bool) -> Key {
-        use culvert_model::http::cluster::UpstreamVersion;
-
-        let http = &self.config.http;
-        let Downstream { two, host, ends, .. } = ask.downstream;
-        let by_host = !raw && http.auto_sni && place.pools.is_secure();
-        let sni = host.filter(|_| by_host).map(without_port);
-        Key {
-            high: ask.high,
-            two: two && http.version == UpstreamVersion::AsDownstream,
-            sni: sni.filter(|sni| !sni.is_empty()).map(Arc::from),
-            ends: ends.filter(|_| place.pools.greets()),
-        }
+    /// The same, for a look.
+    pub(super) fn moment(&self) -> Guard<Arc<Places>> {
+        self.places.load()
     }
 }
 
@@ -443,13 +311,6 @@ fn said(config: &Cluster, snapshot: &Snapshot) -> Arc<Assignment> {
         | Discovery::StrictDns { .. }
         | Discovery::OriginalDst(_)
         | Discovery::Aggregate(_) => nobody(),
-    }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
     }
 }
 

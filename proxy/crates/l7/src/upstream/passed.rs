@@ -6,39 +6,100 @@ use super::{
 };
 use culvert_model::http::{
     address::Address,
-    cluster::Cluster,
     endpoint::{Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
     value::Metadata,
 };
 use culvert_model::locality::Locality;
-use parking_lot::Mutex;
-use std::{collections::HashMap, net::SocketAddr, num::NonZeroU32, sync::Arc};
-use tokio::time::Instant;
+use parking_lot::RwLock;
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time;
 
 /// Those that were asked for lately.
-#[derive(Debug, Default)]
-pub(super) struct Passed(Mutex<HashMap<SocketAddr, (Instant, Arc<Place>)>>);
+#[derive(Debug)]
+pub(super) struct Passed {
+    wire: Arc<Wire>,
+    known: RwLock<HashMap<SocketAddr, Entry>>,
+    /// Somebody cleans up.
+    cleaning: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    place: Arc<Place>,
+    /// Since somebody cleaned up.
+    used: AtomicBool,
+}
 
 impl Passed {
-    /// The endpoint of an address; others that nobody has used since are forgotten.
-    pub(super) fn place(&self, to: SocketAddr, config: &Cluster, wire: &Arc<Wire>) -> Arc<Place> {
-        let now = Instant::now();
-        let mut forgotten = Vec::new();
-        let mut all = self.0.lock();
-        if let Some((used, place)) = all.get_mut(&to) {
-            *used = now;
-            return Arc::clone(place);
+    pub(super) fn new(wire: &Arc<Wire>) -> Self {
+        let (wire, known) = (Arc::clone(wire), RwLock::default());
+        Self { wire, known, cleaning: AtomicBool::new(false) }
+    }
+
+    /// The endpoint of an address, forgotten when nobody has asked for it `within` so long.
+    pub(super) fn place(self: &Arc<Self>, to: SocketAddr, within: Duration) -> Arc<Place> {
+        if let Some(entry) = self.known.read().get(&to) {
+            entry.used.store(true, Ordering::Relaxed);
+            return Arc::clone(&entry.place);
         }
-        forgotten.extend(all.extract_if(|_, (used, place)| {
-            place.host.active() == 0 && config.cleanup_interval < now.duration_since(*used)
-        }));
-        let place = place(to, wire);
-        all.insert(to, (now, Arc::clone(&place)));
+        let place = {
+            let mut known = self.known.write();
+            let new = || Entry { place: place(to, &self.wire), used: AtomicBool::new(true) };
+            Arc::clone(&known.entry(to).or_insert_with(new).place)
+        };
+        self.wire.tally.members(&self.all(), true);
+        if !self.cleaning.swap(true, Ordering::AcqRel) {
+            let (passed, worker) = (Arc::downgrade(self), self.wire.deps.worker.clone());
+            self.wire.deps.worker.spawn(async move {
+                tokio::select! {
+                    () = clean(passed, within) => {}
+                    () = worker.finishing() => {}
+                }
+            });
+        }
         place
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Place>> {
-        self.0.lock().values().map(|(_, place)| Arc::clone(place)).collect()
+        self.known.read().values().map(|entry| Arc::clone(&entry.place)).collect()
+    }
+
+    /// Whether there is something left.
+    fn forget(&self) -> bool {
+        let (gone, left) = {
+            let mut known = self.known.write();
+            let idle = |entry: &mut Entry| {
+                !entry.used.swap(false, Ordering::Relaxed) && entry.place.host.active() == 0
+            };
+            let gone: Vec<_> = known.extract_if(|_, entry| idle(entry)).collect();
+            if known.is_empty() {
+                self.cleaning.store(false, Ordering::Release);
+            }
+            (gone, !known.is_empty())
+        };
+        if !gone.is_empty() {
+            self.wire.tally.members(&self.all(), true);
+        }
+        left
+    }
+}
+
+/// Until nothing is left.
+async fn clean(passed: Weak<Passed>, every: Duration) {
+    loop {
+        time::sleep(every).await;
+        if !passed.upgrade().is_some_and(|passed| passed.forget()) {
+            return;
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! All endpoints of a cluster at a moment, ready to be chosen from.
 use super::{
     Deps,
-    cluster::Ask,
     host::{Fault, Host, Place},
+    pick::Ask,
     pools::Pools,
     wire::Wire,
 };

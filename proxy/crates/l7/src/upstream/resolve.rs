@@ -63,7 +63,7 @@ impl Watch {
         let known = before.map(|before| before.known.lock().clone()).unwrap_or_default();
         let watch = Arc::new(Self {
             cluster: Arc::clone(&config.name),
-            assignment: Arc::clone(assignment),
+            assignment: Arc::new(called(assignment)),
             dns,
             logical,
             known: Mutex::new(known),
@@ -186,23 +186,39 @@ fn targets(assignment: &Assignment) -> HashSet<Target> {
     names.collect()
 }
 
+/// The assignment with endpoints that are called by their names, where they are not called otherwise.
+fn called(assignment: &Assignment) -> Assignment {
+    each(assignment, |endpoint| match &endpoint.address {
+        Address::Name { host, .. } if endpoint.hostname.is_empty() => {
+            let hostname = Arc::clone(host);
+            vec![Arc::new(Endpoint { hostname, ..Endpoint::clone(endpoint) })]
+        }
+        Address::Name { .. } | Address::Socket(_) | Address::Pipe(_) => vec![Arc::clone(endpoint)],
+    })
+}
+
 /// The assignment with addresses in place of names.
 fn resolved(assignment: &Assignment, known: &Known) -> Assignment {
-    let endpoints = |endpoint: &Arc<Endpoint>| match &endpoint.address {
+    each(assignment, |endpoint| match &endpoint.address {
         Address::Name { host, port } => {
             let found = known.get(&(Arc::clone(host), *port)).map_or(&[][..], |found| found);
-            let unnamed = endpoint.hostname.is_empty();
-            let hostname = Arc::clone(if unnamed { host } else { &endpoint.hostname });
-            let at = |address: &SocketAddr| {
-                let (address, hostname) = (Address::Socket(*address), Arc::clone(&hostname));
-                Arc::new(Endpoint { address, hostname, ..Endpoint::clone(endpoint) })
+            let at = |at: &SocketAddr| {
+                let address = Address::Socket(*at);
+                Arc::new(Endpoint { address, ..Endpoint::clone(endpoint) })
             };
             found.iter().map(at).collect()
         }
         Address::Socket(_) | Address::Pipe(_) => vec![Arc::clone(endpoint)],
-    };
+    })
+}
+
+/// The assignment with others for each endpoint.
+fn each(
+    assignment: &Assignment,
+    others: impl Fn(&Arc<Endpoint>) -> Vec<Arc<Endpoint>>,
+) -> Assignment {
     let localities = assignment.localities.iter().map(|locality| LocalityEndpoints {
-        endpoints: locality.endpoints.iter().flat_map(endpoints).collect(),
+        endpoints: locality.endpoints.iter().flat_map(&others).collect(),
         ..locality.clone()
     });
     Assignment { localities: localities.collect(), ..assignment.clone() }

@@ -57,6 +57,7 @@ impl Wire {
             && own.http == config.http
             && own.connect_timeout == config.connect_timeout
             && own.buffer_limit == config.buffer_limit
+            && own.breakers.max_connections_per_host == config.breakers.max_connections_per_host
             && own.keepalive == config.keepalive
             && own.source == config.source
             && own.socket_options == config.socket_options
@@ -104,12 +105,14 @@ impl Wire {
         });
         let first = usize::try_from(http.http2.max_streams).unwrap_or(usize::MAX);
         let by_default = h2::ClientOptions::default();
+        let most = self.config.breakers.max_connections_per_host;
         let first_streams = by_default.first_streams.min(first);
         pool::Options {
             protocol: speaks,
             connect: self.config.connect_timeout,
             idle: common.idle_timeout,
             age: common.max_connection_duration,
+            most: most.and_then(|most| usize::try_from(most).ok()),
             requests: common.max_requests_per_connection.map(|most| most.get().into()),
             h1: h1::ClientOptions { limits, trailers: http.http1.trailers },
             h2: h2::ClientOptions { settings, keepalive, first_streams },

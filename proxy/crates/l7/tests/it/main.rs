@@ -23,6 +23,8 @@ mod upstream;
 #[cfg(test)]
 mod upstream_checks;
 #[cfg(test)]
+mod upstream_laws;
+#[cfg(test)]
 mod upstream_names;
 #[cfg(test)]
 mod world;
