@@ -36,6 +36,8 @@ pub mod sniff;
 
 mod finishing;
 
+mod handshakes;
+
 pub mod h1;
 
 pub mod h2;

@@ -250,11 +250,15 @@ impl Inner {
 
     /// A connection is free again: for who waits, or for later.
     fn put_back(&self, ready: Ready) {
-        let closed = {
-            let mut state = self.state.lock();
-            let left = state.hand_over(ready);
-            left.and_then(|ready| state.keep(ready, &self.options))
-        };
+        let closed = self.state.lock().put_back(ready, &self.options);
+        if let Some(Ready::One(client)) = &closed {
+            if state::is_spent(client, &self.options) {
+                self.count(Numbers::spent);
+            } else if state::is_old(client.born(), &self.options) {
+                self.count(Numbers::old);
+            }
+        }
+        // Whoever waits gets another in its place.
         drop(closed);
         self.sweep_later();
     }

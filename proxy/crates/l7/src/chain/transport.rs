@@ -1,10 +1,11 @@
 //! How a chain's connections begin: as they are, or with TLS.
-mod counts;
 
 use super::secured;
-use crate::{connection::Connection, io::Io, network::Record, shared::Shared, stats::Scope};
+use crate::{
+    connection::Connection, handshakes::Handshakes, io::Io, network::Record, shared::Shared,
+    stats::Scope,
+};
 use arc_swap::ArcSwap;
-use counts::Counts;
 use culvert_identity::{
     clock::Clock,
     edge::{EdgeError, facts::TlsFacts, server::ServerSide},
@@ -36,7 +37,7 @@ pub(super) struct Tls {
     /// `None`: there has never been one that could be used.
     side: ArcSwap<Option<Side>>,
     latest: Mutex<Latest>,
-    counts: Counts,
+    counts: Handshakes,
 }
 
 /// A server's side, with the secrets of a moment.
@@ -70,7 +71,7 @@ impl Transport {
             clock: Arc::clone(&shared.clock),
             side: ArcSwap::default(),
             latest: Mutex::default(),
-            counts: Counts::new(stats),
+            counts: Handshakes::new(stats),
         };
         shared.snapshot.look(|now| tls.make(now.value.secrets()));
         Self::Tls(Box::new(tls))

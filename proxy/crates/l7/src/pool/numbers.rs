@@ -16,6 +16,9 @@ pub struct Numbers {
     late: Late<Counter>,
     overflow: Late<Counter>,
     destroyed: Late<Counter>,
+    spent: Late<Counter>,
+    old: Late<Counter>,
+    idle: Late<Counter>,
     connecting: Late<Histogram>,
     lasted: Late<Histogram>,
     requests: Late<Counter>,
@@ -36,6 +39,9 @@ impl Numbers {
             late: scope.late("upstream_cx_connect_timeout"),
             overflow: scope.late("upstream_cx_overflow"),
             destroyed: scope.late("upstream_cx_destroy"),
+            spent: scope.late("upstream_cx_max_requests"),
+            old: scope.late("upstream_cx_max_duration_reached"),
+            idle: scope.late("upstream_cx_idle_timeout"),
             connecting: scope.late("upstream_cx_connect_ms"),
             lasted: scope.late("upstream_cx_length_ms"),
             requests: scope.late("upstream_rq_total"),
@@ -76,6 +82,21 @@ impl Numbers {
         self.active.sub(1);
         self.destroyed.inc();
         self.lasted.record(millis(lasted));
+    }
+
+    /// It has had as many requests as it may, and ends.
+    pub fn spent(&self) {
+        self.spent.inc();
+    }
+
+    /// It has lasted as long as it may, and ends.
+    pub fn old(&self) {
+        self.old.inc();
+    }
+
+    /// Nobody has used it for long, and it ends.
+    pub fn idle(&self) {
+        self.idle.inc();
     }
 
     /// There may be no more connections.

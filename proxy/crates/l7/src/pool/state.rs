@@ -80,8 +80,23 @@ impl State {
         None
     }
 
+    /// A connection is free again: for who waits longest, or for later; back when it is to be closed.
+    pub(super) fn put_back(&mut self, ready: Ready, options: &Options) -> Option<Ready> {
+        if let Ready::One(client) = &ready
+            && (is_spent(client, options) || is_old(client.born(), options))
+        {
+            return Some(ready);
+        }
+        let Ready::One(client) = self.hand_over(ready)? else { return None };
+        if self.closed {
+            return Some(Ready::One(client));
+        }
+        self.free.push(client);
+        None
+    }
+
     /// Gives `ready` to who waits longest; back when nobody does.
-    pub(super) fn hand_over(&mut self, mut ready: Ready) -> Option<Ready> {
+    fn hand_over(&mut self, mut ready: Ready) -> Option<Ready> {
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.send(Ok(ready)) {
                 // It has given up.
@@ -90,17 +105,6 @@ impl State {
             }
         }
         Some(ready)
-    }
-
-    /// Keeps a connection that is free; back when it is to be closed.
-    pub(super) fn keep(&mut self, ready: Ready, options: &Options) -> Option<Ready> {
-        let Ready::One(client) = ready else { return None };
-        let spent = options.requests.is_some_and(|most| most <= client.requests());
-        if self.closed || spent || is_old(client.born(), options) {
-            return Some(Ready::One(client));
-        }
-        self.free.push(client);
-        None
     }
 
     /// A connection of HTTP/2 was opened: for as many of those who wait as it takes.
@@ -155,6 +159,11 @@ impl State {
     }
 }
 
-fn is_old(born: Instant, options: &Options) -> bool {
+/// Whether it has had as many requests as it may.
+pub(super) fn is_spent(client: &h1::Client, options: &Options) -> bool {
+    options.requests.is_some_and(|most| most <= client.requests())
+}
+
+pub(super) fn is_old(born: Instant, options: &Options) -> bool {
     options.age.is_some_and(|age| age <= born.elapsed())
 }

@@ -1,5 +1,5 @@
 //! Connections that nobody uses end after a while, and those that the other side closed are let go.
-use super::Inner;
+use super::{Inner, Numbers, state::is_old};
 use std::{sync::Weak, time::Duration};
 use tokio::time;
 
@@ -42,6 +42,10 @@ async fn sweep(pool: Weak<Inner>, every: Duration) {
             state.sweeping = goes_on;
             (old, over, goes_on)
         };
+        for client in old.iter().filter(|client| client.is_usable()) {
+            let idle = !is_old(client.born(), &pool.options);
+            pool.count(if idle { Numbers::idle } else { Numbers::old });
+        }
         // Closing gives back slots, which asks the pool again.
         drop((old, over));
         if !goes_on {

@@ -2,6 +2,7 @@
 use super::{greeting, host::Host, pools::Key, socket, wire::Wire};
 use crate::{
     dial::{Dial, DialError, Dialled, Dialling, Protocol},
+    handshakes::Handshakes,
     io::Io,
     pool::Speaks,
 };
@@ -69,9 +70,10 @@ impl Door {
             .map_err(|error| DialError(format!("TLS_error:|{error}")))?;
         let endpoint = (!self.hostname.is_empty()).then_some(&*self.hostname);
         let asked = Asked { sni: self.key.sni.as_deref(), endpoint };
+        let counts = wire.tally.handshakes();
         match socket {
-            socket::Socket::Tcp(tcp) => secured(&side, asked, tcp).await,
-            socket::Socket::Unix(unix) => secured(&side, asked, unix).await,
+            socket::Socket::Tcp(tcp) => secured(&side, asked, tcp, counts).await,
+            socket::Socket::Unix(unix) => secured(&side, asked, unix, counts).await,
         }
     }
 }
@@ -80,8 +82,10 @@ async fn secured<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     side: &culvert_identity::edge::client::ClientSide,
     asked: Asked<'_>,
     io: IO,
+    counts: &Handshakes,
 ) -> Result<Dialled, DialError> {
     let (io, facts) = side.connect(asked, io).await.map_err(|error| {
+        counts.failed(&error);
         let mut text = format!("TLS_error:|{error}");
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -91,6 +95,7 @@ async fn secured<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         }
         DialError(text)
     })?;
+    counts.shaken(&facts);
     let protocol = facts.alpn.as_deref().and_then(|name| match name {
         b"h2" => Some(Protocol::Http2),
         b"http/1.1" | b"http/1.0" => Some(Protocol::Http1),

@@ -6,7 +6,10 @@ use super::{
     limits::Limits,
     traffic::Traffic,
 };
-use crate::stats::{Counter, Gauge, Late, Scope, Stats, Tag, tag};
+use crate::{
+    handshakes::Handshakes,
+    stats::{Counter, Gauge, Late, Scope, Stats, Tag, tag},
+};
 use culvert_model::http::cluster::Breakers;
 use culvert_policy::http::{balance::Health, outlier::Cause};
 use std::{
@@ -24,6 +27,7 @@ pub(super) struct Tally {
     checks: OnceLock<Box<Checks>>,
     outliers: OnceLock<Box<Outliers>>,
     updates: OnceLock<Box<Updates>>,
+    handshakes: OnceLock<Box<Handshakes>>,
 }
 
 #[derive(Debug)]
@@ -100,6 +104,7 @@ impl Tally {
             checks: OnceLock::new(),
             outliers: OnceLock::new(),
             updates: OnceLock::new(),
+            handshakes: OnceLock::new(),
         }
     }
 
@@ -110,6 +115,10 @@ impl Tally {
 
     pub(super) fn traffic(&self) -> &Traffic {
         self.traffic.get_or_init(|| Box::new(Traffic::new(&self.scope)))
+    }
+
+    pub(super) fn handshakes(&self) -> &Handshakes {
+        self.handshakes.get_or_init(|| Box::new(Handshakes::new(&self.scope)))
     }
 
     /// Shows how far the circuit breakers are, of those who have had traffic.

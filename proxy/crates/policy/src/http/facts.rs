@@ -47,6 +47,14 @@ pub struct Connection {
     pub tls: Option<Arc<Tls>>,
 }
 
+impl Connection {
+    /// Where it was meant to go, if that was found out: another place than where it arrived.
+    #[must_use]
+    pub fn restored(&self) -> Option<SocketAddr> {
+        self.local.filter(|_| self.local != self.direct_local)
+    }
+}
+
 /// What a TLS handshake proved.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {

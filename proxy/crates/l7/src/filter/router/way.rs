@@ -68,7 +68,8 @@ pub(super) fn destination(record: &Record, upstream: &Upstream) -> Option<Socket
             return Some(said);
         }
     }
-    record.connection.facts.local
+    // Where it arrived is ourselves.
+    record.connection.facts.restored()
 }
 
 /// What of the connection and the request a cluster goes by.

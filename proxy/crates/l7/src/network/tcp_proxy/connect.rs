@@ -99,7 +99,7 @@ impl TcpProxy {
             downstream: Downstream {
                 host: Some(&*facts.server_name).filter(|name| !name.is_empty()),
                 ends: ends.map(|(source, destination)| Ends { source, destination }),
-                destination: facts.local,
+                destination: facts.restored(),
                 ..Downstream::default()
             },
             ..Ask::default()

@@ -1,11 +1,11 @@
-//! What is counted of handshakes, as `ssl.*`.
+//! What is counted of the TLS handshakes of a listener or a cluster, as `ssl.*`.
 use crate::stats::{Counter, Late, Scope};
 use culvert_identity::{edge::facts::TlsFacts, tls::HandshakeError, verify::VerifyError};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
 #[derive(Debug)]
-pub(super) struct Counts {
+pub(crate) struct Handshakes {
     scope: Scope,
     handshakes: Late<Counter>,
     resumed: Late<Counter>,
@@ -14,16 +14,16 @@ pub(super) struct Counts {
     no_certificate: Late<Counter>,
     other_name: Late<Counter>,
     unverified: Late<Counter>,
-    pub(super) updated: Late<Counter>,
-    pub(super) unready: Late<Counter>,
+    pub(crate) updated: Late<Counter>,
+    pub(crate) unready: Late<Counter>,
     /// By the end of their names: ciphers, versions, curves.
     kinds: Mutex<HashMap<(&'static str, Box<str>), Counter>>,
 }
 
-impl Counts {
-    pub(super) fn new(listener: &Scope) -> Self {
-        let scope = listener.scope("ssl");
-        let side = listener.scope("server_ssl_socket_factory");
+impl Handshakes {
+    pub(crate) fn new(whose: &Scope) -> Self {
+        let scope = whose.scope("ssl");
+        let side = whose.scope("server_ssl_socket_factory");
         Self {
             handshakes: scope.late("handshake"),
             resumed: scope.late("session_reused"),
@@ -39,7 +39,7 @@ impl Counts {
         }
     }
 
-    pub(super) fn shaken(&self, facts: &TlsFacts) {
+    pub(crate) fn shaken(&self, facts: &TlsFacts) {
         self.handshakes.inc();
         if facts.resumed {
             self.resumed.inc();
@@ -52,7 +52,7 @@ impl Counts {
         self.kind("curves", facts.group);
     }
 
-    pub(super) fn failed(&self, error: &HandshakeError) {
+    pub(crate) fn failed(&self, error: &HandshakeError) {
         match error {
             HandshakeError::Peer(VerifyError::NoCertificate) => self.no_certificate.inc(),
             HandshakeError::Peer(VerifyError::OtherName(_)) => self.other_name.inc(),
