@@ -4,11 +4,12 @@
 //! workers, which do nothing but carry connections; neither waits for the other.
 //!
 //! Reading order: [`options`], [`bootstrap`] (what is read), [`keys`] (what is around it),
-//! [`reach`] (the way to servers of discovery), [`serving`] (the engine), [`life`] (what state the
+//! [`reach`] (the way to servers of discovery), [`budgets`] (how much of it), [`serving`] (the engine), [`life`] (what state the
 //! process is in, and what is wanted of it), [`numbers`] (what it counts of itself), [`admin`]
 //! (what it answers), [`logs`], [`holder`] (who has an address that is taken).
 mod admin;
 mod bootstrap;
+mod budgets;
 mod holder;
 mod keys;
 mod life;
@@ -24,10 +25,11 @@ use crate::{
     cli::output,
     failure::{Exit, Failure},
 };
+use budgets::Most;
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
     log::Sinks,
-    shared::{Budgets, Node, Parts, Shared},
+    shared::{Node, Parts, Shared},
     stats::Stats,
     upstream::{Deps, Upstreams},
 };
@@ -121,6 +123,7 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
     let upstreams =
         Upstreams::new(Deps::new(worker.clone(), Arc::clone(&clock)).with_stats(stats.clone()));
     let node = &bootstrap.node_facts;
+    let most = Most::of(&bootstrap);
     let shared = Arc::new(Shared::new(Parts {
         snapshot: view,
         upstreams: Arc::new(upstreams),
@@ -133,8 +136,9 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
             cluster: Arc::clone(&node.cluster),
             zone: Arc::clone(&node.locality.zone),
         },
-        budgets: Budgets::default(),
+        budgets: most.budgets(),
     }));
+    most.follow(&shared, &worker);
     let reach = Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams)));
     let serving = Arc::new(Serving::new(Arc::clone(&shared)));
     worker.spawn(discovery.clone().run(Arc::clone(&bootstrap), reach, publisher, worker.clone()));

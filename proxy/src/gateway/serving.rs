@@ -9,7 +9,6 @@ use culvert_l7::{
 };
 use culvert_model::http::{
     access_log::{AccessLog, LogSink},
-    address::Address,
     filter::{FilterConfig, HttpFilter},
     listener::{FilterChain, Listener, NetworkFilterKind},
 };
@@ -18,6 +17,7 @@ use parking_lot::Mutex;
 use std::{
     fs::{self, OpenOptions},
     io,
+    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -58,7 +58,8 @@ impl Serving {
         *self.engine.lock() = Some(engine);
         // What comes by discovery may be mended there; the bootstrap is not read again.
         let never = |one: &&ListenerView| one.version.is_empty() && one.config.is_none();
-        let bad: Vec<_> = listeners.iter().filter(never).filter_map(refused).collect();
+        let bad = listeners.iter().filter(never).filter_map(|one| self.refused(one));
+        let bad: Vec<_> = bad.collect();
         if bad.is_empty() {
             return Ok(());
         }
@@ -88,15 +89,19 @@ impl Serving {
             tracing::debug!(?drained, "listeners are closed");
         }
     }
-}
 
-/// Why a listener takes no connections, and who has its address.
-fn refused(one: &ListenerView) -> Option<String> {
-    let error = one.error.as_ref()?;
-    let wanted = one.addresses.iter().filter_map(Address::as_socket).find_map(holder::of);
-    let holder = wanted.filter(|_| error.contains("in use"));
-    let holder = holder.map(|holder| format!("; {holder} listens there")).unwrap_or_default();
-    Some(format!("listener {}: {error}{holder}", one.name))
+    /// Why a listener takes no connections, and who has its address.
+    fn refused(&self, one: &ListenerView) -> Option<String> {
+        let error = one.error.as_ref()?;
+        let published = self.shared.snapshot.pin();
+        let wanted = published.value.listeners().value(&one.name);
+        let addresses = wanted.iter().flat_map(|listener| listener.addresses.iter());
+        let mut sockets = addresses.filter_map(|at| at.address.as_socket());
+        let is_taken = |at: &SocketAddr| error.contains(&format!("{at}: the address is in use"));
+        let holder = sockets.find(is_taken).and_then(holder::of);
+        let holder = holder.map(|holder| format!("; {holder} listens there")).unwrap_or_default();
+        Some(format!("listener {}: {error}{holder}", one.name))
+    }
 }
 
 /// Whether the access logs of the bootstrap's listeners can be written: what cannot is said before

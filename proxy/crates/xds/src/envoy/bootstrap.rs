@@ -136,6 +136,10 @@ fn decode_message(message: Message) -> Got<Bootstrap> {
     for (i, value) in layers.iter().enumerate() {
         runtime.push(layer(value, message.node.as_ref(), &path.index(i))?);
     }
+    if !matches!(&*message.header_prefix, "" | "x-envoy") {
+        let what = "headers of ours begin with x-envoy; leave it out".to_owned();
+        return Err(Wrong { path: root.field("header_prefix").to_string(), what });
+    }
     let local = message.cluster_manager.as_ref().map(|manager| manager.local_cluster_name.as_str());
     let sent = message.node.clone().unwrap_or_default();
     Ok(Bootstrap {
@@ -245,7 +249,42 @@ fn ignored(message: &Message) -> Vec<json::Problem> {
         "statistics are at /stats of the admin interface",
     );
     say(message.hds_config.is_some(), "hds_config", "health is not reported");
-    say(message.overload_manager.is_some(), "overload_manager", "limits of our own hold");
+    say(
+        message.overload_manager.is_some(),
+        "overload_manager",
+        "of it only the monitor global_downstream_max_connections holds",
+    );
+    say(message.stats_config.is_some(), "stats_config", "statistics have Envoy's names and labels");
+    say(
+        message.application_log_config.is_some(),
+        "application_log_config",
+        "the log has one format; how much is said is set by flags and /logging",
+    );
+    say(message.default_regex_engine.is_some(), "default_regex_engine", "there is one engine");
+    say(
+        !message.certificate_provider_instances.is_empty(),
+        "certificate_provider_instances",
+        "certificates come inline, from files or by SDS",
+    );
+    say(!message.fatal_actions.is_empty(), "fatal_actions", "there is no such thing here");
+    let manager = message.cluster_manager.as_ref();
+    say(
+        manager.is_some_and(|manager| manager.load_stats_config.is_some()),
+        "cluster_manager.load_stats_config",
+        "load is not reported",
+    );
+    say(
+        manager.is_some_and(|manager| manager.outlier_detection.is_some()),
+        "cluster_manager.outlier_detection",
+        "ejections are counted, not written down",
+    );
+    let admin = message.admin.as_ref();
+    say(
+        admin
+            .is_some_and(|admin| !admin.access_log.is_empty() || !admin.access_log_path.is_empty()),
+        "admin.access_log",
+        "questions to the admin interface are not logged",
+    );
     say(message.tracing.is_some(), "tracing", "exporters of traces come later");
     say(
         !message.bootstrap_extensions.is_empty(),

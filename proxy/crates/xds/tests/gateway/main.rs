@@ -1,5 +1,6 @@
 //! What a bootstrap names is followed: over gRPC in both protocols, by polling, in files.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "what a test starts ends with it")]
 
 mod files;
 mod follow;
