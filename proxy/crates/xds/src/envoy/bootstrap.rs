@@ -237,7 +237,7 @@ fn layer(value: &pb::RuntimeLayer, node: Option<&core::Node>, path: &Path<'_>) -
 
 /// What changes nothing for requests, and is left out.
 fn ignored(message: &Message) -> Vec<json::Problem> {
-    let mut ignored = Vec::new();
+    let mut ignored = ignored_of_process(message);
     let mut say = |is_set: bool, path: &str, what: &str| {
         if is_set {
             ignored.push(json::Problem { path: path.to_owned(), what: what.to_owned() });
@@ -254,37 +254,6 @@ fn ignored(message: &Message) -> Vec<json::Problem> {
         "overload_manager",
         "of it only the monitor global_downstream_max_connections holds",
     );
-    say(message.stats_config.is_some(), "stats_config", "statistics have Envoy's names and labels");
-    say(
-        message.application_log_config.is_some(),
-        "application_log_config",
-        "the log has one format; how much is said is set by flags and /logging",
-    );
-    say(message.default_regex_engine.is_some(), "default_regex_engine", "there is one engine");
-    say(
-        !message.certificate_provider_instances.is_empty(),
-        "certificate_provider_instances",
-        "certificates come inline, from files or by SDS",
-    );
-    say(!message.fatal_actions.is_empty(), "fatal_actions", "there is no such thing here");
-    let manager = message.cluster_manager.as_ref();
-    say(
-        manager.is_some_and(|manager| manager.load_stats_config.is_some()),
-        "cluster_manager.load_stats_config",
-        "load is not reported",
-    );
-    say(
-        manager.is_some_and(|manager| manager.outlier_detection.is_some()),
-        "cluster_manager.outlier_detection",
-        "ejections are counted, not written down",
-    );
-    let admin = message.admin.as_ref();
-    say(
-        admin
-            .is_some_and(|admin| !admin.access_log.is_empty() || !admin.access_log_path.is_empty()),
-        "admin.access_log",
-        "questions to the admin interface are not logged",
-    );
     say(message.tracing.is_some(), "tracing", "exporters of traces come later");
     say(
         !message.bootstrap_extensions.is_empty(),
@@ -298,4 +267,47 @@ fn ignored(message: &Message) -> Vec<json::Problem> {
         "the system's resolvers are asked",
     );
     ignored
+}
+
+/// Of these what concerns the process as a whole.
+fn ignored_of_process(message: &Message) -> Vec<json::Problem> {
+    let manager = message.cluster_manager.as_ref();
+    let admin = message.admin.as_ref();
+    let all = [
+        (
+            message.stats_config.is_some(),
+            "stats_config",
+            "statistics have Envoy's names and labels",
+        ),
+        (
+            message.application_log_config.is_some(),
+            "application_log_config",
+            "the log has one format; how much is said is set by flags and /logging",
+        ),
+        (message.default_regex_engine.is_some(), "default_regex_engine", "there is one engine"),
+        (
+            !message.certificate_provider_instances.is_empty(),
+            "certificate_provider_instances",
+            "certificates come inline, from files or by SDS",
+        ),
+        (!message.fatal_actions.is_empty(), "fatal_actions", "there is no such thing here"),
+        (
+            manager.is_some_and(|manager| manager.load_stats_config.is_some()),
+            "cluster_manager.load_stats_config",
+            "load is not reported",
+        ),
+        (
+            manager.is_some_and(|manager| manager.outlier_detection.is_some()),
+            "cluster_manager.outlier_detection",
+            "ejections are counted, not written down",
+        ),
+        (
+            admin.is_some_and(|of| !of.access_log.is_empty() || !of.access_log_path.is_empty()),
+            "admin.access_log",
+            "questions to the admin interface are not logged",
+        ),
+    ];
+    let set = all.into_iter().filter(|(is_set, ..)| *is_set);
+    set.map(|(_, path, what)| json::Problem { path: path.to_owned(), what: what.to_owned() })
+        .collect()
 }
