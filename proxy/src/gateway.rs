@@ -25,27 +25,28 @@ use crate::{
     cli::output,
     failure::{Exit, Failure},
 };
+use admin::Admin;
 use budgets::Most;
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
     log::Sinks,
-    shared::{Node, Parts, Shared},
+    shared::{Budgets, Node, Parts, Shared},
     stats::Stats,
     upstream::{Deps, Upstreams},
 };
 use culvert_model::http::snapshot::Snapshot;
 use culvert_runtime::{
-    drain::{Drain, Drained},
-    publish,
+    drain::{Drain, Worker},
+    publish::{self, View},
 };
 use culvert_xds::envoy::{bootstrap::Bootstrap, discover::Discovery};
-use life::{Life, Order};
+use life::{Life, Order, State};
 use logs::Logs;
 use options::{Mode, Options};
 use serving::Serving;
 use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How long the last lines of logs may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -119,31 +120,16 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
     let worker = drain.worker();
     let (mut publisher, view) = publish::channel(Snapshot::default());
     discovery.settle(&mut publisher);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let upstreams =
-        Upstreams::new(Deps::new(worker.clone(), Arc::clone(&clock)).with_stats(stats.clone()));
-    let node = &bootstrap.node_facts;
     let most = Most::of(&bootstrap);
-    let shared = Arc::new(Shared::new(Parts {
-        snapshot: view,
-        upstreams: Arc::new(upstreams),
-        stats,
-        sinks: sinks.clone(),
-        worker: worker.clone(),
-        clock,
-        node: Node {
-            id: Arc::clone(&node.id),
-            cluster: Arc::clone(&node.cluster),
-            zone: Arc::clone(&node.locality.zone),
-        },
-        budgets: most.budgets(),
-    }));
+    let budgets = most.budgets();
+    let parts = parts(view, &bootstrap, stats, sinks.clone(), worker.clone());
+    let shared = Arc::new(Shared::new(Parts { budgets, ..parts }));
     most.follow(&shared, &worker);
     let reach = Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams)));
     let serving = Arc::new(Serving::new(Arc::clone(&shared)));
     worker.spawn(discovery.clone().run(Arc::clone(&bootstrap), reach, publisher, worker.clone()));
-    let (last, mode, changed) = (options.last(), options.mode, options.drain());
-    let admin = admin::Admin::new(admin::Around {
+    let last = options.last();
+    let admin = Arc::new(Admin::new(admin::Around {
         options,
         bootstrap,
         discovery,
@@ -152,36 +138,10 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
         logs,
         sinks,
         life: life.handle(),
-    });
-    let admin = Arc::new(admin);
+    }));
     admin::start(&admin, &worker).await?;
     numbers::keep(&admin, &worker);
-    let mut begins = pin!(serving.begin(changed, &data));
-    let mut has_begun = false;
-    loop {
-        let order = tokio::select! {
-            begun = &mut begins, if !has_begun => {
-                begun?;
-                has_begun = true;
-                life.follow(&admin, &worker);
-                continue;
-            }
-            order = life.next() => order,
-        };
-        match order {
-            Order::Reopen => admin.reopen_logs(),
-            Order::Ready => {
-                info!("ready: everything that is served has come");
-                if mode == Mode::InitOnly {
-                    break;
-                }
-            }
-            Order::End(why) => {
-                info!(why, within = ?last, "ends: takes no more connections, lets requests finish");
-                break;
-            }
-        }
-    }
+    serve(&admin, &mut life, &data, &worker).await?;
     life.handle().set_ending();
     let ended = async {
         serving.end(last).await;
@@ -189,12 +149,66 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
         drain.drain(Duration::from_millis(100)).await
     };
     tokio::select! {
-        drained = ended => if let Drained::Forced(tasks) = drained {
-            tracing::debug!(tasks, "dropped what was left");
-        },
+        drained = ended => debug!(?drained, "ended"),
         () = life.again() => warn!("told to end again: what goes on is cut off"),
     }
     Ok(Exit::Done)
+}
+
+/// What the engine is made of, without budgets.
+fn parts(
+    snapshot: View<Snapshot>,
+    bootstrap: &Bootstrap,
+    stats: Stats,
+    sinks: Sinks,
+    worker: Worker,
+) -> Parts {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let deps = Deps::new(worker.clone(), Arc::clone(&clock)).with_stats(stats.clone());
+    let node = &bootstrap.node_facts;
+    let node = Node {
+        id: Arc::clone(&node.id),
+        cluster: Arc::clone(&node.cluster),
+        zone: Arc::clone(&node.locality.zone),
+    };
+    let upstreams = Arc::new(Upstreams::new(deps));
+    let budgets = Budgets::default();
+    Parts { snapshot, upstreams, stats, sinks, worker, clock, node, budgets }
+}
+
+/// Starts the engine, and does what is wanted until that is to end.
+async fn serve(
+    admin: &Arc<Admin>,
+    life: &mut Life,
+    data: &Handle,
+    worker: &Worker,
+) -> Result<(), Failure> {
+    let around = &admin.around;
+    let mut begins = pin!(around.serving.begin(around.options.drain(), data));
+    let mut has_begun = false;
+    loop {
+        let order = tokio::select! {
+            begun = &mut begins, if !has_begun => {
+                begun?;
+                has_begun = true;
+                life.follow(admin, worker);
+                continue;
+            }
+            order = life.next() => order,
+        };
+        match order {
+            Order::Reopen => admin.reopen_logs(),
+            Order::Ready => info!("ready: everything that is served has come"),
+            Order::End(why) => {
+                let within = around.options.last();
+                info!(why, ?within, "ends: takes no more connections, lets requests finish");
+                return Ok(());
+            }
+        }
+        if around.options.mode == Mode::InitOnly && around.life.state() == State::Live {
+            return Ok(());
+        }
+    }
 }
 
 fn tell(options: &Options, bootstrap: &Bootstrap) {

@@ -1,4 +1,5 @@
 //! `culvert gateway` as a process: what scripts that start an Envoy rely on.
+#![expect(clippy::unwrap_used, reason = "tests")]
 use std::{
     fs,
     io::{Read as _, Write as _},

@@ -93,7 +93,7 @@ impl Admin {
     pub(super) fn state(&self) -> State {
         match self.around.life.state() {
             State::Live if self.around.shared.is_failing() => State::Draining,
-            state => state,
+            state @ (State::Live | State::Draining | State::Initializing) => state,
         }
     }
 

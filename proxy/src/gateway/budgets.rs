@@ -69,8 +69,6 @@ impl Most {
 fn monitored(bootstrap: &Bootstrap) -> Option<u64> {
     let manager = bootstrap.message.overload_manager.as_ref()?;
     let monitor = manager.resource_monitors.iter().find(|monitor| monitor.name == MONITOR)?;
-    use culvert_proto::api::envoy::config::overload::v3::resource_monitor::ConfigType;
-
     let ConfigType::TypedConfig(any) = monitor.config_type.as_ref()?;
     let config = DownstreamConnectionsConfig::decode(&*any.value).ok()?;
     u64::try_from(config.max_active_downstream_connections).ok()

@@ -33,6 +33,7 @@ impl Around for Process {
         fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "no setting: whichever a resource names")]
     fn variable(&self, name: &str) -> Option<String> {
         env::var(name).ok()
     }

@@ -114,7 +114,7 @@ impl Logs {
         let mut state = self.state.lock();
         let mut changed = state.clone();
         by(&mut changed)?;
-        self.handle.set(&changed.directives()).map_err(|_| NotALevel::Level)?;
+        self.handle.set(&changed.directives()).map_err(|_unset| NotALevel::Level)?;
         *state = changed;
         Ok(())
     }

@@ -74,7 +74,8 @@ impl Serving {
 
     /// Takes no more connections; those there are may end, at most so long.
     pub(super) fn stop(&self, within: Duration) {
-        if let Some(engine) = self.engine.lock().take() {
+        let engine = self.engine.lock().take();
+        if let Some(engine) = engine {
             self.shared.worker.spawn(async move {
                 engine.drain(within).await;
             });
@@ -114,7 +115,12 @@ pub(super) fn check_logs(source: &str, discovery: &Discovery) -> Result<(), Fail
     let paths = discovery.inspect(|all| {
         let listeners = all.held().filter_map(|((_, name), held)| match &held.decoded {
             Decoded::Listener(listener) => Some((Arc::clone(name), Arc::clone(listener))),
-            _ => None,
+            Decoded::Cluster(_)
+            | Decoded::Endpoint(_)
+            | Decoded::Route(_)
+            | Decoded::Secret(_)
+            | Decoded::Extension(_)
+            | Decoded::Runtime(_) => None,
         });
         let named = |(name, listener): (Arc<str>, Arc<Listener>)| {
             paths(&listener).into_iter().map(move |path| (Arc::clone(&name), path))

@@ -12,7 +12,10 @@ use culvert_model::http::{
 use culvert_xds::envoy::{kind::Kind, wanted::Asked};
 use regex::Regex;
 use serde_json::{Value, json};
-use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 pub(super) fn answer(admin: &Admin, query: &Query) -> Answer {
     let filter = match query.some("filter").map(Regex::new).transpose() {
@@ -35,7 +38,7 @@ pub(super) fn answer(admin: &Admin, query: &Query) -> Answer {
 }
 
 fn is_dynamic(admin: &Admin, config: &Cluster) -> bool {
-    let key = (Kind::Cluster, config.name.clone());
+    let key = (Kind::Cluster, Arc::clone(&config.name));
     admin
         .around
         .discovery

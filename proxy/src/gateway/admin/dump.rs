@@ -113,7 +113,11 @@ fn tidy(dump: Value, name: Option<&Regex>) -> Value {
                 }
                 Value::Array(items)
             }
-            value => value,
+            value @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_)) => value,
         };
         kept.insert(field, value);
     }

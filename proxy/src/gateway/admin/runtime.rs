@@ -40,7 +40,9 @@ pub(super) fn answer(admin: &Admin) -> Answer {
 fn written(value: &Value) -> String {
     match value {
         Value::String(text) => text.to_string(),
-        value => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Struct(_) => {
+            value.to_string()
+        }
     }
 }
 
