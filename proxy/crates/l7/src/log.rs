@@ -33,6 +33,8 @@ pub struct Sinks(Arc<All>);
 #[derive(Debug)]
 struct All {
     open: Mutex<HashMap<Target, Weak<File>>>,
+    /// Of files that nobody writes to any more, too, until their last line is written.
+    queues: Mutex<Vec<(Target, Arc<Lines>)>>,
     stats: Stats,
 }
 
@@ -57,7 +59,11 @@ impl Sinks {
     /// Counts what it does as `filesystem.…`.
     #[must_use]
     pub fn new(stats: &Stats) -> Self {
-        Self(Arc::new(All { open: Mutex::default(), stats: stats.clone() }))
+        Self(Arc::new(All {
+            open: Mutex::default(),
+            queues: Mutex::default(),
+            stats: stats.clone(),
+        }))
     }
 
     /// Opens every file anew, for whoever has moved it away.
@@ -70,13 +76,12 @@ impl Sinks {
     /// Blocks the thread: call it last, after the drain. Returns what was not done in time.
     #[must_use]
     pub fn close(&self, at_most: Duration) -> Vec<Target> {
-        let files = self.files();
-        files.iter().for_each(|file| file.queue.end());
+        let queues = self.0.queues.lock().clone();
+        queues.iter().for_each(|(_, queue)| queue.end());
         let deadline = Instant::now() + at_most;
-        let late = |file: &&Arc<File>| {
-            !file.queue.close(deadline.saturating_duration_since(Instant::now()))
-        };
-        files.iter().filter(late).map(|file| file.target.clone()).collect()
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let late = queues.into_iter().filter(|(_, queue)| !queue.close(left()));
+        late.map(|(target, _)| target).collect()
     }
 
     fn files(&self) -> Vec<Arc<File>> {
@@ -91,6 +96,9 @@ impl Sinks {
         }
         open.retain(|_, file| file.strong_count() != 0);
         let file = Arc::new(File::start(target.clone(), &self.0.stats));
+        let mut queues = self.0.queues.lock();
+        queues.retain(|(_, queue)| !queue.is_over());
+        queues.push((target.clone(), Arc::clone(&file.queue)));
         open.insert(target, Arc::downgrade(&file));
         file
     }

@@ -129,6 +129,11 @@ impl<T: Line> Queue<T> {
         }
     }
 
+    /// Whether the writer has ended.
+    pub fn is_over(&self) -> bool {
+        self.state.lock().life == Life::Over
+    }
+
     /// Asks the writer to end, and waits for it; false when it did not in time.
     pub fn close(&self, at_most: Duration) -> bool {
         self.end();

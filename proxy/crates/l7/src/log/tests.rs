@@ -103,6 +103,18 @@ fn a_file_that_nobody_writes_to_any_more_is_let_go() {
 }
 
 #[test]
+fn the_last_lines_are_written_though_nobody_logs_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let sinks = Sinks::new(&Stats::default());
+    let logs = Logs::new(&[log(&path, line(), None)], &sinks);
+    write(&logs, 200);
+    drop(logs);
+    assert_eq!(sinks.close(LONG), []);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "200 -\n");
+}
+
+#[test]
 fn what_cannot_be_written_is_counted() {
     let stats = Stats::default();
     let sinks = Sinks::new(&stats);
