@@ -191,6 +191,14 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// What every level of a request's route says, the most specific first.
+    fn all<'a>(&self, record: &'a Record) -> impl Iterator<Item = &'a OverrideConfig> {
+        let table = record.now.table.as_ref().map(|table| &**table.table());
+        let levels = record.routed.per_filter(table);
+        let said: Vec<_> = overrides(levels, self.name).collect();
+        said.into_iter().filter_map(|one| one.config.as_ref())
+    }
+
     /// What the most specific level of a request's route says instead of the chain.
     fn config<'a>(&self, record: &'a Record) -> Option<&'a OverrideConfig> {
         let table = record.now.table.as_ref().map(|table| &**table.table());

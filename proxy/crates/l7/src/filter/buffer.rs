@@ -56,6 +56,7 @@ impl Buffer {
                 "Payload Too Large",
                 "request_payload_too_large",
             )
+            .close()
             .boxed()),
             // Whoever sent it has gone, or sends what is no HTTP.
             Err(_) => {

@@ -50,14 +50,38 @@ impl Cors {
     }
 }
 
-/// The most specific of what is said to the filter, else the deprecated places.
+/// What is said to the filter, else in the deprecated places; what a level does not say, the next
+/// one does.
 fn policy(place: Place<'_>, record: &Record) -> Option<Arc<model::Cors>> {
-    if let Some(OverrideConfig::Cors(config)) = place.config(record) {
-        return Some(Arc::clone(config));
+    let mut said = place.all(record).filter_map(|config| {
+        if let OverrideConfig::Cors(config) = config { Some(config) } else { None }
+    });
+    if let Some(first) = said.next() {
+        return Some(said.fold(Arc::clone(first), |first, next| merged(&first, next)));
     }
     let route = record.routed.forward().and_then(|forward| forward.cors.as_ref());
-    let host = || record.routed.both().and_then(|(host, _)| host.cors.as_ref());
-    route.or_else(host).cloned()
+    let host = record.routed.both().and_then(|(host, _)| host.cors.as_ref());
+    let mut said = route.into_iter().chain(host);
+    let first = said.next()?;
+    Some(said.fold(Arc::clone(first), |first, next| merged(&first, next)))
+}
+
+/// `first`, with what it does not say from `next`.
+fn merged(first: &Arc<model::Cors>, next: &Arc<model::Cors>) -> Arc<model::Cors> {
+    let or = |first: &Option<Arc<str>>, next: &Option<Arc<str>>| {
+        first.clone().filter(|value| !value.is_empty()).or_else(|| next.clone())
+    };
+    let origins = if first.origins.is_empty() { &next.origins } else { &first.origins };
+    Arc::new(model::Cors {
+        origins: origins.clone(),
+        methods: or(&first.methods, &next.methods),
+        headers: or(&first.headers, &next.headers),
+        expose: or(&first.expose, &next.expose),
+        max_age: or(&first.max_age, &next.max_age),
+        credentials: first.credentials || next.credentials,
+        private_network: first.private_network || next.private_network,
+        ..model::Cors::clone(first)
+    })
 }
 
 pub(super) fn response(place: Place<'_>, record: &mut Record, response: &mut Response) {

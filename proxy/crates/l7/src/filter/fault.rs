@@ -13,10 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use culvert_model::http::{fault as model, filter::OverrideConfig};
-use culvert_policy::http::{
-    fault::{Abort, Around, inject},
-    grpc,
-};
+use culvert_policy::http::fault::{Abort, Around, inject};
 use culvert_runtime::dice::dice;
 use http::StatusCode;
 use std::{
@@ -95,11 +92,8 @@ impl Fault {
             self.aborts.inc();
             let (status, code) = match abort {
                 Abort::Status(status) => (status, None),
-                Abort::Grpc(code) => {
-                    let code = i64::from(code);
-                    let status = StatusCode::from_u16(grpc::to_http(code));
-                    (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Some(code))
-                }
+                // Whoever asked otherwise than by gRPC sees no more than the text.
+                Abort::Grpc(code) => (StatusCode::OK, Some(i64::from(code))),
             };
             let mut local = Local::new(status, "fault filter abort", "fault_filter_abort");
             local.grpc = code;

@@ -30,10 +30,10 @@ impl GrpcWeb {
     pub(super) fn request(&self, place: Place<'_>, record: &mut Record, body: &mut Body) {
         let headers = &mut record.head.headers;
         let Some(asked) = kind(headers, &header::CONTENT_TYPE) else { return };
-        let answer = kind(headers, &header::ACCEPT).unwrap_or(asked);
+        let answer = kind(headers, &header::ACCEPT).unwrap_or(Kind { text: false });
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity,deflate,gzip"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.remove(header::CONTENT_LENGTH);
         if asked.text {
             *body = Body::boxed(Decoded { body: std::mem::take(body), rest: Vec::new() });

@@ -60,6 +60,9 @@ impl Rbac {
         if let Some(logged) = decision.logged {
             record.set_metadata("envoy.common", "access_log_hint", Value::Bool(logged));
         }
+        if !record.manager.logs().is_empty() {
+            leave(&decision, "enforced_", record);
+        }
         if config.track_rules
             && let Some(policy) = &decision.policy
         {
@@ -78,20 +81,23 @@ impl Rbac {
 
     /// What would be: counted, and left for those that come after.
     fn shadowed(&self, config: &model::Rbac, decision: &Decision, record: &mut Record) {
-        let result = if decision.allowed {
+        if decision.allowed {
             self.shadow_allowed.inc();
-            "allowed"
         } else {
             self.shadow_denied.inc();
-            "denied"
-        };
-        let prefix = &config.shadow_prefix;
-        let key = |key: &str| format!("{prefix}{key}");
-        record.set_metadata(NAMESPACE, &key("shadow_engine_result"), Value::String(result.into()));
-        if let Some(policy) = &decision.policy {
-            let policy = Value::String(Arc::clone(policy));
-            record.set_metadata(NAMESPACE, &key("shadow_effective_policy_id"), policy);
         }
+        leave(decision, &format!("{}shadow_", config.shadow_prefix), record);
+    }
+}
+
+/// What was decided, for those that come after.
+fn leave(decision: &Decision, prefix: &str, record: &mut Record) {
+    let result = if decision.allowed { "allowed" } else { "denied" };
+    let key = |key: &str| format!("{prefix}{key}");
+    record.set_metadata(NAMESPACE, &key("engine_result"), Value::String(result.into()));
+    if let Some(policy) = &decision.policy {
+        let policy = Value::String(Arc::clone(policy));
+        record.set_metadata(NAMESPACE, &key("effective_policy_id"), policy);
     }
 }
 

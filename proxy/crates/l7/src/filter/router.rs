@@ -131,6 +131,7 @@ async fn go(
     let traffic = traffic.traffic();
     let mut way = RouteWay::new(record, &plan, upstream, policy, retries);
     let forwarded = forward::forward(body, interim, &mut way, clock).await;
+    let judged = way.judged;
     let Forwarded { answer, attempts, exhausted, fate } = forwarded;
     record.attempts = attempts;
     record.fate = fate;
@@ -144,7 +145,7 @@ async fn go(
     match answer {
         Err(failure) => {
             let local = failed(record, &plan, &failure);
-            missed(traffic, &failure);
+            missed(traffic, &failure, judged);
             traffic.completed(local.status.as_u16(), internal);
             Outcome::Local(local)
         }
@@ -235,7 +236,7 @@ fn answered(record: &mut Record, plan: &Plan<'_>, response: &mut Response) {
 }
 
 /// Counts why there is no answer.
-fn missed(traffic: &Traffic, failure: &Failure) {
+fn missed(traffic: &Traffic, failure: &Failure, judged: bool) {
     match failure {
         Failure::NoHost => {}
         Failure::Reset { reset, .. } => match reset {
@@ -250,6 +251,7 @@ fn missed(traffic: &Traffic, failure: &Failure) {
         },
         Failure::Expired(expired) => match expired {
             Expired::Whole => traffic.timeout.inc(),
+            Expired::PerTry | Expired::PerTryIdle if judged => {}
             Expired::PerTry => traffic.per_try_timeout.inc(),
             Expired::PerTryIdle => traffic.per_try_idle_timeout.inc(),
             Expired::Duration => traffic.max_duration.inc(),

@@ -118,7 +118,7 @@ impl Expired {
     /// Envoy's words for it.
     pub const fn said(self) -> (Flag, &'static str) {
         match self {
-            Self::Whole => (Flag::UpstreamRequestTimeout, "upstream_response_timeout"),
+            Self::Whole => (Flag::UpstreamRequestTimeout, "response_timeout"),
             Self::PerTry => (Flag::UpstreamRequestTimeout, "upstream_per_try_timeout"),
             Self::PerTryIdle => (Flag::StreamIdleTimeout, "upstream_per_try_idle_timeout"),
             Self::Idle { .. } => (Flag::StreamIdleTimeout, "stream_idle_timeout"),

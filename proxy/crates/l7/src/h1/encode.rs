@@ -133,7 +133,12 @@ fn status_line(out: &mut BytesMut, status: StatusCode, version: Version) {
     put(out, if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     put(out, status.as_str().as_bytes());
     put(out, b" ");
-    put(out, status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    let reason = match status {
+        // Envoy has no words for these.
+        StatusCode::IM_A_TEAPOT | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => None,
+        status => status.canonical_reason(),
+    };
+    put(out, reason.unwrap_or("Unknown").as_bytes());
     put(out, b"\r\n");
 }
 

@@ -109,7 +109,7 @@ async fn send(mut respond: SendResponse<Bytes>, response: Response, to_head: boo
     let bodiless =
         to_head || head.status == StatusCode::NO_CONTENT || head.status == StatusCode::NOT_MODIFIED;
     let length = body.length();
-    if let Length::Exactly(length) = length
+    if let (Length::Exactly(length), Body::Full(_)) = (length, &body)
         && !bodiless
         && head.status != StatusCode::SWITCHING_PROTOCOLS
         && !(length == 0 && is_grpc(&head))

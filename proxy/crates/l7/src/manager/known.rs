@@ -6,7 +6,7 @@ use culvert_model::http::{
 };
 use culvert_policy::http::{
     facts::Tls,
-    flags::Flags,
+    flags::{Flag, Flags},
     format::{Known, Scene},
 };
 use http::{StatusCode, Version};
@@ -47,7 +47,21 @@ impl Known for Seeing<'_> {
     }
 
     fn upstream_protocol(&self) -> Option<&str> {
-        self.record.upstream_version.map(version)
+        use culvert_model::http::cluster::UpstreamVersion;
+
+        if let Some(answered) = self.record.upstream_version {
+            return Some(version(answered));
+        }
+        // Without an answer: what was spoken to who got the request.
+        let went = self.record.went.as_ref()?;
+        if self.record.flags.has(Flag::UpstreamConnectionFailure) {
+            return None;
+        }
+        match went.cluster.http.version {
+            UpstreamVersion::Http1 => Some("HTTP/1.1"),
+            UpstreamVersion::Http2 => Some("HTTP/2"),
+            UpstreamVersion::Auto | UpstreamVersion::AsDownstream => None,
+        }
     }
 
     fn status(&self) -> u16 {
@@ -119,6 +133,9 @@ impl Known for Seeing<'_> {
             Address::DownstreamDirectRemote => facts.direct_remote,
             Address::DownstreamLocal => facts.local,
             Address::DownstreamDirectLocal => facts.direct_local,
+            Address::UpstreamRemote if self.record.flags.has(Flag::UpstreamConnectionFailure) => {
+                None
+            }
             Address::UpstreamRemote => self.record.went.as_ref()?.host.destination(),
             Address::UpstreamLocal => None,
         }
@@ -155,7 +172,9 @@ impl Known for Seeing<'_> {
     }
 
     fn attempted(&self, what: Attempted) -> Option<String> {
-        let hosts = self.record.attempted.iter();
+        let last = self.record.went.as_ref().map(|went| &went.host);
+        let only = last.filter(|_| self.record.attempted.is_empty());
+        let hosts = self.record.attempted.iter().chain(only);
         let texts: Vec<String> = match what {
             Attempted::Hosts => hosts.map(|host| host.name.to_string()).collect(),
             Attempted::HostsWithoutPort => hosts

@@ -50,8 +50,8 @@ pub fn decide(
         let yes = HeaderValue::from_static("true");
         said.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
     }
+    say(&mut said, header::ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.as_deref());
     if !preflight {
-        say(&mut said, header::ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.as_deref());
         return (Decision::Mark(said), Some(true));
     }
     say(&mut said, header::ACCESS_CONTROL_ALLOW_METHODS, cors.methods.as_deref());
@@ -139,6 +139,7 @@ mod tests {
                 "access-control-allow-credentials",
                 "access-control-allow-methods",
                 "access-control-allow-origin",
+                "access-control-expose-headers",
                 "access-control-max-age"
             ]
         );

@@ -37,12 +37,19 @@ pub enum Flag {
 }
 
 /// All that happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u32);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flags {
+    all: u32,
+    /// Those that were set first, in that order, each one more than its number.
+    order: [u8; ORDERED],
+}
+
+/// How many flags keep their order; more than these hardly come together.
+const ORDERED: usize = 8;
 
 use Flag as F;
 
-/// In the order in which Envoy writes them: the flag, its name, its long name.
+/// The flag, its name, its long name.
 const NAMES: [(Flag, &str, &str); 30] = [
     (F::FailedLocalHealthCheck, "LH", "FailedLocalHealthCheck"),
     (F::NoHealthyUpstream, "UH", "NoHealthyUpstream"),
@@ -91,23 +98,35 @@ impl Flag {
 }
 
 impl Flags {
-    pub const fn set(&mut self, flag: Flag) {
-        self.0 |= 1 << flag as u32;
+    pub fn set(&mut self, flag: Flag) {
+        if self.has(flag) {
+            return;
+        }
+        self.all |= 1 << flag as u32;
+        if let Some(place) = self.order.iter_mut().find(|place| **place == 0) {
+            *place = flag as u8 + 1;
+        }
     }
 
     #[must_use]
     pub const fn has(self, flag: Flag) -> bool {
-        self.0 & 1 << flag as u32 != 0
+        self.all & 1 << flag as u32 != 0
     }
 
     #[must_use]
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.all == 0
     }
 
-    /// In Envoy's order.
+    /// In the order in which they were set, as Envoy writes them.
     pub fn iter(self) -> impl Iterator<Item = Flag> {
-        NAMES.iter().map(|(flag, ..)| *flag).filter(move |flag| self.has(*flag))
+        let mut all: Vec<_> =
+            NAMES.iter().map(|(flag, ..)| *flag).filter(|flag| self.has(*flag)).collect();
+        all.sort_by_key(|flag| {
+            let place = self.order.iter().position(|place| *place == *flag as u8 + 1);
+            place.unwrap_or(ORDERED)
+        });
+        all.into_iter()
     }
 
     /// The long names.
@@ -129,15 +148,23 @@ struct Written(Flags, fn((Flag, &'static str, &'static str)) -> &'static str);
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for names in NAMES {
-            if self.0.has(names.0) {
-                write!(f, "{between}{}", (self.1)(names))?;
-                between = ",";
-            }
+        for flag in self.0.iter() {
+            let names = NAMES.into_iter().find(|(one, ..)| *one == flag);
+            write!(f, "{between}{}", names.map_or("", self.1))?;
+            between = ",";
         }
         Ok(())
     }
 }
+
+/// Whatever their order.
+impl PartialEq for Flags {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for Flags {}
 
 impl FromIterator<Flag> for Flags {
     fn from_iter<T: IntoIterator<Item = Flag>>(flags: T) -> Self {
@@ -152,15 +179,17 @@ mod tests {
     use super::{Flag, Flags, NAMES};
 
     #[test]
-    fn are_written_in_envoys_order() {
+    fn are_written_in_the_order_in_which_they_came() {
         let flags: Flags = [Flag::UpstreamRetryLimitExceeded, Flag::UpstreamConnectionFailure]
             .into_iter()
             .collect();
-        assert_eq!(flags.to_string(), "UF,URX");
+        assert_eq!(flags.to_string(), "URX,UF");
         assert_eq!(
             flags.long().to_string(),
-            "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+            "UpstreamRetryLimitExceeded,UpstreamConnectionFailure"
         );
+        let turned: Flags = flags.iter().collect::<Vec<_>>().into_iter().rev().collect();
+        assert_eq!((turned.to_string(), turned), ("UF,URX".to_owned(), flags));
     }
 
     #[test]

@@ -71,6 +71,19 @@ pub fn stream_limit(
     }
 }
 
+/// Says in `grpc-timeout` what `max_stream_duration` makes of it.
+pub fn tell_stream(timeouts: &Timeouts, headers: &mut HeaderMap) {
+    let capped = timeouts.stream.is_some_and(|stream| stream.grpc_max.is_some());
+    if !capped || grpc_timeout(headers).is_none() {
+        return;
+    }
+    if let Some(limit) = stream_limit(timeouts, None, headers)
+        && let Ok(value) = HeaderValue::try_from(grpc_text(limit.as_millis()))
+    {
+        headers.insert("grpc-timeout", value);
+    }
+}
+
 impl Limits {
     /// Tells the upstream how long is left, `elapsed` after the request began; 1 ms if nothing is.
     /// `expected`: whether `x-envoy-expected-rq-timeout-ms` may be said.

@@ -7,6 +7,7 @@ use culvert_policy::http::{
     mutate::{self, Message},
     retry,
     route::{rewritten_host, rewritten_path},
+    timeout::tell_stream,
 };
 use http::{
     HeaderName, HeaderValue, header,
@@ -28,6 +29,7 @@ pub(super) fn dress(record: &mut Record, plan: &Plan<'_>) {
     let expected = !plan.config.suppress_envoy_headers;
     // The time begins with what is sent.
     plan.limits.tell(Duration::ZERO, expected, &mut record.head.headers);
+    tell_stream(&plan.forward.timeouts, &mut record.head.headers);
     if plan.host.attempts_in_request {
         record.head.headers.insert(ATTEMPTS, HeaderValue::from(1));
     }

@@ -4,7 +4,7 @@ use crate::{
     forward::{NoHost, Tried, Verdict, Way},
     manager::record::{Record, Went},
     message::{RequestHead, ResponseHead, Scheme},
-    outcome::Reset,
+    outcome::{Flag, Reset},
     share::Share,
     upstream::{Ask, Chosen, Downstream, Ends, Host, Upstream},
 };
@@ -32,6 +32,8 @@ pub(super) struct RouteWay<'a> {
     retries: Option<Retries>,
     subset: Option<Arc<Fields>>,
     tried: Vec<Arc<Host>>,
+    /// A try that was too slow is counted.
+    pub(super) judged: bool,
 }
 
 impl<'a> RouteWay<'a> {
@@ -44,7 +46,7 @@ impl<'a> RouteWay<'a> {
     ) -> Self {
         let subset = subset(record, plan);
         let policy = policy.map(|policy| &**policy);
-        Self { record, plan, upstream, policy, retries, subset, tried: Vec::new() }
+        Self { record, plan, upstream, policy, retries, subset, tried: Vec::new(), judged: false }
     }
 
     const fn is_high(&self) -> bool {
@@ -193,7 +195,11 @@ impl Way for RouteWay<'_> {
                 retries.answered(&answer, SystemTime::now(), dice(), room)
             }
             Tried::Failed { reset, sent } => retries.failed(failure(reset, sent), dice(), room),
-            Tried::TooSlow => retries.failed(Failure::Reset { request_sent: true }, dice(), room),
+            Tried::TooSlow => {
+                self.upstream.traffic().per_try_timeout.inc();
+                self.judged = true;
+                retries.failed(Failure::Reset { request_sent: true }, dice(), room)
+            }
         };
         match verdict {
             retry::Verdict::Final => Verdict::Final,
@@ -209,6 +215,7 @@ impl Way for RouteWay<'_> {
             retry::Verdict::Exhausted => Verdict::Exhausted,
             retry::Verdict::Overflow => {
                 self.upstream.traffic().retry_overflow.inc();
+                self.record.flags.set(Flag::UpstreamOverflow);
                 Verdict::Overflow
             }
         }

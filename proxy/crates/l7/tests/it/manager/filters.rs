@@ -269,7 +269,7 @@ async fn only_whole_requests_pass_a_buffer_and_only_small_ones() {
 #[tokio::test]
 async fn browsers_get_trailers_as_a_message() {
     let world = World::start(chain("web", HttpFilter::GrpcWeb)).await;
-    let kind = "content-type: application/grpc-web-text\r\n";
+    let kind = "content-type: application/grpc-web-text\r\naccept: application/grpc-web-text\r\n";
     let answer = post(&world, "/echo", kind, "AAAAAAA=").await;
     let content = answer.header("content-type");
     assert_eq!(content.as_deref(), Some("application/grpc-web-text+proto"));

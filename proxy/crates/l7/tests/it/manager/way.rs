@@ -53,7 +53,7 @@ async fn requests_that_take_too_long_are_answered_in_envoys_words() {
     let call = world.get("/never", "content-type: application/grpc\r\n").await;
     assert_eq!(call.header("grpc-status").as_deref(), Some("14"));
     let lines = world.lines(2).await;
-    assert!(lines[0].contains("504 UT upstream_response_timeout"), "{}", lines[0]);
+    assert!(lines[0].contains("504 UT response_timeout"), "{}", lines[0]);
     assert_eq!(world.stat("cluster.backend.upstream_rq_timeout"), 2);
 }
 
