@@ -14,7 +14,12 @@ pub(super) struct Upload {
     stream: Option<SendStream<Bytes>>,
     body: Body,
     sent: u64,
+    /// Why the body failed, and how often the connection may still write before that is said.
+    failed: Option<(BodyError, u8)>,
 }
+
+/// A reset takes along what the connection has not yet written of its stream: so often it is let to.
+const TURNS: u8 = 3;
 
 /// What sending came to.
 #[derive(Debug)]
@@ -31,12 +36,12 @@ pub(super) enum Sent {
 
 impl Upload {
     pub(super) const fn new(stream: SendStream<Bytes>, body: Body) -> Self {
-        Self { stream: Some(stream), body, sent: 0 }
+        Self { stream: Some(stream), body, sent: 0, failed: None }
     }
 
     /// There is nothing to send.
     pub(super) const fn done() -> Self {
-        Self { stream: None, body: Body::Empty, sent: 0 }
+        Self { stream: None, body: Body::Empty, sent: 0, failed: None }
     }
 
     pub(super) const fn is_done(&self) -> bool {
@@ -62,6 +67,15 @@ impl Upload {
                 Poll::Ready(Ok(_reason)) => break Sent::Stopped,
                 Poll::Ready(Err(_)) => break Sent::Gone,
                 Poll::Pending => {}
+            }
+            if let Some((error, turns)) = self.failed.take() {
+                if let Some(left) = turns.checked_sub(1) {
+                    self.failed = Some((error, left));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                break Sent::Failed(error);
             }
             if stream.capacity() == 0 {
                 stream.reserve_capacity(1);
@@ -89,8 +103,8 @@ impl Upload {
                 }
                 Poll::Ready(None) => (stream.send_data(Bytes::new(), true), true),
                 Poll::Ready(Some(Err(error))) => {
-                    stream.send_reset(Reason::INTERNAL_ERROR);
-                    break Sent::Failed(error);
+                    self.failed = Some((error, TURNS));
+                    continue;
                 }
             };
             if done.is_err() {

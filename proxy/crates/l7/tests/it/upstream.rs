@@ -5,10 +5,12 @@ use crate::{
 };
 use culvert_l7::{
     forward::Chosen as _,
-    upstream::{Ask, Chosen},
+    upstream::{Ask, Chosen, Downstream},
 };
 use culvert_model::http::{
-    cluster::{Cluster, Discovery},
+    cluster::{Breakers, Cluster, Discovery, OriginalDst},
+    endpoint::{Assignment, Drop},
+    matcher::Fraction,
     outlier::Outlier,
 };
 use http::StatusCode;
@@ -73,4 +75,53 @@ async fn an_endpoint_that_fails_is_left_out() {
     let view = world.upstream().view();
     assert_eq!(view.hosts[0].health_flags(), "/failed_outlier_check");
     assert_eq!(view.hosts[1].health_flags(), "healthy");
+}
+
+#[tokio::test]
+async fn where_a_connection_was_bound_is_an_endpoint_while_somebody_goes_there() {
+    let server = Server::start(Version::One).await;
+    let world = World::new(Cluster {
+        cleanup_interval: Duration::from_millis(20),
+        ..cluster(Discovery::OriginalDst(OriginalDst::default()))
+    });
+    let upstream = world.upstream();
+    assert!(upstream.choose(&Ask::default()).is_err(), "bound for nowhere");
+    let downstream = Downstream { destination: Some(server.addr), ..Downstream::default() };
+    let ask = Ask { downstream, ..Ask::default() };
+    let chosen = upstream.choose(&ask).unwrap();
+    let again = upstream.choose(&ask).unwrap();
+    assert!(std::ptr::eq(chosen.pool(), again.pool()));
+    assert_eq!(chosen.facts().host.destination(), Some(server.addr));
+    // A change that connections do not depend on keeps them.
+    assert_eq!(world.number("membership_total"), 1);
+    drop((chosen, again));
+    while world.number("membership_total") != 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(upstream.view().hosts.is_empty());
+    assert!(upstream.choose(&ask).is_ok(), "it comes back when it is asked for");
+}
+
+#[tokio::test]
+async fn an_endpoint_may_have_a_limit_of_its_own_and_requests_wait() {
+    let server = Server::start(Version::One).await;
+    let at = assignment(&[server.addr]);
+    let breakers = Breakers { max_connections_per_host: Some(1), ..Breakers::default() };
+    let world = World::new(Cluster { breakers, ..cluster(Discovery::Static(at)) });
+    let all = tokio::join!(world.get(), world.get(), world.get());
+    assert_eq!([all.0.0, all.1.0, all.2.0], [StatusCode::OK; 3]);
+    assert_eq!(connections(&world), [1]);
+    assert!(world.number("upstream_cx_overflow") > 0);
+    assert_eq!(world.number("upstream_rq_total"), 3);
+}
+
+#[tokio::test]
+async fn the_control_plane_may_want_fewer_requests() {
+    let mut world = World::new(eds());
+    assert!(!world.upstream().refuses());
+    let drop = Drop { category: "load".into(), fraction: Fraction::percent(100) };
+    let assigned = assignment(&["127.0.0.1:1".parse().unwrap()]);
+    world.assign(Arc::new(Assignment { drops: [drop].into(), ..Assignment::clone(&assigned) }));
+    assert!(world.upstream().refuses());
+    assert_eq!(world.number("upstream_rq_drop_overload"), 1);
 }
