@@ -34,7 +34,7 @@ use culvert_policy::http::{
     retry::Retries,
     timeout::{self, limits, stream_limit},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use std::{sync::Arc, time::Duration};
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -174,6 +174,7 @@ fn cluster(
     let found = record.routed.cluster.as_deref().and_then(|name| upstreams.find(name));
     let Some(upstream) = found else {
         record.manager.tally().no_cluster.inc();
+        record.routed.cluster = None;
         let local = Local::new(forward.not_found, "", "cluster_not_found");
         return Err(local.flag(Flag::NoClusterFound).boxed());
     };
@@ -212,7 +213,7 @@ fn answered(record: &mut Record, plan: &Plan<'_>, response: &mut Response) {
     record.details = "via_upstream".into();
     record.upstream_version = Some(response.head.version);
     let head = &mut response.head;
-    if !plan.config.suppress_envoy_headers {
+    if !plan.config.suppress_envoy_headers && !record.head.is_tunnel() {
         let began = record.times.sent.unwrap_or_default();
         let took = record.elapsed().saturating_sub(began).as_millis();
         let took = u64::try_from(took).unwrap_or(u64::MAX);
@@ -273,6 +274,13 @@ fn failed(record: &mut Record, plan: &Plan<'_>, failure: &Failure) -> Refused {
     }
     match failure {
         Failure::NoHost => {}
+        // Nothing but its own body cuts a request off here: what came of it is no HTTP.
+        Failure::Reset { reset: Reset::LocalReset, .. }
+            if record.head.version != Version::HTTP_2 =>
+        {
+            let bad = Local::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error");
+            local = bad.flag(Flag::DownstreamProtocolError).close();
+        }
         Failure::Reset { why, .. } => record.failure.clone_from(why),
         Failure::Expired(expired) => late(record, plan, *expired, &mut local),
     }

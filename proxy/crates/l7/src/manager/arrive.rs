@@ -228,8 +228,14 @@ pub(super) fn append(head: &mut RequestHead, name: HeaderName, value: &str) {
 /// HTTP/1 says in `x-forwarded-proto` what HTTP/2 says in `:scheme`.
 fn scheme(config: &model::Manager, head: &mut RequestHead) {
     match config.scheme {
-        SchemeRule::Http => head.scheme = Scheme::Http,
-        SchemeRule::Https => head.scheme = Scheme::Https,
+        SchemeRule::Http => {
+            head.scheme = Scheme::Http;
+            head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        SchemeRule::Https => {
+            head.scheme = Scheme::Https;
+            head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+        }
         SchemeRule::Kept | SchemeRule::MatchUpstream => {
             if head.version != Version::HTTP_2
                 && let Some(proto) = head.headers.get(FORWARDED_PROTO)

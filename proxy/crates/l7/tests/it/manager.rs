@@ -106,7 +106,7 @@ async fn routes_answer_themselves_and_clusters_may_be_missing() {
     assert_eq!((gone.status, gone.header("grpc-status").as_deref()), (200, Some("14")));
     let lines = world.lines(3).await;
     assert_eq!(lines[0], "GET /tea 418 - direct_response 0 15 /tea -");
-    assert_eq!(lines[2], "GET /gone 200 NC cluster_not_found 0 0 /gone nobody");
+    assert_eq!(lines[2], "GET /gone 200 NC cluster_not_found 0 0 /gone -");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use culvert_model::http::{
     route::{Action, Direct},
 };
 use culvert_policy::http::{
+    facts::Head,
     format::{Missing, Scene, line},
     route::{https_location, location},
 };
@@ -68,6 +69,13 @@ fn redirect(status: StatusCode, to: String) -> Local {
 fn said(record: &Record, direct: &Direct) -> Local {
     let mut local = Local::new(direct.status, "", "direct_response");
     local.of_route = true;
+    if direct.status == StatusCode::CREATED || direct.status.is_redirection() {
+        // Where it is, as a redirect that changes nothing would say it.
+        let Head { scheme, authority, path, .. } = record.request();
+        if let Ok(place) = HeaderValue::try_from(format!("{scheme}://{authority}{path}")) {
+            local.headers.insert(header::LOCATION, place);
+        }
+    }
     local.body = Cow::Owned(match &direct.format {
         None => direct.body.to_vec(),
         Some(format) => {

@@ -76,8 +76,13 @@ fn host(record: &mut Record, plan: &Plan<'_>) {
         return;
     }
     let new = rewritten_host(plan.forward, weighted, &record.request(), None);
+    let own = weighted.is_some_and(|one| one.host.is_some());
     if let Some(new) = new {
         set_host(&mut record.head, &new, plan.forward.append_forwarded_host);
+        if own {
+            // A weighted cluster's name leaves no trace.
+            record.head.headers.remove(ORIGINAL_HOST);
+        }
     }
 }
 
