@@ -43,7 +43,7 @@ impl Backends {
     /// `g…` speaks first. Any other name is a port where nobody listens.
     pub(crate) async fn start(&self, tasks: &mut JoinSet<()>, name: &str, port: u16, certificates: &Path) {
         let kind = name.split_at(1);
-        if !matches!(kind.0, "b" | "s" | "t" | "g") || !kind.1.bytes().all(|b| b.is_ascii_digit()) {
+        if !matches!(kind.0, "b" | "s" | "t" | "g") || kind.1.parse::<u16>().is_err() {
             return;
         }
         let acceptor = (kind.0 == "s").then(|| tls::acceptor(certificates));
@@ -142,6 +142,6 @@ pub(crate) async fn pause(ms: u64) {
 }
 
 /// Any connection.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for T {}

@@ -183,6 +183,7 @@ pub(crate) struct Tls {
 }
 
 /// What a server answers to one request.
+#[expect(clippy::struct_excessive_bools, reason = "words of a file, each by itself")]
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Answer {

@@ -84,7 +84,7 @@ impl Client {
             Some(tls) => {
                 let connecting = tls::connect(stream, tls, &self.certificates);
                 let connected = tokio::time::timeout(SILENCE, connecting).await;
-                Box::new(connected.map_err(|_| json!({"error": "silent TLS"}))?.map_err(|error| json!({"error": error}))?)
+                Box::new(connected.map_err(|_elapsed| json!({"error": "silent TLS"}))?.map_err(|error| json!({"error": error}))?)
             }
         };
         if let Some(said) = &ask.tcp {

@@ -1,5 +1,5 @@
 //! Envoy's answers beside ours, and what a person reads when they differ.
-use crate::{case::Case, recorded, run};
+use crate::{recorded, run};
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -9,17 +9,13 @@ pub(crate) fn file(name: &str, file: &Path) {
 }
 
 /// Runs a generated case against both.
-pub(crate) fn case(name: &str, text: String) {
-    compare(&format!("grid::{name}"), &text);
+pub(crate) fn case(name: &str, text: &str) {
+    compare(&format!("grid::{name}"), text);
 }
 
 fn compare(name: &str, text: &str) {
     let mut scene = run::Scene::make(name);
-    let filled = scene.fill(text);
-    let case: Case = serde_saphyr::from_str(&filled).unwrap_or_else(|e| panic!("{name}: {e}"));
-    for cluster in case.clusters.keys().filter(|name| name.len() < 6) {
-        scene.ports.of(cluster);
-    }
+    let case = scene.read(name, text);
     let theirs = recorded::answers(name, text, &case, &scene);
     if recorded::is_envoy_alone() {
         return;

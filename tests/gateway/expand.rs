@@ -173,7 +173,10 @@ fn cluster(name: &str, mut fields: Map<String, Value>, ports: &BTreeMap<String, 
     if let Some(names) = fields.remove("to") {
         to = serde_json::from_value(names).unwrap();
     }
-    let mut cluster = json!({"name": name, "type": "STATIC", "connect_timeout": "2s"});
+    let mut cluster = json!({"name": name, "connect_timeout": "2s"});
+    if !fields.contains_key("cluster_type") {
+        cluster["type"] = json!("STATIC");
+    }
     if !fields.contains_key("load_assignment")
         && ["EDS", "ORIGINAL_DST"].iter().all(|kind| fields.get("type") != Some(&json!(kind)))
         && !fields.contains_key("cluster_type")

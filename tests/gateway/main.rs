@@ -13,7 +13,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::wildcard_enum_match_arm,
     reason = "a surprise ends the test, and what it prints is for whoever looks"
 )]

@@ -46,6 +46,20 @@ impl Scene {
         Self { ports, dir, certificates }
     }
 
+    /// A case with its `${…}` replaced, and ports for all servers that it names.
+    pub(crate) fn read(&mut self, name: &str, text: &str) -> Case {
+        let filled = self.fill(text);
+        let case: Case = serde_saphyr::from_str(&filled).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for (cluster, fields) in &case.clusters {
+            let to = fields.get("to").and_then(Value::as_array).cloned().unwrap_or_default();
+            to.iter().filter_map(Value::as_str).for_each(|name| _ = self.ports.of(name));
+            if to.is_empty() && cluster.len() < 6 {
+                self.ports.of(cluster);
+            }
+        }
+        case
+    }
+
     /// A text with its `${…}` replaced; names that are new get ports.
     pub(crate) fn fill(&mut self, text: &str) -> String {
         let (mut filled, mut rest) = (String::new(), text);

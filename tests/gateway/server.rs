@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command},
     thread,
     time::{Duration, Instant},
 };
@@ -119,11 +119,6 @@ impl Server {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Whether it has ended by itself, and how.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
     }
 
     /// What it printed.

@@ -48,10 +48,10 @@ fn all() -> Vec<Test> {
         tests.push((name.clone(), Box::new(move || compare::file(&name, &file))));
     }
     for (name, make) in grids::ALL {
-        tests.push((format!("grid::{name}"), Box::new(move || compare::case(name, make()))));
+        tests.push((format!("grid::{name}"), Box::new(move || compare::case(name, &make()))));
     }
     for (name, story) in stories::ALL {
-        tests.push((format!("story::{name}"), Box::new(story)));
+        tests.push(((*name).to_owned(), Box::new(story)));
     }
     tests
 }

@@ -15,7 +15,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(stream: Box<dyn Stream>) -> Result<Self, Value> {
         let opened = h2::client::handshake(stream).await;
-        let (send, connection) = opened.map_err(|_| json!({"error": "closed"}))?;
+        let (send, connection) = opened.map_err(|_closed| json!({"error": "closed"}))?;
         let mut driver = JoinSet::new();
         driver.spawn(async move { drop(connection.await) });
         Ok(Self { send, _driver: driver })

@@ -1,0 +1,3 @@
+//! Configurations that are wrong.
+
+pub(super) fn fifty() {}
