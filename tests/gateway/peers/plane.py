@@ -69,7 +69,7 @@ def cluster(name):
 def assignment(name, port):
     socket = field(2, "127.0.0.1") + field(3, int(port))
     endpoint = field(1, field(1, field(1, socket)))
-    return field(1, name) + field(2, field(2, field(1, endpoint)))
+    return field(1, name) + field(2, field(2, endpoint))
 
 
 def route(prefix, to):
