@@ -41,7 +41,13 @@ pub(crate) struct Place {
 impl Backends {
     /// Starts the server of this name: `b…` HTTP, `s…` HTTP over TLS, `t…` echoes what it is told,
     /// `g…` speaks first. Any other name is a port where nobody listens.
-    pub(crate) async fn start(&self, tasks: &mut JoinSet<()>, name: &str, port: u16, certificates: &Path) {
+    pub(crate) async fn start(
+        &self,
+        tasks: &mut JoinSet<()>,
+        name: &str,
+        port: u16,
+        certificates: &Path,
+    ) {
         let kind = name.split_at(1);
         if !matches!(kind.0, "b" | "s" | "t" | "g") || kind.1.parse::<u16>().is_err() {
             return;
@@ -101,7 +107,11 @@ async fn connection(stream: TcpStream, mut place: Place, acceptor: Option<TlsAcc
     let Some(acceptor) = acceptor else {
         let mut first = [0; 3];
         while stream.peek(&mut first).await.is_ok_and(|n| n > 0 && n < 3) {}
-        return if &first == b"PRI" { h2::serve(stream, &place).await } else { h1::serve(stream, &place).await };
+        return if &first == b"PRI" {
+            h2::serve(stream, &place).await
+        } else {
+            h1::serve(stream, &place).await
+        };
     };
     match acceptor.accept(stream).await {
         Ok(stream) => {

@@ -3,7 +3,10 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod tls;
 
-use crate::{backend::Stream, case::{Ask, Protocol}};
+use crate::{
+    backend::Stream,
+    case::{Ask, Protocol},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
@@ -84,7 +87,11 @@ impl Client {
             Some(tls) => {
                 let connecting = tls::connect(stream, tls, &self.certificates);
                 let connected = tokio::time::timeout(SILENCE, connecting).await;
-                Box::new(connected.map_err(|_elapsed| json!({"error": "silent TLS"}))?.map_err(|error| json!({"error": error}))?)
+                Box::new(
+                    connected
+                        .map_err(|_elapsed| json!({"error": "silent TLS"}))?
+                        .map_err(|error| json!({"error": error}))?,
+                )
             }
         };
         if let Some(said) = &ask.tcp {

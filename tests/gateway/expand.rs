@@ -70,7 +70,9 @@ fn socket(port: u16) -> Value {
 fn listener(case: &Case, ports: &BTreeMap<String, u16>, dir: &Path) -> Value {
     let chains = if case.chains.is_empty() {
         let mut filters = case.network.clone();
-        filters.push(case.tcp.as_ref().map_or_else(|| manager(case, dir), |tcp| tcp_proxy(tcp, case, dir)));
+        filters.push(
+            case.tcp.as_ref().map_or_else(|| manager(case, dir), |tcp| tcp_proxy(tcp, case, dir)),
+        );
         let mut chain = json!({"filters": filters});
         lay(&mut chain, &case.chain);
         vec![chain]
@@ -89,7 +91,9 @@ fn with_manager(chain: &Value, case: &Case, dir: &Path) -> Value {
         let mut own = case.clone();
         if let Some(says) = chain.as_object_mut().unwrap().remove("says") {
             let says = says.as_str().unwrap();
-            own.routes = vec![json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": says}}})];
+            own.routes = vec![
+                json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": says}}}),
+            ];
         }
         chain["filters"] = json!([manager(&own, dir)]);
     }
@@ -181,8 +185,10 @@ fn cluster(name: &str, mut fields: Map<String, Value>, ports: &BTreeMap<String, 
         && ["EDS", "ORIGINAL_DST"].iter().all(|kind| fields.get("type") != Some(&json!(kind)))
         && !fields.contains_key("cluster_type")
     {
-        let endpoints: Vec<Value> =
-            to.iter().map(|to| json!({"endpoint": {"address": socket(ports[to.as_str()])}})).collect();
+        let endpoints: Vec<Value> = to
+            .iter()
+            .map(|to| json!({"endpoint": {"address": socket(ports[to.as_str()])}}))
+            .collect();
         cluster["load_assignment"] =
             json!({"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]});
     }

@@ -91,7 +91,8 @@ impl Plain<'_> {
         pairs.sort_by_key(|(name, _)| name.to_ascii_lowercase());
         let pair = |(name, value): (String, String)| {
             let is_any = ANY.iter().any(|any| name.eq_ignore_ascii_case(any));
-            let is_kept = value.len() < 30 && !value.ends_with("GMT") && value.parse::<u64>().is_err();
+            let is_kept =
+                value.len() < 30 && !value.ends_with("GMT") && value.parse::<u64>().is_err();
             let value = if is_any && !is_kept { "<any>".to_owned() } else { self.text(&value) };
             json!(format!("{name}: {value}"))
         };

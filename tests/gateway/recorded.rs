@@ -32,7 +32,11 @@ pub(crate) fn answers(name: &str, text: &str, case: &Case, scene: &run::Scene) -
 fn record(case: &Case, scene: &run::Scene) -> Value {
     let first = run::run(Which::Envoy, case, scene);
     if first["refused"] == true {
-        panic!("Envoy does not take this case: {}\n{}", first["why"].as_str().unwrap_or(""), run::by_hand(&scene.dir));
+        panic!(
+            "Envoy does not take this case: {}\n{}",
+            first["why"].as_str().unwrap_or(""),
+            run::by_hand(&scene.dir)
+        );
     }
     let second = run::run(Which::Envoy, case, scene);
     let differences = crate::compare::differences(&first, &second);

@@ -1,8 +1,8 @@
 //! The two proxies, as processes.
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpStream},
     io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command},
     thread,
@@ -98,7 +98,8 @@ impl Server {
     pub(crate) fn admin(&self, method: &str, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&self.admin, PATIENCE).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        write!(stream, "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").ok()?;
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+            .ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8_lossy(&answer).into_owned();

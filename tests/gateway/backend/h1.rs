@@ -1,6 +1,9 @@
 //! HTTP/1, by hand, so that every byte is meant.
 use super::{Place, Stream, pause};
-use crate::{case::Answer, client::h1::{self, Message}};
+use crate::{
+    case::Answer,
+    client::h1::{self, Message},
+};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -36,7 +39,9 @@ async fn exchange(stream: &mut impl Stream, rest: &mut Vec<u8>, place: &Place) -
     if answer.reset {
         return None;
     }
-    if request.line.starts_with("CONNECT ") || request.header("upgrade").is_some() && answer.status == 200 {
+    if request.line.starts_with("CONNECT ")
+        || request.header("upgrade").is_some() && answer.status == 200
+    {
         return tunnel(stream, rest, &request, &answer).await;
     }
     write(stream, &request, &answer).await?;
@@ -92,9 +97,16 @@ async fn write(stream: &mut impl Stream, request: &Message, answer: &Answer) -> 
 }
 
 /// Agrees, then says everything twice.
-async fn tunnel(stream: &mut impl Stream, rest: &[u8], request: &Message, answer: &Answer) -> Option<bool> {
+async fn tunnel(
+    stream: &mut impl Stream,
+    rest: &[u8],
+    request: &Message,
+    answer: &Answer,
+) -> Option<bool> {
     let mut head = match request.header("upgrade") {
-        Some(to) => format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {to}\r\n"),
+        Some(to) => {
+            format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {to}\r\n")
+        }
         None => "HTTP/1.1 200 OK\r\n".to_owned(),
     };
     for (name, value) in answer.headers.pairs() {

@@ -78,7 +78,11 @@ fn request(ask: &Ask) -> Vec<u8> {
 }
 
 /// A body in chunks; without trailers (not even none) it has no end.
-pub(crate) fn chunks(body: &[u8], parts: usize, trailers: Option<&Vec<(String, String)>>) -> Vec<u8> {
+pub(crate) fn chunks(
+    body: &[u8],
+    parts: usize,
+    trailers: Option<&Vec<(String, String)>>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in body.chunks(body.len().div_ceil(parts).max(1)) {
         bytes.extend(format!("{:x}\r\n", part.len()).into_bytes());
@@ -96,7 +100,12 @@ pub(crate) fn chunks(body: &[u8], parts: usize, trailers: Option<&Vec<(String, S
 }
 
 /// Bytes as they are, the answers to them, and what becomes of the connection.
-async fn talk(stream: &mut Box<dyn Stream>, rest: &mut Vec<u8>, raw: &[u8], expect: usize) -> Value {
+async fn talk(
+    stream: &mut Box<dyn Stream>,
+    rest: &mut Vec<u8>,
+    raw: &[u8],
+    expect: usize,
+) -> Value {
     if stream.write_all(raw).await.is_err() {
         return json!({"error": "closed"});
     }
@@ -130,7 +139,8 @@ async fn one(stream: &mut Box<dyn Stream>, rest: &mut Vec<u8>, method: &str) -> 
         let mut answer = match head(stream, rest).await {
             Ok(answer) => answer,
             Err(error) => {
-                let how = if error.kind() == io::ErrorKind::ConnectionReset { "reset" } else { "closed" };
+                let how =
+                    if error.kind() == io::ErrorKind::ConnectionReset { "reset" } else { "closed" };
                 // What is left of a reset connection is a race; both are the end of it.
                 let _ = how;
                 return json!({"error": "closed", "interim": interim});
@@ -185,16 +195,26 @@ fn field(line: &str) -> (String, String) {
 }
 
 /// Reads the body of a request.
-pub(crate) async fn request_body(stream: &mut impl Stream, rest: &mut Vec<u8>, message: &mut Message) -> io::Result<()> {
+pub(crate) async fn request_body(
+    stream: &mut impl Stream,
+    rest: &mut Vec<u8>,
+    message: &mut Message,
+) -> io::Result<()> {
     if message.is_chunked() {
         return chunked(stream, rest, message).await;
     }
     exactly(stream, rest, message.length().unwrap_or(0), &mut message.body).await
 }
 
-async fn response_body(stream: &mut impl Stream, rest: &mut Vec<u8>, message: &mut Message, method: &str) -> io::Result<()> {
+async fn response_body(
+    stream: &mut impl Stream,
+    rest: &mut Vec<u8>,
+    message: &mut Message,
+    method: &str,
+) -> io::Result<()> {
     let status = message.status();
-    if method == "HEAD" || matches!(status, 101 | 204 | 304) || method == "CONNECT" && status < 300 {
+    if method == "HEAD" || matches!(status, 101 | 204 | 304) || method == "CONNECT" && status < 300
+    {
         return Ok(());
     }
     if message.is_chunked() {
@@ -212,7 +232,12 @@ async fn response_body(stream: &mut impl Stream, rest: &mut Vec<u8>, message: &m
     }
 }
 
-async fn exactly(stream: &mut impl Stream, rest: &mut Vec<u8>, mut left: usize, body: &mut Vec<u8>) -> io::Result<()> {
+async fn exactly(
+    stream: &mut impl Stream,
+    rest: &mut Vec<u8>,
+    mut left: usize,
+    body: &mut Vec<u8>,
+) -> io::Result<()> {
     loop {
         let take = left.min(rest.len());
         body.extend(rest.drain(..take));
@@ -224,7 +249,11 @@ async fn exactly(stream: &mut impl Stream, rest: &mut Vec<u8>, mut left: usize, 
     }
 }
 
-async fn chunked(stream: &mut impl Stream, rest: &mut Vec<u8>, message: &mut Message) -> io::Result<()> {
+async fn chunked(
+    stream: &mut impl Stream,
+    rest: &mut Vec<u8>,
+    message: &mut Message,
+) -> io::Result<()> {
     loop {
         let size = line(stream, rest).await?;
         let size = usize::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16);

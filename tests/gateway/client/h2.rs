@@ -60,7 +60,9 @@ impl Connection {
         let mut interim = Vec::new();
         let informed = std::future::poll_fn(|cx| {
             while let std::task::Poll::Ready(Some(Ok(head))) = response.poll_informational(cx) {
-                interim.push(json!({"line": head.status().as_u16(), "headers": pairs(head.headers())}));
+                interim.push(
+                    json!({"line": head.status().as_u16(), "headers": pairs(head.headers())}),
+                );
             }
             response.as_mut().poll(cx)
         });
@@ -90,7 +92,11 @@ fn head(ask: &Ask) -> Request<()> {
     request = request.uri(uri).version(http::Version::HTTP_2);
     let mut request = request.body(()).unwrap();
     *request.headers_mut() = headers(&ask.headers.pairs());
-    if let Some(protocol) = request.headers_mut().remove(":protocol").or_else(|| request.headers_mut().remove("x-protocol")) {
+    if let Some(protocol) = request
+        .headers_mut()
+        .remove(":protocol")
+        .or_else(|| request.headers_mut().remove("x-protocol"))
+    {
         request.extensions_mut().insert(Protocol::from(protocol.to_str().unwrap()));
     }
     request
@@ -138,7 +144,10 @@ fn failure(error: &h2::Error) -> Value {
 pub(crate) fn headers(pairs: &[(String, String)]) -> HeaderMap {
     let pair = |(name, value): &(String, String)| {
         let name = HeaderName::from_bytes(name.trim_start_matches(':').as_bytes()).unwrap();
-        (if name == "protocol" { HeaderName::from_static("x-protocol") } else { name }, HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        (
+            if name == "protocol" { HeaderName::from_static("x-protocol") } else { name },
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        )
     };
     pairs.iter().map(pair).collect()
 }

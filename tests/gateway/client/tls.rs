@@ -31,7 +31,10 @@ fn roots(folder: &Path) -> RootCertStore {
 /// A server of the case: shows `server`, takes certificates of the authority, and none.
 pub(crate) fn acceptor(folder: &Path) -> TlsAcceptor {
     let verifier: Arc<dyn ClientCertVerifier> =
-        WebPkiClientVerifier::builder(Arc::new(roots(folder))).allow_unauthenticated().build().unwrap();
+        WebPkiClientVerifier::builder(Arc::new(roots(folder)))
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
     let mut config = ServerConfig::builder()
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain(folder, "server"), key(folder, "server"))
@@ -68,7 +71,9 @@ pub(crate) async fn connect(
     let verifier = Arc::new(any_name::AnyName::new(roots(folder)));
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match &tls.client {
-        Some(name) => builder.with_client_auth_cert(chain(folder, name), key(folder, name)).unwrap(),
+        Some(name) => {
+            builder.with_client_auth_cert(chain(folder, name), key(folder, name)).unwrap()
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
@@ -133,11 +138,21 @@ mod any_name {
             }
         }
 
-        fn verify_tls12_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
             self.0.verify_tls12_signature(message, certificate, signed)
         }
 
-        fn verify_tls13_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
             self.0.verify_tls13_signature(message, certificate, signed)
         }
 

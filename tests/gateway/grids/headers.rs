@@ -2,12 +2,18 @@
 use super::pairs;
 use std::fmt::Write as _;
 
-const ACTIONS: &[&str] =
-    &["APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS"];
+const ACTIONS: &[&str] = &[
+    "APPEND_IF_EXISTS_OR_ADD",
+    "ADD_IF_ABSENT",
+    "OVERWRITE_IF_EXISTS_OR_ADD",
+    "OVERWRITE_IF_EXISTS",
+];
 
-const VALUES: &[&str] = &["new", "", "%REQ(x-src)%", "a-%REQ(x-none)%-b", "%REQ(x-src):2%%PROTOCOL%", "100%%"];
+const VALUES: &[&str] =
+    &["new", "", "%REQ(x-src)%", "a-%REQ(x-none)%-b", "%REQ(x-src):2%%PROTOCOL%", "100%%"];
 
-const EXISTING: &[&str] = &["[]", "[[x-key, old]]", "[[x-key, one], [x-key, two]]", "[[x-key, '']]"];
+const EXISTING: &[&str] =
+    &["[]", "[[x-key, old]]", "[[x-key, one], [x-key, two]]", "[[x-key, '']]"];
 
 /// Every action with every value, upon nothing, one and two; for requests and answers.
 pub(super) fn operations() -> String {
@@ -15,7 +21,9 @@ pub(super) fn operations() -> String {
     let operations: Vec<_> = pairs(ACTIONS, VALUES).collect();
     for (at, (action, value)) in operations.iter().enumerate() {
         for keep in [false, true] {
-            let change = format!("[{{header: {{key: x-key, value: '{value}'}}, append_action: {action}, keep_empty_value: {keep}}}]");
+            let change = format!(
+                "[{{header: {{key: x-key, value: '{value}'}}, append_action: {action}, keep_empty_value: {keep}}}]"
+            );
             writeln!(text, "- {{match: {{path: /{at}{keep}}}, route: {{cluster: b1}}, request_headers_to_add: {change}, response_headers_to_add: {change}}}").unwrap();
         }
     }
@@ -47,13 +55,25 @@ const CONDITIONS: &[&str] = &[
     "safe_regex_match: {regex: '.*'}",
 ];
 
-const SHOWN: &[&str] =
-    &["[]", "[[x-k, Abc]]", "[[x-k, abc]]", "[[x-k, '']]", "[[x-k, '12']]", "[[x-k, zz], [x-k, Abc]]", "[[X-K, Abc]]"];
+const SHOWN: &[&str] = &[
+    "[]",
+    "[[x-k, Abc]]",
+    "[[x-k, abc]]",
+    "[[x-k, '']]",
+    "[[x-k, '12']]",
+    "[[x-k, zz], [x-k, Abc]]",
+    "[[X-K, Abc]]",
+];
 
 /// Every condition, straight and inverted, with and without missing as empty.
 pub(super) fn matches() -> String {
     let mut text = "about: every condition upon every header\nroutes:\n".to_owned();
-    let variants = ["", ", invert_match: true", ", treat_missing_header_as_empty: true", ", invert_match: true, treat_missing_header_as_empty: true"];
+    let variants = [
+        "",
+        ", invert_match: true",
+        ", treat_missing_header_as_empty: true",
+        ", invert_match: true, treat_missing_header_as_empty: true",
+    ];
     let all: Vec<_> = pairs(CONDITIONS, &variants).collect();
     for (at, (condition, variant)) in all.iter().enumerate() {
         writeln!(text, "- {{match: {{path: /{at}, headers: [{{name: x-k, {condition}{variant}}}]}}, direct_response: {{status: 200}}}}").unwrap();

@@ -32,9 +32,12 @@ const ASKED: &[&str] = &[
 
 /// The same routes in as many orders as there are routes: each begins with another one.
 pub(super) fn routes() -> String {
-    let all: Vec<String> =
-        pairs(PATHS, CONDITIONS).map(|(path, condition)| format!("{{{path}{condition}}}")).collect();
-    let mut text = "about: the first route that fits is taken, whatever the kinds\nvirtual_hosts:\n".to_owned();
+    let all: Vec<String> = pairs(PATHS, CONDITIONS)
+        .map(|(path, condition)| format!("{{{path}{condition}}}"))
+        .collect();
+    let mut text =
+        "about: the first route that fits is taken, whatever the kinds\nvirtual_hosts:\n"
+            .to_owned();
     for first in 0..all.len() {
         writeln!(text, "- name: v{first}\n  domains: [v{first}.test]\n  routes:").unwrap();
         for at in (0..all.len()).map(|n| (first + n * 7) % all.len()) {
@@ -49,7 +52,17 @@ pub(super) fn routes() -> String {
 }
 
 const DOMAINS: &[&str] = &[
-    "'*'", "a.test", "'a.test:80'", "'*.test'", "'*.a.test'", "'*a.test'", "'a.*'", "'a.b.*'", "'*.test:80'", "B.TEST", "'*.b.c.test'",
+    "'*'",
+    "a.test",
+    "'a.test:80'",
+    "'*.test'",
+    "'*.a.test'",
+    "'*a.test'",
+    "'a.*'",
+    "'a.b.*'",
+    "'*.test:80'",
+    "B.TEST",
+    "'*.b.c.test'",
 ];
 
 /// Every host of a list against all domains.

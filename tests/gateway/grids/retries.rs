@@ -3,16 +3,40 @@ use super::pairs;
 use std::fmt::Write as _;
 
 const CONDITIONS: &[&str] = &[
-    "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx", "refused-stream",
-    "retriable-status-codes", "retriable-headers", "http3-post-connect-failure", "cancelled", "deadline-exceeded", "internal",
-    "resource-exhausted", "unavailable", "5xx,retriable-4xx,unavailable",
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "envoy-ratelimited",
+    "retriable-4xx",
+    "refused-stream",
+    "retriable-status-codes",
+    "retriable-headers",
+    "http3-post-connect-failure",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+    "5xx,retriable-4xx,unavailable",
 ];
 
 const ENDINGS: &[&str] = &[
-    "status: 500", "status: 502", "status: 503", "status: 504", "status: 409", "status: 404", "status: 429, headers: {x-envoy-ratelimited: 'true'}",
-    "status: 418", "status: 200, headers: {x-again: '1'}", "reset: true",
-    "headers: {content-type: application/grpc, grpc-status: '1'}", "headers: {content-type: application/grpc, grpc-status: '4'}",
-    "headers: {content-type: application/grpc, grpc-status: '8'}", "headers: {content-type: application/grpc, grpc-status: '13'}",
+    "status: 500",
+    "status: 502",
+    "status: 503",
+    "status: 504",
+    "status: 409",
+    "status: 404",
+    "status: 429, headers: {x-envoy-ratelimited: 'true'}",
+    "status: 418",
+    "status: 200, headers: {x-again: '1'}",
+    "reset: true",
+    "headers: {content-type: application/grpc, grpc-status: '1'}",
+    "headers: {content-type: application/grpc, grpc-status: '4'}",
+    "headers: {content-type: application/grpc, grpc-status: '8'}",
+    "headers: {content-type: application/grpc, grpc-status: '13'}",
     "headers: {content-type: application/grpc, grpc-status: '14'}",
 ];
 
@@ -24,7 +48,11 @@ pub(super) fn conditions() -> String {
     }
     text += "compare: {ignore: [x-envoy-expected-rq-timeout-ms]}\nrequests:\n";
     for (at, ending) in pairs(&(0..CONDITIONS.len()).collect::<Vec<_>>(), ENDINGS) {
-        writeln!(text, "- {{get: /{at}, connection: c, answers: [{{{ending}}}, {{body: second}}]}}").unwrap();
+        writeln!(
+            text,
+            "- {{get: /{at}, connection: c, answers: [{{{ending}}}, {{body: second}}]}}"
+        )
+        .unwrap();
     }
     text
 }

@@ -2,6 +2,7 @@
 
 plane.py PORT CHANGES SECONDS FIRST SECOND: begins to change when it reads a line, says when done.
 """
+import os
 import queue
 import sys
 import threading
@@ -174,3 +175,4 @@ for turn in range(1, int(changes) + 1):
         world.lock.notify_all()
 sys.stdin.readline()
 print(f"acks {heard['ack']} nacks {heard['nack']}", flush=True)
+os._exit(0)

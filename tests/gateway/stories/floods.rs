@@ -1,6 +1,9 @@
 //! HTTP/2 peers that do harm: they get nothing by it, and whoever else is connected notices nothing.
 use super::stage::{Stage, peer};
-use crate::{case::{Ask, Protocol}, client::Client};
+use crate::{
+    case::{Ask, Protocol},
+    client::Client,
+};
 use std::{
     fs,
     io::{Read as _, Write as _},

@@ -29,7 +29,10 @@ pub(super) fn curl() {
     }
     let many = curl_with(&stage, &["-w", "%{http_code} ", "-o", "/dev/null"], "/[1-50]");
     assert_eq!(many.split_whitespace().filter(|code| *code == "200").count(), 50, "{many}");
-    assert!(curl_with(&stage, &["-i", "-H", "expect: 100-continue", "-d", "abc"], "/x").contains(" 100 "));
+    assert!(
+        curl_with(&stage, &["-i", "-H", "expect: 100-continue", "-d", "abc"], "/x")
+            .contains(" 100 ")
+    );
     let proxied = curl_with(&stage, &["-i", "--http1.0"], "/x");
     assert!(proxied.contains(" 426 "), "{proxied}");
 }
@@ -37,7 +40,9 @@ pub(super) fn curl() {
 pub(super) fn nghttp() {
     let stage = Stage::start("nghttp", "clusters: {b1: {h2: true}}");
     let url = stage.url();
-    let said = output(e2e::programs::of_machine("nghttp", "nghttp2-client").args(["-v", &format!("{url}/x")]));
+    let said = output(
+        e2e::programs::of_machine("nghttp", "nghttp2-client").args(["-v", &format!("{url}/x")]),
+    );
     assert!(said.contains(":status: 200"), "{said}");
     let mut load = e2e::programs::of_machine("h2load", "nghttp2-client");
     let said = output(load.args(["-n", "5000", "-c", "8", "-m", "50", &format!("{url}/x")]));
@@ -80,7 +85,8 @@ pub(super) fn nginx() {
     );
     fs::write(dir.join("nginx.conf"), conf).unwrap();
     let mut nginx = e2e::programs::of_machine("nginx", "nginx-light");
-    let nginx = Peer(nginx.args(["-e", "stderr", "-c"]).arg(dir.join("nginx.conf")).spawn().unwrap());
+    let nginx =
+        Peer(nginx.args(["-e", "stderr", "-c"]).arg(dir.join("nginx.conf")).spawn().unwrap());
     await_port(stage.port("web"));
     assert_eq!(curl_with(&stage, &[], "/page"), "a page of nginx\n");
     assert_eq!(curl_with(&stage, &["--compressed"], "/page"), "a page of nginx\n");
@@ -99,21 +105,30 @@ pub(super) fn python(script: &str) -> Command {
 
 /// Python's gRPC on both sides: four kinds of calls, ten thousand messages.
 pub(super) fn grpcio() {
-    let stage = Stage::start("grpcio", "clusters: {b1: {h2: true, to: [calls]}}\nroutes: [{match: {prefix: /}, route: {cluster: b1, timeout: 0s}}]");
-    let server = python("calls.py").args(["serve", &stage.port("calls").to_string()]).spawn().unwrap();
+    let stage = Stage::start(
+        "grpcio",
+        "clusters: {b1: {h2: true, to: [calls]}}\nroutes: [{match: {prefix: /}, route: {cluster: b1, timeout: 0s}}]",
+    );
+    let server =
+        python("calls.py").args(["serve", &stage.port("calls").to_string()]).spawn().unwrap();
     let server = Peer(server);
     await_port(stage.port("calls"));
     let said = output(python("calls.py").args(["call", &stage.port("l").to_string(), "10000"]));
-    assert_eq!(said.trim(), "unary 1 server-stream 10000 client-stream 10000 both 10000 cancelled deadline error");
+    assert_eq!(
+        said.trim(),
+        "unary 1 server-stream 10000 client-stream 10000 both 10000 cancelled deadline error"
+    );
     drop(server);
 }
 
-const UPGRADES: &str = "clusters: {b1: {to: [talk]}}\nmanager: {upgrade_configs: [{upgrade_type: websocket}]}";
+const UPGRADES: &str =
+    "clusters: {b1: {to: [talk]}}\nmanager: {upgrade_configs: [{upgrade_type: websocket}]}";
 
 /// Python's websockets on both sides.
 pub(super) fn websockets() {
     let stage = Stage::start("websockets", UPGRADES);
-    let server = Peer(python("talk.py").args(["serve", &stage.port("talk").to_string()]).spawn().unwrap());
+    let server =
+        Peer(python("talk.py").args(["serve", &stage.port("talk").to_string()]).spawn().unwrap());
     await_port(stage.port("talk"));
     let said = output(python("talk.py").args(["call", &stage.port("l").to_string()]));
     assert_eq!(said.trim(), "text 1000 binary 1048576 closed 1000");

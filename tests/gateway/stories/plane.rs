@@ -48,9 +48,8 @@ fn changes(count: u32, seconds: u32) {
     let (stage, mut plane) = Stage::start_after(&format!("plane_{count}"), CONFIGURATION, start);
     let stop = Arc::new(AtomicBool::new(false));
     await_version(&stage, 0);
-    let asking: Vec<_> = (0..10)
-        .map(|_| stage.runtime.spawn(load(client(&stage), Arc::clone(&stop))))
-        .collect();
+    let asking: Vec<_> =
+        (0..10).map(|_| stage.runtime.spawn(load(client(&stage), Arc::clone(&stop)))).collect();
     let mut stdin = plane.0.stdin.take().unwrap();
     writeln!(stdin).unwrap();
     std::thread::sleep(Duration::from_secs(seconds.into()));

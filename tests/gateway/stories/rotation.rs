@@ -28,7 +28,8 @@ pub(super) fn files() {
     let load = {
         let (stop, asked, certificates) =
             (Arc::clone(&stop), Arc::clone(&asked), stage.scene.certificates.clone());
-        let mut client = crate::client::Client::new(stage.scene.ports.named().clone(), certificates);
+        let mut client =
+            crate::client::Client::new(stage.scene.ports.named().clone(), certificates);
         stage.runtime.spawn(async move {
             while !stop.load(Ordering::Acquire) {
                 // One that stays, and a new one each time.
@@ -60,7 +61,11 @@ fn get(kept: bool) -> crate::case::Ask {
         get: Some("/".into()),
         protocol: crate::case::Protocol::H2,
         connection: kept.then(|| "kept".to_owned()),
-        tls: Some(crate::case::Tls { sni: Some("case.test".into()), alpn: vec!["h2".into()], ..Default::default() }),
+        tls: Some(crate::case::Tls {
+            sni: Some("case.test".into()),
+            alpn: vec!["h2".into()],
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

@@ -19,11 +19,15 @@ fn clusters(count: usize) {
     }
     text += "routes: [{match: {prefix: /}, route: {cluster_header: x-cluster}}]\n";
     let stage = Stage::start(&format!("scale_{count}"), &text);
-    let mut client = Client::new(stage.scene.ports.named().clone(), stage.scene.certificates.clone());
+    let mut client =
+        Client::new(stage.scene.ports.named().clone(), stage.scene.certificates.clone());
     for at in [0, count / 2, count - 1] {
         let ask = Ask {
             get: Some("/".into()),
-            headers: crate::case::Headers::List(vec![("x-cluster".into(), format!("cluster-{at}"))]),
+            headers: crate::case::Headers::List(vec![(
+                "x-cluster".into(),
+                format!("cluster-{at}"),
+            )]),
             ..Ask::default()
         };
         let answer = stage.runtime.block_on(client.ask(&ask));

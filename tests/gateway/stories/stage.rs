@@ -59,7 +59,9 @@ pub(super) fn which() -> Which {
 /// What a program printed, once it has ended well.
 pub(super) fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    let text = [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .concat();
     assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
     text
 }
