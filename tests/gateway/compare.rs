@@ -1,4 +1,6 @@
 //! Envoy's answers beside ours, and what a person reads when they differ.
+mod known;
+
 use crate::{recorded, run};
 use serde_json::Value;
 use std::{fs, path::Path};
@@ -21,11 +23,17 @@ fn compare(name: &str, text: &str) {
         return;
     }
     let ours = recorded::ours(&case, &scene);
-    let differences = differences(&theirs, &ours);
-    if differences.is_empty() {
+    let text = differences(&theirs, &ours).join("\n");
+    let known = known::read(name);
+    if text == known {
         return;
     }
-    let text = differences.join("\n");
+    if known::is_accepting() {
+        return known::write(name, &text);
+    }
+    if !known.is_empty() {
+        println!("another difference than the known one, which is:\n{known}\n");
+    }
     panic!("{name}: {}\n{}\n- envoy, + culvert\n{text}\n", case.about, run::by_hand(&scene.dir));
 }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 /// Headers whose values nobody can foresee.
 const ANY: &[&str] = &["date", "x-request-id", "x-envoy-upstream-service-time"];
 
-static PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{5}\b").unwrap());
+static PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[:_]\d{5}|\b\d{5}\b").unwrap());
 
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
@@ -100,14 +100,16 @@ impl Plain<'_> {
     }
 
     /// Names for ports and folders.
-    fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let text = text.replace(&*self.dir.to_string_lossy(), "${dir}");
         let text = PORT.replace_all(&text, |found: &regex::Captures<'_>| {
-            let port: u32 = found[0].parse().unwrap();
+            let digits = found[0].trim_start_matches([':', '_']);
+            let before = found[0].strip_suffix(digits).unwrap_or_default();
+            let port: u32 = digits.parse().unwrap();
             let named = self.ports.iter().find(|(_, own)| u32::from(**own) == port);
             match named {
-                Some((name, _)) => format!("${{{name}}}"),
-                None if (32_768..61_000).contains(&port) => "${any}".to_owned(),
+                Some((name, _)) => format!("{before}${{{name}}}"),
+                None if (32_768..61_000).contains(&port) => format!("{before}${{any}}"),
                 None => found[0].to_owned(),
             }
         });

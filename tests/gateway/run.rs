@@ -127,7 +127,9 @@ pub(crate) fn run(which: Which, case: &Case, scene: &Scene) -> Value {
         _ => (),
     }
     if !case.stats.is_empty() {
-        whole["stats"] = stats(&server, &case.stats);
+        let stats = stats(&server, &case.stats);
+        let named = stats.into_iter().map(|(name, value)| (plain.text(&name), value));
+        whole["stats"] = json!(named.collect::<BTreeMap<_, _>>());
     }
     server.stop();
     let log = fs::read_to_string(scene.dir.join("access.log")).unwrap_or_default();
@@ -151,7 +153,7 @@ async fn exchange(client: &mut Client, ask: &Ask, backends: &Backends) -> (Value
 }
 
 /// The wanted counters, once two looks in a row agree.
-fn stats(server: &Server, wanted: &[String]) -> Value {
+fn stats(server: &Server, wanted: &[String]) -> BTreeMap<String, u64> {
     let look = || -> BTreeMap<String, u64> {
         let all = server.stats();
         let is = |name: &str| {
@@ -171,7 +173,7 @@ fn stats(server: &Server, wanted: &[String]) -> Value {
         }
         before = now;
     }
-    json!(before)
+    before
 }
 
 /// The name of a case's file for a person who wants to start the proxies by hand.

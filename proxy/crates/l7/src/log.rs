@@ -33,6 +33,8 @@ pub struct Sinks(Arc<All>);
 #[derive(Debug)]
 struct All {
     open: Mutex<HashMap<Target, Weak<File>>>,
+    /// What threads still write, of files too that nobody has open any more.
+    written: Mutex<Vec<(Target, Weak<Lines>)>>,
     stats: Stats,
 }
 
@@ -57,7 +59,11 @@ impl Sinks {
     /// Counts what it does as `filesystem.…`.
     #[must_use]
     pub fn new(stats: &Stats) -> Self {
-        Self(Arc::new(All { open: Mutex::default(), stats: stats.clone() }))
+        Self(Arc::new(All {
+            open: Mutex::default(),
+            written: Mutex::default(),
+            stats: stats.clone(),
+        }))
     }
 
     /// Opens every file anew, for whoever has moved it away.
@@ -70,13 +76,20 @@ impl Sinks {
     /// Blocks the thread: call it last, after the drain. Returns what was not done in time.
     #[must_use]
     pub fn close(&self, at_most: Duration) -> Vec<Target> {
-        let files = self.files();
-        files.iter().for_each(|file| file.queue.end());
-        let deadline = Instant::now() + at_most;
-        let late = |file: &&Arc<File>| {
-            !file.queue.close(deadline.saturating_duration_since(Instant::now()))
+        let written: Vec<_> = {
+            let written = self.0.written.lock();
+            let queue = |(target, queue): &(Target, Weak<Lines>)| {
+                Some((target.clone(), queue.upgrade()?))
+            };
+            written.iter().filter_map(queue).collect()
         };
-        files.iter().filter(late).map(|file| file.target.clone()).collect()
+        written.iter().for_each(|(_, queue)| queue.end());
+        let deadline = Instant::now() + at_most;
+        let late = |queue: &Lines| {
+            !queue.close(deadline.saturating_duration_since(Instant::now()))
+        };
+        let late = written.into_iter().filter(|(_, queue)| late(queue));
+        late.map(|(target, _)| target).collect()
     }
 
     fn files(&self) -> Vec<Arc<File>> {
@@ -91,6 +104,10 @@ impl Sinks {
         }
         open.retain(|_, file| file.strong_count() != 0);
         let file = Arc::new(File::start(target.clone(), &self.0.stats));
+        let mut written = self.0.written.lock();
+        written.retain(|(_, queue)| queue.strong_count() != 0);
+        written.push((target.clone(), Arc::downgrade(&file.queue)));
+        drop(written);
         open.insert(target, Arc::downgrade(&file));
         file
     }

@@ -32,10 +32,8 @@ pub fn of(failure: &Failure, attempts: u32) -> Reply {
 
 fn of_reset(reset: Reset, why: Option<&str>, attempts: u32) -> Reply {
     let retried = if 1 < attempts { "retried and the latest " } else { "" };
-    let transport = why.map(|why| format!(", transport failure reason: {why}")).unwrap_or_default();
     let body = format!(
-        "upstream connect error or disconnect/reset before headers. {retried}reset reason: \
-         {reset}{transport}"
+        "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reset}"
     );
     let details = match why {
         Some(why) => format!("upstream_reset_before_response_started{{{reset}|{why}}}"),
@@ -86,7 +84,7 @@ mod tests {
         assert_eq!(
             body,
             "upstream connect error or disconnect/reset before headers. reset reason: remote \
-             connection failure, transport failure reason: delayed connect error: Connection refused"
+             connection failure"
         );
         assert_eq!(
             details,

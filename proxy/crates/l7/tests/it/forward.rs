@@ -173,7 +173,8 @@ async fn an_endpoint_that_is_not_there_costs_nothing_of_the_body() {
     let failure = forwarded.answer.unwrap_err();
     let reply = forward::reply::of(&failure, forwarded.attempts);
     assert_eq!((reply.status.as_u16(), reply.flags.to_string().as_str()), (503, "UF"));
-    assert!(reply.body.ends_with("transport failure reason: nobody there"), "{}", reply.body);
+    assert!(reply.body.ends_with("reset reason: remote connection failure"), "{}", reply.body);
+    assert!(reply.details.contains("nobody_there"), "{:?}", reply.details);
 
     let forwarded = Round::new("/echo", &[]).go(Body::Empty, Limits::default()).await;
     assert_eq!(forwarded.answer.unwrap_err(), Failure::NoHost);

@@ -11,7 +11,9 @@ use super::facts::Fields;
 #[must_use]
 pub fn matches(condition: &HeaderMatch, of: &impl Fields) -> bool {
     if let HeaderCondition::Present(wanted) = condition.condition {
-        return (of.first(&condition.name).is_some() == wanted) != condition.invert;
+        // A missing one that counts as empty counts as there.
+        let is_there = condition.missing_is_empty || of.first(&condition.name).is_some();
+        return (is_there == wanted) != condition.invert;
     }
     let found = match of.any(&condition.name, |value| holds(&condition.condition, value)) {
         Some(found) => found,
@@ -96,8 +98,8 @@ mod tests {
     #[test]
     fn presence_can_be_asked_for_both_ways() {
         assert_eq!(check(&HeaderCondition::Present(true), &["a"]), [true, false, true, false]);
-        assert_eq!(check(&HeaderCondition::Present(true), &[]), [false, true, false, true]);
-        assert_eq!(check(&HeaderCondition::Present(false), &[]), [true, false, true, false]);
+        assert_eq!(check(&HeaderCondition::Present(true), &[]), [false, true, true, false]);
+        assert_eq!(check(&HeaderCondition::Present(false), &[]), [true, false, false, true]);
     }
 
     #[test]

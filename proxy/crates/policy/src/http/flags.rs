@@ -42,8 +42,10 @@ pub struct Flags(u32);
 
 use Flag as F;
 
-/// In the order in which Envoy writes them: the flag, its name, its long name.
+/// In the order in which Envoy writes them (it writes those first that are known first: that there
+/// is no further try comes before why the last one failed): the flag, its name, its long name.
 const NAMES: [(Flag, &str, &str); 30] = [
+    (F::UpstreamRetryLimitExceeded, "URX", "UpstreamRetryLimitExceeded"),
     (F::FailedLocalHealthCheck, "LH", "FailedLocalHealthCheck"),
     (F::NoHealthyUpstream, "UH", "NoHealthyUpstream"),
     (F::UpstreamRequestTimeout, "UT", "UpstreamRequestTimeout"),
@@ -59,7 +61,6 @@ const NAMES: [(Flag, &str, &str); 30] = [
     (F::UnauthorizedExternalService, "UAEX", "UnauthorizedExternalService"),
     (F::RateLimitServiceError, "RLSE", "RateLimitServiceError"),
     (F::DownstreamConnectionTermination, "DC", "DownstreamConnectionTermination"),
-    (F::UpstreamRetryLimitExceeded, "URX", "UpstreamRetryLimitExceeded"),
     (F::StreamIdleTimeout, "SI", "StreamIdleTimeout"),
     (F::InvalidEnvoyRequestHeaders, "IH", "InvalidEnvoyRequestHeaders"),
     (F::DownstreamProtocolError, "DPE", "DownstreamProtocolError"),
@@ -156,10 +157,10 @@ mod tests {
         let flags: Flags = [Flag::UpstreamRetryLimitExceeded, Flag::UpstreamConnectionFailure]
             .into_iter()
             .collect();
-        assert_eq!(flags.to_string(), "UF,URX");
+        assert_eq!(flags.to_string(), "URX,UF");
         assert_eq!(
             flags.long().to_string(),
-            "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+            "UpstreamRetryLimitExceeded,UpstreamConnectionFailure"
         );
     }
 

@@ -68,6 +68,14 @@ fn redirect(status: StatusCode, to: String) -> Local {
 fn said(record: &Record, direct: &Direct) -> Local {
     let mut local = Local::new(direct.status, "", "direct_response");
     local.of_route = true;
+    // What was made or has moved is where the request went, as Envoy says.
+    if direct.status == StatusCode::CREATED || direct.status.is_redirection() {
+        let head = record.request();
+        let to = format!("{}://{}{}", head.scheme, head.authority, head.path);
+        if let Ok(to) = HeaderValue::try_from(to) {
+            local.headers.insert(header::LOCATION, to);
+        }
+    }
     local.body = Cow::Owned(match &direct.format {
         None => direct.body.to_vec(),
         Some(format) => {
