@@ -74,7 +74,6 @@ impl Connection {
             let mut body = response.into_body();
             answer["tunnel"] = json!(tunnel(&mut body, says.len()).await);
             drop(stream.send_data(Bytes::new(), true));
-            while body.data().await.is_some() {}
             return Ok(answer);
         }
         read(&mut answer, response.into_body()).await;
