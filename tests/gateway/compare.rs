@@ -96,7 +96,7 @@ fn list(path: &str, a: &[Value], b: &[Value], lines: &mut Vec<String>) {
 fn show(value: &Value) -> String {
     match value {
         Value::Null => "(nothing)".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.replace('\r', "\\r").replace('\n', "\\n").replace('\0', "\\0"),
         other => other.to_string(),
     }
 }

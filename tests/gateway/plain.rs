@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 /// Headers whose values nobody can foresee.
 const ANY: &[&str] = &["date", "x-request-id", "x-envoy-upstream-service-time"];
 
-static PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[:_]\d{5}|\b\d{5}\b").unwrap());
+static PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+").unwrap());
 
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
@@ -69,6 +69,9 @@ impl Plain<'_> {
             }
             Value::Array(all) => all.into_iter().map(|one| self.value(one)).collect(),
             Value::String(text) => Value::String(self.text(&text)),
+            Value::Number(number) if number.to_string().len() == 5 => {
+                Value::String(self.text(&number.to_string()))
+            }
             other => other,
         }
     }
@@ -103,13 +106,13 @@ impl Plain<'_> {
     pub(crate) fn text(&self, text: &str) -> String {
         let text = text.replace(&*self.dir.to_string_lossy(), "${dir}");
         let text = PORT.replace_all(&text, |found: &regex::Captures<'_>| {
-            let digits = found[0].trim_start_matches([':', '_']);
-            let before = found[0].strip_suffix(digits).unwrap_or_default();
-            let port: u32 = digits.parse().unwrap();
+            let Some(port) = found[0].parse::<u32>().ok().filter(|_| found[0].len() == 5) else {
+                return found[0].to_owned();
+            };
             let named = self.ports.iter().find(|(_, own)| u32::from(**own) == port);
             match named {
-                Some((name, _)) => format!("{before}${{{name}}}"),
-                None if (32_768..61_000).contains(&port) => format!("{before}${{any}}"),
+                Some((name, _)) => format!("${{{name}}}"),
+                None if (32_768..61_000).contains(&port) => "${any}".to_owned(),
                 None => found[0].to_owned(),
             }
         });

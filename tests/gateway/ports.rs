@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-const FIRST: u16 = 11_000;
+const FIRST: u16 = 16_000;
 const LAST: u16 = 31_000;
 const BLOCK: u16 = 25;
 

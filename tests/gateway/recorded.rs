@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use std::{env, fs};
 
 /// Changed when the harness asks or writes otherwise.
-const HARNESS: &str = "2";
+const HARNESS: &str = "3";
 
 /// What Envoy does with a case: read, or recorded now.
 pub(crate) fn answers(name: &str, text: &str, case: &Case, scene: &run::Scene) -> Value {
