@@ -53,7 +53,11 @@ const PROGRAMS: &[Program] = &[
     Program { name: "redis-benchmark", package: "redis-tools", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-cli", package: "redis-tools", wanted_by: &[Wanted::Tests] },
     Program { name: "nginx", package: "nginx-light", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
-    Program { name: "h2load", package: "nghttp2-client", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
+    Program {
+        name: "h2load",
+        package: "nghttp2-client",
+        wanted_by: &[Wanted::Tests, Wanted::Gateway],
+    },
     Program { name: "curl", package: "curl", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
     Program { name: "ip", package: "iproute2", wanted_by: &[Wanted::Tests] },
     Program { name: "initdb", package: "postgresql", wanted_by: &[Wanted::Tests] },

@@ -24,6 +24,7 @@ files:
 pub(super) fn files() {
     let stage = Stage::start("rotation", CONFIGURATION);
     let port = stage.port("l");
+    super::peers::await_port(port);
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let load = {
         let (stop, asked, certificates) =

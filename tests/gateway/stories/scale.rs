@@ -36,7 +36,7 @@ fn clusters(count: usize) {
     let (memory, stats) = (stage.memory(), stage.server.stats().len());
     println!("{count} clusters: {memory} kB, {stats} numbers");
     if super::stage::which() == crate::server::Which::Culvert {
-        assert!(stats < 2 * count + 1_000, "{stats} numbers for {count} clusters");
+        assert!(stats < 4 * count + 1_000, "{stats} numbers for {count} clusters");
         assert!(memory < 150_000 + 20 * u64::try_from(count).unwrap(), "{memory} kB");
     }
 }
