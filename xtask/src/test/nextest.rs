@@ -20,6 +20,12 @@ const API: &str = "(kind(test) & binary(/^api/))";
 /// The tests that need a cluster with nodes.
 const NODES: &str = "(kind(test) & binary(/^nodes/))";
 
+/// The gateway beside Envoy, which needs neither root nor a cluster.
+const GATEWAY: &str = "binary(gateway)";
+
+/// Those among its tests that take minutes.
+const LONG: &str = "(binary(gateway) & test(/^long::/))";
+
 /// The packages that tests which need root are in: nothing else is built for them.
 const ROOTED: &[&str] = &["-p", "e2e", "-p", "culvert-kernel", "-p", "culvert-lab"];
 
@@ -71,7 +77,14 @@ fn examples() -> Result<()> {
 
 /// The arguments that run the tests that need root.
 pub(super) fn needing_root(filter: Filter<'_>) -> Vec<String> {
-    arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP} - {API} - {NODES}"), filter)
+    arguments(ROOTED, &format!("({NEEDS_ROOT}) - {INTEROP} - {API} - {NODES} - {GATEWAY}"), filter)
+}
+
+/// The arguments that run the gateway beside Envoy; the long ones only when they are meant.
+pub(super) fn gateway(filter: Filter<'_>) -> Vec<String> {
+    let is_long = filter.words.iter().any(|word| word.starts_with("long"));
+    let expression = if is_long { GATEWAY.to_owned() } else { format!("{GATEWAY} - {LONG}") };
+    arguments(&["-p", "e2e", "--test", "gateway"], &expression, filter)
 }
 
 /// The arguments that run the tests of the API server.

@@ -129,16 +129,20 @@ pub(super) fn end(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
     put(out, b"\r\n");
 }
 
+/// What the number means, in Envoy's words.
+fn reason(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        203 => "Non-Authoritative Information",
+        418 | 451 => "Unknown",
+        _ => status.canonical_reason().unwrap_or("Unknown"),
+    }
+}
+
 fn status_line(out: &mut BytesMut, status: StatusCode, version: Version) {
     put(out, if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     put(out, status.as_str().as_bytes());
     put(out, b" ");
-    let reason = match status {
-        // Envoy has no words for these.
-        StatusCode::IM_A_TEAPOT | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => None,
-        status => status.canonical_reason(),
-    };
-    put(out, reason.unwrap_or("Unknown").as_bytes());
+    put(out, reason(status).as_bytes());
     put(out, b"\r\n");
 }
 

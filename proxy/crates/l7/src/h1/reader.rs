@@ -51,6 +51,11 @@ impl Reader {
         matches!(self.state, State::Done)
     }
 
+    /// Whether it ended before its end.
+    pub(super) const fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken)
+    }
+
     pub(super) const fn received(&self) -> u64 {
         self.received
     }

@@ -33,6 +33,9 @@ use tokio::time::Instant;
 /// How much of the next requests is read while one is answered.
 const AHEAD_MAX: usize = 64 << 10;
 
+/// To requests whose bodies cannot be understood.
+const BAD_BODY: Refusal = Refusal { status: StatusCode::BAD_REQUEST, details: "http1.codec_error" };
+
 /// What holds for served connections.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -169,7 +172,11 @@ impl Connection<'_> {
 
         let mut answer = pin!(service.call(request));
         let answered = poll_fn(|cx| self.poll_answer(cx, answer.as_mut())).await;
-        let (response, record) = answered?;
+        let (mut response, record) = answered?;
+        // A body that is none has no answer but this, whatever was made of the request so far.
+        if self.line.incoming().reader.is_broken() && response.head.status.is_server_error() {
+            response = service.refused(BAD_BODY);
+        }
         let (ended, keep_alive, sent) = self.respond(response, asked).await;
         let exchanged = Exchanged { ended, received: self.line.incoming().reader.received(), sent };
         service.ended(record, exchanged);

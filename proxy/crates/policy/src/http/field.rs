@@ -11,8 +11,9 @@ use super::facts::Fields;
 #[must_use]
 pub fn matches(condition: &HeaderMatch, of: &impl Fields) -> bool {
     if let HeaderCondition::Present(wanted) = condition.condition {
-        let there = of.first(&condition.name).is_some() || condition.missing_is_empty;
-        return (there == wanted) != condition.invert;
+        // A missing one that counts as empty counts as there.
+        let is_there = condition.missing_is_empty || of.first(&condition.name).is_some();
+        return (is_there == wanted) != condition.invert;
     }
     let found = match of.any(&condition.name, |value| holds(&condition.condition, value)) {
         Some(found) => found,

@@ -1,0 +1,35 @@
+//! What no single exchange shows: real peers, floods, changes under load, configurations that are
+//! wrong.
+//!
+//! With `CULVERT_GATEWAY_ONLY=envoy` they run against Envoy, which must pass them too.
+mod broken;
+mod floods;
+mod peers;
+mod plane;
+mod rotation;
+mod scale;
+mod stage;
+
+type Story = fn();
+
+/// By name; those under `long` take minutes and run when they are asked for.
+pub(crate) const ALL: &[(&str, Story)] = &[
+    ("story::broken::fifty_configurations", broken::fifty),
+    ("story::floods::rapid_reset", floods::rapid_reset),
+    ("story::floods::continuation", floods::continuation),
+    ("story::floods::settings", floods::settings),
+    ("story::floods::ping", floods::ping),
+    ("story::floods::empty_data", floods::empty_data),
+    ("story::floods::h2spec", floods::h2spec),
+    ("story::peers::curl", peers::curl),
+    ("story::peers::nghttp_and_h2load", peers::nghttp),
+    ("story::peers::nginx", peers::nginx),
+    ("story::peers::grpcio", peers::grpcio),
+    ("story::peers::websockets", peers::websockets),
+    ("story::peers::ws", peers::ws),
+    ("story::plane::routes_change_under_load", plane::short),
+    ("long::plane::routes_change_under_load", plane::long),
+    ("story::rotation::certificates_change_under_load", rotation::files),
+    ("story::scale::a_thousand_clusters", scale::thousand),
+    ("long::scale::ten_thousand_clusters", scale::ten_thousand),
+];

@@ -1,0 +1,84 @@
+//! Certificates that change while they are used.
+use super::stage::Stage;
+use crate::client::tls;
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// One certificate by SDS in a file, another by a watched directory.
+const CONFIGURATION: &str = r#"
+process: {node: {id: node-1, cluster: case}}
+chain: {transport_socket: {name: tls, typed_config: {"@type": "${T}.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificate_sds_secret_configs: [{name: main, sds_config: {path_config_source: {path: "${dir}/sds.yaml"}, resource_api_version: V3}}]}}}}
+files:
+  sds.yaml: |
+    resources:
+    - {"@type": "${T}.transport_sockets.tls.v3.Secret", name: main, tls_certificate: {certificate_chain: {filename: "${certs}/server.pem"}, private_key: {filename: "${certs}/server.key"}}}
+"#;
+
+pub(super) fn files() {
+    let stage = Stage::start("rotation", CONFIGURATION);
+    let port = stage.port("l");
+    super::peers::await_port(port);
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let load = {
+        let (stop, asked, certificates) =
+            (Arc::clone(&stop), Arc::clone(&asked), stage.scene.certificates.clone());
+        let mut client =
+            crate::client::Client::new(stage.scene.ports.named().clone(), certificates);
+        stage.runtime.spawn(async move {
+            while !stop.load(Ordering::Acquire) {
+                // One that stays, and a new one each time.
+                for kept in [true, false] {
+                    let answer = client.ask(&get(kept)).await;
+                    assert_eq!(answer["line"], "HTTP/2 200", "{answer}");
+                    asked.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        })
+    };
+    let at = &stage.scene.certificates;
+    let shown = || stage.runtime.block_on(tls::shown(port, "case.test", at));
+    for name in ["other", "server", "other", "server"] {
+        write(&stage.scene.dir, at, name);
+        let until = Instant::now() + Duration::from_secs(15);
+        while shown().as_deref() != Some(name) {
+            assert!(Instant::now() < until, "{:?} is shown, not {name}", shown());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    stop.store(true, Ordering::Release);
+    stage.runtime.block_on(load).expect("no request failed while certificates changed");
+    assert!(asked.load(Ordering::Acquire) > 20);
+}
+
+fn get(kept: bool) -> crate::case::Ask {
+    crate::case::Ask {
+        get: Some("/".into()),
+        protocol: crate::case::Protocol::H2,
+        connection: kept.then(|| "kept".to_owned()),
+        tls: Some(crate::case::Tls {
+            sni: Some("case.test".into()),
+            alpn: vec!["h2".into()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Puts another secret in the place of the file, at one stroke.
+fn write(dir: &Path, certificates: &Path, name: &str) {
+    let at = certificates.display();
+    let text = format!(
+        "resources:\n- {{\"@type\": \"{}.transport_sockets.tls.v3.Secret\", name: main, tls_certificate: \
+         {{certificate_chain: {{filename: \"{at}/{name}.pem\"}}, private_key: {{filename: \"{at}/{name}.key\"}}}}}}\n",
+        crate::expand::TYPES,
+    );
+    fs::write(dir.join("draft"), text).unwrap();
+    fs::rename(dir.join("draft"), dir.join("sds.yaml")).unwrap();
+}
