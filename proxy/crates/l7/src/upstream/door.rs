@@ -27,6 +27,8 @@ pub(super) struct Door {
     pub(super) key: Key,
     /// `None`: no HTTP.
     pub(super) speaks: Option<Speaks>,
+    /// Offered in place of what is spoken, if there is any.
+    pub(super) alpn: Arc<[Arc<str>]>,
 }
 
 impl Dial for Door {
@@ -65,9 +67,13 @@ impl Door {
             return Ok(Dialled { io: socket.into(), protocol: None });
         };
         let sides = wire.sides.load_full();
-        let side = sides
-            .side(self.way, context, self.speaks, &wire.deps.clock)
-            .map_err(|error| DialError(format!("TLS_error:|{error}")))?;
+        let clock = &wire.deps.clock;
+        let side = if self.alpn.is_empty() {
+            sides.side(self.way, context, self.speaks, clock)
+        } else {
+            sides.offering(&self.alpn, context, clock)
+        };
+        let side = side.map_err(|error| DialError(format!("TLS_error:|{error}")))?;
         let endpoint = (!self.hostname.is_empty()).then_some(&*self.hostname);
         let asked = Asked { sni: self.key.sni.as_deref(), endpoint };
         let counts = wire.tally.handshakes();

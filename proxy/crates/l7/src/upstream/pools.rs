@@ -99,7 +99,7 @@ impl Pools {
         let (to, hostname) =
             (to.unwrap_or_else(|| Arc::clone(&self.to)), Arc::clone(&self.hostname));
         let (wire, host) = (Arc::clone(&self.wire), Arc::clone(&self.host));
-        Door { wire, host, way: self.way, to, hostname, key, speaks }
+        Door { wire, host, way: self.way, to, hostname, key, speaks, alpn: Arc::default() }
     }
 
     /// Whether connections differ by who is downstream.

@@ -47,6 +47,23 @@ impl Sides {
         (!nothing_new).then(|| Self::new(self.made.len(), secrets.clone()))
     }
 
+    /// The side that offers these protocols, whatever is spoken.
+    pub(super) fn offering(
+        &self,
+        alpn: &[Arc<str>],
+        context: &UpstreamTls,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<ClientSide, EdgeError> {
+        let alpn: Vec<&str> = alpn.iter().map(|name| &**name).collect();
+        ClientSide::new(context, Some(&alpn), &|name: &SecretRef| self.find(name), clock)
+    }
+
+    fn find(&self, name: &SecretRef) -> Option<Secret> {
+        let found = self.secrets.value(&name.name).cloned();
+        self.used.lock().insert(Arc::clone(&name.name), found.clone());
+        found.map(|secret| Secret::clone(&secret))
+    }
+
     /// The side of a way; `speaks` is `None` for what is no HTTP.
     pub(super) fn side(
         &self,
@@ -64,11 +81,7 @@ impl Sides {
         // What is configured goes first; only what is negotiated needs both.
         let configured = !context.common.alpn.is_empty() && speaks != Some(Speaks::Negotiated);
         let alpn = alpn.filter(|_| !configured);
-        let find = |name: &SecretRef| {
-            let found = self.secrets.value(&name.name).cloned();
-            self.used.lock().insert(Arc::clone(&name.name), found.clone());
-            found.map(|secret| Secret::clone(&secret))
-        };
+        let find = |name: &SecretRef| self.find(name);
         let make = || ClientSide::new(context, alpn, &find, clock);
         match self.made.get(way).and_then(|kinds| kinds.get(kind)) {
             Some(kept) => kept.get_or_init(make).clone(),

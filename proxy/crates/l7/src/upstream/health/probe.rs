@@ -63,6 +63,7 @@ impl Probe {
         mut door: Door,
     ) -> Self {
         let secure = door.is_secure();
+        door.alpn = Arc::clone(&check.alpn);
         let named = |configured: &Arc<str>| {
             let names = [&endpoint.check.hostname, configured, &cluster.name];
             let name = names.into_iter().find(|name| !name.is_empty());
