@@ -30,6 +30,9 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) 
     let matches = &path.field("transport_socket_matches");
     let common = value.common_lb_config.as_ref();
     let track = value.track_cluster_stats.as_ref();
+    if value.health_checks.len() > 1 {
+        return Err(Wrong::at(&path.field("health_checks"), "more than one is not supported"));
+    }
     Ok(Cluster {
         name: value.name.as_str().into(),
         stat_name: some(&value.alt_stat_name).unwrap_or_else(|| value.name.as_str().into()),
