@@ -135,12 +135,11 @@ fn pods_of_two_nodes_meet_and_nodes_come_back() {
     cluster.start_part("node-2");
     await_daemons(&namespace);
     let web = pod(&namespace, "web", "node-1");
-    let address =
-        namespace.get(&["pod", &pod(&namespace, "web", "node-2")])["status"]["podIP"].clone();
-    let url = format!("http://{}:8080/", address.as_str().unwrap());
     eventually("the pod after the cut", || {
-        let said = ask(&cluster, namespace.name(), &web, &url);
-        (said.trim() == "node-2").then_some(())
+        // It has another address once it runs again, and none before.
+        let pod = namespace.get(&["pod", &pod(&namespace, "web", "node-2")]);
+        let url = format!("http://{}:8080/", pod["status"]["podIP"].as_str()?);
+        (ask(&cluster, namespace.name(), &web, &url).trim() == "node-2").then_some(())
     });
 
     assert!(!left("kit-nodes").is_empty());
