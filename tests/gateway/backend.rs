@@ -108,9 +108,9 @@ async fn connection(stream: TcpStream, mut place: Place, acceptor: Option<TlsAcc
         let mut first = [0; 3];
         while stream.peek(&mut first).await.is_ok_and(|n| n > 0 && n < 3) {}
         return if &first == b"PRI" {
-            h2::serve(stream, &place).await
+            h2::serve(stream, &place).await;
         } else {
-            h1::serve(stream, &place).await
+            h1::serve(stream, &place).await;
         };
     };
     match acceptor.accept(stream).await {
