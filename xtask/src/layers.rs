@@ -54,12 +54,12 @@ const ONLY: &[(&str, &[&str])] = &[
     ("aya", &["culvert-kernel", "culvert-common"]),
     ("aya-ebpf", &["culvert-ebpf"]),
     // Private keys and the stack that holds them.
-    ("rustls", &["culvert-identity"]),
+    ("rustls", &["culvert-identity", "bench"]),
     ("rcgen", &["culvert-identity"]),
     ("kube", &["culvert-kubernetes"]),
     ("k8s-openapi", &["culvert-kubernetes"]),
     ("prometheus-client", &["culvert-telemetry"]),
-    ("serde-saphyr", &["culvert-control", "culvert", "xtask"]),
+    ("serde-saphyr", &["culvert-control", "culvert-proto", "culvert", "xtask"]),
 ];
 
 #[derive(Deserialize)]

@@ -135,7 +135,7 @@ fn operators_print_what_is_known() {
         ("%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%", "503 upstream_reset:_x"),
         (
             "%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%",
-            "URX,UF UpstreamRetryLimitExceeded,UpstreamConnectionFailure",
+            "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded",
         ),
         ("%BYTES_SENT% %BYTES_RECEIVED% %UPSTREAM_CONNECTION_ID%", "7 0 0"),
         ("%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "50 1 20 30"),
