@@ -6,7 +6,7 @@
 //! belong to a side, so they end with the trust they were made under.
 //!
 //! Reading order: [`key`] (keys that come from outside), [`material`] (what a context and its secrets
-//! say together), [`suite`] (which cryptography), [`names`] and [`check`] (whether a peer is who it
+//! say together), `suite` (which cryptography), [`names`] and `check` (whether a peer is who it
 //! must be), [`server`] and [`client`] (the two sides), [`facts`] (what is known after a handshake).
 
 pub mod key;

@@ -3,9 +3,9 @@
 //! Sockets belong to the engine and outlive configurations; here is what a connection meets: filters
 //! that look at it, the choice of a filter chain, and what is written down when it is over.
 //!
-//! Reading order: [`hello`] and [`proxied`] (first bytes read; pure), [`ahead`] (first bytes looked
-//! at), [`filters`]; [`Active`] (a listener of a moment), `arrival` (a connection's way to its
-//! chain), `counts`; [`socket`], [`original`].
+//! Reading order: `hello` and `proxied` (first bytes read; pure), `ahead` (first bytes looked
+//! at), `filters`; `Active` (a listener of a moment), `arrival` (a connection's way to its
+//! chain), `counts`; `socket`, `original`.
 pub mod hello;
 pub mod proxied;
 

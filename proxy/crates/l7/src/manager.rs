@@ -1,14 +1,14 @@
 //! The HTTP connection manager: the way of a request through one filter chain.
 //!
-//! Decode; [`arrive`] (is it a request, whose, and what of it is believed); route; the filters in
-//! order, the router last; the filters back, in reverse; [`answer`] (what all responses say); the
-//! codec writes; [`record`] (what is left behind).
+//! Decode; `arrive` (is it a request, whose, and what of it is believed); route; the filters in
+//! order, the router last; the filters back, in reverse; `answer` (what all responses say); the
+//! codec writes; `record` (what is left behind).
 //!
 //! A connection keeps its manager, a request the routes that it found when it came: what changes
 //! meanwhile holds for the next.
 //!
 //! Reading order: [`Manager`]; `codec` (which version of HTTP), `options`, `now` (the
-//! configuration of a moment), `serving` (the requests of one connection), [`record`] and `known`
+//! configuration of a moment), `serving` (the requests of one connection), `record` and `known`
 //! (what is known of a request), `routed`, `arrive`, `answer`, `date`, `deadline`, `tally` (statistics).
 pub(crate) mod answer;
 mod arrive;

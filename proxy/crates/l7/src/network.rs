@@ -2,9 +2,9 @@
 //!
 //! Each is asked once, in their order, whether the connection goes on; the last one takes it.
 //!
-//! Reading order: [`Filters`]; [`record`] (what is told of a connection when it is over); those
-//! that are asked: [`rbac`], [`rate`], [`limit`], [`state`], `sni` ; those that take connections:
-//! [`http`], [`tcp_proxy`] with [`relay`] (bytes both ways), [`echo`], [`answer`].
+//! Reading order: `Filters`; `record` (what is told of a connection when it is over); those
+//! that are asked: `rbac`, `rate`, `limit`, `state`, `sni` ; those that take connections:
+//! `http`, `tcp_proxy` with `relay` (bytes both ways), `echo`, `answer`.
 mod answer;
 mod echo;
 pub mod http;

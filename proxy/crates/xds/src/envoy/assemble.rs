@@ -9,9 +9,8 @@
 //! * What nobody needs any more is forgotten.
 //! * What the bootstrap says can be neither changed nor removed by discovery.
 use super::{
-    decode::{self, Around, Wrong},
+    decode::{Around, Wrong},
     kind::Kind,
-    references,
     wanted::{self, Asked, Need, Needs},
 };
 use culvert_model::http::{
@@ -24,7 +23,7 @@ use culvert_model::http::{
     secret::Secret,
     snapshot::{Resource, Snapshot},
 };
-use culvert_proto::{Message as _, api::google::protobuf::Any};
+use culvert_proto::api::google::protobuf::Any;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -34,6 +33,8 @@ use std::{
 mod held;
 
 mod settle;
+
+mod understand;
 
 pub use held::{Held, Refused, State, Wants};
 pub use settle::Settled;
@@ -270,63 +271,6 @@ impl Assembler {
         };
         self.hold(key, held);
         Ok(())
-    }
-
-    fn decode(&self, kind: Kind, incoming: &Incoming) -> Result<Decoded, Wrong> {
-        let url = &incoming.any.type_url;
-        if Kind::of(url) != Some(kind) {
-            return Err(Wrong::whole(format!("is of type {url:?}, want {}", kind.type_url())));
-        }
-        let bytes = &*incoming.any.value;
-        let around = &*self.around;
-        let named = |name: &str, decoded| {
-            if *name == *incoming.name {
-                Ok(decoded)
-            } else {
-                Err(Wrong::whole(format!("the resource says that it is {name:?}")))
-            }
-        };
-        match kind {
-            Kind::Cluster => {
-                let cluster = decode::cluster(bytes, around)?;
-                named(&Arc::clone(&cluster.name), Decoded::Cluster(Arc::new(cluster)))
-            }
-            Kind::Endpoint => {
-                let assignment = decode::assignment(bytes)?;
-                named(&Arc::clone(&assignment.name), Decoded::Endpoint(Arc::new(assignment)))
-            }
-            // A listener without a name is called by whoever names it.
-            Kind::Listener => {
-                let mut listener = decode::listener(bytes, around)?;
-                if listener.name.is_empty() {
-                    listener.name = Arc::clone(&incoming.name);
-                }
-                named(&Arc::clone(&listener.name), Decoded::Listener(Arc::new(listener)))
-            }
-            Kind::Route => {
-                let table = decode::routes(bytes, around)?;
-                references::of_table(&table, |name| self.knows_cluster(name))
-                    .map_or(Ok(()), Err)?;
-                named(&Arc::clone(&table.name), Decoded::Route(Arc::new(table)))
-            }
-            Kind::Secret => {
-                let (name, secret) = decode::secret(bytes, around)?;
-                named(&name, Decoded::Secret(Arc::new(secret)))
-            }
-            Kind::Extension => {
-                let (name, filter) = decode::extension(bytes, around)?;
-                named(&name, Decoded::Extension(Arc::new(filter)))
-            }
-            Kind::Runtime => {
-                use culvert_proto::api::envoy::service::runtime::v3::Runtime;
-                let runtime = Runtime::decode(bytes)
-                    .map_err(|error| Wrong::whole(format!("cannot be read: {error}")))?;
-                let layer = runtime.layer.as_ref().map(decode::structure);
-                let layer = layer.unwrap_or(culvert_model::http::value::Value::Null);
-                let decoded = RuntimeLayer::new(runtime.name.as_str().into(), &layer);
-                named(&runtime.name, Decoded::Runtime(Arc::new(decoded)))
-            }
-        }
     }
 
     /// Whether there is such a cluster, in force or warming.

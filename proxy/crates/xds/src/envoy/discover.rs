@@ -3,20 +3,16 @@
 //! One task settles what came and says who is to be asked for what; a task for each server of
 //! discovery, and for each file, does the asking. What is held stays in force whatever ends.
 use super::{
-    assemble::{Assembler, Decoded, Incoming, Layer, Now, Update},
+    assemble::{Assembler, Decoded, Incoming, Now, Update},
     bootstrap::{self, Bootstrap},
     decode::{self, Around, Wrong},
     kind::Kind,
     references,
     stream::Wanted,
-    wanted::{Asked, Need},
+    wanted::Asked,
 };
 use crate::transport::upstream::Connect;
-use culvert_model::http::{
-    runtime::RuntimeLayer,
-    snapshot::Snapshot,
-    source::{ConfigSource, From, GrpcTarget},
-};
+use culvert_model::http::{runtime::RuntimeLayer, snapshot::Snapshot, source::GrpcTarget};
 use culvert_proto::api::envoy::config::core::v3::Node;
 use culvert_runtime::{drain::Worker, publish::Publisher};
 use parking_lot::Mutex;
@@ -35,9 +31,13 @@ mod disk;
 
 mod files;
 
+mod given;
+
 mod grpc;
 
 mod rest;
+
+mod sources;
 
 mod watch_files;
 
@@ -111,7 +111,7 @@ impl Discovery {
         bootstrap: &Bootstrap,
         around: Arc<dyn Around + Send + Sync>,
     ) -> Result<Self, Vec<BadResource>> {
-        let layers = bootstrap.runtime.iter().map(layer).collect();
+        let layers = bootstrap.runtime.iter().map(given::layer).collect();
         let mut assembler = Assembler::new(around, layers);
         let now = now();
         let mut bad = Vec::new();
@@ -204,14 +204,14 @@ impl Discovery {
         for layer in &bootstrap.runtime {
             if let bootstrap::Layer::Disk { name, root } = layer {
                 let task = disk::follow(Arc::clone(name), root.clone(), self.clone());
-                until_finishing(&worker, task);
+                worker.spawn_until_finish(task);
             }
         }
         loop {
             let (settled, wants) = {
                 let mut assembler = self.shared.assembler.lock();
                 let settled = assembler.settle(now());
-                (settled, all_wants(&bootstrap, assembler.wants()))
+                (settled, given::wants(&bootstrap, assembler.wants()))
             };
             if let Some(snapshot) = settled.snapshot {
                 publisher.publish(snapshot);
@@ -227,10 +227,10 @@ impl Discovery {
                     asked: asked.clone(),
                     shared: Arc::clone(&self.shared),
                     wants: rx,
-                    node: node(&bootstrap.node),
+                    node: given::node(&bootstrap.node),
                     reach: Arc::clone(&reach),
                 };
-                spawn(source, bootstrap.dynamic.ads.clone(), &worker);
+                sources::spawn(source, bootstrap.dynamic.ads.clone(), &worker);
             }
             // Nothing is wanted of it any more; its task ends with the sender.
             sources.retain(|asked, _| wants.contains_key(asked));
@@ -324,7 +324,7 @@ impl Shared {
         status.connected = false;
         status.failures += 1;
         if status.error.as_deref() != Some(error) {
-            tracing::warn!(source = %name(asked), error, "configuration cannot be followed");
+            tracing::warn!(source = %given::name(asked), error, "configuration cannot be followed");
         }
         status.error = Some(error.into());
     }
@@ -344,119 +344,4 @@ impl fmt::Debug for Way {
 
 fn now() -> Now {
     Now { instant: Instant::now(), wall: SystemTime::now() }
-}
-
-/// How a source is called in logs.
-fn name(asked: &Asked) -> String {
-    match asked {
-        Asked::Static => "bootstrap".to_owned(),
-        Asked::Files(_) => "files".to_owned(),
-        Asked::Source(From::Ads) => "ads".to_owned(),
-        Asked::Source(From::SameSource) => "self".to_owned(),
-        Asked::Source(From::File(file)) => file.path.to_string(),
-        Asked::Source(From::Grpc(grpc)) => {
-            let targets = grpc.servers.iter().map(|server| match &server.to {
-                GrpcTarget::Cluster(name) | GrpcTarget::Uri(name) => &**name,
-            });
-            targets.collect::<Vec<_>>().join(", ")
-        }
-        Asked::Source(From::Rest(rest)) => rest.clusters.join(", "),
-    }
-}
-
-fn layer(layer: &bootstrap::Layer) -> Layer {
-    let empty = |name: &Arc<str>| {
-        Layer::Fixed(RuntimeLayer { name: Arc::clone(name), values: Arc::default() })
-    };
-    match layer {
-        bootstrap::Layer::Static(layer) => Layer::Fixed(layer.clone()),
-        bootstrap::Layer::Disk { name, .. } | bootstrap::Layer::Admin { name } => empty(name),
-        bootstrap::Layer::Discovered { name, resource, source } => Layer::Discovered {
-            name: Arc::clone(name),
-            resource: Arc::clone(resource),
-            need: Need { from: Asked::Source(source.from.clone()), patience: source.patience },
-        },
-    }
-}
-
-/// What everybody is asked for: what the bootstrap follows whole, and what is needed by name.
-fn all_wants(bootstrap: &Bootstrap, named: super::assemble::Wants) -> BTreeMap<Asked, Wants> {
-    let mut all: BTreeMap<Asked, Wants> = named
-        .into_iter()
-        .map(|(asked, kinds)| {
-            let kinds = kinds.into_iter().map(|(kind, names)| (kind, Wanted::Names(names)));
-            (asked, kinds.collect())
-        })
-        .collect();
-    let mut whole = |source: &Option<ConfigSource>, kind: Kind| {
-        if let Some(source) = source {
-            let asked = Asked::Source(source.from.clone());
-            all.entry(asked).or_default().insert(kind, Wanted::All);
-        }
-    };
-    whole(&bootstrap.dynamic.clusters, Kind::Cluster);
-    whole(&bootstrap.dynamic.listeners, Kind::Listener);
-    all
-}
-
-fn node(given: &Node) -> Node {
-    let mut node = given.clone();
-    if node.user_agent_name.is_empty() {
-        node.user_agent_name = "culvert".to_owned();
-    }
-    let features = ["xds.config.supports-resource-ttl", "xds.config.supports-resource-ttl-in-sotw"];
-    for feature in features {
-        if !node.client_features.iter().any(|given| given == feature) {
-            node.client_features.push(feature.to_owned());
-        }
-    }
-    node
-}
-
-/// Nothing of what a source says is waited for when the process is to end.
-fn until_finishing(worker: &Worker, task: impl Future<Output = ()> + Send + 'static) {
-    let until = worker.clone();
-    worker.spawn(async move {
-        tokio::select! {
-            () = task => {}
-            () = until.finishing() => {}
-        }
-    });
-}
-
-fn spawn(source: Source, ads: Option<From>, worker: &Worker) {
-    let from = match &source.asked {
-        Asked::Static => return,
-        Asked::Files(files) => {
-            let files = files.clone();
-            return until_finishing(worker, files::follow(source, files));
-        }
-        Asked::Source(From::Ads | From::SameSource) => ads,
-        Asked::Source(from) => Some(from.clone()),
-    };
-    let is_aggregated = matches!(source.asked, Asked::Source(From::Ads));
-    match from {
-        Some(From::Grpc(server)) if is_aggregated => {
-            until_finishing(worker, grpc::follow(source, server, None));
-        }
-        Some(From::Grpc(server)) => {
-            // One stream for each type.
-            for kind in Kind::ALL {
-                until_finishing(worker, grpc::follow(source.clone(), server.clone(), Some(kind)));
-            }
-        }
-        Some(From::Rest(server)) => {
-            for kind in Kind::ALL {
-                until_finishing(worker, rest::follow(source.clone(), server.clone(), kind));
-            }
-        }
-        Some(From::File(file)) => {
-            until_finishing(worker, watch_files::follow(source, file));
-        }
-        Some(From::Ads | From::SameSource) | None => {
-            source
-                .shared
-                .failed(&source.asked, "the bootstrap has no dynamic_resources.ads_config");
-        }
-    }
 }

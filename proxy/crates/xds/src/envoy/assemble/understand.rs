@@ -1,0 +1,70 @@
+//! A resource's bytes in the words of the model.
+use super::{Assembler, Decoded, Incoming};
+use crate::envoy::{
+    decode::{self, Wrong},
+    kind::Kind,
+    references,
+};
+use culvert_model::http::runtime::RuntimeLayer;
+use culvert_proto::Message as _;
+use std::sync::Arc;
+
+impl Assembler {
+    /// Understands what came as a resource of `kind`.
+    pub(super) fn decode(&self, kind: Kind, incoming: &Incoming) -> Result<Decoded, Wrong> {
+        let url = &incoming.any.type_url;
+        if Kind::of(url) != Some(kind) {
+            return Err(Wrong::whole(format!("is of type {url:?}, want {}", kind.type_url())));
+        }
+        let bytes = &*incoming.any.value;
+        let around = &*self.around;
+        let named = |name: &str, decoded| {
+            if *name == *incoming.name {
+                Ok(decoded)
+            } else {
+                Err(Wrong::whole(format!("the resource says that it is {name:?}")))
+            }
+        };
+        match kind {
+            Kind::Cluster => {
+                let cluster = decode::cluster(bytes, around)?;
+                named(&Arc::clone(&cluster.name), Decoded::Cluster(Arc::new(cluster)))
+            }
+            Kind::Endpoint => {
+                let assignment = decode::assignment(bytes)?;
+                named(&Arc::clone(&assignment.name), Decoded::Endpoint(Arc::new(assignment)))
+            }
+            // A listener without a name is called by whoever names it.
+            Kind::Listener => {
+                let mut listener = decode::listener(bytes, around)?;
+                if listener.name.is_empty() {
+                    listener.name = Arc::clone(&incoming.name);
+                }
+                named(&Arc::clone(&listener.name), Decoded::Listener(Arc::new(listener)))
+            }
+            Kind::Route => {
+                let table = decode::routes(bytes, around)?;
+                references::of_table(&table, |name| self.knows_cluster(name))
+                    .map_or(Ok(()), Err)?;
+                named(&Arc::clone(&table.name), Decoded::Route(Arc::new(table)))
+            }
+            Kind::Secret => {
+                let (name, secret) = decode::secret(bytes, around)?;
+                named(&name, Decoded::Secret(Arc::new(secret)))
+            }
+            Kind::Extension => {
+                let (name, filter) = decode::extension(bytes, around)?;
+                named(&name, Decoded::Extension(Arc::new(filter)))
+            }
+            Kind::Runtime => {
+                use culvert_proto::api::envoy::service::runtime::v3::Runtime;
+                let runtime = Runtime::decode(bytes)
+                    .map_err(|error| Wrong::whole(format!("cannot be read: {error}")))?;
+                let layer = runtime.layer.as_ref().map(decode::structure);
+                let layer = layer.unwrap_or(culvert_model::http::value::Value::Null);
+                let decoded = RuntimeLayer::new(runtime.name.as_str().into(), &layer);
+                named(&runtime.name, Decoded::Runtime(Arc::new(decoded)))
+            }
+        }
+    }
+}
