@@ -4,7 +4,7 @@
 //! single value where a list is expected), refuses fields that do not exist, and says of everything
 //! that is wrong where it is. Writing keeps the names of the .proto files and shows no secrets.
 //!
-//! Reading order: [`yaml`], [`path`], [`read`], [`write`].
+//! Reading order: [`yaml`], [`path`], [`mod@read`], [`mod@write`].
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "of the values that there are, all others are one case"
