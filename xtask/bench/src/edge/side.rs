@@ -63,7 +63,7 @@ impl Backend {
             + &server(format!("{tls} ssl"), &tls_lines, &long)
             + &server(other.to_string(), "", "other");
         let text = format!(
-            "daemon off; worker_processes 1; pid {here}/nginx.pid; error_log {here}/nginx.log;\n\
+            "daemon off; master_process off; pid {here}/nginx.pid; error_log {here}/nginx.log;\n\
              events {{ worker_connections 20000; }}\nhttp {{ {same}\nclient_body_temp_path {here}/body; \
              proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; \
              scgi_temp_path {here}/scgi;\n{servers}}}\n"
