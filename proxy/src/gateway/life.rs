@@ -95,12 +95,9 @@ impl Life {
     /// Says when everything has come that is to be served.
     pub(super) fn follow(&self, admin: &Arc<Admin>, worker: &Worker) {
         let (handle, admin) = (self.handle(), Arc::clone(admin));
-        let own = worker.clone();
-        worker.spawn(async move {
-            tokio::select! {
-                () = everything(&admin) => handle.ready().await,
-                () = own.finishing() => {}
-            }
+        worker.spawn_until_finish(async move {
+            everything(&admin).await;
+            handle.ready().await;
         });
     }
 

@@ -20,13 +20,7 @@ impl Inner {
         }
         let every = self.options.idle.unwrap_or(SELDOM) / 4;
         let (pool, every) = (Weak::clone(&self.me), every.clamp(OFTEN, SELDOM));
-        let worker = self.worker.clone();
-        self.worker.spawn(async move {
-            tokio::select! {
-                () = sweep(pool, every) => {}
-                () = worker.finishing() => {}
-            }
-        });
+        self.worker.spawn_until_finish(sweep(pool, every));
     }
 }
 

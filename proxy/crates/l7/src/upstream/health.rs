@@ -122,12 +122,10 @@ impl Checks {
             cold: Some(deps.warming.cold()),
         };
         let (ends, ended) = oneshot::channel();
-        let worker = deps.worker.clone();
-        deps.worker.spawn(async move {
+        deps.worker.spawn_until_finish(async move {
             tokio::select! {
                 () = session.run() => {}
                 _gone = ended => {}
-                () = worker.finishing() => {}
             }
         });
         let (endpoint, host) = (Arc::clone(endpoint), Arc::clone(&place.host));

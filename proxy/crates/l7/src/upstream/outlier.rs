@@ -14,13 +14,7 @@ pub(super) fn start(upstream: &Arc<Upstream>, owner: &Arc<Owner>) {
     if upstream.config().outlier.is_none() || !owner.begin_watching() {
         return;
     }
-    let (owner, worker) = (Arc::downgrade(owner), upstream.deps.worker.clone());
-    upstream.deps.worker.spawn(async move {
-        tokio::select! {
-            () = watch(owner) => {}
-            () = worker.finishing() => {}
-        }
-    });
+    upstream.deps.worker.spawn_until_finish(watch(Arc::downgrade(owner)));
 }
 
 async fn watch(owner: Weak<Owner>) {

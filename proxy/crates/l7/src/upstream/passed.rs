@@ -6,15 +6,12 @@ use super::{
 };
 use culvert_model::http::{
     address::Address,
-    endpoint::{Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-    value::Metadata,
+    endpoint::{Endpoint, LocalityEndpoints},
 };
-use culvert_model::locality::Locality;
 use parking_lot::RwLock;
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    num::NonZeroU32,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -58,13 +55,7 @@ impl Passed {
         };
         self.wire.tally.members(&self.all(), true);
         if !self.cleaning.swap(true, Ordering::AcqRel) {
-            let (passed, worker) = (Arc::downgrade(self), self.wire.deps.worker.clone());
-            self.wire.deps.worker.spawn(async move {
-                tokio::select! {
-                    () = clean(passed, within) => {}
-                    () = worker.finishing() => {}
-                }
-            });
+            self.wire.deps.worker.spawn_until_finish(clean(Arc::downgrade(self), within));
         }
         place
     }
@@ -106,22 +97,8 @@ async fn clean(passed: Weak<Passed>, every: Duration) {
 fn place(to: SocketAddr, wire: &Arc<Wire>) -> Arc<Place> {
     let address = Address::Socket(to);
     let host = Arc::new(Host::new(address.clone(), wire.deps.now()));
-    let endpoint = Arc::new(Endpoint {
-        address,
-        more_addresses: Arc::default(),
-        hostname: "".into(),
-        health: HealthStatus::Unknown,
-        weight: NonZeroU32::MIN,
-        metadata: Metadata::default(),
-        check: EndpointCheck::default(),
-    });
-    let locality = Arc::new(LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: Arc::default(),
-    });
+    let endpoint = Arc::new(Endpoint::at(address));
+    let locality = Arc::<LocalityEndpoints>::default();
     let pools = Arc::new(Pools::new(wire, &host, &endpoint, &locality));
     Arc::new(Place { host, endpoint, locality, pools })
 }

@@ -72,14 +72,8 @@ impl Watch {
             deps: deps.clone(),
         });
         for target in targets(assignment) {
-            let (weak, worker) = (Arc::downgrade(&watch), deps.worker.clone());
-            let cold = deps.warming.cold();
-            deps.worker.spawn(async move {
-                tokio::select! {
-                    () = follow(weak, target, cold) => {}
-                    () = worker.finishing() => {}
-                }
-            });
+            let following = follow(Arc::downgrade(&watch), target, deps.warming.cold());
+            deps.worker.spawn_until_finish(following);
         }
         Some(watch)
     }

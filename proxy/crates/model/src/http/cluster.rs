@@ -198,6 +198,40 @@ pub struct Preconnect {
     pub predictive: f64,
 }
 
+impl Cluster {
+    /// Envoy's, where nothing is said.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    pub const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
+
+    /// One of which no more is said than how its endpoints are found.
+    pub fn new(name: Arc<str>, discovery: Discovery) -> Self {
+        Self {
+            stat_name: Arc::clone(&name),
+            name,
+            discovery,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            buffer_limit: 1 << 20,
+            balance: Balance::default(),
+            health_checks: Arc::default(),
+            outlier: None,
+            breakers: Breakers::default(),
+            http: HttpOptions::default(),
+            transport: UpstreamTransport::Plain,
+            transport_matches: Arc::default(),
+            keepalive: None,
+            source: Arc::default(),
+            socket_options: Arc::default(),
+            metadata: Metadata::default(),
+            close_on_unhealthy: false,
+            ignore_health_on_removal: false,
+            close_pools_on_change: false,
+            track_budgets: false,
+            preconnect: Preconnect::default(),
+            cleanup_interval: Self::CLEANUP_INTERVAL,
+        }
+    }
+}
+
 impl Default for Thresholds {
     fn default() -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! The endpoints of a cluster.
 use super::{address::Address, matcher::Fraction, value::Metadata};
 use crate::locality::Locality;
-use std::{num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 /// The endpoints of one cluster, or of one EDS service.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Drop {
 }
 
 /// The endpoints of one place and priority.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LocalityEndpoints {
     pub locality: Locality,
     /// 0 goes first.
@@ -90,6 +90,21 @@ impl HealthStatus {
     }
 }
 
+impl Endpoint {
+    /// One of which no more is said than where it is.
+    pub fn at(address: Address) -> Self {
+        Self {
+            address,
+            more_addresses: Arc::default(),
+            hostname: Arc::default(),
+            health: HealthStatus::Unknown,
+            weight: NonZeroU32::MIN,
+            metadata: Metadata::default(),
+            check: EndpointCheck::default(),
+        }
+    }
+}
+
 impl Assignment {
     /// One without endpoints.
     pub fn empty(name: Arc<str>) -> Self {
@@ -100,6 +115,14 @@ impl Assignment {
             drops: Arc::default(),
             weighted_priority_health: false,
         }
+    }
+
+    /// One whose endpoints are at these addresses, all in one place.
+    pub fn at(name: Arc<str>, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let endpoint = |at| Arc::new(Endpoint::at(Address::Socket(at)));
+        let endpoints = addresses.into_iter().map(endpoint).collect();
+        let locality = LocalityEndpoints { endpoints, ..LocalityEndpoints::default() };
+        Self { localities: [locality].into(), ..Self::empty(name) }
     }
 
     /// Every endpoint, in the order given.

@@ -14,7 +14,7 @@ use super::{
 use crate::transport::upstream::Connect;
 use culvert_model::http::{runtime::RuntimeLayer, snapshot::Snapshot, source::GrpcTarget};
 use culvert_proto::api::envoy::config::core::v3::Node;
-use culvert_runtime::{drain::Worker, publish::Publisher};
+use culvert_runtime::{alarm, drain::Worker, publish::Publisher};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,7 @@ use std::{
     sync::Arc,
     time::{Instant, SystemTime},
 };
-use tokio::{
-    sync::{Notify, watch},
-    time,
-};
+use tokio::sync::{Notify, watch};
 
 mod disk;
 
@@ -234,16 +231,9 @@ impl Discovery {
             }
             // Nothing is wanted of it any more; its task ends with the sender.
             sources.retain(|asked, _| wants.contains_key(asked));
-            let next = settled.next.map(time::Instant::from_std);
-            let patience = async {
-                match next {
-                    Some(at) => time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = self.shared.changed.notified() => {}
-                () = patience => {}
+                () = alarm::at(settled.next) => {}
                 () = worker.finishing() => return,
             }
         }

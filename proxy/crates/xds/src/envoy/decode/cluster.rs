@@ -19,8 +19,6 @@ mod limits;
 mod options;
 
 /// Envoy's.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const CLEANUP: Duration = Duration::from_secs(5);
 const BUFFER: u32 = 1 << 20;
 
 pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) -> Got<Cluster> {
@@ -36,7 +34,7 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) 
     Ok(Cluster {
         name: value.name.as_str().into(),
         stat_name: some(&value.alt_stat_name).unwrap_or_else(|| value.name.as_str().into()),
-        connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT),
+        connect_timeout: connect.unwrap_or(Cluster::CONNECT_TIMEOUT),
         buffer_limit: number(&value.per_connection_buffer_limit_bytes).unwrap_or(BUFFER),
         balance: balance::decode(value, path)?,
         health_checks: each(&value.health_checks, &path.field("health_checks"), health::decode)?,
@@ -69,7 +67,7 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) 
             &value.cleanup_interval,
             &path.field("cleanup_interval"),
         )?)
-        .unwrap_or(CLEANUP),
+        .unwrap_or(Cluster::CLEANUP_INTERVAL),
         discovery,
     })
 }
