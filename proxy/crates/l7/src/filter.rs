@@ -6,7 +6,7 @@
 mod buffer;
 mod cors;
 mod fault;
-mod grpc_stats;
+pub(crate) mod grpc_stats;
 mod grpc_web;
 mod header_mutation;
 mod health_check;
@@ -17,6 +17,7 @@ mod set_filter_state;
 
 use crate::{
     body::Body,
+    log::Logs,
     manager::{
         answer::{Local, Refused},
         record::Record,
@@ -39,6 +40,8 @@ use std::sync::Arc;
 pub(crate) struct Filters {
     list: Box<[Placed]>,
     router: Arc<Router>,
+    /// Where lines of tries go.
+    upstream_logs: Option<Arc<Logs>>,
     /// Some have resources of their own.
     changeable: bool,
 }
@@ -112,13 +115,15 @@ impl Filters {
             let old = before.and_then(|before| before.list.get(placed.len()));
             placed.push(Placed::new(filter, &making, snapshot, old));
         }
+        let upstream_logs = (!router.upstream_logs.is_empty())
+            .then(|| Arc::new(Logs::new(&router.upstream_logs, &shared.sinks)));
         let changeable =
             list.iter().any(|filter| matches!(filter.config, FilterConfig::Discovered(_)));
-        Arc::new(Self { list: placed.into(), router, changeable })
+        Arc::new(Self { list: placed.into(), router, upstream_logs, changeable })
     }
 
-    pub(crate) const fn router(&self) -> &Arc<Router> {
-        &self.router
+    pub(crate) fn router(&self) -> (&Router, Option<&Arc<Logs>>) {
+        (&self.router, self.upstream_logs.as_ref())
     }
 
     /// The way in.
@@ -141,7 +146,7 @@ impl Filters {
                 Work::Fault(filter) => filter.request(place, record).await?,
                 Work::LocalRateLimit(filter) => filter.request(place, record)?,
                 Work::Cors(filter) => filter.request(place, record)?,
-                Work::HeaderMutation(filter) => filter.request(place, record),
+                Work::HeaderMutation(filter) => filter.request(place, record, body),
                 Work::SetFilterState(filter) => filter.request(place, record),
                 Work::HealthCheck(filter) => filter.request(place, record)?,
                 Work::Buffer(filter) => filter.request(place, record, body).await?,
@@ -260,8 +265,8 @@ impl Work {
             HttpFilter::HeaderMutation(config) => {
                 Self::HeaderMutation(header_mutation::HeaderMutation(Arc::clone(config)))
             }
-            HttpFilter::SetFilterState(values) => {
-                Self::SetFilterState(set_filter_state::SetFilterState(Arc::clone(values)))
+            HttpFilter::SetFilterState(config) => {
+                Self::SetFilterState(set_filter_state::SetFilterState(Arc::clone(config)))
             }
             HttpFilter::HealthCheck(config) => {
                 Self::HealthCheck(health_check::HealthCheck::new(config, making))

@@ -25,7 +25,14 @@ use crate::{
 use clock::Clock;
 use http::HeaderMap;
 use source::Source;
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Context,
+    time::Duration,
+};
 use tokio::time;
 
 /// Where a request's tries go, and what is made of their ends.
@@ -46,6 +53,32 @@ pub trait Way: Send {
     /// Whether a body is kept so that it can be sent again, and up to which size.
     fn keeps(&self) -> Option<usize>;
 
+    /// Whether something is to be done while nothing comes.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// Nothing has come yet.
+    fn poll_meanwhile(&mut self, cx: &mut Context<'_>) {
+        let _nothing = cx;
+    }
+
+    /// A try has had an answer or has failed, whatever becomes of that.
+    fn tried(&mut self, tried: Tried<'_>) {
+        let _nobody = tried;
+    }
+
+    /// What came of a try is not what the client gets.
+    fn lost(&mut self, ended: Result<&ResponseHead, &Failure>) {
+        let _nobody = ended;
+    }
+
+    /// Whether the request may go elsewhere by what `head` says, and its body be wanted again.
+    fn leads_on(&self, head: &ResponseHead) -> bool {
+        let _nowhere = head;
+        false
+    }
+
     /// What becomes of a try; asked only while there could be another.
     fn judge(&mut self, tried: Tried<'_>) -> Verdict;
 }
@@ -60,6 +93,11 @@ pub trait Chosen: Send + Sync + 'static {
     /// What came behind the body of its answer; nothing if that had no trailers.
     fn finished(&self, trailers: Option<&HeaderMap>) {
         let _nothing = trailers;
+    }
+
+    /// Its answer had begun, and did not end in time.
+    fn expired(&self, expired: Expired) {
+        let _nobody = expired;
     }
 
     /// It did not.
@@ -106,6 +144,8 @@ pub struct Forwarded {
     pub exhausted: bool,
     /// What becomes of the response's body, told when it is over.
     pub fate: Fate,
+    /// The request's body once more, where the response may lead on and all of it is here.
+    pub again: Option<Body>,
 }
 
 /// Why there is no response.
@@ -137,13 +177,20 @@ pub async fn forward<W: Way>(
     let (mut attempts, mut exhausted, mut retry) = (0, false, None);
     loop {
         attempts += 1;
-        let end = |answer, fate, exhausted| Forwarded { answer, attempts, exhausted, fate };
+        let end = |answer, fate, exhausted| {
+            let again = None;
+            Forwarded { answer, attempts, exhausted, fate, again }
+        };
         let Ok(chosen) = way.choose(attempts).await else {
             return end(Err(Failure::NoHost), Fate::default(), exhausted);
         };
         let body = source.take();
         let last = !source.can_repeat();
-        let outcome = {
+        let outcome = if way.watches() {
+            clock.start_try();
+            // Seldom, and as large as the other.
+            Box::pin(clock.limit(watched(way, (attempts, last), &chosen, body, interim))).await
+        } else {
             let head = way.head(attempts, &chosen, last);
             clock.start_try();
             let sends = chosen.pool().send(head, body, interim);
@@ -152,6 +199,9 @@ pub async fn forward<W: Way>(
         clock.end_try();
         drop(retry.take());
         let (verdict, ended) = judge(way, &mut source, &chosen, outcome);
+        if matches!(verdict, Verdict::Again(..)) || ended.is_err() {
+            way.lost(ended.as_ref().map(|(head, _)| head));
+        }
         match verdict {
             Verdict::Again(wait, share) => {
                 // What came of the try is not wanted any more, and its endpoint is free.
@@ -167,12 +217,33 @@ pub async fn forward<W: Way>(
         }
         return match ended {
             Ok((head, body)) => {
+                let again = if way.leads_on(&head) { source.whole() } else { None };
                 let (body, fate) = watch::watched(body, chosen, clock, &head);
-                end(Ok(Response { head, body }), fate, exhausted)
+                Forwarded { again, ..end(Ok(Response { head, body }), fate, exhausted) }
             }
             Err(failure) => end(Err(failure), Fate::default(), exhausted),
         };
     }
+}
+
+/// Waits for an answer, while `way` watches.
+async fn watched<W: Way>(
+    way: &mut W,
+    (attempt, last): (u32, bool),
+    chosen: &W::Chosen,
+    body: Body,
+    interim: &Interim,
+) -> Result<(ResponseHead, Body), Failed> {
+    let head = way.head(attempt, chosen, last).into_owned();
+    let mut sends = pin!(chosen.pool().send(Cow::Owned(head), body, interim));
+    poll_fn(|cx| {
+        let polled = sends.as_mut().poll(cx);
+        if polled.is_pending() {
+            way.poll_meanwhile(cx);
+        }
+        polled
+    })
+    .await
 }
 
 /// Tells the endpoint, and asks what becomes of the try if there could be another.
@@ -185,6 +256,7 @@ fn judge<W: Way>(
     match outcome {
         Outcome::Answered(head, body) => {
             chosen.answered(&head);
+            way.tried(Tried::Answered(&head));
             let again = source.can_repeat();
             let verdict = if again { way.judge(Tried::Answered(&head)) } else { Verdict::Final };
             (verdict, Ok((head, body)))
@@ -197,11 +269,13 @@ fn judge<W: Way>(
             }
             let again = source.can_repeat();
             let tried = Tried::Failed { reset, sent };
+            way.tried(tried);
             let verdict = if again { way.judge(tried) } else { Verdict::Final };
             (verdict, Err(Failure::Reset { reset, why }))
         }
         Outcome::Expired(expired) => {
             chosen.failed(None);
+            way.tried(Tried::TooSlow);
             let again = source.can_repeat() && expired.is_of_try();
             let verdict = if again { way.judge(Tried::TooSlow) } else { Verdict::Final };
             (verdict, Err(Failure::Expired(expired)))

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`Limits`]; `head` (what both kinds of heads have in common), `request`,
 //! `response`, `target`; `chunked`, `inbox` and `reader` (bodies coming in); `encode`, `outbox` and `outgoing`
-//! (everything going out); `line` and `server` (a connection that is served), `client` and
+//! (everything going out; `names`:
+//! how headers are spelled); `line` and `server` (a connection that is served), `client` and
 //! `exchange` (one that is used).
 mod chunked;
 mod client;
@@ -14,6 +15,7 @@ mod exchange;
 mod head;
 mod inbox;
 mod line;
+mod names;
 mod outbox;
 mod outgoing;
 mod reader;
@@ -25,6 +27,7 @@ mod target;
 pub use client::{Client, ClientOptions, Home, Lease};
 pub use exchange::Exchange;
 pub use line::Incoming;
+pub use names::Spelling;
 pub use server::{Closed, Options, serve};
 
 /// How much a head may be.

@@ -10,12 +10,14 @@
 //! anybody looked at them; a SETTINGS or PING is answered before the next frame is read. Beside that a
 //! connection most of whose streams are reset before they are answered is closed ([`Options`]).
 //!
-//! Reading order: `convert` (heads), `incoming` (bodies coming in), `upload` (bodies going out),
+//! Reading order: `convert` (heads), `incoming` (bodies coming in), `upload` (bodies going out;
+//! `farewell`: those that fail),
 //! `keepalive`; `server` and `stream` (a connection that is served), `client` and `exchange` (one
 //! that is used).
 mod client;
 mod convert;
 mod exchange;
+mod farewell;
 mod incoming;
 mod keepalive;
 mod server;

@@ -8,17 +8,20 @@
 //! meanwhile holds for the next.
 //!
 //! Reading order: [`Manager`]; `codec` (which version of HTTP), `options`, `now` (the
-//! configuration of a moment), `serving` (the requests of one connection), `record` and `known`
-//! (what is known of a request), `routed`, `arrive`, `answer`, `date`, `deadline`, `tally` (statistics).
+//! configuration of a moment), `serving` (the requests of one connection), `record`, `known`
+//! and `lines` (what is known of a request), `routed`, `arrive`, `answer`, `date`, `deadline`, `tally` and `beside`
+//! (statistics).
 pub(crate) mod answer;
 mod arrive;
+pub(crate) mod beside;
 mod codec;
 mod date;
 mod deadline;
 mod known;
+mod lines;
 mod now;
 mod options;
-mod own;
+pub(crate) mod own;
 pub(crate) mod record;
 pub(crate) mod routed;
 mod serving;
@@ -36,6 +39,7 @@ use crate::{
         http::{Http, Managers},
     },
     shared::Shared,
+    stats::{Scope, codes::Codes, tag},
 };
 use arc_swap::ArcSwap;
 use culvert_model::http::manager as model;
@@ -55,6 +59,8 @@ pub struct Manager {
     /// What its requests go by.
     now: ArcSwap<Now>,
     renewing: Mutex<()>,
+    /// Answers by the listener's addresses, of which there are few.
+    listeners: Mutex<Vec<(Scope, Arc<Codes>)>>,
 }
 
 impl Manager {
@@ -73,6 +79,7 @@ impl Manager {
             shared: Arc::clone(shared),
             tally,
             renewing: Mutex::default(),
+            listeners: Mutex::default(),
         })
     }
 
@@ -95,6 +102,18 @@ impl Manager {
     /// What we call ourselves in `server`.
     pub(crate) const fn server(&self) -> &HeaderValue {
         &self.server
+    }
+
+    /// What is counted of answers at an address of a listener.
+    fn codes(&self, listener: &Scope) -> Arc<Codes> {
+        let mut listeners = self.listeners.lock();
+        if let Some((_, codes)) = listeners.iter().find(|(scope, _)| scope.is(listener)) {
+            return Arc::clone(codes);
+        }
+        let scope = listener.tagged("http", tag::HTTP, &self.config.stat_prefix);
+        let codes = Arc::new(Codes::new(scope, "downstream_rq"));
+        listeners.push((listener.clone(), Arc::clone(&codes)));
+        codes
     }
 
     /// Serves a connection to its end.

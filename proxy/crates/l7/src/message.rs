@@ -2,7 +2,7 @@
 //!
 //! The codecs take out what belongs to one connection (`connection`, `transfer-encoding`, `host`,
 //! `upgrade`, …) and put it back in for the next; everything else is passed on as it came.
-use crate::body::Body;
+use crate::{body::Body, h1::Spelling};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
     uri::{Authority, PathAndQuery},
@@ -33,6 +33,8 @@ pub struct RequestHead {
     pub version: Version,
     /// What the connection, or the stream, is to become: `upgrade`, or `:protocol`.
     pub upgrade: Option<HeaderValue>,
+    /// How the client wrote the names of headers, where that is kept.
+    pub spelling: Option<Arc<Spelling>>,
 }
 
 /// What the client thinks it speaks.
@@ -59,6 +61,8 @@ pub struct ResponseHead {
     pub version: Version,
     /// What the connection has become, with status 101.
     pub upgrade: Option<HeaderValue>,
+    /// How the upstream wrote the names of headers, where that is kept.
+    pub spelling: Option<Arc<Spelling>>,
 }
 
 /// Where responses before the response go: 100, 103 and the like.
@@ -89,6 +93,7 @@ impl RequestHead {
             headers: HeaderMap::new(),
             version: Version::HTTP_11,
             upgrade: None,
+            spelling: None,
         }
     }
 
@@ -115,7 +120,13 @@ impl Response {
 
 impl ResponseHead {
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), version: Version::HTTP_11, upgrade: None }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            version: Version::HTTP_11,
+            upgrade: None,
+            spelling: None,
+        }
     }
 }
 

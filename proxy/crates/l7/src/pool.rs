@@ -173,8 +173,11 @@ impl Pool {
             Err((reset, why)) => return Err(Failed { reset, why, unsent: Some(body) }),
         };
         let Some(request) = inner.breakers.requests.take() else {
+            // Of HTTP/1 only those that wait are counted.
+            if matches!(ready, Ready::Two(..)) {
+                inner.count(Numbers::turned_away);
+            }
             inner.put_back(ready);
-            inner.count(Numbers::turned_away);
             return Err(Failed { reset: Reset::Overflow, why: None, unsent: Some(body) });
         };
         inner.count(Numbers::sends);

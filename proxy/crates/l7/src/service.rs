@@ -5,7 +5,10 @@ use crate::{
     outcome::{Exchanged, Refusal},
 };
 use http::{HeaderValue, header};
-use std::future::Future;
+use std::{
+    future::Future,
+    task::{Context, Poll},
+};
 
 /// Answers the requests of one connection, whatever its version of HTTP.
 ///
@@ -18,6 +21,17 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// Dropped before its end when the client goes away.
     fn call(&self, request: Request) -> impl Future<Output = (Response, Self::Record)> + Send;
+
+    /// Ready when something is to be told of a request whose response is on its way out.
+    fn poll_due(&self, record: &mut Self::Record, cx: &mut Context<'_>) -> Poll<()> {
+        let _nothing = (record, cx);
+        Poll::Pending
+    }
+
+    /// So many bytes have gone in and out so far.
+    fn report(&self, record: &mut Self::Record, received: u64, sent: u64) {
+        let _nobody = (record, received, sent);
+    }
 
     /// The response was written, or could not be.
     fn ended(&self, record: Self::Record, exchanged: Exchanged);

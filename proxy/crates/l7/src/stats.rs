@@ -120,6 +120,12 @@ impl Stats {
 }
 
 impl Scope {
+    /// Whether both are the same place.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.place, &other.place)
+    }
+
     /// The counter of this name, made if there is none.
     #[must_use]
     pub fn counter(&self, name: &str) -> Counter {

@@ -69,6 +69,10 @@ async fn answer(request: Request) -> Response {
             Response::new(StatusCode::OK, Body::full(size))
         }
         "/deny" => Response::new(StatusCode::FORBIDDEN, Body::full("no")),
+        "/deny-later" => {
+            tokio::task::yield_now().await;
+            Response::new(StatusCode::FORBIDDEN, Body::full("no"))
+        }
         "/never" => pending().await,
         "/hints" => {
             let mut hint = ResponseHead::new(StatusCode::EARLY_HINTS);

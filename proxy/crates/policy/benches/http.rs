@@ -50,6 +50,7 @@ fn host(domains: &[String], routes: Vec<Arc<Route>>) -> Arc<VirtualHost> {
         attempts_in_response: false,
         retry: None,
         mirrors: Box::default(),
+        clusters: Box::default(),
         rate_limits: Box::default(),
         cors: None,
         per_filter: PerFilter::default(),

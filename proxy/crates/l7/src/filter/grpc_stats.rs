@@ -12,7 +12,10 @@ use culvert_policy::http::grpc;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::time::Instant;
@@ -41,10 +44,18 @@ pub(super) struct Calls {
     time: Late<Histogram>,
 }
 
+/// How many messages a call has had so far, both ways; a filter's state for those that log.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    requests: AtomicU64,
+    responses: AtomicU64,
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub(crate) struct Call {
     calls: Arc<Calls>,
+    messages: Option<Arc<Messages>>,
     began: Instant,
 }
 
@@ -62,14 +73,17 @@ impl GrpcStats {
         let Some(cluster) = record.routed.cluster.clone() else { return };
         let calls = self.calls(cluster, self.method(head.bare_path()));
         let inner = std::mem::take(body);
-        let counted = Arc::clone(&calls);
+        let messages: Option<Arc<Messages>> = self.config.emit_filter_state.then(Arc::default);
+        record.messages.clone_from(&messages);
         *body = Body::boxed(Counted {
             body: inner,
             frames: Frames::default(),
-            calls: counted,
+            calls: Arc::clone(&calls),
+            messages: messages.clone(),
             call: None,
         });
-        record.keep(place.at, Kept::GrpcStats(Call { calls, began: Instant::now() }));
+        let began = Instant::now();
+        record.keep(place.at, Kept::GrpcStats(Call { calls, messages, began }));
     }
 
     pub(super) fn response(&self, place: Place<'_>, record: &mut Record, response: &mut Response) {
@@ -79,9 +93,10 @@ impl GrpcStats {
             return call.end(status, self.config.upstream);
         }
         let body = std::mem::take(&mut response.body);
-        let calls = Arc::clone(&call.calls);
+        let (calls, messages) = (Arc::clone(&call.calls), call.messages.clone());
         let call = Some((call, self.config.upstream));
-        response.body = Body::boxed(Counted { body, frames: Frames::default(), calls, call });
+        let frames = Frames::default();
+        response.body = Body::boxed(Counted { body, frames, calls, messages, call });
     }
 
     /// The method that is counted by itself, if this one is.
@@ -133,6 +148,25 @@ impl Calls {
     }
 }
 
+impl Messages {
+    /// Where others find it.
+    pub(crate) const KEY: &'static str = "envoy.filters.http.grpc_stats";
+
+    /// As Envoy prints it; nothing before the first message.
+    pub(crate) fn text(&self) -> Option<String> {
+        let count = |name: &str, of: &AtomicU64| match of.load(Ordering::Relaxed) {
+            0 => None,
+            count => Some(format!("\"{name}\":\"{count}\"")),
+        };
+        let counts = [
+            count("requestMessageCount", &self.requests),
+            count("responseMessageCount", &self.responses),
+        ];
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        (!counts.is_empty()).then(|| format!("{{{}}}", counts.join(",")))
+    }
+}
+
 impl Call {
     fn end(&self, status: i64, timed: bool) {
         self.calls.scope.counter(&status.to_string()).inc();
@@ -153,6 +187,7 @@ struct Counted {
     body: Body,
     frames: Frames,
     calls: Arc<Calls>,
+    messages: Option<Arc<Messages>>,
     /// Of a response; and whether its time is measured.
     call: Option<(Call, bool)>,
 }
@@ -162,10 +197,14 @@ impl Pull for Counted {
         let next = ready!(self.body.poll_frame(cx));
         match &next {
             Some(Ok(Frame::Data(data))) => {
-                let messages = self.frames.count(data);
-                let of =
-                    if self.call.is_some() { &self.calls.responses } else { &self.calls.requests };
-                of.add(messages);
+                let count = self.frames.count(data);
+                let answers = self.call.is_some();
+                let of = if answers { &self.calls.responses } else { &self.calls.requests };
+                of.add(count);
+                if let Some(messages) = &self.messages {
+                    let of = if answers { &messages.responses } else { &messages.requests };
+                    of.fetch_add(count, Ordering::Relaxed);
+                }
             }
             Some(Ok(Frame::Trailers(trailers))) => {
                 if let Some((call, timed)) = &self.call

@@ -26,7 +26,8 @@ use std::{
 pub(super) struct HeaderMutation(pub(super) Arc<HeaderMutationFilter>);
 
 impl HeaderMutation {
-    pub(super) fn request(&self, place: Place<'_>, record: &mut Record) {
+    pub(super) fn request(&self, place: Place<'_>, record: &mut Record, body: &mut Body) {
+        let mut trailers = Vec::new();
         for level in self.levels(place, record) {
             if !level.request.is_empty() {
                 let mut headers = std::mem::take(&mut record.head.headers);
@@ -38,7 +39,11 @@ impl HeaderMutation {
             if !level.query.is_empty() {
                 query(&level.query, record);
             }
+            if !level.request_trailers.is_empty() && !body.is_empty() {
+                trailers.push(level);
+            }
         }
+        trail(body, Message::RequestTrailers, trailers);
     }
 
     pub(super) fn response(&self, place: Place<'_>, record: &Record, response: &mut Response) {
@@ -56,10 +61,7 @@ impl HeaderMutation {
                 trailers.push(level);
             }
         }
-        if !trailers.is_empty() {
-            let body = std::mem::take(&mut response.body);
-            response.body = Body::boxed(Trailed { body, levels: trailers });
-        }
+        trail(&mut response.body, Message::ResponseTrailers, trailers);
     }
 
     /// The chain's own, then those of the levels of the route.
@@ -80,9 +82,17 @@ impl HeaderMutation {
     }
 }
 
-/// A response whose trailers are changed.
+fn trail(body: &mut Body, of: Message, levels: Vec<Arc<HeaderMutationFilter>>) {
+    if !levels.is_empty() {
+        let inner = std::mem::take(body);
+        *body = Body::boxed(Trailed { body: inner, of, levels });
+    }
+}
+
+/// A body whose trailers are changed.
 struct Trailed {
     body: Body,
+    of: Message,
     levels: Vec<Arc<HeaderMutationFilter>>,
 }
 
@@ -91,9 +101,14 @@ impl Pull for Trailed {
         let mut next = ready!(self.body.poll_frame(cx));
         if let Some(Ok(Frame::Trailers(trailers))) = &mut next {
             for level in &self.levels {
-                let mutations: &HeaderMutations = &level.response_trailers;
+                let mutations: &HeaderMutations = match self.of {
+                    Message::RequestTrailers => &level.request_trailers,
+                    Message::Request | Message::Response | Message::ResponseTrailers => {
+                        &level.response_trailers
+                    }
+                };
                 let scene = Scene::new(&Nothing);
-                filter_headers(mutations, Message::ResponseTrailers, trailers, &scene);
+                filter_headers(mutations, self.of, trailers, &scene);
             }
         }
         Poll::Ready(next)

@@ -2,19 +2,22 @@
 //!
 //! Reading order: [`send`]; `here` (redirects, direct responses, what goes nowhere), `outgoing`
 //! (the head as the cluster gets it), `way` (where each try goes), `copies` (mirrors), `tunnel`
-//! (CONNECT that ends here), `follow` (redirects of upstreams).
+//! (CONNECT that ends here), `follow` (redirects of upstreams), `upstream_log` (tries that are not
+//! the answer).
 mod copies;
 mod follow;
 mod here;
 mod outgoing;
 mod trailing;
 mod tunnel;
+mod upstream_log;
 mod way;
 
 use crate::{
     body::Body,
     filter::router::way::RouteWay,
     forward::{self, Expired, Failure, Forwarded, reply},
+    log::Logs,
     manager::{
         answer::{self, Local, Refused},
         record::{Record, Trailers},
@@ -51,6 +54,7 @@ pub(crate) enum Outcome {
     /// An upstream's redirect, which is followed with this head.
     Follow {
         head: RequestHead,
+        body: Body,
         status: StatusCode,
     },
 }
@@ -69,11 +73,12 @@ struct Plan<'a> {
 /// Does what the route says.
 pub(crate) async fn send(
     record: &mut Record,
-    config: &Router,
+    (config, logs): (&Router, Option<&Arc<Logs>>),
     body: Body,
     interim: &Interim,
 ) -> Outcome {
     record.manager.tally().routed.inc();
+    record.upstream_logs = logs.cloned();
     if let Err(local) = here::answer(record, config) {
         return Outcome::Local(local);
     }
@@ -118,13 +123,16 @@ async fn go(
         (Retries::of(policy.map(|policy| &**policy), &head), time)
     };
     let clock = clock(record, forward, time, policy.and_then(|policy| policy.per_try_idle));
+    record.beside = match record.now.beside.clone() {
+        None => Box::default(),
+        Some(beside) => beside.of(host, route, &record.request()),
+    };
     let alternative = record.head.headers.contains_key(ALTERNATIVE);
     let plan = Plan { config, host, route, forward, limits: time, alternative };
     outgoing::dress(record, &plan);
     if tunnel::ends_here(record, forward) {
         return tunnel::open(record, &upstream, body).await;
     }
-    let resendable = matches!(body, Body::Empty);
     let body = copies::start(record, &plan, body);
     let internal = record.head.headers.contains_key(INTERNAL);
     let traffic = Arc::clone(&upstream);
@@ -132,33 +140,69 @@ async fn go(
     let mut way = RouteWay::new(record, &plan, upstream, policy, retries);
     let forwarded = forward::forward(body, interim, &mut way, clock).await;
     let judged = way.judged;
-    let Forwarded { answer, attempts, exhausted, fate } = forwarded;
+    concluded(record, &plan, forwarded, Counting { traffic, internal, judged })
+}
+
+/// Where what became of a request is counted.
+#[derive(Clone, Copy)]
+struct Counting<'a> {
+    traffic: &'a Traffic,
+    /// It came from inside.
+    internal: bool,
+    /// Its slow tries are counted already.
+    judged: bool,
+}
+
+impl Counting<'_> {
+    fn completed(self, record: &Record, status: StatusCode) {
+        self.traffic.completed(status.as_u16(), self.internal);
+        record.beside.iter().for_each(|beside| beside.completed(status.as_u16()));
+    }
+}
+
+/// What the client gets, or where the request goes on.
+fn concluded(
+    record: &mut Record,
+    plan: &Plan<'_>,
+    forwarded: Forwarded,
+    counting: Counting<'_>,
+) -> Outcome {
+    let Forwarded { answer, attempts, exhausted, fate, again } = forwarded;
+    let traffic = counting.traffic;
     record.attempts = attempts;
     record.fate = fate;
     if exhausted {
         record.flags.set(Flag::UpstreamRetryLimitExceeded);
         traffic.retry_limit_exceeded.inc();
+        record.beside.iter().for_each(|beside| beside.retry_limit_exceeded.inc());
     }
     let elapsed = record.elapsed();
     record.times.answered = Some(elapsed);
     record.times.received.get_or_insert(elapsed);
     match answer {
         Err(failure) => {
-            let local = failed(record, &plan, &failure);
-            missed(traffic, &failure, judged);
-            traffic.completed(local.status.as_u16(), internal);
+            let local = failed(record, plan, &failure);
+            missed(traffic, &failure, counting.judged);
+            if matches!(failure, Failure::Expired(Expired::Whole)) {
+                record.beside.iter().for_each(|beside| beside.timeout.inc());
+            }
+            counting.completed(record, local.status);
             Outcome::Local(local)
         }
         Ok(mut response) => {
             let status = response.head.status;
-            if resendable && let Some(head) = follow::next(record, forward, &response.head) {
-                return Outcome::Follow { head, status };
+            if let Some(body) = again
+                && let Some(head) = follow::next(record, plan.forward, &response.head)
+            {
+                let body = if head.method == record.head.method { body } else { Body::Empty };
+                return Outcome::Follow { head, body, status };
             }
-            traffic.completed(status.as_u16(), internal);
+            counting.completed(record, status);
             if 1 < attempts && !exhausted && !status.is_server_error() {
                 traffic.retry_success.inc();
+                record.beside.iter().for_each(|beside| beside.retry_success.inc());
             }
-            answered(record, &plan, &mut response);
+            answered(record, plan, &mut response);
             Outcome::Response(response)
         }
     }

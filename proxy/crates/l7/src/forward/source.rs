@@ -82,6 +82,19 @@ impl Source {
         }
     }
 
+    /// All of it, if it is here.
+    pub(super) fn whole(&mut self) -> Option<Body> {
+        let here = match self {
+            Self::Whole(_) => true,
+            Self::Once(_) => false,
+            Self::Kept(kept) => {
+                let kept = kept.lock();
+                !kept.lost && (kept.over || kept.rest.length() == Length::Exactly(0))
+            }
+        };
+        here.then(|| self.take())
+    }
+
     /// A try did not ask for it.
     pub(super) fn give_back(&mut self, body: Body) {
         if let Self::Once(once) = self {
@@ -187,6 +200,19 @@ mod tests {
             assert_eq!((&*data, trailers.unwrap().len()), (&b"abcd"[..], 1));
         }
         assert!(first.frame().await.unwrap().is_err(), "its turn is over");
+    }
+
+    #[tokio::test]
+    async fn it_is_whole_once_all_of_it_was_read_and_kept() {
+        let mut source = source(4);
+        assert!(source.whole().is_none(), "it is still to come");
+        source.take().collect(9).await.unwrap();
+        let (data, trailers) = source.whole().unwrap().collect(9).await.unwrap();
+        assert_eq!((&*data, trailers.unwrap().len()), (&b"abcd"[..], 1));
+        let mut large = self::source(3);
+        large.take().collect(9).await.unwrap();
+        assert!(large.whole().is_none(), "it was not kept");
+        assert!(Source::new(Body::full("ab"), None).whole().is_some());
     }
 
     #[tokio::test]

@@ -24,6 +24,8 @@ pub struct Fate(Option<Arc<Mutex<Option<Cut>>>>);
 pub struct Cut {
     pub flags: Flags,
     pub details: Details,
+    /// Its time was up.
+    pub expired: Option<Expired>,
 }
 
 struct Watched<C> {
@@ -99,8 +101,21 @@ impl<C: Chosen> Watched<C> {
 
     fn expire(&mut self, expired: Expired) -> BodyError {
         self.chosen.failed(None);
+        self.chosen.expired(expired);
         let (flag, details) = expired.said();
-        *self.cut.lock() = Some(Cut { flags: Flags::from_iter([flag]), details: details.into() });
+        *self.cut.lock() = Some(match expired {
+            // The listener's and the route's limit, not a cluster's.
+            Expired::Duration => Cut {
+                flags: Flags::default(),
+                details: "max_duration_timeout".into(),
+                expired: Some(expired),
+            },
+            Expired::Whole | Expired::PerTry | Expired::PerTryIdle | Expired::Idle { .. } => Cut {
+                flags: Flags::from_iter([flag]),
+                details: details.into(),
+                expired: Some(expired),
+            },
+        });
         self.body = Body::Empty;
         BodyError::TimedOut(details)
     }
@@ -110,7 +125,8 @@ impl Cut {
     fn reset(reset: Reset) -> Self {
         let reason = reset.to_string().replace(' ', "_");
         let details = format!("upstream_reset_after_response_started{{{reason}}}");
-        Self { flags: Flags::from_iter([reset.flag()]), details: details.into() }
+        let flags = Flags::from_iter([reset.flag()]);
+        Self { flags, details: details.into(), expired: None }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     outcome::Reset,
     share::Share,
 };
+use culvert_model::http::protocol::HeaderFormat;
 use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
@@ -26,6 +27,8 @@ pub struct ClientOptions {
     pub limits: Limits,
     /// Trailers are passed on, both ways.
     pub trailers: bool,
+    /// How names of headers are written, and whether the other side's spelling is kept.
+    pub names: HeaderFormat,
 }
 
 /// A connection on which no request is.
@@ -121,7 +124,8 @@ impl Client {
         let mut outbox = Outbox::default();
         let mut coding = encode::Coding::None;
         let length = body.length();
-        outbox.write(HEAD, |out| coding = encode::request(out, head, length));
+        let names = self.options.names;
+        outbox.write(HEAD, |out| coding = encode::request(out, head, length, names));
         let outgoing = Outgoing::new(body, coding, self.options.trailers);
         // Until the other side has agreed there is nobody to send a tunnel's bytes to.
         let upload = Upload::new(outgoing, outbox, head.is_tunnel());

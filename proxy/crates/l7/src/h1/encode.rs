@@ -2,13 +2,14 @@
 //!
 //! The length of a body is said by the body: what a header says of it is passed on only where there
 //! is no body to say otherwise (responses to HEAD, and 304).
-use super::chunked;
+use super::{chunked, names::Names};
 use crate::{
     body::Length,
     message::{RequestHead, ResponseHead},
 };
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use culvert_model::http::protocol::HeaderFormat;
+use http::{HeaderMap, Method, StatusCode, Version, header};
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,27 +24,34 @@ pub(super) enum Coding {
 }
 
 /// How a request is written.
-pub(super) fn request(out: &mut BytesMut, head: &RequestHead, length: Length) -> Coding {
-    let RequestHead { method, scheme: _, authority, path, headers, version: _, upgrade } = head;
+pub(super) fn request(
+    out: &mut BytesMut,
+    head: &RequestHead,
+    length: Length,
+    format: HeaderFormat,
+) -> Coding {
+    let RequestHead { method, authority, path, headers, version, upgrade, spelling, .. } = head;
+    let names = Names::of(spelling.as_ref(), format);
     put(out, method.as_str().as_bytes());
     put(out, b" ");
     let host = authority.as_ref().map_or("", |authority| authority.as_str()).as_bytes();
     put(out, path.as_ref().map_or(host, |path| path.as_str().as_bytes()));
-    put(out, b" HTTP/1.1\r\nhost: ");
-    put(out, host);
-    put(out, b"\r\n");
-    fields(out, headers, false);
+    put(out, b" HTTP/1.1\r\n");
+    line(out, names, "host", host);
+    fields(out, names, headers, false);
     let coding = if let Some(upgrade) = upgrade {
-        upgrade_to(out, upgrade);
+        let two = *version == Version::HTTP_2;
+        line(out, names, "connection", if two { b"upgrade" } else { b"Upgrade" });
+        line(out, names, "upgrade", upgrade.as_bytes());
         Coding::Raw
     } else if *method == Method::CONNECT {
         Coding::Raw
     } else {
         // A method that usually comes without a body says nothing when it does.
-        let bare = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE];
+        let bare = [Method::GET, Method::HEAD, Method::DELETE, Method::TRACE];
         match length {
             Length::Exactly(0) if bare.contains(method) => Coding::Exactly(0),
-            Length::Exactly(_) | Length::Unknown => announce(out, length),
+            Length::Exactly(_) | Length::Unknown => announce(out, names, length),
         }
     };
     put(out, b"\r\n");
@@ -60,6 +68,7 @@ pub(super) struct Manner {
     /// The request asked for a tunnel, and this may grant it.
     pub(super) to_tunnel: bool,
     pub(super) keep_alive: bool,
+    pub(super) names: HeaderFormat,
 }
 
 /// How a response is written; [`Coding::Raw`] ends the connection.
@@ -69,38 +78,49 @@ pub(super) fn response(
     length: Length,
     manner: Manner,
 ) -> Coding {
-    let ResponseHead { status, headers, version: _, upgrade } = head;
+    let ResponseHead { status, headers, version: _, upgrade, spelling } = head;
+    let names = Names::of(spelling.as_ref(), manner.names);
     status_line(out, *status, manner.version);
     let bodiless = manner.to_head || *status == StatusCode::NOT_MODIFIED;
-    fields(out, headers, bodiless);
+    fields(out, names, headers, bodiless);
     let coding = if *status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(upgrade) = upgrade {
-            upgrade_to(out, upgrade);
+            line(out, names, "connection", b"upgrade");
+            line(out, names, "upgrade", upgrade.as_bytes());
         }
         Coding::Raw
     } else if manner.to_tunnel && status.is_success() {
         Coding::Raw
     } else if bodiless || *status == StatusCode::NO_CONTENT {
+        if manner.to_head
+            && manner.version == Version::HTTP_11
+            && *status != StatusCode::NO_CONTENT
+            && *status != StatusCode::NOT_MODIFIED
+            && !headers.contains_key(header::CONTENT_LENGTH)
+        {
+            // How the body would have come.
+            line(out, names, "transfer-encoding", b"chunked");
+        }
         Coding::None
     } else if manner.version == Version::HTTP_10 && length == Length::Unknown {
         Coding::Raw
     } else {
-        announce(out, length)
+        announce(out, names, length)
     };
     let closes = !manner.keep_alive || coding == Coding::Raw && !manner.to_tunnel;
     if closes && *status != StatusCode::SWITCHING_PROTOCOLS {
-        put(out, b"connection: close\r\n");
+        line(out, names, "connection", b"close");
     } else if manner.version == Version::HTTP_10 {
-        put(out, b"connection: keep-alive\r\n");
+        line(out, names, "connection", b"keep-alive");
     }
     put(out, b"\r\n");
     coding
 }
 
 /// A response before the response.
-pub(super) fn interim(out: &mut BytesMut, head: &ResponseHead) {
+pub(super) fn interim(out: &mut BytesMut, head: &ResponseHead, format: HeaderFormat) {
     status_line(out, head.status, Version::HTTP_11);
-    fields(out, &head.headers, false);
+    fields(out, Names::of(head.spelling.as_ref(), format), &head.headers, false);
     put(out, b"\r\n");
 }
 
@@ -123,7 +143,7 @@ pub(super) fn end(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
     put(out, b"0\r\n");
     for (name, value) in trailers.into_iter().flatten() {
         if chunked::is_allowed(name) {
-            field(out, name, value);
+            line(out, Names::Lower, name.as_str(), value.as_bytes());
         }
     }
     put(out, b"\r\n");
@@ -133,7 +153,7 @@ pub(super) fn end(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
 fn reason(status: StatusCode) -> &'static str {
     match status.as_u16() {
         203 => "Non-Authoritative Information",
-        418 | 451 => "Unknown",
+        103 | 418 | 451 => "Unknown",
         _ => status.canonical_reason().unwrap_or("Unknown"),
     }
 }
@@ -146,40 +166,33 @@ fn status_line(out: &mut BytesMut, status: StatusCode, version: Version) {
     put(out, b"\r\n");
 }
 
-fn fields(out: &mut BytesMut, headers: &HeaderMap, with_length: bool) {
+fn fields(out: &mut BytesMut, names: Names<'_>, headers: &HeaderMap, with_length: bool) {
     for (name, value) in headers {
         let skipped = *name == header::TRANSFER_ENCODING
             || *name == header::CONNECTION
             || *name == header::UPGRADE
             || (*name == header::CONTENT_LENGTH && !with_length);
         if !skipped {
-            field(out, name, value);
+            line(out, names, name.as_str(), value.as_bytes());
         }
     }
 }
 
-fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
-    put(out, name.as_str().as_bytes());
+fn line(out: &mut BytesMut, names: Names<'_>, name: &str, value: &[u8]) {
+    names.write(out, name);
     put(out, b": ");
-    put(out, value.as_bytes());
+    put(out, value);
     put(out, b"\r\n");
 }
 
-fn upgrade_to(out: &mut BytesMut, upgrade: &HeaderValue) {
-    put(out, b"connection: upgrade\r\n");
-    field(out, &header::UPGRADE, upgrade);
-}
-
-fn announce(out: &mut BytesMut, length: Length) -> Coding {
+fn announce(out: &mut BytesMut, names: Names<'_>, length: Length) -> Coding {
     match length {
         Length::Exactly(length) => {
-            put(out, b"content-length: ");
-            put(out, itoa::Buffer::new().format(length).as_bytes());
-            put(out, b"\r\n");
+            line(out, names, "content-length", itoa::Buffer::new().format(length).as_bytes());
             Coding::Exactly(length)
         }
         Length::Unknown => {
-            put(out, b"transfer-encoding: chunked\r\n");
+            line(out, names, "transfer-encoding", b"chunked");
             Coding::Chunked
         }
     }

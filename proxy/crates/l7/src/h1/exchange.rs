@@ -1,8 +1,9 @@
 //! A request on its way out and its response on its way in, at the same time.
 use super::{
-    Framing, Limits,
-    client::{Client, Lease},
+    Framing,
+    client::{Client, ClientOptions, Lease},
     inbox::Inbox,
+    names::Spelling,
     outbox::Outbox,
     outgoing::Outgoing,
     reader::Reader,
@@ -118,9 +119,9 @@ impl Exchange {
         };
         self.upload.poll(cx, client).map_err(|_why| Reset::LocalReset)?;
         loop {
-            let limits = client.options.limits;
+            let options = &client.options;
             let inbox = &mut client.reader.inbox;
-            while let Some(parsed) = next_head(inbox, asked, limits)? {
+            while let Some(parsed) = next_head(inbox, asked, options)? {
                 let status = parsed.head.status;
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(parsed));
@@ -151,13 +152,19 @@ impl Exchange {
 }
 
 /// The head that is in `inbox`, if it is whole.
-fn next_head(inbox: &mut Inbox, asked: &Asked, limits: Limits) -> Result<Option<Parsed>, Reset> {
+fn next_head(
+    inbox: &mut Inbox,
+    asked: &Asked,
+    options: &ClientOptions,
+) -> Result<Option<Parsed>, Reset> {
     if inbox.is_empty() {
         return Ok(None);
     }
-    let parsed = response::parse(inbox.bytes(), asked, limits);
-    let parsed = parsed.map_err(|_why| Reset::ProtocolError)?;
-    if let Some(parsed) = &parsed {
+    let parsed = response::parse(inbox.bytes(), asked, options.limits);
+    let mut parsed = parsed.map_err(|_why| Reset::ProtocolError)?;
+    if let Some(parsed) = &mut parsed {
+        let head = inbox.bytes().get(..parsed.len).unwrap_or_default();
+        parsed.head.spelling = Spelling::kept(options.names, head);
         inbox.advance(parsed.len);
     }
     Ok(parsed)

@@ -89,6 +89,7 @@ fn parse_with<'a>(
         headers,
         version,
         upgrade,
+        spelling: None,
     };
     Ok(Some(Parsed { head, framing, len, keep_alive, expect: hop.expect && has_body }))
 }

@@ -70,7 +70,7 @@ fn parse_with<'a>(
     }
     let framing = framing(&hop, asked, status)?;
     let keep_alive = hop.stays(version) && !matches!(framing, Framing::Rest | Framing::Tunnel);
-    let head = ResponseHead { status, headers, version, upgrade };
+    let head = ResponseHead { status, headers, version, upgrade, spelling: None };
     Ok(Some(Parsed { head, framing, len, keep_alive }))
 }
 

@@ -18,6 +18,7 @@ use crate::{
     outcome::{Ended, Exchanged, Refusal},
     service::Service,
 };
+use culvert_model::http::protocol::HeaderFormat;
 use culvert_runtime::drain::Worker;
 use http::{Method, StatusCode, Version};
 use receive::Received;
@@ -59,6 +60,8 @@ pub struct Options {
     /// A 100 is sent when the body is first asked for; otherwise `expect` is passed on, and the
     /// 100 is the service's to send.
     pub answers_expect: bool,
+    /// How names of headers are written, and whether the client's spelling is kept.
+    pub names: HeaderFormat,
 }
 
 /// How a connection ended.
@@ -93,11 +96,14 @@ struct Connection<'a> {
 
 /// What the head of the request says about its response.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not for itself")]
 struct Asked {
     version: Version,
     head: bool,
     tunnel: bool,
     keep_alive: bool,
+    /// The response was there without a wait: nobody looked for more of the request.
+    at_once: bool,
 }
 
 impl Default for Options {
@@ -114,6 +120,7 @@ impl Default for Options {
             linger: Duration::from_secs(1),
             trailers: false,
             answers_expect: true,
+            names: HeaderFormat::Lower,
         }
     }
 }
@@ -153,7 +160,8 @@ impl Connection<'_> {
     /// Answers one request; whether another may follow.
     async fn answer<S: Service>(&mut self, service: &S, parsed: Parsed) -> Result<bool, Ended> {
         let Parsed { mut head, framing, len: _, keep_alive, expect } = parsed;
-        let asked = Asked {
+        let mut asked = Asked {
+            at_once: true,
             version: head.version,
             head: head.method == Method::HEAD,
             tunnel: head.is_tunnel(),
@@ -171,13 +179,19 @@ impl Connection<'_> {
         let request = Request { head, body: body.map_or(Body::Empty, Body::H1), interim };
 
         let mut answer = pin!(service.call(request));
-        let answered = poll_fn(|cx| self.poll_answer(cx, answer.as_mut())).await;
-        let (mut response, record) = answered?;
+        let answered = poll_fn(|cx| {
+            let polled = self.poll_answer(cx, answer.as_mut());
+            asked.at_once &= polled.is_ready();
+            polled
+        })
+        .await;
+        let (mut response, mut record) = answered?;
         // A body that is none has no answer but this, whatever was made of the request so far.
         if self.line.incoming().reader.is_broken() && response.head.status.is_server_error() {
             response = service.refused(BAD_BODY);
         }
-        let (ended, keep_alive, sent) = self.respond(response, asked).await;
+        let (ended, keep_alive, sent) =
+            self.respond(response, asked, Some((service, &mut record))).await;
         let exchanged = Exchanged { ended, received: self.line.incoming().reader.received(), sent };
         service.ended(record, exchanged);
         match ended {
@@ -215,10 +229,10 @@ impl Connection<'_> {
         }
         if wanted && !answered {
             let head = crate::message::ResponseHead::new(StatusCode::CONTINUE);
-            self.outbox.write(64, |out| encode::interim(out, &head));
+            self.outbox.write(64, |out| encode::interim(out, &head, self.options.names));
         }
         for head in interim {
-            self.outbox.write(256, |out| encode::interim(out, &head));
+            self.outbox.write(256, |out| encode::interim(out, &head, self.options.names));
         }
     }
 

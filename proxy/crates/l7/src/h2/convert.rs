@@ -40,12 +40,13 @@ pub(super) fn request(parts: Parts) -> Result<RequestHead, Refusal> {
         headers,
         version: Version::HTTP_2,
         upgrade,
+        spelling: None,
     })
 }
 
 /// A request that goes out.
 pub(super) fn to_request(head: RequestHead) -> Result<Request<()>, Reset> {
-    let RequestHead { method, scheme, authority, path, headers, version: _, upgrade } = head;
+    let RequestHead { method, scheme, authority, path, headers, upgrade, .. } = head;
     let tunnel = method == Method::CONNECT && upgrade.is_none();
     let mut uri = http::uri::Parts::default();
     uri.authority = authority;
@@ -82,12 +83,13 @@ pub(super) fn response(
         headers,
         version: Version::HTTP_2,
         upgrade: agreed.cloned(),
+        spelling: None,
     }
 }
 
 /// A response that goes out.
 pub(super) fn to_response(head: ResponseHead) -> Response<()> {
-    let ResponseHead { status, headers, version: _, upgrade: _ } = head;
+    let ResponseHead { status, headers, .. } = head;
     let mut response = Response::new(());
     let switched = status == StatusCode::SWITCHING_PROTOCOLS;
     *response.status_mut() = if switched { StatusCode::OK } else { status };

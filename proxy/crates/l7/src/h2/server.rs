@@ -32,6 +32,8 @@ pub struct Options {
     pub age: Option<Duration>,
     /// How many streams a connection may have had.
     pub requests: Option<u64>,
+    /// How long the client may take nothing of a response.
+    pub stall: Option<Duration>,
     pub keepalive: Option<Keepalive>,
     /// From so many streams on, a connection most of whose streams were reset before they were
     /// answered is closed.
@@ -70,6 +72,7 @@ struct Connection<S: Service> {
     tally: Arc<Tally>,
     accepted: u64,
     answers_expect: bool,
+    stall: Option<Duration>,
     alarm: Alarm,
     age: Alarm,
     pings: Option<Pings>,
@@ -87,6 +90,7 @@ impl Default for Options {
             idle: Some(Duration::from_secs(3600)),
             age: None,
             requests: None,
+            stall: Some(Duration::from_secs(300)),
             keepalive: None,
             reset_streams: 500,
             answers_expect: true,
@@ -121,6 +125,7 @@ pub async fn serve<S: Service>(
         tally: Arc::default(),
         accepted: 0,
         answers_expect: options.answers_expect,
+        stall: options.stall,
         alarm: Alarm::default(),
         age,
         pings: pings.map(|(keepalive, pings)| Pings::new(keepalive, pings)),
@@ -181,6 +186,7 @@ impl<S: Service> Connection<S> {
             service: Arc::clone(&self.service),
             tally: Arc::clone(&self.tally),
             answers_expect: self.answers_expect,
+            stall: self.stall,
         };
         self.streams.spawn(stream::run(run, request, respond));
     }

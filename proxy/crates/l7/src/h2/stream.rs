@@ -23,6 +23,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 /// What a stream has of its connection.
@@ -31,6 +32,7 @@ pub(super) struct Run<S> {
     pub(super) service: Arc<S>,
     pub(super) tally: Arc<Tally>,
     pub(super) answers_expect: bool,
+    pub(super) stall: Option<Duration>,
 }
 
 /// What is to be said before the response.
@@ -49,13 +51,13 @@ pub(super) async fn run<S: Service>(
     request: http::Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) {
-    let Run { service, tally, answers_expect } = run;
+    let Run { service, tally, answers_expect, stall } = run;
     let (parts, stream) = request.into_parts();
     let mut head = match convert::request(parts) {
         Ok(head) => head,
         Err(refusal) => {
             let response = service.refused(refusal);
-            send(respond, response, false).await;
+            send::<S>(respond, response, Sending { to_head: false, stall }, None).await;
             return;
         }
     };
@@ -74,11 +76,12 @@ pub(super) async fn run<S: Service>(
     let interim = Interim::new(Arc::clone(&before) as Arc<dyn Inform>);
     let mut answer = pin!(service.call(Request { head, body, interim }));
     let answered = poll_fn(|cx| poll_answer(cx, answer.as_mut(), &before, &mut respond)).await;
-    let Some((response, record)) = answered else {
+    let Some((response, mut record)) = answered else {
         tally.reset.fetch_add(1, Ordering::Relaxed);
         return;
     };
-    let (ended, sent) = send(respond, response, to_head).await;
+    let told = Told { service: &*service, record: &mut record, received: &received };
+    let (ended, sent) = send(respond, response, Sending { to_head, stall }, Some(told)).await;
     let received = received.load(Ordering::Relaxed);
     service.ended(record, Exchanged { ended, received, sent });
 }
@@ -103,8 +106,28 @@ fn poll_answer<T>(
     respond.poll_reset(cx).map(|_reason| None)
 }
 
+/// How a response is sent.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    to_head: bool,
+    /// How long the client may take nothing of it.
+    stall: Option<Duration>,
+}
+
+/// Who is told how far it is, if that is due.
+struct Told<'a, S: Service> {
+    service: &'a S,
+    record: &'a mut S::Record,
+    received: &'a AtomicU64,
+}
+
 /// Sends a response; how it ended and how many bytes of its body were sent.
-async fn send(mut respond: SendResponse<Bytes>, response: Response, to_head: bool) -> (Ended, u64) {
+async fn send<S: Service>(
+    mut respond: SendResponse<Bytes>,
+    response: Response,
+    Sending { to_head, stall }: Sending,
+    mut told: Option<Told<'_, S>>,
+) -> (Ended, u64) {
     let Response { mut head, body } = response;
     let bodiless =
         to_head || head.status == StatusCode::NO_CONTENT || head.status == StatusCode::NOT_MODIFIED;
@@ -130,10 +153,21 @@ async fn send(mut respond: SendResponse<Bytes>, response: Response, to_head: boo
             Err(_) => (Ended::DownstreamGone, 0),
         };
     }
-    let mut upload = Upload::new(stream, body);
-    let ended = match poll_fn(|cx| upload.poll(cx)).await {
+    let mut upload = Upload::of_response(stream, body, stall);
+    let sends = poll_fn(|cx| {
+        let polled = upload.poll(cx);
+        if polled.is_pending()
+            && let Some(Told { service, record, received }) = &mut told
+            && service.poll_due(record, cx).is_ready()
+        {
+            service.report(record, received.load(Ordering::Relaxed), upload.sent());
+        }
+        polled
+    });
+    let ended = match sends.await {
         Sent::Whole => Ended::Whole,
         Sent::Failed(_) => Ended::BodyFailed,
+        Sent::Stalled => Ended::Stalled,
         Sent::Stopped | Sent::Gone => Ended::DownstreamGone,
     };
     (ended, upload.sent())

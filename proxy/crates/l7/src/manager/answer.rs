@@ -11,7 +11,7 @@ use culvert_policy::http::{
     mutate::{self, Message},
     reply::Reply,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use std::{borrow::Cow, sync::Arc};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -82,8 +82,14 @@ pub(crate) fn local(record: &mut Record, local: Local) -> Response {
         route_headers(record, status, &mut reply.headers);
     }
     let manager = Arc::clone(&record.manager);
+    let config = manager.config();
+    // Where a message went wrong, the next may not begin where it seems to.
+    let close = close
+        || status == StatusCode::BAD_REQUEST
+            && record.head.version != Version::HTTP_2
+            && !config.keep_connection_on_error.unwrap_or(config.http1.keep_connection_on_error);
     let seeing = record.seeing("NotSet");
-    let reply = reply.dressed(&manager.config().replies, &seeing.scene(), &record.around());
+    let reply = reply.dressed(&config.replies, &seeing.scene(), &record.around());
     let Reply { status, mut headers, body, grpc: _ } = reply;
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -140,7 +146,7 @@ pub(crate) fn finish(record: &mut Record, response: &mut Response) {
         headers.append(header::VIA, via);
     }
     record.status = Some(response.head.status);
-    if !manager.logs().is_empty() {
+    if !manager.logs().is_empty() || record.upstream_logs.is_some() {
         record.said = Some(response.head.headers.clone());
     }
 }

@@ -59,8 +59,9 @@ fn check(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
     let head = &mut record.head;
     let old = head.version == Version::HTTP_10;
     if old && !config.http1.accept_http_10 {
-        let local = Local::new(StatusCode::UPGRADE_REQUIRED, "", "low_version");
-        return Err(local.close().boxed());
+        let status = StatusCode::UPGRADE_REQUIRED;
+        let local = Local::new(status, "Upgrade Required", "low_version");
+        return Err(local.flag(Flag::DownstreamProtocolError).close().boxed());
     }
     if old
         && head.authority.is_none()

@@ -1,5 +1,5 @@
 //! The configuration of a moment: what does not change during a request.
-use crate::{filter::Filters, shared::Shared};
+use crate::{filter::Filters, manager::beside::Beside, shared::Shared};
 use culvert_model::http::{
     manager::{Manager, Routes},
     route::RouteTable,
@@ -16,6 +16,8 @@ pub(crate) struct Now {
     generation: Generation,
     /// `None`: it has not come yet.
     pub(crate) table: Option<Arc<Table>>,
+    /// What of its requests is counted beside their clusters.
+    pub(crate) beside: Option<Arc<Beside>>,
     pub(crate) runtime: Arc<RuntimeValues>,
     filters: Arc<Filters>,
     /// By the kind of upgrade.
@@ -43,9 +45,20 @@ impl Now {
             Some((Arc::clone(&upgrade.kind), new))
         });
         let old = before.map(|before| &before.filters);
+        let table = table.map(|table| Self::table(table, shared, before));
+        let beside = match before.filter(|before| {
+            let tables = table.as_ref().zip(before.table.as_ref());
+            tables.is_some_and(|(now, before)| Arc::ptr_eq(now, before))
+        }) {
+            Some(before) => before.beside.clone(),
+            None => table
+                .as_ref()
+                .and_then(|table| Beside::new(table.table(), &shared.stats).map(Arc::new)),
+        };
         Self {
             generation: *generation,
-            table: table.map(|table| Self::table(table, shared, before)),
+            table,
+            beside,
             runtime: Arc::clone(snapshot.runtime()),
             filters: Filters::new(&config.filters, prefix, shared, snapshot, old),
             upgrades: upgrades.collect(),

@@ -53,6 +53,7 @@ fn h1_of(config: &Manager) -> h1::Options {
         linger: config.limits.delayed_close_timeout.unwrap_or_default(),
         trailers: config.http1.trailers,
         answers_expect: !config.proxy_100_continue,
+        names: config.http1.header_format,
     }
 }
 
@@ -74,6 +75,7 @@ fn h2_of(config: &Manager) -> h2::Options {
         idle: common.idle_timeout,
         age: common.max_connection_duration,
         requests: requests(config),
+        stall: stall(config),
         keepalive,
         answers_expect: !config.proxy_100_continue,
         ..h2::Options::default()

@@ -5,7 +5,7 @@ use std::{
 };
 
 /// Where the way out begins; said in place of a loopback client's address.
-pub(super) fn address() -> IpAddr {
+pub(crate) fn address() -> IpAddr {
     static OWN: LazyLock<IpAddr> =
         LazyLock::new(|| towards_the_world().unwrap_or(Ipv4Addr::LOCALHOST.into()));
     *OWN

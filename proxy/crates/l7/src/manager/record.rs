@@ -1,9 +1,11 @@
 //! What is known of one request: made when it comes, written down when it is over.
 use crate::{
+    alarm::Alarm,
     connection::Connection,
-    filter::Kept,
-    forward::Fate,
-    manager::{Manager, known::Seeing, now::Now, routed::Routed},
+    filter::{Kept, grpc_stats::Messages},
+    forward::{Expired, Fate},
+    log::Logs,
+    manager::{Manager, beside::Numbers, known::Seeing, lines, now::Now, routed::Routed},
     message::RequestHead,
     outcome::{Details, Ended, Exchanged, Flag, Flags},
     share::Share,
@@ -17,8 +19,7 @@ use culvert_model::http::{
 };
 use culvert_policy::http::{
     client::INTERNAL,
-    facts::{self, Answer, Asking, FilterState, Head},
-    format::Scene,
+    facts::{self, Asking, FilterState, Head},
     log::Around,
 };
 use culvert_runtime::dice::dice;
@@ -55,6 +56,8 @@ pub(crate) struct Record {
     pub(crate) cluster: Option<Arc<Upstream>>,
     /// The endpoint of the last try.
     pub(crate) went: Option<Went>,
+    /// Where it is counted beside its cluster.
+    pub(crate) beside: Box<[Arc<Numbers>]>,
     pub(crate) attempts: u32,
     /// The endpoints of all tries, where somebody asks.
     pub(crate) attempted: Vec<Arc<Host>>,
@@ -66,8 +69,14 @@ pub(crate) struct Record {
     /// The response's headers, where logs want them.
     pub(crate) said: Option<HeaderMap>,
     pub(crate) trailers: Trailers,
+    /// Messages of gRPC, where they are to be seen.
+    pub(crate) messages: Option<Arc<Messages>>,
     pub(crate) fate: Fate,
-    exchanged: Option<Exchanged>,
+    /// Where the lines of its tries go.
+    pub(crate) upstream_logs: Option<Arc<Logs>>,
+    /// Rings when the next line is due of what is under way.
+    pub(crate) ticks: Option<Box<Alarm>>,
+    pub(super) exchanged: Option<Exchanged>,
     over: Option<Duration>,
     _active: Raised,
     _stream: Share,
@@ -119,6 +128,7 @@ impl Record {
             redirects: 0,
             cluster: None,
             went: None,
+            beside: Box::default(),
             attempts: 0,
             attempted: Vec::new(),
             times: Times::default(),
@@ -127,7 +137,10 @@ impl Record {
             status: None,
             said: None,
             trailers: None,
+            messages: None,
             fate: Fate::default(),
+            upstream_logs: None,
+            ticks: lines::ticks(manager),
             exchanged: None,
             over: None,
             _active: manager.tally().rq_active.raise(),
@@ -142,6 +155,8 @@ impl Record {
         let mut next = Self::new(&self.manager, &self.connection, head);
         next.client.clone_from(&self.client);
         next.redirects = self.redirects + 1;
+        // Only what is here in whole is followed.
+        next.times.received = Some(Duration::ZERO);
         next
     }
 
@@ -229,6 +244,13 @@ impl Record {
                 if let Some(cut) = self.fate.cut() {
                     self.flags = self.flags.iter().chain(cut.flags.iter()).collect();
                     self.details = cut.details;
+                    match cut.expired {
+                        Some(Expired::Duration) => {
+                            self.manager.tally().rq_max_duration_reached.inc();
+                        }
+                        Some(Expired::Idle { .. }) => self.manager.tally().rq_idle_timeout.inc(),
+                        Some(Expired::Whole | Expired::PerTry | Expired::PerTryIdle) | None => {}
+                    }
                 }
                 self.manager.tally().reset_after_response.inc();
                 self.manager.tally().rq_tx_reset.inc();
@@ -251,24 +273,6 @@ impl Record {
         }
         self.manager.tally().rq_rx_reset.inc();
     }
-
-    /// Writes it down.
-    pub(crate) fn write(&self, kind: &'static str) {
-        let logs = self.manager.logs();
-        if logs.is_empty() {
-            return;
-        }
-        let seeing = self.seeing(kind);
-        let trailers = self.trailers.as_ref().and_then(|trailers| trailers.lock().take());
-        let answer = self.status.zip(self.said.as_ref());
-        let scene = Scene {
-            request: (!self.headless).then(|| self.request()),
-            response: answer.map(|(status, headers)| Answer { status, headers }),
-            trailers: trailers.as_ref(),
-            ..Scene::new(&seeing)
-        };
-        logs.write(&crate::log::Seen { scene, around: self.around() });
-    }
 }
 
 /// Over, also when the client went before there was a response.
@@ -278,6 +282,9 @@ impl Drop for Record {
             self.client_gone();
         }
         self.over = Some(self.began.elapsed());
+        if let Some(text) = self.messages.take().and_then(|messages| messages.text()) {
+            self.state.0.insert(Messages::KEY.into(), text.into());
+        }
         let tally = self.manager.tally();
         if let Some(status) = self.status {
             tally.rq_codes.count_class(status.as_u16());
@@ -288,8 +295,11 @@ impl Drop for Record {
             (&self.cluster, self.times.sent, self.upstream_version)
         {
             let internal = self.head.headers.contains_key(INTERNAL);
-            cluster.traffic().took(self.elapsed().saturating_sub(sent), internal);
+            let took = self.elapsed().saturating_sub(sent);
+            cluster.traffic().took(took, internal);
+            self.beside.iter().for_each(|beside| beside.took(took));
         }
+        self.write_upstream();
         self.write("DownstreamEnd");
     }
 }

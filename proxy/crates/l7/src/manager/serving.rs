@@ -14,6 +14,7 @@ use crate::{
     message::{Interim, Request, RequestHead, Response},
     outcome::{Ended, Exchanged, Flag, Refusal},
     service::Service,
+    stats::codes::Codes,
 };
 use http::{
     HeaderValue, Method, StatusCode, Version, header,
@@ -24,7 +25,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -33,11 +34,19 @@ use std::{
 pub(super) struct Serving {
     manager: Arc<Manager>,
     connection: Arc<Connection>,
+    /// Of the listener.
+    codes: Arc<Codes>,
 }
 
 impl Serving {
-    pub(super) const fn new(manager: Arc<Manager>, connection: Arc<Connection>) -> Self {
-        Self { manager, connection }
+    pub(super) fn new(manager: Arc<Manager>, connection: Arc<Connection>) -> Self {
+        let codes = manager.codes(&connection.stats);
+        Self { manager, connection, codes }
+    }
+
+    /// For the listener; the manager's own are counted when the request is over.
+    fn count(&self, response: &Response) {
+        self.codes.count_class(response.head.status.as_u16());
     }
 }
 
@@ -46,6 +55,9 @@ impl Service for Serving {
 
     async fn call(&self, request: Request) -> (Response, Box<Record>) {
         let Request { head, body, interim } = request;
+        // What comes before the response is the client's only where it is asked for.
+        let interim =
+            if self.manager.config().proxy_100_continue { interim } else { Interim::default() };
         let mut record = Record::new(&self.manager, &self.connection, head);
         count(&record);
         let limit = self.manager.config().limits.request_timeout;
@@ -59,12 +71,21 @@ impl Service for Serving {
             None => self.panicked(&mut record),
         };
         answer::finish(&mut record, &mut response);
+        self.count(&response);
         if response.head.status == StatusCode::SWITCHING_PROTOCOLS
             && self.manager.config().log_options.on_tunnel
         {
             record.write("DownstreamTunnelSuccessfullyEstablished");
         }
         (response, record)
+    }
+
+    fn poll_due(&self, record: &mut Box<Record>, cx: &mut Context<'_>) -> Poll<()> {
+        record.poll_due(cx)
+    }
+
+    fn report(&self, record: &mut Box<Record>, received: u64, sent: u64) {
+        record.report(received, sent);
     }
 
     fn ended(&self, mut record: Box<Record>, exchanged: Exchanged) {
@@ -83,13 +104,17 @@ impl Service for Serving {
         let mut record = Record::new(&self.manager, &self.connection, head);
         record.headless = true;
         count(&record);
-        let text = refusal.status.canonical_reason().unwrap_or_default();
+        let text = match refusal.status {
+            StatusCode::REQUEST_TIMEOUT => "request header timeout",
+            status => status.canonical_reason().unwrap_or_default(),
+        };
         let mut local = Local::new(refusal.status, text, refusal.details);
         if refusal.status != StatusCode::REQUEST_TIMEOUT {
             local.flags.set(Flag::DownstreamProtocolError);
         }
         let mut response = answer::local(&mut record, local);
         answer::finish(&mut record, &mut response);
+        self.count(&response);
         let sent = text.len() as u64;
         record.exchange(Exchanged { ended: Ended::Whole, received: 0, sent });
         response
@@ -147,13 +172,13 @@ async fn way(record: &mut Box<Record>, body: Body, interim: &Interim) -> Respons
         match once(record, body, interim).await {
             Ok(response) => return response,
             Err(follow) => {
-                let Follow { head, status } = *follow;
+                let Follow { head, body: again, status } = *follow;
                 let next = record.followed(head);
                 let mut before = std::mem::replace(record, next);
                 before.status = Some(status);
                 before.details = "internal_redirect".into();
                 before.exchange(Exchanged { ended: Ended::Whole, received: 0, sent: 0 });
-                body = Body::Empty;
+                body = again;
             }
         }
     }
@@ -162,6 +187,7 @@ async fn way(record: &mut Box<Record>, body: Body, interim: &Interim) -> Respons
 /// A redirect is followed here.
 struct Follow {
     head: RequestHead,
+    body: Body,
     status: StatusCode,
 }
 
@@ -175,7 +201,10 @@ async fn once(
         show_upgrade(&mut record.head);
     }
     record.routed = Routed::find(&record.now, &record.asking());
+    // What no route is for is told so, as any other request.
+    let routed = record.routed.route.is_some() || record.routed.to_tls;
     if let Some(kind) = &kind
+        && routed
         && let Err(local) = allowed(record, kind)
     {
         return Ok(answer::local(record, *local));
@@ -191,7 +220,9 @@ async fn once(
     let mut response = match outcome {
         Outcome::Response(response) => response,
         Outcome::Local(local) => answer::local(record, *local),
-        Outcome::Follow { head, status } => return Err(Box::new(Follow { head, status })),
+        Outcome::Follow { head, body, status } => {
+            return Err(Box::new(Follow { head, body, status }));
+        }
     };
     filters.response(record, &mut response);
     Ok(response)
@@ -210,7 +241,8 @@ fn upgrade(record: &Record) -> Option<String> {
 fn show_upgrade(head: &mut RequestHead) {
     if let Some(kind) = &head.upgrade {
         head.headers.insert(header::UPGRADE, kind.clone());
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        let upgrade = if head.version == Version::HTTP_2 { "upgrade" } else { "Upgrade" };
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static(upgrade));
     }
 }
 
@@ -228,5 +260,6 @@ fn allowed(record: &Record, kind: &str) -> Result<(), Refused> {
         return Ok(());
     }
     record.manager.tally().rq_ws_on_non_ws_route.inc();
-    Err(Local::new(StatusCode::FORBIDDEN, "", "upgrade_failed").boxed())
+    // What comes next may be no request, but what the client wanted the connection for.
+    Err(Local::new(StatusCode::FORBIDDEN, "", "upgrade_failed").close().boxed())
 }

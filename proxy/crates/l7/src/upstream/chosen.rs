@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     dial::{Dial as _, DialError},
-    forward,
+    forward::{self, Expired},
     io::Io,
     message::ResponseHead,
     outcome::Reset,
@@ -145,6 +145,12 @@ impl forward::Chosen for Chosen {
     fn finished(&self, trailers: Option<&HeaderMap>) {
         if self.waits.swap(false, Ordering::Relaxed) {
             self.said(trailers.and_then(grpc::status).map_or(200, grpc::to_http));
+        }
+    }
+
+    fn expired(&self, expired: Expired) {
+        if expired == Expired::Whole {
+            self.upstream.traffic().timeout.inc();
         }
     }
 

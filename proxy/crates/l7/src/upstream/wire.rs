@@ -114,7 +114,11 @@ impl Wire {
             age: common.max_connection_duration,
             most: most.and_then(|most| usize::try_from(most).ok()),
             requests: common.max_requests_per_connection.map(|most| most.get().into()),
-            h1: h1::ClientOptions { limits, trailers: http.http1.trailers },
+            h1: h1::ClientOptions {
+                limits,
+                trailers: http.http1.trailers,
+                names: http.http1.header_format,
+            },
             h2: h2::ClientOptions { settings, keepalive, first_streams },
         }
     }

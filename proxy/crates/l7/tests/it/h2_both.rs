@@ -95,7 +95,9 @@ async fn trailers_hints_and_failures_are_passed_on() {
     let hints: Vec<_> = seen.0.lock().unwrap().iter().map(|head| head.status).collect();
     assert_eq!(hints, [StatusCode::EARLY_HINTS]);
 
-    let (_, body) = send(&client, get("/fails"), Body::Empty).await.unwrap();
+    let (_, mut body) = send(&client, get("/fails"), Body::Empty).await.unwrap();
+    let begun = body.frame().await.unwrap().unwrap();
+    assert_eq!(begun, Frame::Data("begun".into()), "what came before the failure comes");
     let error = body.collect(99).await.unwrap_err();
     assert!(matches!(error, BodyError::Reset(::h2::Reason::INTERNAL_ERROR)), "{error}");
 }
@@ -115,6 +117,21 @@ async fn an_upgrade_is_a_stream_of_bytes() {
     assert_eq!(head.upgrade.unwrap(), "websocket");
     tx.send("hello".into()).await.unwrap();
     assert_eq!(body.frame().await.unwrap().unwrap(), Frame::Data("hello".into()));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_does_not_hold_its_stream_for_ever() {
+    let stall = Some(std::time::Duration::from_millis(50));
+    let options = h2::Options { stall, ..h2::Options::default() };
+    let server = Server::start_with(Version::Two, options).await;
+    let client = client(&server).await;
+    let (head, body) = send(&client, get("/pieces-for-ever"), Body::Empty).await.unwrap();
+    assert_eq!(head.status, StatusCode::OK);
+    while server.paths.ended().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.paths.ended()[0].ended, Ended::Stalled);
+    assert!(body.collect(usize::MAX).await.is_err(), "it was reset");
 }
 
 #[tokio::test]

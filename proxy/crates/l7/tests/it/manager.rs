@@ -1,5 +1,9 @@
 //! A manager over real sockets: what clients, backends and logs see of a request's way.
+mod early;
 mod filters;
+mod laws;
+mod levels;
+mod told;
 mod way;
 mod world;
 
@@ -123,7 +127,7 @@ async fn what_is_no_request_for_us_is_refused_in_envoys_words() {
     }
     let lines = world.lines(5).await;
     for (line, end) in lines.iter().zip([
-        "426 - low_version 0 0 - -",
+        "426 DPE low_version 0 16 - -",
         "400 DPE missing_host_header 0 11 - -",
         "400 - path_normalization_failed 0 0 - -",
         "403 - upgrade_failed 0 0 / backend",

@@ -46,20 +46,29 @@ pub(crate) enum Version {
 
 impl Server {
     pub(crate) async fn start(version: Version) -> Self {
+        Self::start_with(version, h2::Options::default()).await
+    }
+
+    pub(crate) async fn start_with(version: Version, options: h2::Options) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (drain, paths) = (Drain::default(), Arc::new(Paths::default()));
         let (worker, service) = (drain.worker(), Arc::clone(&paths));
         drain.worker().spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                serve(tcp, version, &service, &worker);
+                serve(tcp, version, options.clone(), (&service, &worker));
             }
         });
         Self { addr, paths, drain }
     }
 }
 
-fn serve(tcp: TcpStream, version: Version, service: &Arc<Paths>, worker: &Worker) {
+fn serve(
+    tcp: TcpStream,
+    version: Version,
+    two: h2::Options,
+    (service, worker): (&Arc<Paths>, &Worker),
+) {
     tcp.set_nodelay(true).unwrap();
     let (service, own) = (Arc::clone(service), worker.clone());
     worker.spawn(async move {
@@ -69,7 +78,7 @@ fn serve(tcp: TcpStream, version: Version, service: &Arc<Paths>, worker: &Worker
                 h1::serve(tcp.into(), &*service, &options, &own).await;
             }
             Version::Two => {
-                h2::serve(Io::from(tcp), service, &h2::Options::default(), &own).await;
+                h2::serve(Io::from(tcp), service, &two, &own).await;
             }
         }
     });
@@ -125,6 +134,7 @@ async fn answer(request: Request) -> Response {
         }
         "/large" => response.body = Body::full(vec![b'x'; 10 << 20]),
         "/pieces" => response.body = Body::boxed(Pieces(vec![Frame::Data("ab".into()); 3])),
+        "/pieces-for-ever" => response.body = Body::boxed(Endless),
         "/trailers" => {
             let sum = (HeaderName::from_static("x-sum"), HeaderValue::from_static("7"));
             let trailers = Frame::Trailers(HeaderMap::from_iter([sum]));
@@ -136,7 +146,13 @@ async fn answer(request: Request) -> Response {
             interim.send(hint);
             response.body = Body::full("hinted");
         }
-        "/fails" => response.body = Body::boxed(Fails(0)),
+        "/fails" => response.body = Body::boxed(Fails(false)),
+        "/moved-with-body" => {
+            response.head.status = StatusCode::FOUND;
+            let place = HeaderValue::from_static("http://other.test/keep");
+            response.head.headers.insert(header::LOCATION, place);
+            body.collect(1 << 20).await.unwrap();
+        }
         "/moved" => {
             response.head.status = StatusCode::FOUND;
             let place = HeaderValue::from_static("http://other.test/headers");
@@ -159,20 +175,87 @@ async fn answer(request: Request) -> Response {
                 headers.join("\n")
             ));
         }
-        path => response.body = Body::full(path.to_owned()),
+        path => match path.strip_prefix("/script/") {
+            Some(script) => response.body = scripted(script, body).await,
+            None => response.body = Body::full(path.to_owned()),
+        },
     }
     response
 }
 
+/// `AFTER/PIECES/END`: so many pieces of the request are read, so many are answered, and then that.
+async fn scripted(script: &str, mut body: Body) -> Body {
+    let mut numbers = script.split('/').map(|number| number.parse::<usize>().unwrap());
+    let mut next = || numbers.next().unwrap();
+    for _ in 0..next() {
+        if !matches!(body.frame().await, Some(Ok(_))) {
+            break;
+        }
+    }
+    let pieces = vec![Frame::Data("answer".into()); next()];
+    let end = next();
+    if end == 5 {
+        pending::<()>().await;
+    }
+    Body::boxed(Scripted { body, pieces, end })
+}
+
+struct Scripted {
+    body: Body,
+    pieces: Vec<Frame>,
+    end: usize,
+}
+
+impl Pull for Scripted {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Next {
+        if let Some(piece) = self.pieces.pop() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        match std::mem::take(&mut self.end) {
+            0 => Poll::Ready(None),
+            1 => {
+                let sum = (HeaderName::from_static("x-sum"), HeaderValue::from_static("7"));
+                Poll::Ready(Some(Ok(Frame::Trailers(HeaderMap::from_iter([sum])))))
+            }
+            2 => Poll::Ready(Some(Err(BodyError::Other("on purpose")))),
+            // Never.
+            3 => {
+                self.end = 3;
+                Poll::Pending
+            }
+            // When the request is over.
+            end => {
+                self.end = end;
+                loop {
+                    match self.body.poll_frame(cx) {
+                        Poll::Ready(Some(Ok(_))) => {}
+                        Poll::Ready(_) => return Poll::Ready(None),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            }
+        }
+    }
+}
+
 struct Pieces(Vec<Frame>);
-/// One piece, a pause in which it can be sent, and an error.
-struct Fails(u8);
+/// One piece, and an error.
+struct Fails(bool);
 
 type Next = Poll<Option<Result<Frame, BodyError>>>;
 
 impl Pull for Pieces {
     fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
         Poll::Ready(self.0.pop().map(Ok))
+    }
+}
+
+/// Pieces without end.
+struct Endless;
+
+impl Pull for Endless {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
+        Poll::Ready(Some(Ok(Frame::Data(vec![b'x'; 64 << 10].into()))))
     }
 }
 
@@ -189,15 +272,11 @@ impl Pull for Stuck {
 }
 
 impl Pull for Fails {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Next {
-        self.0 += 1;
-        match self.0 {
-            1 => Poll::Ready(Some(Ok(Frame::Data("begun".into())))),
-            2..10 => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            _ => Poll::Ready(Some(Err(BodyError::Other("on purpose")))),
-        }
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Next {
+        Poll::Ready(Some(if std::mem::replace(&mut self.0, true) {
+            Err(BodyError::Other("on purpose"))
+        } else {
+            Ok(Frame::Data("begun".into()))
+        }))
     }
 }

@@ -51,7 +51,7 @@ pub enum HttpFilter {
     /// What is allowed is said by routes.
     Cors,
     HeaderMutation(Arc<HeaderMutationFilter>),
-    SetFilterState(Arc<[FilterStateValue]>),
+    SetFilterState(Arc<SetFilterState>),
     HealthCheck(Arc<HealthCheckFilter>),
     /// At most so many bytes of a request.
     Buffer {
@@ -90,6 +90,14 @@ pub struct HeaderMutationFilter {
     pub response_trailers: HeaderMutations,
     /// Of the mutations of routes, those of the most specific go last.
     pub most_specific_wins: bool,
+}
+
+/// Values left for those that come after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetFilterState {
+    pub values: Arc<[FilterStateValue]>,
+    /// The route is looked for once more: what it goes by may have changed.
+    pub clear_route: bool,
 }
 
 /// Answers health checks.
@@ -151,7 +159,7 @@ pub enum OverrideConfig {
     LocalRateLimit(Arc<LocalRateLimit>),
     Cors(Arc<Cors>),
     HeaderMutation(Arc<HeaderMutationFilter>),
-    SetFilterState(Arc<[FilterStateValue]>),
+    SetFilterState(Arc<SetFilterState>),
     /// `None`: nothing is buffered here.
     Buffer(Option<u32>),
     /// Of a filter that is passed by.

@@ -72,10 +72,20 @@ pub struct VirtualHost {
     /// For routes without any.
     pub mirrors: Box<[Mirror]>,
     pub rate_limits: RateLimits,
+    /// Requests that are counted by themselves, by the first that is for them.
+    pub clusters: Box<[VirtualCluster]>,
     /// The deprecated place; a filter's own configuration is before it.
     pub cors: Option<Arc<Cors>>,
     pub per_filter: PerFilter,
     pub metadata: Metadata,
+}
+
+/// Requests of a virtual host that are counted by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualCluster {
+    pub name: Arc<str>,
+    /// All must hold.
+    pub headers: Box<[HeaderMatch]>,
 }
 
 /// Which requests are sent to https instead.

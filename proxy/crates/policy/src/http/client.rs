@@ -81,6 +81,12 @@ pub fn identify(
     headers: &mut HeaderMap,
 ) -> Result<Client, StatusCode> {
     headers.remove(INTERNAL);
+    if headers.get_all(FORWARDED_FOR).iter().nth(1).is_some()
+        && let Ok(joined) = HeaderValue::try_from(list(headers))
+    {
+        // One list, however many lines it came in.
+        headers.insert(FORWARDED_FOR, joined);
+    }
     let found = if options.use_remote_address {
         remote(options, arrival, headers)
     } else {
@@ -117,7 +123,7 @@ fn remote(options: &ClientAddress, arrival: Arrival, headers: &mut HeaderMap) ->
     let trusted = options.trusted_hops.checked_sub(1);
     let address = trusted.and_then(|skip| from_list(headers, skip).address).unwrap_or(arrival.peer);
     if !options.skip_append {
-        append(
+        append_forwarded(
             headers,
             if arrival.peer.ip().is_loopback() { arrival.own } else { arrival.peer.ip() },
         );
@@ -157,7 +163,7 @@ fn said(
             }
         };
         if !skip_append {
-            append(headers, arrival.peer.ip());
+            append_forwarded(headers, arrival.peer.ip());
         }
         if found.address.is_some() {
             return Ok(found);
@@ -200,7 +206,8 @@ fn parse(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(text.trim().parse().ok()?, 0))
 }
 
-fn append(headers: &mut HeaderMap, address: IpAddr) {
+/// Adds an address to `x-forwarded-for`.
+pub fn append_forwarded(headers: &mut HeaderMap, address: IpAddr) {
     let before = list(headers);
     let all = if before.is_empty() { address.to_string() } else { format!("{before},{address}") };
     if let Ok(value) = HeaderValue::try_from(all) {

@@ -105,7 +105,7 @@ impl Reply {
     fn into_grpc(mut self) -> Self {
         let status = self.grpc.unwrap_or_else(|| grpc::from_http(self.status));
         let text = String::from_utf8_lossy(&self.body);
-        let message = grpc::message(text.strip_suffix('\n').unwrap_or(&text));
+        let message = grpc::message(&text);
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         self.headers.remove(header::CONTENT_LENGTH);
         if !self.headers.contains_key("grpc-status") {

@@ -3,18 +3,18 @@ use super::{Plan, way::downstream};
 use crate::{
     body::Body,
     forward::mirror,
-    manager::record::Record,
+    manager::{own, record::Record},
     message::RequestHead,
     upstream::{Ask, Chosen},
 };
 use culvert_model::http::route::Mirror;
 use culvert_policy::http::{
-    chance,
+    chance, client,
     mutate::{Message, route_headers},
     route::{mirror_cluster, port_start},
 };
 use culvert_runtime::dice::dice;
-use http::uri::Authority;
+use http::{HeaderValue, uri::Authority};
 
 /// Sends copies while `body` is sent; what the request itself sends from now on.
 pub(super) fn start(record: &Record, plan: &Plan<'_>, body: Body) -> Body {
@@ -39,6 +39,9 @@ fn copy(record: &Record, plan: &Plan<'_>, mirror: &Mirror) -> Option<mirror::Mir
     let chosen = upstream.choose(&ask).ok()?;
     upstream.traffic().shadow.inc();
     let mut head: RequestHead = record.head.clone();
+    // From now on it is a request of ours.
+    head.headers.insert(client::INTERNAL, HeaderValue::from_static("true"));
+    client::append_forwarded(&mut head.headers, own::address());
     if let Some(host) = &mirror.host {
         head.authority = Authority::try_from(&**host).ok();
     } else if mirror.shadow_host

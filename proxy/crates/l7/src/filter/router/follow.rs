@@ -37,6 +37,7 @@ pub(super) fn next(
     head.path = Some(PathAndQuery::from_maybe_shared(Bytes::from(next.path)).ok()?);
     if next.get {
         head.method = Method::GET;
+        head.headers.remove(header::CONTENT_LENGTH);
     }
     if let Ok(original) = HeaderValue::try_from(next.original) {
         head.headers.insert(ORIGINAL_URL, original);

@@ -92,7 +92,10 @@ pub(super) fn set_host(head: &mut RequestHead, new: &str, forwarded: bool) {
     let Some(old) = head.authority.replace(new) else { return };
     let Ok(old) = HeaderValue::from_str(old.as_str()) else { return };
     if forwarded {
-        head.headers.append(FORWARDED_HOST, old.clone());
+        let joined = head.headers.get(FORWARDED_HOST).and_then(|before| {
+            HeaderValue::from_bytes(&[before.as_bytes(), b",", old.as_bytes()].concat()).ok()
+        });
+        head.headers.insert(FORWARDED_HOST, joined.unwrap_or_else(|| old.clone()));
     }
     head.headers.insert(ORIGINAL_HOST, old);
 }

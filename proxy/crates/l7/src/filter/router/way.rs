@@ -1,7 +1,7 @@
 //! Where each try of a request goes, and whether there is another.
-use super::{ATTEMPTS, Plan, outgoing::set_host};
+use super::{ATTEMPTS, Plan, outgoing::set_host, upstream_log};
 use crate::{
-    forward::{NoHost, Tried, Verdict, Way},
+    forward::{self, NoHost, Tried, Verdict, Way},
     manager::record::{Record, Went},
     message::{RequestHead, ResponseHead, Scheme},
     outcome::{Flag, Reset},
@@ -17,11 +17,12 @@ use culvert_model::http::{
 };
 use culvert_policy::http::{
     facts::Answer,
+    follow,
     retry::{self, Failure, Retries},
 };
 use culvert_runtime::dice::dice;
 use http::{HeaderValue, Version};
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, task::Context, time::SystemTime};
 
 /// A request's way by its route.
 pub(super) struct RouteWay<'a> {
@@ -174,7 +175,36 @@ impl Way for RouteWay<'_> {
 
     fn keeps(&self) -> Option<usize> {
         let limit = self.record.connection.listener.buffer_limit;
-        self.retries.as_ref().map(|_| usize::try_from(limit).unwrap_or(usize::MAX))
+        let again = self.retries.is_some() || self.plan.forward.internal_redirect.is_some();
+        again.then(|| usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    fn watches(&self) -> bool {
+        self.record.ticks.is_some()
+    }
+
+    fn poll_meanwhile(&mut self, cx: &mut Context<'_>) {
+        if self.record.poll_due(cx).is_ready() {
+            // How much of the request has come only its codec knows.
+            self.record.report(0, 0);
+        }
+    }
+
+    fn tried(&mut self, tried: Tried<'_>) {
+        if !matches!(tried, Tried::Failed { sent: false, .. }) {
+            self.record.beside.iter().for_each(|beside| beside.total.inc());
+        }
+    }
+
+    fn lost(&mut self, ended: Result<&ResponseHead, &forward::Failure>) {
+        if self.record.upstream_logs.is_some() {
+            upstream_log::lost(self.record, ended);
+        }
+    }
+
+    fn leads_on(&self, head: &ResponseHead) -> bool {
+        let policy = self.plan.forward.internal_redirect.as_deref();
+        policy.is_some_and(|policy| follow::concerns(policy, head.status))
     }
 
     fn judge(&mut self, tried: Tried<'_>) -> Verdict {
@@ -207,6 +237,7 @@ impl Way for RouteWay<'_> {
                 let traffic = self.upstream.traffic();
                 traffic.retry.inc();
                 traffic.retry_backoff_exponential.inc();
+                self.record.beside.iter().for_each(|beside| beside.retry.inc());
                 if let Some(status) = status {
                     traffic.retried(status);
                 }
@@ -215,6 +246,7 @@ impl Way for RouteWay<'_> {
             retry::Verdict::Exhausted => Verdict::Exhausted,
             retry::Verdict::Overflow => {
                 self.upstream.traffic().retry_overflow.inc();
+                self.record.beside.iter().for_each(|beside| beside.retry_overflow.inc());
                 self.record.flags.set(Flag::UpstreamOverflow);
                 Verdict::Overflow
             }

@@ -23,10 +23,15 @@ impl Connection<'_> {
         let mut response = service.refused(refusal);
         let close = http::HeaderValue::from_static("close");
         response.head.headers.insert(http::header::CONNECTION, close);
-        let asked =
-            Asked { version: Version::HTTP_11, head: false, tunnel: false, keep_alive: false };
+        let asked = Asked {
+            version: Version::HTTP_11,
+            head: false,
+            tunnel: false,
+            keep_alive: false,
+            at_once: true,
+        };
         // Whoever sends no requests may not read responses either: nothing to do about it.
-        let (ended, _, _) = self.respond(response, asked).await;
+        let (ended, _, _) = self.respond::<S>(response, asked, None).await;
         if ended == Ended::Whole {
             self.linger().await;
         }

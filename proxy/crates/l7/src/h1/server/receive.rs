@@ -1,7 +1,10 @@
 //! Waiting for a request.
 use super::{Closed, Connection};
 use crate::{
-    h1::request::{self, Parsed},
+    h1::{
+        names::Spelling,
+        request::{self, Parsed},
+    },
     outcome::Refusal,
 };
 use http::StatusCode;
@@ -47,7 +50,9 @@ impl Connection<'_> {
             if !inbox.is_empty() {
                 match request::parse(inbox.bytes(), self.options.scheme, self.options.limits) {
                     Ok(None) => {}
-                    Ok(Some(parsed)) => {
+                    Ok(Some(mut parsed)) => {
+                        let head = inbox.bytes().get(..parsed.len).unwrap_or_default();
+                        parsed.head.spelling = Spelling::kept(self.options.names, head);
                         inbox.advance(parsed.len);
                         return Poll::Ready(Received::Request(Box::new(parsed)));
                     }

@@ -8,6 +8,7 @@ use crate::{
     },
     message::{Response, ResponseHead},
     outcome::Ended,
+    service::Service,
 };
 use http::{Version, header};
 use std::{
@@ -32,7 +33,14 @@ struct Writing {
 impl Connection<'_> {
     /// Writes `response`; how it ended, whether another request may follow, and how many bytes of
     /// its body were written.
-    pub(super) async fn respond(&mut self, response: Response, asked: Asked) -> (Ended, bool, u64) {
+    ///
+    /// Whoever has the record of the request is told how far it is, if that is due.
+    pub(super) async fn respond<S: Service>(
+        &mut self,
+        response: Response,
+        asked: Asked,
+        mut told: Option<(&S, &mut S::Record)>,
+    ) -> (Ended, bool, u64) {
         let Response { mut head, body } = response;
         let granted = asked.tunnel
             && (head.status == http::StatusCode::SWITCHING_PROTOCOLS || head.status.is_success());
@@ -40,12 +48,13 @@ impl Connection<'_> {
         let keep_alive = asked.keep_alive
             && may_go_on
             && !asks_to_close(&mut head)
-            && !self.is_left_behind(&body, granted);
+            && !self.is_left_behind(&body, granted, asked);
         let manner = Manner {
             version: asked.version,
             to_head: asked.head,
             to_tunnel: asked.tunnel,
             keep_alive,
+            names: self.options.names,
         };
         let length = body.length();
         let mut coding = Coding::None;
@@ -54,7 +63,18 @@ impl Connection<'_> {
         let trailers = self.options.trailers && asked.version == Version::HTTP_11;
         let outgoing = Outgoing::new(body, coding, trailers);
         let mut writing = Writing { outgoing, tunnel: granted, stalled_at: None };
-        let ended = poll_fn(|cx| self.poll_write(cx, &mut writing)).await;
+        let ended = poll_fn(|cx| {
+            let polled = self.poll_write(cx, &mut writing);
+            if polled.is_pending()
+                && let Some((service, record)) = &mut told
+                && service.poll_due(record, cx).is_ready()
+            {
+                let received = self.line.incoming().reader.received();
+                service.report(record, received, writing.outgoing.sent());
+            }
+            polled
+        })
+        .await;
         let sent = writing.outgoing.sent();
         drop(writing);
         self.line.incoming().finish();
@@ -67,13 +87,20 @@ impl Connection<'_> {
     }
 
     /// Whether the request's body will stay unread: the next request could not be found behind it.
-    fn is_left_behind(&self, body: &Body, granted: bool) -> bool {
+    fn is_left_behind(&self, body: &Body, granted: bool, asked: Asked) -> bool {
         let mut incoming = self.line.incoming();
-        if granted || incoming.reader.is_done() || !matches!(body, Body::Empty | Body::Full(_)) {
+        if granted {
             return false;
         }
-        if incoming.is_held_back() {
-            // It may come or not.
+        if asked.tunnel {
+            // What follows may be meant for the tunnel, whatever it looks like.
+            return true;
+        }
+        if incoming.reader.is_done() || !matches!(body, Body::Empty | Body::Full(_)) {
+            return false;
+        }
+        if incoming.is_held_back() || asked.at_once {
+            // It may come or not, and nobody wants it.
             return true;
         }
         // What is here already costs nothing to skip.

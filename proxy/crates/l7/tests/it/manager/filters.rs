@@ -6,7 +6,7 @@ use culvert_model::http::{
     field::Field,
     filter::{
         Filter, HeaderMutationFilter, HealthCheckFilter, HttpFilter, Override, OverrideConfig,
-        PerFilter,
+        PerFilter, SetFilterState,
     },
     listener::{FilterStateValue, SharedWith},
     manager::{Manager, Routes},
@@ -19,7 +19,7 @@ use culvert_model::http::{
 use http::StatusCode;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-fn chain(name: &'static str, config: HttpFilter) -> impl FnOnce(&mut Manager) {
+pub(super) fn chain(name: &'static str, config: HttpFilter) -> impl FnOnce(&mut Manager) {
     move |manager| manager.filters = [filter(name, config), router()].into()
 }
 
@@ -31,7 +31,7 @@ fn own(config: &mut Manager, filter: &str, said: Option<OverrideConfig>, disable
     config.routes = Routes::Here(Arc::new(table(vec![special, route("/", forward())])));
 }
 
-fn denies(path: &str) -> Arc<rbac::Rbac> {
+pub(super) fn denies(path: &str) -> Arc<rbac::Rbac> {
     let policy = Policy {
         permissions: [Permission::UrlPath(StringMatch::exact(path))].into(),
         principals: [Principal::Any].into(),
@@ -162,22 +162,26 @@ async fn no_more_requests_pass_than_there_are_tokens() {
     assert_eq!(world.stat("limit.http_local_rate_limit.enforced"), 2);
 }
 
+pub(super) fn cors(origins: &[&str], methods: Option<&str>) -> Cors {
+    Cors {
+        origins: origins.iter().map(|origin| StringMatch::exact(origin)).collect(),
+        methods: methods.map(Into::into),
+        headers: None,
+        expose: None,
+        max_age: None,
+        credentials: false,
+        private_network: false,
+        enabled: Fraction::ALWAYS.into(),
+        shadow: None,
+        forward_other_preflights: true,
+    }
+}
+
 #[tokio::test]
 async fn browsers_are_told_what_a_route_allows_them() {
     let world = World::start(|config| {
         chain("cors", HttpFilter::Cors)(config);
-        let cors = Cors {
-            origins: [StringMatch::exact("https://a.test")].into(),
-            methods: Some("GET".into()),
-            headers: None,
-            expose: Some("x-e".into()),
-            max_age: None,
-            credentials: false,
-            private_network: false,
-            enabled: Fraction::ALWAYS.into(),
-            shadow: None,
-            forward_other_preflights: true,
-        };
+        let cors = Cors { expose: Some("x-e".into()), ..cors(&["https://a.test"], Some("GET")) };
         own(config, "cors", Some(OverrideConfig::Cors(Arc::new(cors))), None);
     })
     .await;
@@ -217,7 +221,13 @@ async fn headers_are_changed_and_values_left_for_those_after() {
     };
     let world = World::start(|config| {
         config.filters = [
-            filter("state", HttpFilter::SetFilterState([state].into())),
+            filter(
+                "state",
+                HttpFilter::SetFilterState(Arc::new(SetFilterState {
+                    values: [state].into(),
+                    clear_route: false,
+                })),
+            ),
             filter("mutation", HttpFilter::HeaderMutation(Arc::new(mutation))),
             router(),
         ]

@@ -6,7 +6,7 @@ use culvert_l7::{
     log::Sinks,
     manager::Manager,
     shared::{Budgets, Node, Parts, Shared},
-    stats::{Stats, sample::Query},
+    stats::{Scope, Stats, Tag, sample::Query, tag},
     upstream::{Deps, Upstreams},
 };
 use culvert_model::{
@@ -124,11 +124,12 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let worker = drain.worker();
+        let scope = shared.stats.scope("listener", Tag::new(tag::LISTENER, "here"));
         drain.worker().spawn(async move {
             let mut id = 0;
             while let Ok((tcp, from)) = listener.accept().await {
                 id += 1;
-                let connection = connection(id, from, addr, worker.clone());
+                let connection = connection(id, from, addr, (worker.clone(), scope.clone()));
                 let manager = Arc::clone(&manager);
                 worker.spawn(async move { manager.serve(tcp.into(), connection).await });
             }
@@ -163,6 +164,12 @@ impl World {
         }
     }
 
+    pub(crate) fn gauge(&self, name: &str) -> u64 {
+        let samples = self.shared.stats.samples(&Query::default());
+        let found = samples.gauges.iter().find(|sample| sample.name == name);
+        found.map_or(0, |sample| sample.value)
+    }
+
     pub(crate) fn stat(&self, name: &str) -> u64 {
         let samples = self.shared.stats.samples(&Query::default());
         let found = samples.counters.iter().find(|sample| sample.name == name);
@@ -174,7 +181,7 @@ fn connection(
     id: u64,
     from: SocketAddr,
     at: SocketAddr,
-    worker: culvert_runtime::drain::Worker,
+    (worker, stats): (culvert_runtime::drain::Worker, Scope),
 ) -> Arc<Connection> {
     Arc::new(Connection {
         id,
@@ -201,7 +208,7 @@ fn connection(
         handshake: None,
         metadata: Metadata::default(),
         state: FilterState::default(),
-        stats: Stats::default().root(),
+        stats,
         worker,
     })
 }

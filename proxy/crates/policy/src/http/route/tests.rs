@@ -114,6 +114,7 @@ fn host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> VirtualHost {
         attempts_in_response: false,
         retry: None,
         mirrors: Box::default(),
+        clusters: Box::default(),
         rate_limits: Box::default(),
         cors: None,
         per_filter: PerFilter::default(),

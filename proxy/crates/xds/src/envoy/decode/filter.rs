@@ -5,7 +5,7 @@ use super::{
     source::source,
 };
 use culvert_model::http::filter::{
-    Discovered, Filter, FilterConfig, HeaderMutationFilter, HttpFilter, Router,
+    Discovered, Filter, FilterConfig, HeaderMutationFilter, HttpFilter, Router, SetFilterState,
 };
 use culvert_proto::{
     api::{
@@ -187,7 +187,10 @@ pub(super) fn http(any: &Any, path: &Path<'_>, around: &dyn Around) -> Got<HttpF
         "set_filter_state.v3.Config" => {
             let value: set_state_pb::Config = inner(&bytes, path)?;
             let path = path.field("on_request_headers");
-            HttpFilter::SetFilterState(each(&value.on_request_headers, &path, state)?)
+            HttpFilter::SetFilterState(Arc::new(SetFilterState {
+                values: each(&value.on_request_headers, &path, state)?,
+                clear_route: value.clear_route_cache,
+            }))
         }
         "health_check.v3.HealthCheck" => {
             HttpFilter::HealthCheck(Arc::new(health_check(&inner(&bytes, path)?, path)?))

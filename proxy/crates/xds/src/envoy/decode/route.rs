@@ -3,12 +3,14 @@ use super::{
     Around, Got, Path, Wrong,
     basic::{each, flag, known, some},
     filter::{overrides, route_cors},
-    header::name,
+    header::{header, name},
     mutation::mutations,
     ratelimit::limits,
     value::metadata,
 };
-use culvert_model::http::route::{Domain, RequireTls, Route, RouteTable, VirtualHost};
+use culvert_model::http::route::{
+    Domain, RequireTls, Route, RouteTable, VirtualCluster, VirtualHost,
+};
 use culvert_proto::api::envoy::config::route::v3::{self as pb, virtual_host::TlsRequirementType};
 use std::{collections::HashMap, sync::Arc};
 
@@ -136,6 +138,7 @@ fn host(value: &pb::VirtualHost, path: &Path<'_>, around: &dyn Around) -> Got<Vi
         retry: retry::policy(&value.retry_policy, &path.field("retry_policy"))?,
         mirrors: mirrors(&value.request_mirror_policies, &path.field("request_mirror_policies"))?,
         rate_limits: limits(&value.rate_limits, &path.field("rate_limits"))?,
+        clusters: each(&value.virtual_clusters, &path.field("virtual_clusters"), counted)?,
         cors: match &value.cors {
             Some(value) => Some(Arc::new(route_cors(value, &path.field("cors"))?)),
             None => None,
@@ -143,6 +146,15 @@ fn host(value: &pb::VirtualHost, path: &Path<'_>, around: &dyn Around) -> Got<Vi
         per_filter: overrides(&value.typed_per_filter_config, path, around)?,
         metadata: metadata(&value.metadata),
     })
+}
+
+fn counted(value: &pb::VirtualCluster, path: &Path<'_>) -> Got<VirtualCluster> {
+    let at = path.field("headers");
+    if value.headers.is_empty() {
+        return Err(Wrong::at(&at, "must say which requests are counted"));
+    }
+    let headers = each(&value.headers, &at, header)?;
+    Ok(VirtualCluster { name: value.name.as_str().into(), headers })
 }
 
 fn route(value: &pb::Route, path: &Path<'_>, around: &dyn Around) -> Got<Route> {
