@@ -1,8 +1,8 @@
 //! Manifests as typed objects that know where they were written.
 //!
 //! Text becomes trees (`yaml`, the only user of the YAML library; `json` for objects of an API),
-//! trees become types (`decode`), by kind (`kind`). A further kind is a row in `kind`, a module beside
-//! `namespace` with its own serde types, and an arm in `read`.
+//! trees become types (`decode`), by kind (`kind`). A further kind is a row in `kind`, and a module beside
+//! `namespace` with its own serde types.
 
 pub(crate) mod node;
 
@@ -56,34 +56,29 @@ pub(crate) mod closed;
 mod tests;
 
 use crate::problem::{Origin, Problem, Source};
-use authorization_policy::AuthorizationPolicy;
-use config_map::MeshSettings;
-use host::Host;
-use namespace::Namespace;
-use peer_authentication::PeerAuthentication;
-use pod::Pod;
-use service::Service;
-use service_entry::ServiceEntry;
-use slice::EndpointSlice;
 use std::sync::Arc;
-use workload_entry::WorkloadEntry;
 
-/// Everything that was read, in the order it was read.
-#[derive(Clone, Debug, Default)]
-pub struct Objects {
-    pub namespaces: Vec<Arc<Namespace>>,
-    pub pods: Vec<Arc<Pod>>,
-    pub services: Vec<Arc<Service>>,
-    pub slices: Vec<Arc<EndpointSlice>>,
-    pub service_entries: Vec<Arc<ServiceEntry>>,
-    pub workload_entries: Vec<Arc<WorkloadEntry>>,
-    pub peer_authentications: Vec<Arc<PeerAuthentication>>,
-    pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
-    pub hosts: Vec<Arc<Host>>,
-    pub settings: Vec<Arc<MeshSettings>>,
-    /// What was there and is not used.
-    pub skipped: Vec<Skipped>,
+macro_rules! objects {
+    ($($kind:ident $field:ident $type:ty,
+        $group:literal $name:literal [$($version:literal),*] $when:ident;)*) => {
+        /// Everything that was read, in the order it was read.
+        #[derive(Clone, Debug, Default)]
+        pub struct Objects {
+            $(pub $field: Vec<Arc<$type>>,)*
+            /// What was there and is not used.
+            pub skipped: Vec<Skipped>,
+        }
+
+        impl Objects {
+            pub(crate) fn append(&mut self, more: Self) {
+                $(self.$field.extend(more.$field);)*
+                self.skipped.extend(more.skipped);
+            }
+        }
+    };
 }
+
+kind::for_each_kind!(objects);
 
 /// An object of a kind that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,33 +121,6 @@ impl Objects {
     pub fn of_api(source: &Arc<Source>) -> (Self, Vec<Problem>) {
         read::read_one(source)
     }
-
-    pub(crate) fn append(&mut self, more: Self) {
-        let Self {
-            namespaces,
-            pods,
-            services,
-            slices,
-            service_entries,
-            workload_entries,
-            peer_authentications,
-            authorization_policies,
-            hosts,
-            settings,
-            skipped,
-        } = more;
-        self.namespaces.extend(namespaces);
-        self.pods.extend(pods);
-        self.services.extend(services);
-        self.slices.extend(slices);
-        self.service_entries.extend(service_entries);
-        self.workload_entries.extend(workload_entries);
-        self.peer_authentications.extend(peer_authentications);
-        self.authorization_policies.extend(authorization_policies);
-        self.hosts.extend(hosts);
-        self.settings.extend(settings);
-        self.skipped.extend(skipped);
-    }
 }
 
 impl Skipped {
@@ -162,7 +130,7 @@ impl Skipped {
         if self.because != Because::UnknownKind || self.api_version.contains('/') {
             return None;
         }
-        let meant = guess::closest(&self.kind, &kind::USED)?;
+        let meant = guess::closest(&self.kind, &kind::core())?;
         let note = self.origin.warning(format!("unknown kind `{}`: skipped", self.kind));
         Some(note.with_fix(format!("did you mean `{meant}`?")))
     }

@@ -1,11 +1,7 @@
 //! All objects by kind and name, and what changes among them.
+pub(super) use crate::object::kind::Kind;
 use crate::{
-    object::{
-        Objects, authorization_policy::AuthorizationPolicy, config_map::MeshSettings, host::Host,
-        meta::Meta, namespace::Namespace, peer_authentication::PeerAuthentication, pod::Pod,
-        service::Service, service_entry::ServiceEntry, slice::EndpointSlice,
-        workload_entry::WorkloadEntry,
-    },
+    object::{Objects, kind::for_each_kind, meta::Meta, namespace::Namespace},
     problem::Problem,
 };
 use culvert_model::name::ObjectName;
@@ -17,21 +13,6 @@ use std::{
 
 /// What an object is, and what it is called.
 pub(super) type Key = (Kind, ObjectName);
-
-/// Kinds of objects, in the order that decides between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
-    Settings,
-    Namespace,
-    Host,
-    Service,
-    ServiceEntry,
-    EndpointSlice,
-    Pod,
-    WorkloadEntry,
-    PeerAuthentication,
-    AuthorizationPolicy,
-}
 
 /// Something that was read from a manifest.
 pub(super) trait Object: PartialEq {
@@ -51,21 +32,6 @@ pub(super) struct Shelf<T> {
     by_name: BTreeMap<ObjectName, Vec<Arc<T>>>,
     /// Names that several objects have.
     twice: BTreeSet<ObjectName>,
-}
-
-/// Objects of every kind.
-#[derive(Debug, Default)]
-pub(super) struct Store {
-    pub(super) settings: Shelf<MeshSettings>,
-    pub(super) namespaces: Shelf<Namespace>,
-    pub(super) hosts: Shelf<Host>,
-    pub(super) services: Shelf<Service>,
-    pub(super) service_entries: Shelf<ServiceEntry>,
-    pub(super) slices: Shelf<EndpointSlice>,
-    pub(super) pods: Shelf<Pod>,
-    pub(super) workload_entries: Shelf<WorkloadEntry>,
-    pub(super) peer_authentications: Shelf<PeerAuthentication>,
-    pub(super) authorization_policies: Shelf<AuthorizationPolicy>,
 }
 
 /// Objects that go and objects that come.
@@ -155,28 +121,6 @@ impl Store {
     pub(super) fn namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
         self.namespaces.get(&ObjectName::new("", name))
     }
-
-    /// Everything that is there twice.
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        let Self {
-            // Of settings one counts, whatever it is called; the others are told.
-            settings: _,
-            namespaces,
-            hosts,
-            services,
-            service_entries,
-            slices,
-            pods,
-            workload_entries,
-            peer_authentications,
-            authorization_policies,
-        } = self;
-        let all = namespaces.problems().chain(hosts.problems()).chain(services.problems());
-        let all = all.chain(service_entries.problems()).chain(slices.problems());
-        let all = all.chain(pods.problems()).chain(workload_entries.problems());
-        let all = all.chain(peer_authentications.problems());
-        all.chain(authorization_policies.problems()).collect()
-    }
 }
 
 impl<T: Object> Diff<T> {
@@ -227,100 +171,71 @@ fn place<T: Object>(object: &T) -> (&ObjectName, u32, u32) {
     (&meta.name, meta.origin.line(), meta.origin.column())
 }
 
-macro_rules! objects {
-    ($($type:ty, $kind:ident;)*) => {$(
-        impl Object for $type {
+macro_rules! shelves {
+    ($($kind:ident $field:ident $type:ty,
+        $group:literal $name:literal [$($version:literal),*] $when:ident;)*) => {
+        $(impl Object for $type {
             const KIND: Kind = Kind::$kind;
 
             fn meta(&self) -> &Meta {
                 &self.meta
             }
+        })*
+
+        /// Objects of every kind.
+        #[derive(Debug, Default)]
+        pub(super) struct Store {
+            $(pub(super) $field: Shelf<$type>,)*
         }
-    )*};
+
+        /// What leads from one set of objects to another.
+        #[derive(Clone, Debug)]
+        pub(super) struct Diffs {
+            $(pub(super) $field: Diff<$type>,)*
+        }
+
+        /// Names of objects of every kind.
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "of some kinds nobody has to know which changed")]
+        pub(super) struct Names {
+            $(pub(super) $field: BTreeSet<ObjectName>,)*
+        }
+
+        impl Store {
+            /// Takes a change in; says whose name was touched.
+            pub(super) fn change(&mut self, diffs: &Diffs) -> Names {
+                Names { $($field: self.$field.change(&diffs.$field),)* }
+            }
+
+            /// Everything that is there twice.
+            pub(super) fn problems(&self) -> Vec<Problem> {
+                let mut problems = Vec::new();
+                $(
+                    // Of settings one counts, whatever it is called; the others are told.
+                    if Kind::$kind != Kind::Settings {
+                        problems.extend(self.$field.problems());
+                    }
+                )*
+                problems
+            }
+        }
+
+        impl Diffs {
+            pub(super) fn between(before: &Objects, after: &Objects) -> Self {
+                Self { $($field: Diff::between(&before.$field, &after.$field),)* }
+            }
+
+            /// What leads from one set to another that is without `gone` and with `new`.
+            pub(super) fn of(gone: &Objects, new: &Objects) -> Self {
+                Self { $($field: Diff::of(&gone.$field, &new.$field),)* }
+            }
+
+            /// What leads back.
+            pub(super) fn reversed(self) -> Self {
+                Self { $($field: self.$field.reversed(),)* }
+            }
+        }
+    };
 }
 
-objects! {
-    MeshSettings, Settings;
-    Namespace, Namespace;
-    Host, Host;
-    Service, Service;
-    ServiceEntry, ServiceEntry;
-    EndpointSlice, EndpointSlice;
-    Pod, Pod;
-    WorkloadEntry, WorkloadEntry;
-    PeerAuthentication, PeerAuthentication;
-    AuthorizationPolicy, AuthorizationPolicy;
-}
-
-/// What leads from one set of objects to another.
-#[derive(Clone, Debug)]
-pub(super) struct Diffs {
-    pub(super) settings: Diff<MeshSettings>,
-    pub(super) namespaces: Diff<Namespace>,
-    pub(super) hosts: Diff<Host>,
-    pub(super) services: Diff<Service>,
-    pub(super) service_entries: Diff<ServiceEntry>,
-    pub(super) slices: Diff<EndpointSlice>,
-    pub(super) pods: Diff<Pod>,
-    pub(super) workload_entries: Diff<WorkloadEntry>,
-    pub(super) peer_authentications: Diff<PeerAuthentication>,
-    pub(super) authorization_policies: Diff<AuthorizationPolicy>,
-}
-
-impl Diffs {
-    pub(super) fn between(before: &Objects, after: &Objects) -> Self {
-        Self {
-            settings: Diff::between(&before.settings, &after.settings),
-            namespaces: Diff::between(&before.namespaces, &after.namespaces),
-            hosts: Diff::between(&before.hosts, &after.hosts),
-            services: Diff::between(&before.services, &after.services),
-            service_entries: Diff::between(&before.service_entries, &after.service_entries),
-            slices: Diff::between(&before.slices, &after.slices),
-            pods: Diff::between(&before.pods, &after.pods),
-            workload_entries: Diff::between(&before.workload_entries, &after.workload_entries),
-            peer_authentications: Diff::between(
-                &before.peer_authentications,
-                &after.peer_authentications,
-            ),
-            authorization_policies: Diff::between(
-                &before.authorization_policies,
-                &after.authorization_policies,
-            ),
-        }
-    }
-
-    /// What leads from one set to another that is without `gone` and with `new`.
-    pub(super) fn of(gone: &Objects, new: &Objects) -> Self {
-        Self {
-            settings: Diff::of(&gone.settings, &new.settings),
-            namespaces: Diff::of(&gone.namespaces, &new.namespaces),
-            hosts: Diff::of(&gone.hosts, &new.hosts),
-            services: Diff::of(&gone.services, &new.services),
-            service_entries: Diff::of(&gone.service_entries, &new.service_entries),
-            slices: Diff::of(&gone.slices, &new.slices),
-            pods: Diff::of(&gone.pods, &new.pods),
-            workload_entries: Diff::of(&gone.workload_entries, &new.workload_entries),
-            peer_authentications: Diff::of(&gone.peer_authentications, &new.peer_authentications),
-            authorization_policies: Diff::of(
-                &gone.authorization_policies,
-                &new.authorization_policies,
-            ),
-        }
-    }
-
-    /// What leads back.
-    pub(super) fn reversed(self) -> Self {
-        Self {
-            settings: self.settings.reversed(),
-            namespaces: self.namespaces.reversed(),
-            hosts: self.hosts.reversed(),
-            services: self.services.reversed(),
-            service_entries: self.service_entries.reversed(),
-            slices: self.slices.reversed(),
-            pods: self.pods.reversed(),
-            workload_entries: self.workload_entries.reversed(),
-            peer_authentications: self.peer_authentications.reversed(),
-            authorization_policies: self.authorization_policies.reversed(),
-        }
-    }
-}
+for_each_kind!(shelves);

@@ -28,23 +28,19 @@ impl Touched {
     /// Takes a change into the store.
     pub(super) fn of(store: &mut Store, diffs: &Diffs) -> Self {
         let name = |name: ObjectName| name.name;
-        store.settings.change(&diffs.settings);
-        let namespaces: BTreeSet<_> =
-            store.namespaces.change(&diffs.namespaces).into_iter().map(name).collect();
-        let peers = store.peer_authentications.change(&diffs.peer_authentications);
+        let names = store.change(diffs);
+        let namespaces: BTreeSet<_> = names.namespaces.into_iter().map(name).collect();
         Self {
             within: namespaces.clone(),
             namespaces,
-            hosts: store.hosts.change(&diffs.hosts).into_iter().map(name).collect(),
-            services: store.services.change(&diffs.services),
-            service_entries: store.service_entries.change(&diffs.service_entries),
-            slices: store.slices.change(&diffs.slices),
-            pods: store.pods.change(&diffs.pods),
-            workload_entries: store.workload_entries.change(&diffs.workload_entries),
-            authorization_policies: store
-                .authorization_policies
-                .change(&diffs.authorization_policies),
-            peers: peers.into_iter().map(|name| name.namespace).collect(),
+            hosts: names.hosts.into_iter().map(name).collect(),
+            services: names.services,
+            service_entries: names.service_entries,
+            slices: names.slices,
+            pods: names.pods,
+            workload_entries: names.workload_entries,
+            authorization_policies: names.authorization_policies,
+            peers: names.peer_authentications.into_iter().map(|name| name.namespace).collect(),
             everywhere: false,
         }
     }

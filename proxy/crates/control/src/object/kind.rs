@@ -1,18 +1,46 @@
 //! Which kinds there are, and what this version does with them.
 
+/// One row for each kind that is read, in the order that decides between objects: what it is
+/// called here, the field of `Objects`, its type, its group, name and versions, and whether this
+/// version uses it or a `later` one does.
+///
+/// A further kind is a row here, and a module with its type: `meta: Meta` and `read`.
+macro_rules! for_each_kind {
+    ($with:ident) => {
+        $with! {
+            Settings settings $crate::object::config_map::MeshSettings,
+                "" "ConfigMap" ["v1"] used;
+            Namespace namespaces $crate::object::namespace::Namespace,
+                "" "Namespace" ["v1"] used;
+            Host hosts $crate::object::host::Host,
+                "" "Node" ["v1"] used;
+            Service services $crate::object::service::Service,
+                "" "Service" ["v1"] used;
+            ServiceEntry service_entries $crate::object::service_entry::ServiceEntry,
+                "networking.istio.io" "ServiceEntry" ["v1", "v1beta1", "v1alpha3"] used;
+            EndpointSlice slices $crate::object::slice::EndpointSlice,
+                "discovery.k8s.io" "EndpointSlice" ["v1"] used;
+            Pod pods $crate::object::pod::Pod,
+                "" "Pod" ["v1"] used;
+            WorkloadEntry workload_entries $crate::object::workload_entry::WorkloadEntry,
+                "networking.istio.io" "WorkloadEntry" ["v1", "v1beta1", "v1alpha3"] used;
+            PeerAuthentication peer_authentications
+                $crate::object::peer_authentication::PeerAuthentication,
+                "security.istio.io" "PeerAuthentication" ["v1", "v1beta1"] used;
+            AuthorizationPolicy authorization_policies
+                $crate::object::authorization_policy::AuthorizationPolicy,
+                "security.istio.io" "AuthorizationPolicy" ["v1", "v1beta1"] used;
+        }
+    };
+}
+
+pub(crate) use for_each_kind;
+
 /// What becomes of an object of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    Namespace,
-    Pod,
-    Service,
-    EndpointSlice,
-    ServiceEntry,
-    WorkloadEntry,
-    PeerAuthentication,
-    AuthorizationPolicy,
-    ConfigMap,
-    Node,
+    /// It is read.
+    Object(Kind),
     /// Holds objects.
     List,
     /// Known, and not used by this version.
@@ -21,9 +49,7 @@ pub(crate) enum Reading {
     Unknown,
     /// A kind that is used, in a version that does not exist: skipping it would let a slip of the
     /// keyboard take pods out of the mesh.
-    WrongVersion {
-        want: &'static str,
-    },
+    WrongVersion { want: &'static str },
 }
 
 /// Kinds of one API group that are read by a later version.
@@ -32,41 +58,49 @@ struct Group {
     kinds: &'static [&'static str],
 }
 
-/// Core kinds that are read now.
-pub(super) const USED: [&str; 6] = ["Namespace", "Pod", "Service", "ConfigMap", "Node", "List"];
-
-/// A kind that is read now.
-struct Used {
+/// A kind as manifests write it.
+struct Row {
+    kind: Kind,
     group: &'static str,
-    kind: &'static str,
+    name: &'static str,
     versions: &'static [&'static str],
-    reading: Reading,
+    used: bool,
 }
 
-const READ: &[Used] = &[
-    used("", "Namespace", &["v1"], Reading::Namespace),
-    used("", "Pod", &["v1"], Reading::Pod),
-    used("", "Service", &["v1"], Reading::Service),
-    used("", "ConfigMap", &["v1"], Reading::ConfigMap),
-    used("", "Node", &["v1"], Reading::Node),
-    used("discovery.k8s.io", "EndpointSlice", &["v1"], Reading::EndpointSlice),
-    used(NETWORKING, "ServiceEntry", &["v1", "v1beta1", "v1alpha3"], Reading::ServiceEntry),
-    used(NETWORKING, "WorkloadEntry", &["v1", "v1beta1", "v1alpha3"], Reading::WorkloadEntry),
-    used(SECURITY, "PeerAuthentication", &["v1", "v1beta1"], Reading::PeerAuthentication),
-    used(SECURITY, "AuthorizationPolicy", &["v1", "v1beta1"], Reading::AuthorizationPolicy),
-];
+macro_rules! rows {
+    ($($kind:ident $field:ident $type:ty,
+        $group:literal $name:literal [$($version:literal),*] $when:ident;)*) => {
+        /// Kinds that are read, in the order that decides between their objects.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Kind {
+            $($kind,)*
+        }
 
-const NETWORKING: &str = "networking.istio.io";
+        const ROWS: &[Row] = &[$(Row {
+            kind: Kind::$kind,
+            group: $group,
+            name: $name,
+            versions: &[$($version),*],
+            used: rows!(@ $when),
+        },)*];
+    };
+    (@ used) => { true };
+    (@ later) => { false };
+}
 
-const SECURITY: &str = "security.istio.io";
+for_each_kind!(rows);
 
-const fn used(
-    group: &'static str,
-    kind: &'static str,
-    versions: &'static [&'static str],
-    reading: Reading,
-) -> Used {
-    Used { group, kind, versions, reading }
+impl Kind {
+    /// Whether this version does something with it.
+    pub(crate) fn is_used(self) -> bool {
+        ROWS.iter().any(|row| row.kind == self && row.used)
+    }
+}
+
+/// Core kinds that are used.
+pub(super) fn core() -> Vec<&'static str> {
+    let used = ROWS.iter().filter(|row| row.group.is_empty() && row.used).map(|row| row.name);
+    used.chain(["List"]).collect()
 }
 
 const LATER: &[Group] = &[
@@ -97,11 +131,11 @@ const LATER: &[Group] = &[
 /// What to do with an object that says it is `kind` of `api_version`.
 pub(crate) fn reading(api_version: &str, kind: &str) -> Reading {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    let known = |kind: &str| READ.iter().find(|used| (used.group, used.kind) == (group, kind));
-    if let Some(used) = known(kind) {
-        return match (used.versions.contains(&version), used.versions) {
+    let known = |kind: &str| ROWS.iter().find(|row| (row.group, row.name) == (group, kind));
+    if let Some(row) = known(kind) {
+        return match (row.versions.contains(&version), row.versions) {
             (false, [want, ..]) => Reading::WrongVersion { want },
-            (_, _) => used.reading,
+            (_, _) => Reading::Object(row.kind),
         };
     }
     let item = kind.strip_suffix("List");
@@ -110,7 +144,7 @@ pub(crate) fn reading(api_version: &str, kind: &str) -> Reading {
         Some("") if group.is_empty() => Reading::WrongVersion { want: "v1" },
         _ if is_later(group, kind) => Reading::Later,
         Some(item) if is_later(group, item) => Reading::List,
-        Some(item) => known(item).map_or(Reading::Unknown, |used| match used.versions {
+        Some(item) => known(item).map_or(Reading::Unknown, |row| match row.versions {
             versions if versions.contains(&version) => Reading::List,
             [want, ..] => Reading::WrongVersion { want },
             [] => Reading::Unknown,
@@ -130,14 +164,14 @@ mod tests {
     #[test]
     fn knows_kinds_by_group_and_version() {
         for (api_version, kind, expect) in [
-            ("v1", "Pod", Reading::Pod),
+            ("v1", "Pod", Reading::Object(Kind::Pod)),
             ("v2", "Pod", Reading::WrongVersion { want: "v1" }),
             ("example.org/v1", "Pod", Reading::Unknown),
             ("v1", "PodList", Reading::List),
-            ("networking.istio.io/v1alpha3", "Gateway", Reading::Later),
+            ("apps/v1", "Deployment", Reading::Later),
             ("gateway.networking.k8s.io/v1", "HTTPRouteList", Reading::List),
             ("networking.k8s.io/v1", "Gateway", Reading::Unknown),
-            ("networking.istio.io/v1alpha3", "ServiceEntry", Reading::ServiceEntry),
+            ("networking.istio.io/v1alpha3", "ServiceEntry", Reading::Object(Kind::ServiceEntry)),
             ("security.istio.io/v1", "AuthorizationPolicyList", Reading::List),
             (
                 "security.istio.io/v1alpha3",

@@ -1,19 +1,10 @@
 //! Documents to objects, by kind.
 use super::{
     Because, Objects, Skipped,
-    authorization_policy::AuthorizationPolicy,
     config_map::MeshSettings,
-    host::Host,
     json,
-    kind::{Reading, reading},
-    namespace::Namespace,
+    kind::{Kind, Reading, for_each_kind, reading},
     node::{Node, Value},
-    peer_authentication::PeerAuthentication,
-    pod::Pod,
-    service::Service,
-    service_entry::ServiceEntry,
-    slice::EndpointSlice,
-    workload_entry::WorkloadEntry,
     yaml,
 };
 use crate::problem::{Origin, Problem, Source};
@@ -69,47 +60,12 @@ impl Reader<'_> {
         };
         let Header { api_version, kind } = header;
         match reading(api_version, kind) {
-            Reading::Namespace => {
-                let read = self.keep(Namespace::read(node, self.source), node, kind);
-                self.objects.namespaces.extend(read);
+            Reading::Object(Kind::Settings) if !MeshSettings::is_meant(node) => {}
+            Reading::Object(read) => {
+                if self.take(read, node, kind) && !read.is_used() {
+                    self.skip(node, header, Because::NotYetUsed);
+                }
             }
-            Reading::Pod => {
-                let read = self.keep(Pod::read(node, self.source), node, kind);
-                self.objects.pods.extend(read);
-            }
-            Reading::Service => {
-                let read = self.keep(Service::read(node, self.source), node, kind);
-                self.objects.services.extend(read);
-            }
-            Reading::EndpointSlice => {
-                let read = self.keep(EndpointSlice::read(node, self.source), node, kind);
-                self.objects.slices.extend(read);
-            }
-            Reading::ServiceEntry => {
-                let read = self.keep(ServiceEntry::read(node, self.source), node, kind);
-                self.objects.service_entries.extend(read);
-            }
-            Reading::WorkloadEntry => {
-                let read = self.keep(WorkloadEntry::read(node, self.source), node, kind);
-                self.objects.workload_entries.extend(read);
-            }
-            Reading::PeerAuthentication => {
-                let read = self.keep(PeerAuthentication::read(node, self.source), node, kind);
-                self.objects.peer_authentications.extend(read);
-            }
-            Reading::AuthorizationPolicy => {
-                let read = self.keep(AuthorizationPolicy::read(node, self.source), node, kind);
-                self.objects.authorization_policies.extend(read);
-            }
-            Reading::Node => {
-                let read = self.keep(Host::read(node, self.source), node, kind);
-                self.objects.hosts.extend(read);
-            }
-            Reading::ConfigMap if MeshSettings::is_meant(node) => {
-                let read = self.keep(MeshSettings::read(node, self.source), node, kind);
-                self.objects.settings.extend(read);
-            }
-            Reading::ConfigMap => {}
             Reading::List => self.read_list(node, header, lists),
             Reading::Later => self.skip(node, header, Because::NotYetUsed),
             Reading::Unknown => self.skip(node, header, Because::UnknownKind),
@@ -183,19 +139,10 @@ impl Reader<'_> {
         }
     }
 
-    /// What was read, or notes what was wrong with it.
-    fn keep<T>(
-        &mut self,
-        read: Result<T, Vec<Problem>>,
-        node: &Node,
-        kind: &str,
-    ) -> Option<Arc<T>> {
-        let read = read.map(Arc::new);
-        read.map_err(|problems| {
-            let object = format!("{kind}/{}", name(node));
-            self.problems.extend(problems.into_iter().map(|problem| problem.of(&object)));
-        })
-        .ok()
+    /// Notes what is wrong with an object.
+    fn refuse(&mut self, problems: Vec<Problem>, node: &Node, kind: &str) {
+        let object = format!("{kind}/{}", name(node));
+        self.problems.extend(problems.into_iter().map(|problem| problem.of(&object)));
     }
 
     fn skip(&mut self, node: &Node, header: Header<'_>, because: Because) {
@@ -213,6 +160,29 @@ impl Reader<'_> {
         Origin::new(self.source, node.at)
     }
 }
+
+macro_rules! takers {
+    ($($kind:ident $field:ident $type:ty,
+        $group:literal $name:literal [$($version:literal),*] $when:ident;)*) => {
+        impl Reader<'_> {
+            /// Reads an object of `kind`, which is called `name`; whether that went well.
+            fn take(&mut self, kind: Kind, node: &Node, name: &str) -> bool {
+                match kind {
+                    $(Kind::$kind => match <$type>::read(node, self.source) {
+                        Ok(read) => self.objects.$field.push(Arc::new(read)),
+                        Err(problems) => {
+                            self.refuse(problems, node, name);
+                            return false;
+                        }
+                    },)*
+                }
+                true
+            }
+        }
+    };
+}
+
+for_each_kind!(takers);
 
 /// `namespace/name` as far as an object says.
 fn name(node: &Node) -> String {
