@@ -34,8 +34,6 @@ pub mod forward;
 
 pub mod sniff;
 
-mod finishing;
-
 mod handshakes;
 
 pub mod h1;

@@ -3,7 +3,13 @@
 //! One [`Drain`] per process, one [`Worker`] per component, one [`Scope`] per thing whose tasks
 //! end before the process does, such as a pod.
 //! A task is asked to finish, given until the deadline, then dropped at its next `.await`.
-use std::{future::Future, time::Duration};
+use crate::notice::Notice;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{runtime::Handle, time};
 use tokio_util::{
     sync::CancellationToken,
@@ -152,19 +158,50 @@ impl Worker {
         self.finish.is_cancelled()
     }
 
+    /// The same as [`finishing`](Self::finishing), for who asks at every turn.
+    pub fn notice(&self) -> Notice {
+        Notice::new(self.finish.clone().cancelled_owned())
+    }
+
     /// `task` as every scope around it wants it: counted, and dropped when they are ended by force.
     fn owned(
         &self,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let kill = self.kill.clone();
-        let held: Vec<TaskTrackerToken> = self.outer.iter().map(TaskTracker::token).collect();
-        async move {
-            kill.run_until_cancelled_owned(task).await.unwrap_or_default();
-            // Given back only after the task's own values are dropped.
-            drop(held);
+        let owned = Owned {
+            task: Box::pin(task),
+            killed: Notice::new(self.kill.clone().cancelled_owned()),
+            begun: false,
+            _held: self.outer.iter().map(TaskTracker::token).collect(),
+        };
+        owned.in_current_span()
+    }
+}
+
+/// A task, until it ends or is ended.
+///
+/// In memory once: each function that takes a future along would have room for one more.
+struct Owned<F> {
+    task: Pin<Box<F>>,
+    killed: Notice,
+    begun: bool,
+    /// Given back only after the task's own values are dropped.
+    _held: Vec<TaskTrackerToken>,
+}
+
+impl<F: Future<Output = ()>> Future for Owned<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { task, killed, begun, .. } = self.get_mut();
+        // What is ended before it began is not begun.
+        if !std::mem::replace(begun, true) && killed.poll(cx) {
+            return Poll::Ready(());
         }
-        .in_current_span()
+        if task.as_mut().poll(cx).is_ready() || killed.poll(cx) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Knows nothing of proxies, kernels or configuration.
 //!
-//! Reading order: [`drain`] (every task has an owner), [`publish`] (one writer, many readers),
+//! Reading order: [`notice`] (what comes once), [`drain`] (every task has an owner), [`publish`] (one writer, many readers),
 //! [`ready`] (what start-up still waits for), [`accept`] (the shape of every accept loop),
 //! [`backoff`] (how long to wait before the next try; pure), [`alarm`] (moments that may not be set),
 //! [`dice`] (luck).
+
+pub mod notice;
 
 pub mod drain;
 

@@ -12,14 +12,13 @@ use super::{Limits, encode, line::Line, outbox::Outbox, request::Parsed};
 use crate::{
     alarm::Alarm,
     body::Body,
-    finishing::Finishing,
     io::Io,
     message::{Interim, Request, Scheme},
     outcome::{Ended, Exchanged, Refusal},
     service::Service,
 };
 use culvert_model::http::protocol::HeaderFormat;
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{drain::Worker, notice::Notice};
 use http::{Method, StatusCode, Version};
 use receive::Received;
 use std::{
@@ -86,7 +85,7 @@ struct Connection<'a> {
     options: &'a Options,
     outbox: Outbox,
     alarm: Alarm,
-    finishing: Finishing,
+    finishing: Notice,
     /// When it is old enough.
     end: Option<Instant>,
     requests: u64,
@@ -134,7 +133,7 @@ pub async fn serve<S: Service>(io: Io, service: &S, options: &Options, worker: &
         options,
         outbox: Outbox::default(),
         alarm: Alarm::default(),
-        finishing: Finishing::new(worker),
+        finishing: worker.notice(),
         end: options.age.and_then(|age| Instant::now().checked_add(age)),
         requests: 0,
         old: false,

@@ -5,9 +5,9 @@ use super::{
     keepalive::{Keepalive, Pings},
     stream::{self, Run},
 };
-use crate::{alarm::Alarm, finishing::Finishing, io::Io, service::Service};
+use crate::{alarm::Alarm, io::Io, service::Service};
 use bytes::Bytes;
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{drain::Worker, notice::Notice};
 use h2::Reason;
 use std::{
     future::poll_fn,
@@ -76,7 +76,7 @@ struct Connection<S: Service> {
     alarm: Alarm,
     age: Alarm,
     pings: Option<Pings>,
-    finishing: Finishing,
+    finishing: Notice,
     /// The client was told that there will be no new streams.
     leaving: bool,
     idle_since: Option<Instant>,
@@ -129,7 +129,7 @@ pub async fn serve<S: Service>(
         alarm: Alarm::default(),
         age,
         pings: pings.map(|(keepalive, pings)| Pings::new(keepalive, pings)),
-        finishing: Finishing::new(worker),
+        finishing: worker.notice(),
         leaving: false,
         idle_since: None,
     };
