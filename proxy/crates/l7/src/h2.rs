@@ -13,7 +13,7 @@
 //! Reading order: `convert` (heads), `incoming` (bodies coming in), `upload` (bodies going out;
 //! `farewell`: those that fail),
 //! `keepalive`; `server` and `stream` (a connection that is served), `client` and `exchange` (one
-//! that is used).
+//! that is used); `turn` (when a connection is polled).
 mod client;
 mod convert;
 mod exchange;
@@ -22,6 +22,7 @@ mod incoming;
 mod keepalive;
 mod server;
 mod stream;
+mod turn;
 mod upload;
 
 pub use client::{Client, ClientOptions, Lease, connect};

@@ -3,6 +3,7 @@ use super::{
     Settings, configure, convert,
     exchange::Exchange,
     keepalive::{Keepalive, Pings},
+    turn,
     upload::Upload,
 };
 use crate::{
@@ -17,7 +18,7 @@ use h2::client::SendRequest;
 use http::{HeaderValue, header};
 use std::{
     borrow::Cow,
-    future::{Future, poll_fn},
+    future::Future,
     pin::pin,
     sync::{
         Arc,
@@ -83,7 +84,7 @@ pub async fn connect(
     let drive = async move {
         let mut pings = pings.map(|(keepalive, pings)| Pings::new(keepalive, pings));
         let mut h2 = pin!(h2);
-        let ended = poll_fn(|cx| {
+        let ended = turn::last(|cx| {
             if let Some(pings) = &mut pings
                 && pings.poll(cx).is_ready()
             {

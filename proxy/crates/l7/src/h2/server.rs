@@ -4,13 +4,13 @@ use super::{
     Settings, configure,
     keepalive::{Keepalive, Pings},
     stream::{self, Run},
+    turn,
 };
 use crate::{alarm::Alarm, io::Io, service::Service};
 use bytes::Bytes;
 use culvert_runtime::{drain::Worker, notice::Notice};
 use h2::Reason;
 use std::{
-    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -133,7 +133,7 @@ pub async fn serve<S: Service>(
         leaving: false,
         idle_since: None,
     };
-    let closed = poll_fn(|cx| connection.poll(cx, options)).await;
+    let closed = turn::last(|cx| connection.poll(cx, options)).await;
     let Connection { h2, mut streams, .. } = connection;
     // Its streams hear of it and end by themselves, so that each is accounted for.
     drop(h2);
