@@ -28,7 +28,7 @@ use source::Source;
 use std::{
     borrow::Cow,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Context,
     time::Duration,
@@ -189,11 +189,13 @@ pub async fn forward<W: Way>(
         let outcome = if way.watches() {
             clock.start_try();
             // Seldom, and as large as the other.
-            Box::pin(clock.limit(watched(way, (attempts, last), &chosen, body, interim))).await
+            let mut sends = Box::pin(watched(way, (attempts, last), &chosen, body, interim));
+            clock.limit(sends.as_mut()).await
         } else {
             let head = way.head(attempts, &chosen, last);
             clock.start_try();
-            let sends = chosen.pool().send(head, body, interim);
+            // Large: handed on where it is.
+            let sends = pin!(chosen.pool().send(head, body, interim));
             clock.limit(sends).await
         };
         clock.end_try();
@@ -287,7 +289,7 @@ impl Clock {
     /// Waits for a try as long as it may take.
     async fn limit(
         &mut self,
-        sends: impl Future<Output = Result<(ResponseHead, Body), Failed>>,
+        sends: Pin<&mut impl Future<Output = Result<(ResponseHead, Body), Failed>>>,
     ) -> Outcome {
         match self.limit_all(sends).await {
             Ok(Ok((head, body))) => Outcome::Answered(head, body),
