@@ -48,11 +48,14 @@ pub use traffic::Traffic;
 use crate::stats::Stats;
 use arc_swap::ArcSwap;
 use culvert_identity::clock::Clock;
-use culvert_model::http::snapshot::Snapshot;
+use culvert_model::http::{
+    cluster::{Cluster, Discovery},
+    snapshot::Snapshot,
+};
 use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -75,9 +78,10 @@ pub struct Deps {
 
 /// Every cluster there is.
 pub struct Upstreams {
-    deps: Deps,
+    deps: Arc<Deps>,
     directory: Arc<Directory>,
-    applying: Mutex<()>,
+    /// What they were made to be last; held by whoever changes them.
+    applied: Mutex<Option<Snapshot>>,
 }
 
 /// Clusters by name.
@@ -111,28 +115,30 @@ impl Deps {
 
 impl Upstreams {
     pub fn new(deps: Deps) -> Self {
-        Self { deps, directory: Arc::default(), applying: Mutex::default() }
+        let deps = Arc::new(deps);
+        Self { deps, directory: Arc::default(), applied: Mutex::default() }
     }
 
     /// Makes clusters what a snapshot says; needs a runtime, for what they do by themselves.
     pub fn apply(&self, snapshot: &Snapshot) {
-        let _one = self.applying.lock();
+        let mut applied = self.applied.lock();
+        let before = applied.replace(snapshot.clone());
+        let alike = before.as_ref().filter(|before| {
+            Arc::ptr_eq(before.runtime(), snapshot.runtime())
+                && before.secrets().is_same(snapshot.secrets())
+        });
+        match alike {
+            Some(before) => self.change(before, snapshot),
+            None => self.renew(snapshot),
+        }
+    }
+
+    /// Looks at every cluster.
+    fn renew(&self, snapshot: &Snapshot) {
         let before = self.directory.0.load_full();
         let mut after = HashMap::with_capacity(snapshot.clusters().len());
         for (name, resource) in snapshot.clusters().iter() {
-            let old = before.get(name);
-            let same = old.filter(|old| {
-                let config = old.config();
-                Arc::ptr_eq(config, &resource.value) || **config == *resource.value
-            });
-            let upstream = if let Some(same) = same {
-                same.follow(snapshot);
-                Arc::clone(same)
-            } else {
-                let old = old.map(|old| &**old);
-                let others = Arc::downgrade(&self.directory);
-                Upstream::start(&resource.value, snapshot, old, &self.deps, others)
-            };
+            let upstream = self.upstream(before.get(name), &resource.value, snapshot);
             after.insert(Arc::clone(name), upstream);
         }
         for (name, old) in before.iter() {
@@ -141,6 +147,59 @@ impl Upstreams {
             }
         }
         self.directory.0.store(Arc::new(after));
+    }
+
+    /// Looks at what is another than `before`: one of ten thousand clusters, or its endpoints.
+    fn change(&self, before: &Snapshot, snapshot: &Snapshot) {
+        let clusters = snapshot.clusters().differences(before.clusters());
+        if !clusters.is_empty() {
+            let mut after = HashMap::clone(&self.directory.0.load());
+            for name in clusters {
+                let old = after.remove(name);
+                match snapshot.clusters().value(name) {
+                    Some(config) => {
+                        let upstream = self.upstream(old.as_ref(), config, snapshot);
+                        after.insert(Arc::clone(name), upstream);
+                    }
+                    None => old.iter().for_each(|old| old.stop()),
+                }
+            }
+            self.directory.0.store(Arc::new(after));
+        }
+        let services = snapshot.assignments().differences(before.assignments());
+        if services.is_empty() {
+            return;
+        }
+        let directory = self.directory.0.load();
+        // Most are called as their clusters are: those need not wait until all were looked at.
+        services
+            .iter()
+            .filter_map(|name| directory.get(*name))
+            .for_each(|one| one.follow(snapshot));
+        let services: HashSet<&Arc<str>> = services.into_iter().collect();
+        for upstream in directory.values() {
+            if let Discovery::Eds { service, .. } = &upstream.config().discovery
+                && services.contains(service)
+            {
+                upstream.follow(snapshot);
+            }
+        }
+    }
+
+    /// The cluster that `config` says: the one that there is, if it is the same.
+    fn upstream(
+        &self,
+        old: Option<&Arc<Upstream>>,
+        config: &Arc<Cluster>,
+        snapshot: &Snapshot,
+    ) -> Arc<Upstream> {
+        let same = old.filter(|old| Arc::ptr_eq(old.config(), config) || *old.config() == *config);
+        if let Some(same) = same {
+            same.follow(snapshot);
+            return Arc::clone(same);
+        }
+        let others = Arc::downgrade(&self.directory);
+        Upstream::start(config, snapshot, old.map(|old| &**old), &self.deps, others)
     }
 
     /// Shows in the numbers what is only looked at now and then: before they are read.

@@ -57,6 +57,32 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         Arc::ptr_eq(&self.shards, &other.shards) || self.len + other.len == 0
     }
 
+    /// The keys of `self` and `other` whose values are not the same in both, by `are_same`.
+    ///
+    /// What both share is not looked at.
+    pub fn differences<'a>(
+        &'a self,
+        other: &'a Self,
+        are_same: impl Fn(&V, &V) -> bool,
+    ) -> Vec<&'a K> {
+        let is_same =
+            |key: &K, value: &V| other.get(key).is_some_and(|theirs| are_same(value, theirs));
+        let ours = self.own(other).filter(|(key, value)| !is_same(key, value));
+        let theirs = other.own(self).filter(|(key, _)| self.get(*key).is_none());
+        ours.chain(theirs).map(|(key, _)| key).collect()
+    }
+
+    /// What is in small maps that `other` does not share.
+    fn own<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a K, &'a V)> {
+        let beside = other.shards.iter().map(Some).chain(std::iter::repeat(None));
+        let own = self
+            .shards
+            .iter()
+            .zip(beside)
+            .filter(|(shard, beside)| beside.is_none_or(|beside| !Arc::ptr_eq(shard, beside)));
+        own.flat_map(|(shard, _)| shard.iter())
+    }
+
     fn place<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
         // A small map takes its place from the low bits and its tag from the high ones.
         let hash = self.hasher.hash_one(key).to_le_bytes();
@@ -123,6 +149,14 @@ mod tests {
                     Some(value) => prop_assert_eq!(ours.insert(key, value), model.insert(key, value)),
                     None => prop_assert_eq!(ours.remove(&key), model.remove(&key)),
                 }
+            }
+            if let Some((before, before_model)) = &copy {
+                let mut differ: Vec<u8> =
+                    ours.differences(before, |a, b| a == b).into_iter().copied().collect();
+                differ.sort_unstable();
+                let differs = |key: &u8| model.get(key) != before_model.get(key);
+                let all: Vec<u8> = (0..=u8::MAX).filter(differs).collect();
+                prop_assert_eq!(differ, all);
             }
             for (ours, model) in copy.into_iter().chain([(ours, model)]) {
                 prop_assert_eq!(ours.len(), model.len());

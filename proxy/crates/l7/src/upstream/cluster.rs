@@ -44,7 +44,7 @@ pub struct Upstream {
     checks: Arc<Checks>,
     watch: Option<Arc<Watch>>,
     tally: Arc<Tally>,
-    pub(super) deps: Deps,
+    pub(super) deps: Arc<Deps>,
 }
 
 /// The cluster as it is now, for what goes on when its configuration changes.
@@ -61,7 +61,7 @@ impl Upstream {
         config: &Arc<Cluster>,
         snapshot: &Snapshot,
         old: Option<&Self>,
-        deps: &Deps,
+        deps: &Arc<Deps>,
         others: Others,
     ) -> Arc<Self> {
         let limits = limits(config, old);
@@ -107,7 +107,7 @@ impl Upstream {
             config: Arc::clone(config),
             runtime: Mutex::new(runtime),
             passed,
-            deps: deps.clone(),
+            deps: Arc::clone(deps),
             owner,
             checks,
             watch,

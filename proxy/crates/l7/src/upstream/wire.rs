@@ -23,7 +23,7 @@ pub(super) struct Wire {
     pub(super) sides: ArcSwap<Sides>,
     pub(super) limits: Arc<[Limits; 2]>,
     pub(super) tally: Arc<Tally>,
-    pub(super) deps: Deps,
+    pub(super) deps: Arc<Deps>,
 }
 
 /// What comes before the application's bytes.
@@ -38,13 +38,15 @@ impl Wire {
         config: &Arc<Cluster>,
         snapshot: &Snapshot,
         (limits, tally): (Arc<[Limits; 2]>, Arc<Tally>),
-        deps: &Deps,
+        deps: &Arc<Deps>,
     ) -> Self {
         let others = config.transport_matches.iter().map(|one| &one.transport);
         let all = std::iter::once(&config.transport).chain(others);
         let ways: Vec<_> = all.map(|one| Way::of(one, config.http.auto_san_validation)).collect();
-        let sides = ArcSwap::from_pointee(Sides::new(ways.len(), snapshot.secrets().clone()));
-        let (config, deps) = (Arc::clone(config), deps.clone());
+        // Of those without TLS nobody asks for a side.
+        let sided = if ways.iter().any(|way| way.tls.is_some()) { ways.len() } else { 0 };
+        let sides = ArcSwap::from_pointee(Sides::new(sided, snapshot.secrets().clone()));
+        let (config, deps) = (Arc::clone(config), Arc::clone(deps));
         Self { config, ways, sides, limits, tally, deps }
     }
 

@@ -63,6 +63,11 @@ impl<T> Table<T> {
         self.0.is_same(&other.0)
     }
 
+    /// The names of what is not one and the same resource in both, and of what one has alone.
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a Arc<str>> {
+        self.0.differences(&other.0, |ours, theirs| Arc::ptr_eq(&ours.value, &theirs.value))
+    }
+
     pub fn insert(&mut self, name: Arc<str>, resource: Resource<T>) {
         self.0.insert(name, resource);
     }
