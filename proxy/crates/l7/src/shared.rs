@@ -92,8 +92,9 @@ impl Shared {
         self.snapshot.look(|published| Arc::clone(published.value.runtime()))
     }
 
-    /// A route table, ready to be asked: one for all who ask for the same.
-    pub fn table(&self, table: &Arc<RouteTable>) -> Arc<Table> {
+    /// A route table, ready to be asked: one for all who ask for the same; `before` is what they
+    /// had before.
+    pub fn table(&self, table: &Arc<RouteTable>, before: Option<&Table>) -> Arc<Table> {
         // The address is this table's as long as the entry lives, which holds it.
         let key = Arc::as_ptr(table).addr();
         let mut tables = self.tables.lock();
@@ -101,7 +102,11 @@ impl Shared {
             return found;
         }
         tables.retain(|_, table| 0 < table.strong_count());
-        let made = Arc::new(Table::new(Arc::clone(table)));
+        let table = Arc::clone(table);
+        let made = Arc::new(match before {
+            Some(before) => before.after(table),
+            None => Table::new(table),
+        });
         tables.insert(key, Arc::downgrade(&made));
         made
     }
@@ -172,11 +177,11 @@ mod tests {
         });
         let of = |name: &str| Arc::new(RouteTable { name: name.into(), ..RouteTable::default() });
         let (a, b) = (of("a"), of("b"));
-        let first = shared.table(&a);
-        assert!(Arc::ptr_eq(&first, &shared.table(&a)));
-        assert!(!Arc::ptr_eq(&first, &shared.table(&b)));
+        let first = shared.table(&a, None);
+        assert!(Arc::ptr_eq(&first, &shared.table(&a, None)));
+        assert!(!Arc::ptr_eq(&first, &shared.table(&b, None)));
         drop(first);
-        assert_eq!(shared.table(&a).table().name, "a".into());
+        assert_eq!(shared.table(&a, None).table().name, "a".into());
         assert!(shared.tables.lock().len() < 3);
     }
 }

@@ -4,7 +4,7 @@
 //! Modules stand where the packages of `protos/` say; all but this file is written by
 //! `cargo xtask codegen`. Messages are public as they come off the wire, unchecked: `culvert-xds`
 //! turns them into words of the model. Envoy's whole API is behind [`api`], which only `culvert-xds`
-//! and the gateway open; [`descriptors`] says what it looks like, [`json`] how people write it, and
+//! and the gateway open; [`descriptors`] says what it looks like, [`fields`] takes a message apart, [`json`] how people write it, and
 //! [`rules`] what its fields may hold.
 #![expect(
     unused_qualifications,
@@ -30,6 +30,8 @@ pub mod api {
 pub mod added;
 
 pub mod descriptors;
+
+pub mod fields;
 
 pub mod json;
 

@@ -69,7 +69,7 @@ impl Now {
         let old = before.and_then(|before| before.table.as_ref());
         match old.filter(|old| Arc::ptr_eq(old.table(), table)) {
             Some(old) => Arc::clone(old),
-            None => shared.table(table),
+            None => shared.table(table, old.map(|old| &**old)),
         }
     }
 

@@ -36,7 +36,7 @@ use paths::Paths;
 #[derive(Debug)]
 pub struct Table {
     table: Arc<RouteTable>,
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     /// By virtual host.
     paths: Box<[Paths]>,
 }
@@ -64,8 +64,26 @@ pub const INTERNAL: http::HeaderName = http::HeaderName::from_static("x-envoy-in
 impl Table {
     #[must_use]
     pub fn new(table: Arc<RouteTable>) -> Self {
-        let hosts = Hosts::new(&table.hosts);
+        let hosts = Arc::new(Hosts::new(&table.hosts));
         let paths = table.hosts.iter().map(|host| Paths::new(&host.routes)).collect();
+        Self { table, hosts, paths }
+    }
+
+    /// The same as [`Self::new`]; what both tables share is not indexed again.
+    #[must_use]
+    pub fn after(&self, table: Arc<RouteTable>) -> Self {
+        let before = &self.table.hosts;
+        let is_same = |old: &Arc<VirtualHost>, new: &Arc<VirtualHost>| Arc::ptr_eq(old, new);
+        let mut both = before.iter().zip(&table.hosts);
+        let alike = before.len() == table.hosts.len()
+            && both.all(|(old, new)| is_same(old, new) || old.domains == new.domains);
+        let hosts =
+            if alike { Arc::clone(&self.hosts) } else { Arc::new(Hosts::new(&table.hosts)) };
+        let paths = table.hosts.iter().enumerate().map(|(at, new)| {
+            let old = before.get(at).filter(|old| is_same(old, new)).and(self.paths.get(at));
+            old.cloned().unwrap_or_else(|| Paths::new(&new.routes))
+        });
+        let paths = paths.collect();
         Self { table, hosts, paths }
     }
 

@@ -9,7 +9,7 @@
 //! * What nobody needs any more is forgotten.
 //! * What the bootstrap says can be neither changed nor removed by discovery.
 use super::{
-    decode::{Around, Wrong},
+    decode::{Around, Asking, Wrong},
     kind::Kind,
     wanted::{self, Asked, Need, Needs},
 };
@@ -32,11 +32,14 @@ use std::{
 
 mod held;
 
+mod parents;
+
 mod settle;
 
 mod understand;
 
 pub use held::{Held, Refused, State, Wants};
+use parents::Parents;
 pub use settle::Settled;
 use settle::Wait;
 
@@ -94,7 +97,7 @@ pub struct Assembler {
     refused: BTreeMap<Key, Refused>,
     /// What each listener and cluster needs: the version held, and the one in force.
     needs: BTreeMap<Key, Needs>,
-    needed_by: HashMap<Key, BTreeSet<Key>>,
+    needed_by: HashMap<Key, Parents>,
     /// Since when something needed is missing.
     missing: HashMap<Key, Instant>,
     /// Of these it is known that there are none.
@@ -106,6 +109,10 @@ pub struct Assembler {
     touched: BTreeSet<Key>,
     layers: Vec<Layer>,
     layers_changed: bool,
+    /// Something may end by itself.
+    mortal: bool,
+    /// Something may be wanted that was not before, or the other way round.
+    wants_changed: bool,
     /// Who has said something of a type, if only that there is nothing.
     answered: BTreeSet<(Kind, Asked)>,
     snapshot: Snapshot,
@@ -145,6 +152,8 @@ impl Assembler {
             touched: BTreeSet::new(),
             layers,
             layers_changed: true,
+            mortal: false,
+            wants_changed: true,
             answered: BTreeSet::new(),
             snapshot: Snapshot::default(),
         }
@@ -182,17 +191,12 @@ impl Assembler {
         for incoming in set {
             let name = Arc::clone(&incoming.name);
             let result = match named.get(&name) {
-                Some(2..) => Err(Wrong::whole("named twice in one response")),
-                Some(_) | None => self.set(kind, &from, &incoming, now),
+                Some(2..) => Err((incoming, Wrong::whole("named twice in one response"))),
+                Some(_) | None => self.set(kind, &from, incoming, now),
             };
-            if let Err(error) = result {
-                let refused = Refused {
-                    from: from.clone(),
-                    version: incoming.version,
-                    any: incoming.any,
-                    error: error.clone(),
-                    at: now.wall,
-                };
+            if let Err((Incoming { version, any, .. }, error)) = result {
+                let (from, at, error_said) = (from.clone(), now.wall, error.clone());
+                let refused = Refused { from, version, any, error: error_said, at };
                 self.refused.insert((kind, Arc::clone(&name)), refused);
                 errors.push((name, error));
             }
@@ -229,6 +233,7 @@ impl Assembler {
             version: "".into(),
             any: Any::default(),
             decoded: Decoded::Secret(Arc::new(secret)),
+            alone: false,
             at: now.wall,
             expires: None,
         };
@@ -239,36 +244,38 @@ impl Assembler {
         &mut self,
         kind: Kind,
         from: &Asked,
-        incoming: &Incoming,
+        incoming: Incoming,
         now: Now,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), (Incoming, Wrong)> {
         let key = (kind, Arc::clone(&incoming.name));
         let expires = incoming.ttl.map(|ttl| now.instant + ttl);
         if let Some(held) = self.held.get_mut(&key) {
             if held.from == Asked::Static && *from != Asked::Static {
                 let what = format!("the bootstrap has a {} of this name", kind.as_str());
-                return Err(Wrong::whole(what));
+                return Err((incoming, Wrong::whole(what)));
             }
             // A sign of life, or the same once more.
             let is_same = incoming.any.value.is_empty() && incoming.any.type_url.is_empty()
                 || held.any == incoming.any;
             if is_same {
-                held.version = Arc::clone(&incoming.version);
+                held.version = incoming.version;
                 held.expires = expires;
                 held.from = from.clone();
+                self.mortal |= expires.is_some();
                 self.refused.remove(&key);
                 return Ok(());
             }
         }
-        let decoded = self.decode(kind, incoming)?;
-        let held = Held {
-            from: from.clone(),
-            version: Arc::clone(&incoming.version),
-            any: incoming.any.clone(),
-            decoded,
-            at: now.wall,
-            expires,
+        let around = Arc::clone(&self.around);
+        let around = Asking::of(&*around);
+        let decoded = match self.decode(kind, &incoming, &around) {
+            Ok(decoded) => decoded,
+            Err(wrong) => return Err((incoming, wrong)),
         };
+        self.mortal |= expires.is_some();
+        let Incoming { version, any, .. } = incoming;
+        let (from, alone, at) = (from.clone(), !around.has_asked(), now.wall);
+        let held = Held { from, version, any, decoded, alone, at, expires };
         self.hold(key, held);
         Ok(())
     }
@@ -307,12 +314,14 @@ impl Assembler {
     /// What a new version needs; what only its earlier one did is kept until it is in force.
     fn need(&mut self, key: &Key, needs: Needs) {
         for needed in needs.keys() {
-            self.needed_by.entry(needed.clone()).or_default().insert(key.clone());
+            let parents = self.needed_by.entry(needed.clone());
+            parents.and_modify(|all| all.add(key)).or_insert_with(|| Parents::One(key.clone()));
             if !self.held.contains_key(needed) {
                 self.absent.remove(needed);
             }
         }
         let before = self.needs.insert(key.clone(), needs).unwrap_or_default();
+        self.wants_changed |= self.needs.get(key) != Some(&before);
         if matches!(key.0, Kind::Cluster | Kind::Listener) {
             self.old_needs.entry(key.clone()).or_default().extend(before);
         } else {
@@ -321,7 +330,8 @@ impl Assembler {
     }
 
     fn touch_parents(&mut self, key: &Key) {
-        let parents = self.needed_by.get(key).cloned().unwrap_or_default();
+        let parents = self.needed_by.get(key).map(|parents| parents.iter().cloned().collect());
+        let parents: Vec<Key> = parents.unwrap_or_default();
         for parent in parents {
             self.touch_parents(&parent);
             self.touched.insert(parent);
@@ -351,6 +361,7 @@ impl Assembler {
         }
         let old = self.old_needs.remove(key).unwrap_or_default();
         let needs = self.needs.remove(key).unwrap_or_default();
+        self.wants_changed |= !needs.is_empty();
         self.let_go(key, &old);
         self.let_go(key, &needs);
     }

@@ -72,9 +72,10 @@ pub mod node;
 #[cfg(test)]
 mod tests;
 
-pub use around::{Around, Nothing};
+pub use around::{Around, Asking, Nothing};
 pub use basic::address;
 pub use culvert_proto::json::path::Path;
+pub use route::again::Before;
 pub use secret::{certificates, revocation_lists};
 pub use source::source;
 pub use value::structure;
@@ -154,6 +155,16 @@ pub fn listener(bytes: &[u8], around: &dyn Around) -> Got<Listener> {
 pub fn routes(bytes: &[u8], around: &dyn Around) -> Got<RouteTable> {
     let message: route_pb::RouteConfiguration = read(bytes)?;
     route::decode(&message, &Path::root(), around, false)
+}
+
+/// Decodes a route table that was another before; what of it did not change is taken over.
+///
+/// # Errors
+///
+/// On anything not understood.
+pub fn changed_routes(bytes: &[u8], before: Before<'_>, around: &dyn Around) -> Got<RouteTable> {
+    let changed = route::again::changed(bytes, before, around, read);
+    changed.map_or_else(|| routes(bytes, around), Ok)
 }
 
 /// Decodes a cluster.

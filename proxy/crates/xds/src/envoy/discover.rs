@@ -205,38 +205,52 @@ impl Discovery {
             }
         }
         loop {
-            let (settled, wants) = {
-                let mut assembler = self.shared.assembler.lock();
-                let settled = assembler.settle(now());
-                (settled, given::wants(&bootstrap, assembler.wants()))
-            };
+            let settled = self.shared.assembler.lock().settle(now());
             if let Some(snapshot) = settled.snapshot {
                 publisher.publish(snapshot);
             }
-            for (asked, wants) in &wants {
-                if let Some(source) = sources.get(asked) {
-                    tell(source, wants);
-                    continue;
-                }
-                let (tx, rx) = watch::channel(wants.clone());
-                sources.insert(asked.clone(), tx);
-                let source = Source {
-                    asked: asked.clone(),
-                    shared: Arc::clone(&self.shared),
-                    wants: rx,
-                    node: given::node(&bootstrap.node),
-                    reach: Arc::clone(&reach),
-                };
-                sources::spawn(source, bootstrap.dynamic.ads.clone(), &worker);
-            }
-            // Nothing is wanted of it any more; its task ends with the sender.
-            sources.retain(|asked, _| wants.contains_key(asked));
+            self.ask(&bootstrap, &reach, &mut sources, &worker);
             tokio::select! {
                 () = self.shared.changed.notified() => {}
                 () = alarm::at(settled.next) => {}
                 () = worker.finishing() => return,
             }
         }
+    }
+
+    /// Tells each source what is wanted of it, if that is something else than before.
+    fn ask(
+        &self,
+        bootstrap: &Bootstrap,
+        reach: &Arc<dyn Reach>,
+        sources: &mut BTreeMap<Asked, watch::Sender<Wants>>,
+        worker: &Worker,
+    ) {
+        let wants = {
+            let mut assembler = self.shared.assembler.lock();
+            if !assembler.have_wants_changed() {
+                return;
+            }
+            given::wants(bootstrap, assembler.wants())
+        };
+        for (asked, wants) in &wants {
+            if let Some(source) = sources.get(asked) {
+                tell(source, wants);
+                continue;
+            }
+            let (tx, rx) = watch::channel(wants.clone());
+            sources.insert(asked.clone(), tx);
+            let source = Source {
+                asked: asked.clone(),
+                shared: Arc::clone(&self.shared),
+                wants: rx,
+                node: given::node(&bootstrap.node),
+                reach: Arc::clone(reach),
+            };
+            sources::spawn(source, bootstrap.dynamic.ads.clone(), worker);
+        }
+        // Nothing is wanted of it any more; its task ends with the sender.
+        sources.retain(|asked, _| wants.contains_key(asked));
     }
 }
 

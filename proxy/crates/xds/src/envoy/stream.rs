@@ -72,11 +72,18 @@ pub enum Response {
     Delta(DeltaDiscoveryResponse),
 }
 
-/// A response, taken apart; to be answered.
+/// A response, taken apart.
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a response is to be answered"]
 pub struct Received {
     pub update: Update,
+    pub receipt: Receipt,
+}
+
+/// What is left of a response once it was taken in.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a response is to be answered"]
+pub struct Receipt {
+    kind: Kind,
     /// What could not even be taken apart.
     pub malformed: Vec<(Arc<str>, Wrong)>,
     version: String,
@@ -204,11 +211,10 @@ impl Stream {
     }
 
     /// Accepts a response, or refuses what `errors` name; the good part counts all the same.
-    pub fn answer(&mut self, received: Received, errors: &[(Arc<str>, Wrong)]) -> Request {
-        let Received { update, malformed, version, nonce } = received;
+    pub fn answer(&mut self, receipt: Receipt, errors: &[(Arc<str>, Wrong)]) -> Request {
+        let Receipt { kind, malformed, version, nonce } = receipt;
         let all: Vec<_> = malformed.iter().chain(errors).collect();
         let error_detail = (!all.is_empty()).then(|| refusal(&all));
-        let kind = update.kind;
         if let Some(channel) = self.types.get_mut(&kind) {
             channel.nonce.clone_from(&nonce);
             if error_detail.is_none() {
@@ -295,7 +301,8 @@ impl Stream {
         }
         let is_whole = matches!(kind, Kind::Listener | Kind::Cluster) && malformed.is_empty();
         let update = Update { kind, from: self.from.clone(), set, removed: Vec::new(), is_whole };
-        Some(Received { update, malformed, version: response.version_info, nonce: response.nonce })
+        let (version, nonce) = (response.version_info, response.nonce);
+        Some(Received { update, receipt: Receipt { kind, malformed, version, nonce } })
     }
 
     fn receive_delta(&self, response: DeltaDiscoveryResponse) -> Option<Received> {
@@ -327,8 +334,8 @@ impl Stream {
         }
         let removed = response.removed_resources.iter().map(|name| name.as_str().into()).collect();
         let update = Update { kind, from: self.from.clone(), set, removed, is_whole: false };
-        let version = response.system_version_info;
-        Some(Received { update, malformed, version, nonce: response.nonce })
+        let (version, nonce) = (response.system_version_info, response.nonce);
+        Some(Received { update, receipt: Receipt { kind, malformed, version, nonce } })
     }
 }
 

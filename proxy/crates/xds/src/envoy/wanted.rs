@@ -12,7 +12,7 @@ use culvert_model::http::{
         Validation,
     },
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What is asked for, and of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,50 @@ pub enum Asked {
 }
 
 /// By type and name.
-pub type Needs = BTreeMap<(Kind, Arc<str>), Need>;
+///
+/// Most have one, and there are tens of thousands of them: a list, without room for more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Needs(Vec<((Kind, Arc<str>), Need)>);
+
+impl Needs {
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn get(&self, key: &(Kind, Arc<str>)) -> Option<&Need> {
+        self.0.iter().find(|(of, _)| of == key).map(|(_, need)| need)
+    }
+
+    pub fn contains_key(&self, key: &(Kind, Arc<str>)) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &(Kind, Arc<str>)> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&(Kind, Arc<str>), &Need)> {
+        self.0.iter().map(|(key, need)| (key, need))
+    }
+
+    /// What was said of `key` before does not count any more.
+    pub fn insert(&mut self, key: (Kind, Arc<str>), need: Need) {
+        if let Some((_, held)) = self.0.iter_mut().find(|(of, _)| *of == key) {
+            *held = need;
+            return;
+        }
+        self.0.reserve_exact(1);
+        self.0.push((key, need));
+    }
+
+    pub fn extend(&mut self, more: Self) {
+        more.0.into_iter().for_each(|(key, need)| self.insert(key, need));
+    }
+}
 
 /// What a listener needs before it can serve; `own` is where it came from itself.
 pub fn of_listener(listener: &Listener, own: &Asked) -> Needs {

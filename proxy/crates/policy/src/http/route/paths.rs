@@ -7,11 +7,11 @@ use culvert_model::http::route::{PathMatch, Route};
 const WORTH_IT: usize = 8;
 
 /// Of all routes those whose path may match, in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Paths {
     /// All of so many.
     All(usize),
-    Indexed(Index),
+    Indexed(Arc<Index>),
 }
 
 /// Routes by path.
@@ -46,7 +46,7 @@ impl Paths {
         if routes.len() < WORTH_IT {
             return Self::All(routes.len());
         }
-        Index::new(routes).map_or(Self::All(routes.len()), Self::Indexed)
+        Index::new(routes).map_or(Self::All(routes.len()), |index| Self::Indexed(Arc::new(index)))
     }
 
     /// Every route whose path may match, ascending.

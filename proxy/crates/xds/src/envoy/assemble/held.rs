@@ -2,7 +2,7 @@
 use super::{Assembler, Decoded, Key, Wrong};
 use crate::envoy::{
     kind::Kind,
-    wanted::{Asked, Need},
+    wanted::{Asked, Need, Needs},
 };
 use culvert_model::http::snapshot::Snapshot;
 use culvert_proto::api::google::protobuf::Any;
@@ -20,6 +20,8 @@ pub struct Held {
     /// As it came; empty of what was read from files.
     pub any: Any,
     pub decoded: Decoded,
+    /// It was made of what came and of nothing else, such as files.
+    pub alone: bool,
     pub at: SystemTime,
     pub expires: Option<Instant>,
 }
@@ -73,10 +75,15 @@ impl Assembler {
         self.refused.get(key)
     }
 
+    /// Whether something else is asked for than when this was asked last.
+    pub fn have_wants_changed(&mut self) -> bool {
+        std::mem::take(&mut self.wants_changed)
+    }
+
     /// What is asked for by name.
     pub fn wants(&self) -> Wants {
         let mut wants = Wants::new();
-        let by_need = self.needs.values().flatten();
+        let by_need = self.needs.values().flat_map(Needs::iter);
         let of_layers = self.layers.iter().filter_map(|layer| match layer {
             super::Layer::Discovered { resource, need, .. } => Some((resource, need)),
             super::Layer::Fixed(_) => None,

@@ -1,5 +1,5 @@
 //! What is ready comes into force.
-use super::{Assembler, Decoded, Held, Key, Kind, Layer, Needs, Now, Resource, Snapshot};
+use super::{Assembler, Decoded, Held, Key, Kind, Layer, Needs, Now, Parents, Resource, Snapshot};
 use culvert_model::http::{
     runtime::{RuntimeLayer, RuntimeValues},
     snapshot::Table,
@@ -27,7 +27,9 @@ impl Assembler {
         if std::mem::take(&mut self.layers_changed) {
             changed |= self.show_runtime();
         }
-        let expiries = self.held.values().filter_map(|held| held.expires).min();
+        let expiries = || self.held.values().filter_map(|held| held.expires).min();
+        let expiry = self.mortal.then(expiries).flatten();
+        self.mortal = expiry.is_some();
         let snapshot = changed.then(|| {
             self.snapshot.generation += 1;
             self.snapshot.clone()
@@ -36,7 +38,7 @@ impl Assembler {
             Wait::Until(at) => Some(*at),
             Wait::Over | Wait::ForEver => None,
         });
-        Settled { snapshot, next: patience.chain(expiries).min() }
+        Settled { snapshot, next: patience.chain(expiry).min() }
     }
 
     fn step(&mut self, now: Now) -> bool {
@@ -86,6 +88,9 @@ impl Assembler {
     }
 
     fn expire(&mut self, now: Now) {
+        if !self.mortal {
+            return;
+        }
         let is_over = |held: &Held| held.expires.is_some_and(|at| at <= now.instant);
         let over: Vec<Key> = (self.held.iter())
             .filter(|(_, held)| is_over(held))
@@ -120,7 +125,7 @@ impl Assembler {
         let mut wait = Wait::Over;
         for needed in missing {
             let since = *self.missing.entry(needed.clone()).or_insert(now.instant);
-            let parents = self.needed_by.get(&needed).into_iter().flatten();
+            let parents = self.needed_by.get(&needed).into_iter().flat_map(Parents::iter);
             let mut needs = parents.filter_map(|parent| self.needs.get(parent)?.get(&needed));
             let patience = needs.next().and_then(|need| need.patience);
             wait = match patience.map(|patience| since + patience) {
@@ -188,8 +193,7 @@ impl Assembler {
                 continue;
             }
             let Some(parents) = self.needed_by.get_mut(needed) else { continue };
-            parents.remove(key);
-            if !parents.is_empty() {
+            if !parents.remove(key) {
                 continue;
             }
             self.needed_by.remove(needed);

@@ -1,7 +1,7 @@
 //! A resource's bytes in the words of the model.
 use super::{Assembler, Decoded, Incoming};
 use crate::envoy::{
-    decode::{self, Wrong},
+    decode::{self, Around, Before, Wrong},
     kind::Kind,
     references,
 };
@@ -11,13 +11,17 @@ use std::sync::Arc;
 
 impl Assembler {
     /// Understands what came as a resource of `kind`.
-    pub(super) fn decode(&self, kind: Kind, incoming: &Incoming) -> Result<Decoded, Wrong> {
+    pub(super) fn decode(
+        &self,
+        kind: Kind,
+        incoming: &Incoming,
+        around: &dyn Around,
+    ) -> Result<Decoded, Wrong> {
         let url = &incoming.any.type_url;
         if Kind::of(url) != Some(kind) {
             return Err(Wrong::whole(format!("is of type {url:?}, want {}", kind.type_url())));
         }
         let bytes = &*incoming.any.value;
-        let around = &*self.around;
         let named = |name: &str, decoded| {
             if *name == *incoming.name {
                 Ok(decoded)
@@ -43,7 +47,10 @@ impl Assembler {
                 named(&Arc::clone(&listener.name), Decoded::Listener(Arc::new(listener)))
             }
             Kind::Route => {
-                let table = decode::routes(bytes, around)?;
+                let table = match self.table_before(&incoming.name) {
+                    Some(before) => decode::changed_routes(bytes, before, around)?,
+                    None => decode::routes(bytes, around)?,
+                };
                 references::of_table(&table, |name| self.knows_cluster(name))
                     .map_or(Ok(()), Err)?;
                 named(&Arc::clone(&table.name), Decoded::Route(Arc::new(table)))
@@ -65,6 +72,19 @@ impl Assembler {
                 let decoded = RuntimeLayer::new(runtime.name.as_str().into(), &layer);
                 named(&runtime.name, Decoded::Runtime(Arc::new(decoded)))
             }
+        }
+    }
+    /// The route table that is held, if it was made of its bytes alone.
+    fn table_before(&self, name: &Arc<str>) -> Option<Before<'_>> {
+        let held = self.held.get(&(Kind::Route, Arc::clone(name))).filter(|held| held.alone)?;
+        match &held.decoded {
+            Decoded::Route(table) => Some(Before { bytes: &held.any.value, table }),
+            Decoded::Cluster(_)
+            | Decoded::Endpoint(_)
+            | Decoded::Listener(_)
+            | Decoded::Secret(_)
+            | Decoded::Extension(_)
+            | Decoded::Runtime(_) => None,
         }
     }
 }

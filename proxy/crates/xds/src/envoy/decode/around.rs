@@ -1,6 +1,6 @@
 //! What is around a resource: files it names, and who keeps private keys.
 use culvert_model::http::secret::KeyHandle;
-use std::sync::Arc;
+use std::{cell::Cell, fmt, sync::Arc};
 
 /// What decoding asks of the world; a test has another one than a process.
 pub trait Around {
@@ -30,6 +30,56 @@ pub trait Around {
 
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Notes whether the world was asked: what was made of bytes alone can be made of them again.
+pub struct Asking<'a> {
+    around: &'a dyn Around,
+    asked: Cell<bool>,
+}
+
+impl<'a> Asking<'a> {
+    pub fn of(around: &'a dyn Around) -> Self {
+        Self { around, asked: Cell::new(false) }
+    }
+
+    pub fn has_asked(&self) -> bool {
+        self.asked.get()
+    }
+
+    fn ask(&self) -> &dyn Around {
+        self.asked.set(true);
+        self.around
+    }
+}
+
+impl Around for Asking<'_> {
+    fn key(
+        &self,
+        chain: &[Arc<[u8]>],
+        key: &[u8],
+        password: Option<&[u8]>,
+    ) -> Result<KeyHandle, String> {
+        self.ask().key(chain, key, password)
+    }
+
+    fn ticket_keys(&self, keys: &[Vec<u8>]) -> Result<KeyHandle, String> {
+        self.ask().ticket_keys(keys)
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.ask().file(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.ask().variable(name)
+    }
+}
+
+impl fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Asking").field(&self.asked).finish()
+    }
 }
 
 /// A world with nothing in it, that takes any key.

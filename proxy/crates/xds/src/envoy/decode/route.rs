@@ -16,6 +16,8 @@ use std::{collections::HashMap, sync::Arc};
 
 mod action;
 
+pub(super) mod again;
+
 mod forward;
 
 mod matching;

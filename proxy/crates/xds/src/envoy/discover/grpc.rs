@@ -3,7 +3,7 @@ use super::Source;
 use crate::{
     envoy::{
         kind::Kind,
-        stream::{Protocol, Request, Response, Stream, Wanted},
+        stream::{Protocol, Received, Request, Response, Stream, Wanted},
     },
     transport::{
         LARGEST,
@@ -16,7 +16,7 @@ use culvert_proto::api::envoy::service::discovery::v3::{
 };
 use culvert_runtime::{backoff::Backoff, dice::dice};
 use std::{collections::BTreeMap, time::Duration};
-use tokio::{sync::mpsc, time};
+use tokio::{sync::mpsc, task, time};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic_prost::ProstCodec;
@@ -194,15 +194,18 @@ where
                     Err(status) => return Ended::Status(Box::new(status)),
                 };
                 source.shared.connected(&source.asked);
-                let Some(received) = stream.receive(response) else { continue };
-                let errors = source.shared.apply(received.update.clone());
-                for (name, wrong) in received.malformed.iter().chain(&errors) {
+                let Some(Received { update, receipt }) = stream.receive(response) else { continue };
+                let kind = update.kind.as_str();
+                let errors = source.shared.apply(update);
+                for (name, wrong) in receipt.malformed.iter().chain(&errors) {
                     tracing::warn!(
-                        kind = received.update.kind.as_str(), %name, %wrong,
+                        kind, %name, %wrong,
                         "configuration refused; what was there before stays",
                     );
                 }
-                let answer = stream.answer(received, &errors);
+                // It comes into force before it is answered: an answer may be long.
+                task::yield_now().await;
+                let answer = stream.answer(receipt, &errors);
                 send(&tx, (call.unwrap)(answer)).await;
             }
         }

@@ -57,12 +57,12 @@ fn take(source: &Source, stream: &mut Stream, response: Option<DiscoveryResponse
     // Nothing new.
     let Some(response) = response else { return };
     let Some(received) = stream.receive(Response::StateOfTheWorld(response)) else { return };
-    let errors = source.shared.apply(received.update.clone());
-    for (name, wrong) in received.malformed.iter().chain(&errors) {
+    let errors = source.shared.apply(received.update);
+    for (name, wrong) in received.receipt.malformed.iter().chain(&errors) {
         source.shared.failed(&source.asked, &format!("{name}: {wrong}"));
     }
     // There is nobody to tell; the version accepted is said with the next poll.
-    let _answer = stream.answer(received, &errors);
+    let _answer = stream.answer(received.receipt, &errors);
 }
 
 async fn poll(

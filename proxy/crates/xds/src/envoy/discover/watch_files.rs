@@ -73,11 +73,11 @@ fn take(source: &Source, stream: &mut Stream, path: &Path, bytes: &[u8]) {
     }
     source.shared.connected(&source.asked);
     let Some(received) = stream.receive(Response::StateOfTheWorld(response)) else { return };
-    let errors = source.shared.apply(received.update.clone());
-    for (name, wrong) in received.malformed.iter().chain(&errors) {
+    let errors = source.shared.apply(received.update);
+    for (name, wrong) in received.receipt.malformed.iter().chain(&errors) {
         source.shared.failed(&source.asked, &format!("{}: {name}: {wrong}", path.display()));
     }
-    let _answer = stream.answer(received, &errors);
+    let _answer = stream.answer(received.receipt, &errors);
 }
 
 /// A file with nothing in it: nothing is there of what is wanted whole.

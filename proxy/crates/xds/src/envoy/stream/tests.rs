@@ -65,14 +65,14 @@ fn the_state_of_the_world_is_accepted_refused_and_asked_for_again() {
     let names: Vec<_> = received.update.set.iter().map(|one| &*one.name).collect();
     assert_eq!(names, ["r"]);
     assert!(!received.update.is_whole);
-    let answer = world(Some(stream.answer(received, &[])));
+    let answer = world(Some(stream.answer(received.receipt, &[])));
     assert_eq!((&*answer.version_info, &*answer.response_nonce), ("1", "x"));
     assert_eq!(answer.resource_names, ["r"]);
     assert!(answer.error_detail.is_none() && answer.node.is_none());
 
     // Refused: the version stays the last that was good, the nonce does not.
     let received = stream.receive(world_of("2", "y", vec![routes("r")])).unwrap();
-    let answer = world(Some(stream.answer(received, &[("r".into(), wrong())])));
+    let answer = world(Some(stream.answer(received.receipt, &[("r".into(), wrong())])));
     assert_eq!((&*answer.version_info, &*answer.response_nonce), ("1", "y"));
     assert_eq!(answer.error_detail.unwrap().message, "r: a.b: is bad");
 
@@ -115,7 +115,7 @@ fn changes_are_asked_for_apart_from_answers() {
     let received = stream.receive(Response::Delta(response)).unwrap();
     assert_eq!(&*received.update.set[0].name, "b");
     assert_eq!(received.update.removed, ["a".into()]);
-    let answer = delta(Some(stream.answer(received, &[("b".into(), wrong())])));
+    let answer = delta(Some(stream.answer(received.receipt, &[("b".into(), wrong())])));
     assert_eq!(answer.response_nonce, "x");
     assert_eq!(answer.error_detail.unwrap().message, "b: a.b: is bad");
     assert!(answer.resource_names_subscribe.is_empty());

@@ -54,3 +54,34 @@ fn deeply_nested_prefixes_are_walked() {
     let table = routes(all.collect());
     assert_eq!(name_of(&table, &Req::get("h", "/////")), "5");
 }
+
+proptest! {
+    #[test]
+    fn a_table_after_another_is_as_it_would_be_without_it(
+        before in prop::collection::vec((0_u8..4, 0_usize..12), 0..5),
+        after in prop::collection::vec((0_u8..4, 0_usize..12, any::<bool>()), 0..5),
+    ) {
+        let make = |(domain, count): (u8, usize)| {
+            let routes = (0..count).map(|at| {
+                let path = prefix(&format!("/{}", count - at));
+                route(&format!("{domain} {count} {at}"), RouteMatch::path(path))
+            });
+            Arc::new(host(&format!("h{domain}"), &[&format!("d{domain}")], routes.collect()))
+        };
+        let old: Vec<_> = before.iter().copied().map(make).collect();
+        let new: Vec<_> = after.iter().enumerate().map(|(at, (domain, count, stays))| {
+            old.get(at).filter(|_| *stays).cloned().unwrap_or_else(|| make((*domain, *count)))
+        }).collect();
+        let of = |hosts: &[Arc<VirtualHost>]| {
+            Arc::new(RouteTable { hosts: hosts.into(), ..RouteTable::default() })
+        };
+        let follows = Table::new(of(&old)).after(of(&new));
+        let anew = Table::new(of(&new));
+        for domain in 0..4 {
+            for path in 0..13 {
+                let request = Req::get(&format!("d{domain}"), &format!("/{path}"));
+                prop_assert_eq!(name_of(&follows, &request), name_of(&anew, &request));
+            }
+        }
+    }
+}
