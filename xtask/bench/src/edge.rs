@@ -2,12 +2,15 @@
 //! asked of both, and each goes on to the same nginx.
 //!
 //! Reading order: [`config`] (the file), [`side`] (what is started from it), then what is measured:
-//! this file, [`chain`] (P10, P11), [`scale`] (P14, with [`ads`] behind it), [`idle`] (P15).
+//! this file, [`chain`] (P10, P11), [`secure`] (P12), [`plain`] (P13), [`scale`] (P14, with [`ads`]
+//! behind it), [`idle`] (P15).
 mod ads;
 pub(crate) mod chain;
 mod config;
 pub(crate) mod idle;
+pub(crate) mod plain;
 pub(crate) mod scale;
+pub(crate) mod secure;
 mod side;
 
 use std::{path::Path, process::Command};

@@ -70,7 +70,7 @@ pub(crate) fn run(
 }
 
 /// Reads what `iperf3 --json` printed.
-fn carried(json: &[u8]) -> Result<Carried> {
+pub(crate) fn carried(json: &[u8]) -> Result<Carried> {
     let Output { error, end } = serde_json::from_slice(json).context("iperf3 printed no JSON")?;
     ensure!(error.is_none(), "iperf3: {}", error.unwrap_or_default());
     let sum = end.and_then(|end| end.sum_received).context("iperf3 carried nothing")?;
