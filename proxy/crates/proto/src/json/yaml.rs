@@ -1,5 +1,6 @@
 //! YAML, and what it means as JSON.
 use serde_json::Value;
+use serde_saphyr::Error;
 
 /// Why a text is no YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +29,18 @@ pub fn read(text: &str) -> Result<Value, NotYaml> {
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 5_000_000 },
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let text = error.to_string();
-        NotYaml(text.lines().next().unwrap_or("not YAML").to_owned())
-    })
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| NotYaml(said(&error)))
+}
+
+/// What is wrong, in a line.
+fn said(error: &Error) -> String {
+    if let Error::AliasError { error, .. } = error {
+        return said(error);
+    }
+    if let Error::DuplicateMappingKey { key, location } = error {
+        let key = key.as_deref().unwrap_or("a key");
+        let (line, column) = (location.line(), location.column());
+        return format!("{key} is there twice: again at line {line}, column {column}");
+    }
+    error.to_string().lines().next().unwrap_or("not YAML").to_owned()
 }

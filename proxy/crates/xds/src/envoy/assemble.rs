@@ -107,6 +107,8 @@ pub struct Assembler {
     /// Listeners and clusters whose version held is not in force, and until when they wait.
     warming: BTreeMap<Key, Wait>,
     touched: BTreeSet<Key>,
+    /// Nobody needs these since the last time that all was settled.
+    orphans: BTreeSet<Key>,
     layers: Vec<Layer>,
     layers_changed: bool,
     /// Something may end by itself.
@@ -150,6 +152,7 @@ impl Assembler {
             old_needs: HashMap::new(),
             warming: BTreeMap::new(),
             touched: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             layers,
             layers_changed: true,
             mortal: false,

@@ -1,7 +1,7 @@
 //! What a process starts with: a file of Envoy's, in YAML or JSON.
 #![expect(deprecated, reason = "deprecated forms are still written")]
 
-use super::decode::{self, Got, Path, Wrong, node::node};
+use super::decode::{self, Around, Bootstrapped, Got, Nothing, Path, Wrong, node::node};
 use culvert_model::http::{
     address::Address,
     runtime::RuntimeLayer,
@@ -132,9 +132,10 @@ fn decode_message(message: Message) -> Got<Bootstrap> {
     let layers = message.layered_runtime.as_ref().map_or(&[][..], |runtime| &runtime.layers);
     let path = root.field("layered_runtime");
     let path = path.field("layers");
+    let around = Bootstrapped::of(Arc::new(Nothing), dynamic.ads.is_some(), &[]);
     let mut runtime = Vec::new();
     for (i, value) in layers.iter().enumerate() {
-        runtime.push(layer(value, message.node.as_ref(), &path.index(i))?);
+        runtime.push(layer(value, message.node.as_ref(), &path.index(i), &around)?);
     }
     if !matches!(&*message.header_prefix, "" | "x-envoy") {
         let what = "headers of ours begin with x-envoy; leave it out".to_owned();
@@ -164,7 +165,7 @@ fn pack<M: culvert_proto::Message + culvert_proto::Name>(message: &M) -> Any {
 
 fn dynamic(value: &pb::bootstrap::DynamicResources, path: &Path<'_>) -> Got<Dynamic> {
     let source = |value: &Option<core::ConfigSource>, name: &str| match value {
-        Some(value) => decode::source(value, &path.field(name)).map(Some),
+        Some(value) => decode::source(value, &path.field(name), &Nothing).map(Some),
         None => Ok(None),
     };
     let not = |text: &str, name: &str| match text {
@@ -197,7 +198,12 @@ fn dynamic(value: &pb::bootstrap::DynamicResources, path: &Path<'_>) -> Got<Dyna
     Ok(dynamic)
 }
 
-fn layer(value: &pb::RuntimeLayer, node: Option<&core::Node>, path: &Path<'_>) -> Got<Layer> {
+fn layer(
+    value: &pb::RuntimeLayer,
+    node: Option<&core::Node>,
+    path: &Path<'_>,
+    around: &dyn Around,
+) -> Got<Layer> {
     let name: Arc<str> = value.name.as_str().into();
     let specifier = value.layer_specifier.as_ref().ok_or_else(|| Wrong {
         path: path.to_string(),
@@ -229,7 +235,7 @@ fn layer(value: &pb::RuntimeLayer, node: Option<&core::Node>, path: &Path<'_>) -
             Layer::Discovered {
                 name,
                 resource: resource.as_str().into(),
-                source: decode::source(source, &path)?,
+                source: decode::source(source, &path, around)?,
             }
         }
     })

@@ -14,7 +14,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 /// The service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientStatus {
     discovery: Discovery,
     node: Node,
@@ -26,8 +26,17 @@ impl ClientStatus {
         ClientStatusDiscoveryServiceServer::new(Self { discovery, node })
     }
 
-    fn answer(&self) -> ClientStatusResponse {
-        self.discovery.inspect(|all| dump::client_status(&self.node, all))
+    fn answer(&self, request: &ClientStatusRequest) -> Result<ClientStatusResponse, Status> {
+        if !request.node_matchers.is_empty() {
+            let what = "node_matchers: there is one node here, this process; leave them out";
+            return Err(Status::invalid_argument(what));
+        }
+        let mut answer = self.discovery.inspect(|all| dump::client_status(&self.node, all));
+        if request.exclude_resource_contents {
+            let configs = answer.config.iter_mut().flat_map(|one| &mut one.generic_xds_configs);
+            configs.for_each(|one| one.xds_config = None);
+        }
+        Ok(answer)
     }
 }
 
@@ -40,18 +49,15 @@ impl ClientStatusDiscoveryService for ClientStatus {
         &self,
         request: Request<Streaming<ClientStatusRequest>>,
     ) -> Result<Response<Self::StreamClientStatusStream>, Status> {
-        let (discovery, node) = (self.discovery.clone(), self.node.clone());
-        let answers = request.into_inner().map(move |request| {
-            let answer = discovery.inspect(|all| dump::client_status(&node, all));
-            request.map(|_request| answer)
-        });
+        let own = self.clone();
+        let answers = request.into_inner().map(move |request| own.answer(&request?));
         Ok(Response::new(Box::pin(answers)))
     }
 
     async fn fetch_client_status(
         &self,
-        _request: Request<ClientStatusRequest>,
+        request: Request<ClientStatusRequest>,
     ) -> Result<Response<ClientStatusResponse>, Status> {
-        Ok(Response::new(self.answer()))
+        self.answer(request.get_ref()).map(Response::new)
     }
 }

@@ -72,12 +72,12 @@ pub mod node;
 #[cfg(test)]
 mod tests;
 
-pub use around::{Around, Asking, Nothing};
+pub use around::{Around, Asking, Bootstrapped, Nothing};
 pub use basic::address;
 pub use culvert_proto::json::path::Path;
 pub use route::again::Before;
 pub use secret::{certificates, revocation_lists};
-pub use source::source;
+pub use source::{NO_ADS, source};
 pub use value::structure;
 
 use culvert_model::http::{

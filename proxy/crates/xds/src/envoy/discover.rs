@@ -5,7 +5,7 @@
 use super::{
     assemble::{Assembler, Decoded, Incoming, Now, Update},
     bootstrap::{self, Bootstrap},
-    decode::{self, Around, Wrong},
+    decode::{self, Around, Bootstrapped, Wrong},
     kind::Kind,
     references,
     stream::Wanted,
@@ -63,6 +63,8 @@ pub struct Discovery {
 struct Shared {
     assembler: Mutex<Assembler>,
     changed: Notify,
+    /// Told whenever everything that came has been looked at.
+    settled: watch::Sender<()>,
     status: Mutex<BTreeMap<Asked, Status>>,
 }
 
@@ -109,6 +111,8 @@ impl Discovery {
         around: Arc<dyn Around + Send + Sync>,
     ) -> Result<Self, Vec<BadResource>> {
         let layers = bootstrap.runtime.iter().map(given::layer).collect();
+        let (ads, secrets) = (bootstrap.dynamic.ads.is_some(), &bootstrap.secrets);
+        let around = Arc::new(Bootstrapped::of(around, ads, secrets));
         let mut assembler = Assembler::new(around, layers);
         let now = now();
         let mut bad = Vec::new();
@@ -159,6 +163,7 @@ impl Discovery {
         let shared = Shared {
             assembler: Mutex::new(assembler),
             changed: Notify::new(),
+            settled: watch::Sender::new(()),
             status: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -173,6 +178,12 @@ impl Discovery {
     pub fn status(&self) -> Vec<(Asked, Status)> {
         let status = self.shared.status.lock();
         status.iter().map(|(asked, status)| (asked.clone(), status.clone())).collect()
+    }
+
+    /// Changes whenever what came has been looked at: there may be something new to
+    /// [`inspect`](Self::inspect).
+    pub fn settled(&self) -> watch::Receiver<()> {
+        self.shared.settled.subscribe()
     }
 
     /// Replaces the layer of the runtime that operators set.
@@ -209,6 +220,7 @@ impl Discovery {
             if let Some(snapshot) = settled.snapshot {
                 publisher.publish(snapshot);
             }
+            self.shared.settled.send_replace(());
             self.ask(&bootstrap, &reach, &mut sources, &worker);
             tokio::select! {
                 () = self.shared.changed.notified() => {}
@@ -260,8 +272,10 @@ fn look_at_listeners(assembler: &Assembler, whole: bool, bad: &mut Vec<BadResour
     for ((_, name), held) in assembler.held() {
         let Decoded::Listener(listener) = &held.decoded else { continue };
         let place = format!("static_resources.listeners ({name})");
-        // Of clusters that come by discovery it is not known yet whether they are there.
-        let is_there = |name: &str| !whole || assembler.knows_cluster(name);
+        // Of clusters that come by discovery it is not known yet whether they are there; of one that
+        // is refused it is said already.
+        let is_refused = |name: &str| assembler.refused_as(&(Kind::Cluster, name.into())).is_some();
+        let is_there = |name: &str| !whole || assembler.knows_cluster(name) || is_refused(name);
         if let Some(wrong) = references::of_listener(listener, is_there) {
             bad.push(BadResource { place: place.clone(), wrong });
         }

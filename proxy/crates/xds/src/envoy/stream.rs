@@ -6,30 +6,22 @@
 //!   ended; what is held stays while there is none.
 //! * Every response is answered, with what was refused of it by name. An answer never changes what is
 //!   asked for; that is a request of its own.
-use super::{
-    assemble::{Incoming, Update},
-    decode::{self, Wrong},
-    kind::Kind,
-    wanted::Asked,
-};
-use culvert_proto::{
-    Message as _,
-    api::{
-        envoy::{
-            config::core::v3::Node,
-            service::discovery::v3::{
-                DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-                Resource,
-            },
+use super::{assemble::Update, decode::Wrong, kind::Kind, wanted::Asked};
+use culvert_proto::api::{
+    envoy::{
+        config::core::v3::Node,
+        service::discovery::v3::{
+            DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
         },
-        google::{protobuf::Any, rpc::Status},
     },
+    google::rpc::Status,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
+
+mod response;
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +80,9 @@ pub struct Receipt {
     pub malformed: Vec<(Arc<str>, Wrong)>,
     version: String,
     nonce: String,
+    /// Names of what it brought, and of what it took away.
+    came: Vec<Arc<str>>,
+    gone: Vec<Arc<str>>,
 }
 
 /// One stream.
@@ -111,6 +106,8 @@ struct Channel {
     /// Accepted last, on whichever stream.
     version: String,
     nonce: String,
+    /// Names that were taken in on this stream; the server does not send them again unasked.
+    came: BTreeSet<Arc<str>>,
 }
 
 impl Stream {
@@ -138,6 +135,7 @@ impl Stream {
             .filter_map(|kind| {
                 if let Some(channel) = self.types.get_mut(&kind) {
                     channel.nonce.clear();
+                    channel.came.clear();
                     channel.opened = false;
                 }
                 self.open(kind, held(kind))
@@ -165,9 +163,7 @@ impl Stream {
             if wanted == Wanted::Names(BTreeSet::new()) {
                 return None;
             }
-            let channel =
-                Channel { wanted, opened: false, version: String::new(), nonce: String::new() };
-            self.types.insert(kind, channel);
+            self.types.insert(kind, Channel::new(wanted));
             return if self.connected { self.open(kind, held(kind)) } else { None };
         };
         if channel.wanted == wanted {
@@ -202,6 +198,55 @@ impl Stream {
         }
     }
 
+    /// Asks once more for what is wanted, came on this stream and is not held any more: it was let go
+    /// of and is wanted again, and the server heard of neither.
+    pub fn recall(
+        &mut self,
+        kind: Kind,
+        held: impl Fn(Kind) -> BTreeMap<String, String>,
+    ) -> Vec<Request> {
+        let Some(channel) = self.types.get_mut(&kind).filter(|of| of.opened) else {
+            return Vec::new();
+        };
+        let Wanted::Names(wanted) = channel.wanted.clone() else { return Vec::new() };
+        channel.came.retain(|name| wanted.contains(name));
+        if !self.connected || channel.came.is_empty() {
+            return Vec::new();
+        }
+        let held = held(kind);
+        let (held, lost): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut channel.came)
+            .into_iter()
+            .partition(|name| held.contains_key(&**name));
+        channel.came = held;
+        if lost.is_empty() {
+            return Vec::new();
+        }
+        match self.protocol {
+            // A server sends whatever is subscribed to, whether it did before or not.
+            Protocol::Delta => vec![Request::Delta(DeltaDiscoveryRequest {
+                resource_names_subscribe: lost.iter().map(|name| (**name).to_owned()).collect(),
+                ..self.plain_delta(kind)
+            })],
+            // Here only what was not named before is sent again.
+            Protocol::StateOfTheWorld => {
+                let rest = Wanted::Names(wanted.difference(&lost).cloned().collect());
+                let nonce = channel.nonce.clone();
+                let without = (channel.version.clone(), names(&rest));
+                let with = (String::new(), names(&Wanted::Names(wanted)));
+                [without, with]
+                    .map(|(version_info, resource_names)| {
+                        Request::StateOfTheWorld(DiscoveryRequest {
+                            version_info,
+                            resource_names,
+                            response_nonce: nonce.clone(),
+                            ..self.plain(kind)
+                        })
+                    })
+                    .into()
+            }
+        }
+    }
+
     /// Takes a response apart; `None` for a type that was never asked for.
     pub fn receive(&mut self, response: Response) -> Option<Received> {
         match response {
@@ -212,11 +257,14 @@ impl Stream {
 
     /// Accepts a response, or refuses what `errors` name; the good part counts all the same.
     pub fn answer(&mut self, receipt: Receipt, errors: &[(Arc<str>, Wrong)]) -> Request {
-        let Receipt { kind, malformed, version, nonce } = receipt;
+        let Receipt { kind, malformed, version, nonce, came, gone } = receipt;
         let all: Vec<_> = malformed.iter().chain(errors).collect();
         let error_detail = (!all.is_empty()).then(|| refusal(&all));
         if let Some(channel) = self.types.get_mut(&kind) {
             channel.nonce.clone_from(&nonce);
+            let is_good = |name: &Arc<str>| all.iter().all(|(refused, _)| refused != name);
+            channel.came.extend(came.into_iter().filter(is_good));
+            gone.iter().for_each(|name| _ = channel.came.remove(name));
             if error_detail.is_none() {
                 channel.version = version;
             }
@@ -282,88 +330,17 @@ impl Stream {
         let is_first = !std::mem::replace(&mut self.node_sent, true);
         (is_first || !self.node_once).then(|| self.node.clone())
     }
-
-    fn receive_world(&self, response: DiscoveryResponse) -> Option<Received> {
-        let kind = Kind::of(&response.type_url)?;
-        let channel = self.types.get(&kind)?;
-        let version: Arc<str> = response.version_info.as_str().into();
-        let mut malformed = Vec::new();
-        let mut set = Vec::new();
-        for (i, any) in response.resources.into_iter().enumerate() {
-            match unwrap(any, &version) {
-                Ok(incoming) => set.push(incoming),
-                Err(what) => malformed.push((format!("resources[{i}]").into(), Wrong::whole(what))),
-            }
-        }
-        // What was asked for by name, and not any more.
-        if let Wanted::Names(names) = &channel.wanted {
-            set.retain(|incoming| names.contains(&incoming.name));
-        }
-        let is_whole = matches!(kind, Kind::Listener | Kind::Cluster) && malformed.is_empty();
-        let update = Update { kind, from: self.from.clone(), set, removed: Vec::new(), is_whole };
-        let (version, nonce) = (response.version_info, response.nonce);
-        Some(Received { update, receipt: Receipt { kind, malformed, version, nonce } })
-    }
-
-    fn receive_delta(&self, response: DeltaDiscoveryResponse) -> Option<Received> {
-        let kind = Kind::of(&response.type_url)?;
-        let channel = self.types.get(&kind)?;
-        let mut malformed = Vec::new();
-        let mut set = Vec::new();
-        let wanted = |name: &str| match &channel.wanted {
-            Wanted::All => true,
-            Wanted::Names(names) => names.contains(name),
-        };
-        for resource in response.resources {
-            // Asked for by another name: it goes by that one.
-            let alias = resource.aliases.iter().find(|alias| wanted(alias)).cloned();
-            let is_wanted = wanted(&resource.name);
-            let name = if is_wanted { resource.name.clone() } else { alias.unwrap_or_default() };
-            if name.is_empty() {
-                continue;
-            }
-            match ttl(&resource) {
-                Ok(ttl) => set.push(Incoming {
-                    name: name.into(),
-                    version: resource.version.as_str().into(),
-                    any: resource.resource.unwrap_or_default(),
-                    ttl,
-                }),
-                Err(what) => malformed.push((resource.name.as_str().into(), Wrong::whole(what))),
-            }
-        }
-        let removed = response.removed_resources.iter().map(|name| name.as_str().into()).collect();
-        let update = Update { kind, from: self.from.clone(), set, removed, is_whole: false };
-        let (version, nonce) = (response.system_version_info, response.nonce);
-        Some(Received { update, receipt: Receipt { kind, malformed, version, nonce } })
-    }
 }
 
-/// A resource of the state of the world, which may be wrapped.
-fn unwrap(any: Any, version: &Arc<str>) -> Result<Incoming, String> {
-    if any.type_url != WRAPPER {
-        let name = decode::name(&any).ok_or("cannot be read")?;
-        return Ok(Incoming { name: name.into(), version: Arc::clone(version), any, ttl: None });
-    }
-    let resource =
-        Resource::decode(&*any.value).map_err(|error| format!("cannot be read: {error}"))?;
-    let ttl = ttl(&resource)?;
-    let any = resource.resource.unwrap_or_default();
-    let name = match &*resource.name {
-        "" => decode::name(&any).ok_or("has no name")?,
-        name => name.to_owned(),
-    };
-    Ok(Incoming { name: name.into(), version: Arc::clone(version), any, ttl })
-}
-
-fn ttl(resource: &Resource) -> Result<Option<Duration>, String> {
-    let of = |ttl: &culvert_proto::api::google::protobuf::Duration| {
-        let seconds = u64::try_from(ttl.seconds).ok()?;
-        Some(Duration::new(seconds, u32::try_from(ttl.nanos).ok()?))
-    };
-    match &resource.ttl {
-        None => Ok(None),
-        Some(ttl) => of(ttl).map(Some).ok_or_else(|| "ttl: negative".to_owned()),
+impl Channel {
+    const fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            opened: false,
+            version: String::new(),
+            nonce: String::new(),
+            came: BTreeSet::new(),
+        }
     }
 }
 

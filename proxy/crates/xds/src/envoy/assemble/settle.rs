@@ -20,9 +20,10 @@ impl Assembler {
     pub fn settle(&mut self, now: Now) -> Settled {
         self.expire(now);
         let mut changed = self.step(now);
-        // What nobody needs any more since.
+        self.sweep();
         while !self.touched.is_empty() {
             changed |= self.step(now);
+            self.sweep();
         }
         if std::mem::take(&mut self.layers_changed) {
             changed |= self.show_runtime();
@@ -197,13 +198,22 @@ impl Assembler {
                 continue;
             }
             self.needed_by.remove(needed);
-            self.absent.remove(needed);
-            self.missing.remove(needed);
-            self.refused.remove(needed);
-            let is_static =
-                self.held.get(needed).is_some_and(|held| held.from == super::Asked::Static);
-            if !is_static && self.held.contains_key(needed) {
-                self.forget(needed);
+            self.orphans.insert(needed.clone());
+        }
+    }
+
+    /// Forgets what nobody needs; whoever came back for it meanwhile finds it still there.
+    fn sweep(&mut self) {
+        while let Some(orphan) = self.orphans.pop_first() {
+            if self.needed_by.contains_key(&orphan) {
+                continue;
+            }
+            self.absent.remove(&orphan);
+            self.missing.remove(&orphan);
+            self.refused.remove(&orphan);
+            let held = self.held.get(&orphan);
+            if held.is_some_and(|held| held.from != super::Asked::Static) {
+                self.forget(&orphan);
             }
         }
     }

@@ -105,6 +105,13 @@ fn a_cluster_is_used_once_its_endpoints_are_there_and_updated_without_waiting() 
     let timeout = second.clusters().value("c").unwrap().connect_timeout;
     assert_eq!(timeout, Duration::from_secs(9));
 
+    // Gone and back before anybody looked: what it needs is still there.
+    all.apply(update(Kind::Cluster, vec![]), at(start, 2));
+    all.apply(update(Kind::Cluster, vec![cluster("c", "")]), at(start, 2));
+    let back = all.settle(at(start, 2)).snapshot.unwrap();
+    assert_eq!(names(back.clusters()), ["c"]);
+    assert!(back.assignments().is_same(first.assignments()));
+
     // Gone, and with it what only it needed.
     all.apply(update(Kind::Cluster, vec![]), at(start, 3));
     let third = all.settle(at(start, 3)).snapshot.unwrap();

@@ -1,6 +1,7 @@
 //! What is around a resource: files it names, and who keeps private keys.
 use culvert_model::http::secret::KeyHandle;
-use std::{cell::Cell, fmt, sync::Arc};
+use culvert_proto::api::google::protobuf::Any;
+use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc};
 
 /// What decoding asks of the world; a test has another one than a process.
 pub trait Around {
@@ -30,6 +31,63 @@ pub trait Around {
 
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
+
+    /// Whether there is an aggregated stream to ask.
+    fn has_ads(&self) -> bool {
+        true
+    }
+
+    /// Whether the bootstrap has a secret of this name.
+    fn has_secret(&self, _name: &str) -> bool {
+        true
+    }
+}
+
+/// The same, of a process with a bootstrap: what only that can have.
+#[derive(Debug)]
+pub struct Bootstrapped {
+    around: Arc<dyn Around + Send + Sync>,
+    ads: bool,
+    secrets: BTreeSet<String>,
+}
+
+impl Bootstrapped {
+    /// `ads`: there is an aggregated stream; `secrets`: the bootstrap's own.
+    pub fn of(around: Arc<dyn Around + Send + Sync>, ads: bool, secrets: &[Any]) -> Self {
+        let secrets = secrets.iter().filter_map(super::name).collect();
+        Self { around, ads, secrets }
+    }
+}
+
+impl Around for Bootstrapped {
+    fn key(
+        &self,
+        chain: &[Arc<[u8]>],
+        key: &[u8],
+        password: Option<&[u8]>,
+    ) -> Result<KeyHandle, String> {
+        self.around.key(chain, key, password)
+    }
+
+    fn ticket_keys(&self, keys: &[Vec<u8>]) -> Result<KeyHandle, String> {
+        self.around.ticket_keys(keys)
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.around.file(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.around.variable(name)
+    }
+
+    fn has_ads(&self) -> bool {
+        self.ads
+    }
+
+    fn has_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
 }
 
 /// Notes whether the world was asked: what was made of bytes alone can be made of them again.
@@ -73,6 +131,15 @@ impl Around for Asking<'_> {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.ask().variable(name)
+    }
+
+    // These two stay what they are.
+    fn has_ads(&self) -> bool {
+        self.around.has_ads()
+    }
+
+    fn has_secret(&self, name: &str) -> bool {
+        self.around.has_secret(name)
     }
 }
 

@@ -42,6 +42,14 @@ pub(super) fn must<'a, T>(value: &'a Option<T>, path: &Path<'_>) -> Got<&'a T> {
     value.as_ref().ok_or_else(|| Wrong::at(path, "not set"))
 }
 
+/// Refuses the first field that is set: each by name, whether it is set, and what is said then.
+pub(super) fn refuse(path: &Path<'_>, fields: &[(&str, bool, &str)]) -> Got<()> {
+    match fields.iter().find(|(_, is_set, _)| *is_set) {
+        Some((name, _, what)) => Err(Wrong::at(&path.field(name), *what)),
+        None => Ok(()),
+    }
+}
+
 /// `None` for an empty text.
 pub(super) fn some(text: &str) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| text.into())

@@ -1,7 +1,9 @@
 //! Clusters.
 use super::{
     Around, Got, Path, Wrong, balance,
-    basic::{duration, each, must, number, socket_address, socket_options, some, unless_zero},
+    basic::{
+        duration, each, must, number, refuse, socket_address, socket_options, some, unless_zero,
+    },
     health, tls,
     value::{fields, metadata},
 };
@@ -23,7 +25,7 @@ const BUFFER: u32 = 1 << 20;
 
 pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) -> Got<Cluster> {
     unsupported(value, path)?;
-    let discovery = discovery::decode(value, path)?;
+    let discovery = discovery::decode(value, path, around)?;
     let connect = unless_zero(duration(&value.connect_timeout, &path.field("connect_timeout"))?);
     let matches = &path.field("transport_socket_matches");
     let common = value.common_lb_config.as_ref();
@@ -73,28 +75,25 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) 
 }
 
 fn unsupported(value: &pb::Cluster, path: &Path<'_>) -> Got<()> {
-    let not = |is_set: bool, name: &str, what: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
+    let informs = |filter: &pb::Filter| {
+        let kind = filter.typed_config.as_ref().map_or("", |any| &any.type_url);
+        ["peer_metadata", "MetadataExchange"].iter().any(|known| kind.contains(known))
     };
-    not(
-        value.transport_socket_matcher.is_some(),
-        "transport_socket_matcher",
-        "not supported; give transport_socket_matches",
-    )?;
-    not(
-        !value.dns_resolvers.is_empty() || value.dns_resolution_config.is_some(),
-        "dns_resolvers",
-        "resolvers of one's own are not supported; those of the system are asked",
-    )?;
-    not(value.upstream_config.is_some(), "upstream_config", "is not supported")?;
-    let passed = |filter: &pb::Filter| {
-        filter.typed_config.as_ref().is_some_and(|any| any.type_url.contains("peer_metadata"))
-            || filter
-                .typed_config
-                .as_ref()
-                .is_some_and(|any| any.type_url.contains("MetadataExchange"))
-    };
-    not(!value.filters.iter().all(passed), "filters", "filters of clusters are not supported")
+    let fields = [
+        (
+            "transport_socket_matcher",
+            value.transport_socket_matcher.is_some(),
+            "not supported; give transport_socket_matches",
+        ),
+        (
+            "dns_resolvers",
+            !value.dns_resolvers.is_empty() || value.dns_resolution_config.is_some(),
+            "resolvers of one's own are not supported; those of the system are asked",
+        ),
+        ("upstream_config", value.upstream_config.is_some(), "is not supported"),
+        ("filters", !value.filters.iter().all(informs), "filters of clusters are not supported"),
+    ];
+    refuse(path, &fields)
 }
 
 fn sources(value: &pb::Cluster, path: &Path<'_>) -> Got<Arc<[SourceAddress]>> {

@@ -25,6 +25,8 @@ use culvert_proto::{
 };
 use std::sync::Arc;
 
+mod agree;
+
 mod cors;
 
 mod fault;
@@ -33,6 +35,7 @@ mod kinds;
 
 mod overrides;
 
+pub(super) use agree::agree;
 pub(super) use cors::of_route as route_cors;
 pub(super) use kinds::state;
 use kinds::{buffer, grpc_stats, health_check, mutations, router};
@@ -129,7 +132,7 @@ fn discovered(
         None => None,
     };
     Ok(Discovered {
-        source: source(must(&value.config_source, &at)?, &at)?,
+        source: source(must(&value.config_source, &at)?, &at, around)?,
         default,
         types: types.collect(),
         apply_default_without_warming: value.apply_default_config_without_warming,

@@ -3,8 +3,8 @@ use super::{
     Around, Got, Path, Wrong,
     access_log::logs,
     basic::{
-        duration, each, flag, inner, known, limit, must, network, number, open, port, resolved,
-        runtime_flag, socket_options, some, unless_zero,
+        duration, each, flag, inner, known, limit, must, network, number, open, port, refuse,
+        resolved, runtime_flag, socket_options, some, unless_zero,
     },
     network, ratelimit, tls,
     value::metadata,
@@ -103,22 +103,22 @@ pub(super) fn decode(value: &pb::Listener, path: &Path<'_>, around: &dyn Around)
 }
 
 fn unsupported(value: &pb::Listener, path: &Path<'_>) -> Got<()> {
-    let not = |is_set: bool, name: &str, what: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
-    };
-    not(
-        value.filter_chain_matcher.is_some(),
-        "filter_chain_matcher",
-        "not supported; give each chain a filter_chain_match",
-    )?;
-    not(
-        value.listener_specifier.is_some(),
-        "internal_listener",
-        "internal listeners are not supported",
-    )?;
-    not(value.udp_listener_config.is_some(), "udp_listener_config", "UDP is not supported")?;
-    not(value.api_listener.is_some(), "api_listener", "is not supported")?;
-    not(value.fcds_config.is_some(), "fcds_config", "is not supported")
+    let fields = [
+        (
+            "filter_chain_matcher",
+            value.filter_chain_matcher.is_some(),
+            "not supported; give each chain a filter_chain_match",
+        ),
+        (
+            "internal_listener",
+            value.listener_specifier.is_some(),
+            "internal listeners are not supported",
+        ),
+        ("udp_listener_config", value.udp_listener_config.is_some(), "UDP is not supported"),
+        ("api_listener", value.api_listener.is_some(), "is not supported"),
+        ("fcds_config", value.fcds_config.is_some(), "is not supported"),
+    ];
+    refuse(path, &fields)
 }
 
 fn addresses(value: &pb::Listener, path: &Path<'_>) -> Got<Arc<[ListenAddress]>> {

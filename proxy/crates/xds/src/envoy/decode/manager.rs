@@ -2,8 +2,10 @@
 use super::{
     Around, Got, Path, Wrong,
     access_log::logs,
-    basic::{duration, each, flag, inner, known, limit, must, number, open, some, unless_zero},
-    filter::chain,
+    basic::{
+        duration, each, flag, inner, known, limit, must, number, open, refuse, some, unless_zero,
+    },
+    filter::{agree, chain},
     mutation::steps,
     protocol,
     source::source,
@@ -53,11 +55,16 @@ pub(super) fn decode(
         }
     };
     let options = value.stream_error_on_invalid_http_message.as_ref();
+    let routes = routes(value, path, around)?;
+    let filters = chain(&value.http_filters, &path.field("http_filters"), around)?;
+    if let Routes::Here(table) = &routes {
+        agree(&filters, table, &path.field("route_config"))?;
+    }
     Ok(Manager {
         stat_prefix: value.stat_prefix.as_str().into(),
         codec,
-        routes: routes(value, path, around)?,
-        filters: chain(&value.http_filters, &path.field("http_filters"), around)?,
+        routes,
+        filters,
         upgrades: upgrades(value, path, around)?,
         common: protocol::common(
             &value.common_http_protocol_options,
@@ -100,20 +107,20 @@ pub(super) fn decode(
 }
 
 fn unsupported(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<()> {
-    let not = |is_set: bool, name: &str, what: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
-    };
-    not(
-        value.forward_client_cert_matcher.is_some(),
-        "forward_client_cert_matcher",
-        "not supported",
-    )?;
-    not(
-        value.path_normalization_options.is_some(),
-        "path_normalization_options",
-        "not supported; give normalize_path and merge_slashes",
-    )?;
-    not(value.forward_proto_config.is_some(), "forward_proto_config", "not supported")
+    let fields = [
+        (
+            "forward_client_cert_matcher",
+            value.forward_client_cert_matcher.is_some(),
+            "not supported",
+        ),
+        (
+            "path_normalization_options",
+            value.path_normalization_options.is_some(),
+            "not supported; give normalize_path and merge_slashes",
+        ),
+        ("forward_proto_config", value.forward_proto_config.is_some(), "not supported"),
+    ];
+    refuse(path, &fields)
 }
 
 fn routes(value: &pb::HttpConnectionManager, path: &Path<'_>, around: &dyn Around) -> Got<Routes> {
@@ -130,7 +137,7 @@ fn routes(value: &pb::HttpConnectionManager, path: &Path<'_>, around: &dyn Aroun
             }
             Ok(Routes::Discovered {
                 name: rds.route_config_name.as_str().into(),
-                source: source(must(&rds.config_source, &at)?, &at)?,
+                source: source(must(&rds.config_source, &at)?, &at, around)?,
             })
         }
         RouteSpecifier::ScopedRoutes(_) => {

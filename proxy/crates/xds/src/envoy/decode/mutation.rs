@@ -16,6 +16,7 @@ use culvert_proto::api::{
             self as core, header_value_option::HeaderAppendAction,
             key_value_append::KeyValueAppendAction,
         },
+        route::v3::{self as route, weighted_cluster::ClusterWeight},
     },
     google::protobuf::value::Kind,
 };
@@ -36,6 +37,50 @@ pub(super) fn mutations(
     })?;
     Ok(HeaderMutations::of(remove, add))
 }
+
+/// What is changed in requests, and in responses.
+pub(super) fn both_ways(
+    value: &impl BothWays,
+    path: &Path<'_>,
+) -> Got<(HeaderMutations, HeaderMutations)> {
+    let [request, response] = value.changes();
+    Ok((
+        mutations(
+            (request.0, "request_headers_to_add"),
+            (request.1, "request_headers_to_remove"),
+            path,
+        )?,
+        mutations(
+            (response.0, "response_headers_to_add"),
+            (response.1, "response_headers_to_remove"),
+            path,
+        )?,
+    ))
+}
+
+/// What is added, and what is removed.
+type Changes<'a> = (&'a [core::HeaderValueOption], &'a [String]);
+
+/// A message that changes headers of requests and of responses.
+pub(super) trait BothWays {
+    /// Of requests, of responses.
+    fn changes(&self) -> [Changes<'_>; 2];
+}
+
+macro_rules! both_ways {
+    ($($message:ty),+) => {$(
+        impl BothWays for $message {
+            fn changes(&self) -> [Changes<'_>; 2] {
+                [
+                    (&self.request_headers_to_add, &self.request_headers_to_remove),
+                    (&self.response_headers_to_add, &self.response_headers_to_remove),
+                ]
+            }
+        }
+    )+};
+}
+
+both_ways!(route::RouteConfiguration, route::VirtualHost, route::Route, ClusterWeight);
 
 pub(super) fn value(value: &core::HeaderValueOption, path: &Path<'_>) -> Got<HeaderValue> {
     let at = path.field("header");

@@ -25,17 +25,18 @@ use culvert_proto::api::{
 };
 
 pub(super) fn http(value: &http_pb::Rbac, path: &Path<'_>) -> Got<Rbac> {
+    let same = network_pb::Rbac {
+        rules: value.rules.clone(),
+        matcher: value.matcher.clone(),
+        shadow_rules: value.shadow_rules.clone(),
+        shadow_matcher: value.shadow_matcher.clone(),
+        shadow_rules_stat_prefix: value.shadow_rules_stat_prefix.clone(),
+        ..network_pb::Rbac::default()
+    };
     Ok(Rbac {
-        rules: engine(&value.rules, &value.matcher, ["rules", "matcher"], path)?,
-        shadow: engine(
-            &value.shadow_rules,
-            &value.shadow_matcher,
-            ["shadow_rules", "shadow_matcher"],
-            path,
-        )?,
-        shadow_prefix: value.shadow_rules_stat_prefix.as_str().into(),
         rules_prefix: value.rules_stat_prefix.as_str().into(),
         track_rules: value.track_per_rule_stats,
+        ..connections(&same, path)?
     })
 }
 

@@ -4,7 +4,7 @@ use super::{
     basic::{each, flag, known, some},
     filter::{overrides, route_cors},
     header::{header, name},
-    mutation::mutations,
+    mutation::both_ways,
     ratelimit::limits,
     value::metadata,
 };
@@ -49,6 +49,7 @@ pub(super) fn decode(
     let hosts: Box<[Arc<VirtualHost>]> =
         each(&value.virtual_hosts, &at, |host, path| self::host(host, path, around).map(Arc::new))?;
     no_domain_twice(&hosts, &at)?;
+    let (request, response) = both_ways(value, path)?;
     Ok(RouteTable {
         name: value.name.as_str().into(),
         hosts,
@@ -57,16 +58,8 @@ pub(super) fn decode(
             Some(header) => Some(name(&header, &path.field("vhost_header"))?),
             None => None,
         },
-        request: mutations(
-            (&value.request_headers_to_add, "request_headers_to_add"),
-            (&value.request_headers_to_remove, "request_headers_to_remove"),
-            path,
-        )?,
-        response: mutations(
-            (&value.response_headers_to_add, "response_headers_to_add"),
-            (&value.response_headers_to_remove, "response_headers_to_remove"),
-            path,
-        )?,
+        request,
+        response,
         internal_only: each(
             &value.internal_only_headers,
             &path.field("internal_only_headers"),
@@ -118,23 +111,14 @@ fn host(value: &pb::VirtualHost, path: &Path<'_>, around: &dyn Around) -> Got<Vi
     let routes = each(&value.routes, &path.field("routes"), |value, path| {
         route(value, path, around).map(Arc::new)
     })?;
+    let (request, response) = both_ways(value, path)?;
     Ok(VirtualHost {
         name: value.name.as_str().into(),
-        domains: each(&value.domains, &path.field("domains"), |domain, path| {
-            domain.parse().map_err(|error| Wrong::at(path, format!("{error}")))
-        })?,
+        domains: each(&value.domains, &path.field("domains"), domain)?,
         routes,
         require_tls,
-        request: mutations(
-            (&value.request_headers_to_add, "request_headers_to_add"),
-            (&value.request_headers_to_remove, "request_headers_to_remove"),
-            path,
-        )?,
-        response: mutations(
-            (&value.response_headers_to_add, "response_headers_to_add"),
-            (&value.response_headers_to_remove, "response_headers_to_remove"),
-            path,
-        )?,
+        request,
+        response,
         attempts_in_request: value.include_request_attempt_count,
         attempts_in_response: value.include_attempt_count_in_response,
         retry: retry::policy(&value.retry_policy, &path.field("retry_policy"))?,
@@ -159,24 +143,30 @@ fn counted(value: &pb::VirtualCluster, path: &Path<'_>) -> Got<VirtualCluster> {
     Ok(VirtualCluster { name: value.name.as_str().into(), headers })
 }
 
+/// For Envoy a star inside is a letter, so that nothing ever matches; whoever wrote it means more.
+fn domain(text: &String, path: &Path<'_>) -> Got<Domain> {
+    let is_whole = text.starts_with('*') || text.ends_with('*');
+    if !is_whole && text.contains('*') {
+        let what = format!(
+            "{text:?}: a * is possible as the first or the last letter only (*.example.com, \
+             example.*)"
+        );
+        return Err(Wrong::at(path, what));
+    }
+    text.parse().map_err(|error| Wrong::at(path, format!("{error}")))
+}
+
 fn route(value: &pb::Route, path: &Path<'_>, around: &dyn Around) -> Got<Route> {
     let at = path.field("match");
     let when = matching::decode(super::basic::must(&value.r#match, &at)?, &at)?;
     let operation = value.decorator.as_ref().and_then(|decorator| some(&decorator.operation));
+    let (request, response) = both_ways(value, path)?;
     Ok(Route {
         name: value.name.as_str().into(),
         action: action::decode(&value.action, &when, path, around)?,
         when,
-        request: mutations(
-            (&value.request_headers_to_add, "request_headers_to_add"),
-            (&value.request_headers_to_remove, "request_headers_to_remove"),
-            path,
-        )?,
-        response: mutations(
-            (&value.response_headers_to_add, "response_headers_to_add"),
-            (&value.response_headers_to_remove, "response_headers_to_remove"),
-            path,
-        )?,
+        request,
+        response,
         operation,
         stat_prefix: some(&value.stat_prefix),
         per_filter: overrides(&value.typed_per_filter_config, path, around)?,

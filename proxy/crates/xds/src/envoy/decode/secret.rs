@@ -1,7 +1,7 @@
 //! Certificates, trust and other secrets.
 use super::{
     Around, Got, Path, Wrong,
-    basic::{data, each, inner, known, must, number, open, some},
+    basic::{data, each, flag, inner, known, must, number, open, refuse, some},
     text::string,
 };
 use culvert_model::http::{
@@ -77,11 +77,12 @@ pub(super) fn certificate_source(
 }
 
 fn supported(value: &pb::TlsCertificate, path: &Path<'_>) -> Got<()> {
-    let not = |is_set: bool, name: &str, what: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
-    };
-    not(value.pkcs12.is_some(), "pkcs12", "not supported; give certificate_chain and private_key")?;
-    not(value.private_key_provider.is_some(), "private_key_provider", "not supported")
+    let pkcs12 = "not supported; give certificate_chain and private_key";
+    let fields = [
+        ("pkcs12", value.pkcs12.is_some(), pkcs12),
+        ("private_key_provider", value.private_key_provider.is_some(), "not supported"),
+    ];
+    refuse(path, &fields)
 }
 
 /// Reads a certificate with its key.
@@ -113,14 +114,13 @@ pub(super) fn validation(
     path: &Path<'_>,
     around: &dyn Around,
 ) -> Got<Validation> {
-    let not = |is_set: bool, name: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), "is not supported")) } else { Ok(()) }
-    };
-    not(value.ca_certificate_provider_instance.is_some(), "ca_certificate_provider_instance")?;
-    not(
-        value.require_signed_certificate_timestamp.as_ref().is_some_and(|value| value.value),
-        "require_signed_certificate_timestamp",
-    )?;
+    let no = "is not supported";
+    let transparency = flag(&value.require_signed_certificate_timestamp, false);
+    let fields = [
+        ("ca_certificate_provider_instance", value.ca_certificate_provider_instance.is_some(), no),
+        ("require_signed_certificate_timestamp", transparency, no),
+    ];
+    refuse(path, &fields)?;
     let directory = value.watched_directory.as_ref().and_then(|dir| some(&dir.path));
     let mut sans: Vec<SanMatch> = each(
         &value.match_typed_subject_alt_names,

@@ -1,6 +1,6 @@
 //! Where resources come from that others name.
 use super::{
-    Got, Path, Wrong,
+    Around, Got, Path, Wrong,
     basic::{duration, known, must, some, unless_zero},
 };
 use culvert_model::http::source::{
@@ -18,14 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Envoy's, for a source that says nothing.
 const REST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What is said where the aggregated stream is meant and there is none.
+pub const NO_ADS: &str =
+    "the bootstrap has no dynamic_resources.ads_config; give it, or another source here";
+
 /// Decodes where a resource comes from.
 ///
 /// # Errors
 ///
 /// On sources that are not understood.
-pub fn source(value: &core::ConfigSource, path: &Path<'_>) -> Got<ConfigSource> {
+pub fn source(
+    value: &core::ConfigSource,
+    path: &Path<'_>,
+    around: &dyn Around,
+) -> Got<ConfigSource> {
     let patience = duration(&value.initial_fetch_timeout, &path.field("initial_fetch_timeout"))?;
     let from = match must(&value.config_source_specifier, path)? {
+        Specifier::Ads(_) if !around.has_ads() => {
+            return Err(Wrong::at(&path.field("ads"), NO_ADS));
+        }
         Specifier::Ads(_) => From::Ads,
         Specifier::Self_(_) => From::SameSource,
         Specifier::Path(file) => {

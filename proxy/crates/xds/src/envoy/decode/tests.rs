@@ -15,6 +15,8 @@ use culvert_model::http::{
 use culvert_proto::json;
 use std::time::Duration;
 
+mod around;
+
 mod bootstraps;
 
 mod broken;

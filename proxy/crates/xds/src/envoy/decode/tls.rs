@@ -1,7 +1,9 @@
 //! Transport security, and what stands in its place.
 use super::{
     Around, Got, Path, Wrong,
-    basic::{duration, each, flag, inner, known, must, number, open, some, texts, unless_zero},
+    basic::{
+        duration, each, flag, inner, known, must, number, open, refuse, some, texts, unless_zero,
+    },
     secret,
     source::source,
 };
@@ -119,7 +121,7 @@ fn server(
             None
         }
         Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(sds)) => {
-            Some(secret_ref(sds, &path.field("session_ticket_keys_sds_secret_config"))?)
+            Some(secret_ref(sds, &path.field("session_ticket_keys_sds_secret_config"), around)?)
         }
         Some(SessionTicketKeysType::SessionTicketKeys(_)) => {
             let what = "only keys of SDS are supported; leave it out for keys of our own";
@@ -168,24 +170,29 @@ fn client(
 }
 
 fn common(value: &pb::CommonTlsContext, path: &Path<'_>, around: &dyn Around) -> Got<CommonTls> {
-    let not = |is_set: bool, name: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), "is not supported")) } else { Ok(()) }
-    };
-    not(value.tls_certificate_provider_instance.is_some(), "tls_certificate_provider_instance")?;
-    not(value.custom_tls_certificate_selector.is_some(), "custom_tls_certificate_selector")?;
-    not(value.custom_handshaker.is_some(), "custom_handshaker")?;
-    not(
-        value.tls_certificate_certificate_provider.is_some()
-            || value.tls_certificate_certificate_provider_instance.is_some(),
-        "tls_certificate_certificate_provider",
-    )?;
+    let no = "is not supported";
+    let provider = value.tls_certificate_certificate_provider.is_some()
+        || value.tls_certificate_certificate_provider_instance.is_some();
+    let fields = [
+        (
+            "tls_certificate_provider_instance",
+            value.tls_certificate_provider_instance.is_some(),
+            no,
+        ),
+        ("custom_tls_certificate_selector", value.custom_tls_certificate_selector.is_some(), no),
+        ("custom_handshaker", value.custom_handshaker.is_some(), no),
+        ("tls_certificate_certificate_provider", provider, no),
+    ];
+    refuse(path, &fields)?;
     let at = path.field("tls_certificates");
     let mut certificates: Vec<CertificateSource> =
         each(&value.tls_certificates, &at, |value, path| {
             secret::certificate_source(value, path, around)
         })?;
     let at = path.field("tls_certificate_sds_secret_configs");
-    let of_sds: Vec<_> = each(&value.tls_certificate_sds_secret_configs, &at, secret_ref)?;
+    let of_sds: Vec<_> = each(&value.tls_certificate_sds_secret_configs, &at, |sds, path| {
+        secret_ref(sds, path, around)
+    })?;
     certificates.extend(of_sds.into_iter().map(CertificateSource::Secret));
     let (min, max) = versions(value, path)?;
     let parameters = value.tls_params.as_ref();
@@ -244,7 +251,7 @@ fn validation(
         ValidationContextType::ValidationContextSdsSecretConfig(sds) => {
             let path = path.field("validation_context_sds_secret_config");
             let here = Arc::new(Validation::default());
-            ValidationSource { here, secret: Some(secret_ref(sds, &path)?) }
+            ValidationSource { here, secret: Some(secret_ref(sds, &path, around)?) }
         }
         ValidationContextType::CombinedValidationContext(combined) => {
             let path = path.field("combined_validation_context");
@@ -256,7 +263,8 @@ fn validation(
             };
             let at = path.field("validation_context_sds_secret_config");
             let sds = must(&combined.validation_context_sds_secret_config, &at)?;
-            ValidationSource { here: Arc::new(here), secret: Some(secret_ref(sds, &at)?) }
+            let secret = Some(secret_ref(sds, &at, around)?);
+            ValidationSource { here: Arc::new(here), secret }
         }
         ValidationContextType::ValidationContextCertificateProvider(_)
         | ValidationContextType::ValidationContextCertificateProviderInstance(_) => {
@@ -266,11 +274,19 @@ fn validation(
     }))
 }
 
-fn secret_ref(value: &pb::SdsSecretConfig, path: &Path<'_>) -> Got<SecretRef> {
-    let name = some(&value.name).ok_or_else(|| Wrong::at(&path.field("name"), "empty"))?;
+fn secret_ref(value: &pb::SdsSecretConfig, path: &Path<'_>, around: &dyn Around) -> Got<SecretRef> {
+    let at = path.field("name");
+    let name = some(&value.name).ok_or_else(|| Wrong::at(&at, "empty"))?;
     let from = match &value.sds_config {
+        None if !around.has_secret(&name) => {
+            let what = format!(
+                "the bootstrap has no secret {name:?}; give it in static_resources.secrets, or say \
+                 in sds_config who has it"
+            );
+            return Err(Wrong::at(&at, what));
+        }
         None => SecretSource::Static,
-        Some(value) => SecretSource::Sds(source(value, &path.field("sds_config"))?),
+        Some(value) => SecretSource::Sds(source(value, &path.field("sds_config"), around)?),
     };
     Ok(SecretRef { name, source: from })
 }

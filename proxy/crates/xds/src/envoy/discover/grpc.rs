@@ -224,7 +224,8 @@ async fn ask<Out>(
     let held = versions(source);
     for kind in Kind::ALL.into_iter().filter(|kind| only.is_none_or(|only| only == *kind)) {
         let wanted = wants.get(&kind).cloned().unwrap_or(Wanted::Names(Default::default()));
-        if let Some(request) = stream.want(kind, wanted, &held) {
+        let asked = stream.want(kind, wanted, &held);
+        for request in asked.into_iter().chain(stream.recall(kind, &held)) {
             send(tx, unwrap(request)).await;
         }
     }

@@ -2,7 +2,7 @@
 use super::Source;
 use crate::envoy::{
     kind::Kind,
-    stream::{Protocol, Request, Response, Stream},
+    stream::{Protocol, Request, Response, Stream, Wanted},
 };
 use culvert_model::http::source::{GrpcTarget, Rest};
 use culvert_proto::{
@@ -20,8 +20,9 @@ const LARGEST: usize = 200 << 20;
 
 /// Polls for one type.
 pub(super) async fn follow(mut source: Source, server: Rest, kind: Kind) {
-    let protocol = Protocol::StateOfTheWorld;
-    let mut stream = Stream::new(protocol, source.asked.clone(), source.node.clone(), false);
+    let (asked, node) = (source.asked.clone(), source.node.clone());
+    let new_stream = || Stream::new(Protocol::StateOfTheWorld, asked.clone(), node.clone(), false);
+    let mut stream = new_stream();
     let mut clusters = server.clusters.iter().cycle();
     loop {
         if source.wants.wait_for(|wants| wants.contains_key(&kind)).await.is_err() {
@@ -29,6 +30,10 @@ pub(super) async fn follow(mut source: Source, server: Rest, kind: Kind) {
         }
         let wanted = source.wants.borrow_and_update().get(&kind).cloned();
         if let (Some(wanted), Some(cluster)) = (wanted, clusters.next()) {
+            if lacks(&source, kind, &wanted) {
+                // A version would say that it is there.
+                stream = new_stream();
+            }
             let sent = stream.want(kind, wanted, |_| BTreeMap::new());
             debug_assert!(sent.is_none(), "nothing is connected");
             for request in stream.connect(|_| BTreeMap::new()) {
@@ -39,7 +44,7 @@ pub(super) async fn follow(mut source: Source, server: Rest, kind: Kind) {
                     Err(_elapsed) => Err(format!("no answer within {:?}", server.timeout)),
                 };
                 match polled {
-                    Ok(response) => take(&source, &mut stream, response),
+                    Ok(response) => take(&source, &mut stream, kind, response),
                     Err(what) => source.shared.failed(&source.asked, &what),
                 }
             }
@@ -52,10 +57,21 @@ pub(super) async fn follow(mut source: Source, server: Rest, kind: Kind) {
     }
 }
 
-fn take(source: &Source, stream: &mut Stream, response: Option<DiscoveryResponse>) {
+/// Whether something is wanted by name that is not held.
+fn lacks(source: &Source, kind: Kind, wanted: &Wanted) -> bool {
+    let Wanted::Names(names) = wanted else { return false };
+    let held = source.shared.assembler.lock().versions(kind, &source.asked);
+    names.iter().any(|name| !held.contains_key(&**name))
+}
+
+fn take(source: &Source, stream: &mut Stream, kind: Kind, response: Option<DiscoveryResponse>) {
     source.shared.connected(&source.asked);
     // Nothing new.
-    let Some(response) = response else { return };
+    let Some(mut response) = response else { return };
+    if response.type_url.is_empty() {
+        // The path has said it.
+        kind.type_url().clone_into(&mut response.type_url);
+    }
     let Some(received) = stream.receive(Response::StateOfTheWorld(response)) else { return };
     let errors = source.shared.apply(received.update);
     for (name, wrong) in received.receipt.malformed.iter().chain(&errors) {

@@ -1,9 +1,17 @@
 //! What is said and answered, in both protocols.
 use super::*;
 use culvert_model::http::source::From;
-use culvert_proto::api::envoy::config::{
-    endpoint::v3::ClusterLoadAssignment, route::v3::RouteConfiguration,
+use culvert_proto::{
+    Message as _,
+    api::{
+        envoy::{
+            config::{endpoint::v3::ClusterLoadAssignment, route::v3::RouteConfiguration},
+            service::discovery::v3::Resource,
+        },
+        google::protobuf::Any,
+    },
 };
+use std::time::Duration;
 
 const ADS: Asked = Asked::Source(From::Ads);
 
@@ -165,4 +173,40 @@ fn a_wrapped_resource_has_a_time_to_live() {
     let received = stream.receive(Response::StateOfTheWorld(response)).unwrap();
     assert_eq!(received.update.set[0].ttl, Some(Duration::from_secs(3)));
     assert_eq!(received.update.set[0].any.type_url, Kind::Endpoint.type_url());
+}
+
+#[test]
+fn what_was_let_go_of_and_is_wanted_again_is_asked_for_again() {
+    let held = |_: Kind| BTreeMap::from([("r".to_owned(), "1".to_owned())]);
+    let mut world_stream = stream(Protocol::StateOfTheWorld);
+    world_stream.want(Kind::Route, some(&["q", "r"]), nothing);
+    world_stream.connect(nothing);
+    let response = world_of("1", "x", vec![routes("r")]);
+    let received = world_stream.receive(response).unwrap();
+    drop(world_stream.answer(received, &[]));
+    assert_eq!(world_stream.recall(Kind::Route, held), []);
+    let again: Vec<_> = world_stream.recall(Kind::Route, nothing).into_iter().map(Some).collect();
+    let [without, with]: [_; 2] = again.try_into().unwrap();
+    let (without, with) = (world(without), world(with));
+    assert_eq!((&*without.resource_names, &*without.version_info), (&["q".to_owned()][..], "1"));
+    assert_eq!((with.resource_names.len(), &*with.version_info), (2, ""));
+    assert_eq!((&*without.response_nonce, &*with.response_nonce), ("x", "x"));
+    // Until it has come once more.
+    assert_eq!(world_stream.recall(Kind::Route, nothing), []);
+
+    let mut delta_stream = stream(Protocol::Delta);
+    delta_stream.want(Kind::Route, some(&["r"]), nothing);
+    delta_stream.connect(nothing);
+    let resource =
+        Resource { name: "r".to_owned(), resource: Some(routes("r")), ..Default::default() };
+    let response = DeltaDiscoveryResponse {
+        type_url: Kind::Route.type_url().to_owned(),
+        resources: vec![resource],
+        ..Default::default()
+    };
+    let received = delta_stream.receive(Response::Delta(response)).unwrap();
+    drop(delta_stream.answer(received, &[]));
+    let again = delta(delta_stream.recall(Kind::Route, nothing).pop());
+    assert_eq!(again.resource_names_subscribe, ["r"]);
+    assert!(again.resource_names_unsubscribe.is_empty());
 }

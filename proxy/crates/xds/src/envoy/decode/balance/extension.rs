@@ -2,16 +2,18 @@
 use super::{
     super::{
         Got, Path, Wrong,
-        basic::{each, flag, inner, known, must, number, open, runtime_double},
+        basic::{flag, inner, known, must, number, open},
     },
-    bias, maglev, ring, zone_aware,
+    bias, maglev, ring, subsets, zone_aware,
 };
 use culvert_model::http::balance::{
-    Balance, Consistent, Fallback, HashFunction, LeastRequest, LocalityMode, Policy, ScaleWeights,
-    Selector, SelectorFallback, SlowStart, Subsets,
+    Balance, Consistent, HashFunction, LeastRequest, LocalityMode, Policy, SlowStart,
 };
 use culvert_proto::api::envoy::{
-    config::cluster::v3::LoadBalancingPolicy,
+    config::cluster::v3::{
+        LoadBalancingPolicy,
+        cluster::{LbSubsetConfig, SlowStartConfig as SlowStartPb},
+    },
     extensions::load_balancing_policies::{
         client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin,
         common::v3::{
@@ -23,13 +25,7 @@ use culvert_proto::api::envoy::{
         random::v3::Random as RandomPb,
         ring_hash::v3::{RingHash as RingHashPb, ring_hash},
         round_robin::v3::RoundRobin as RoundRobinPb,
-        subset::v3::{
-            Subset as SubsetPb,
-            subset::{
-                LbSubsetFallbackPolicy, LbSubsetMetadataFallbackPolicy, LbSubsetSelector,
-                lb_subset_selector::LbSubsetSelectorFallbackPolicy,
-            },
-        },
+        subset::v3::Subset as SubsetPb,
         wrr_locality::v3::WrrLocality,
     },
 };
@@ -111,7 +107,9 @@ fn one(balance: &mut Balance, kind: &str, bytes: &[u8], path: &Path<'_>) -> Got<
         }
         "subset.v3.Subset" => {
             let value: SubsetPb = inner(bytes, path)?;
-            balance.subsets = Some(Arc::new(subsets(&value, path)?));
+            // It has the fields of `lb_subset_config`, under the same numbers.
+            let same: LbSubsetConfig = inner(bytes, path)?;
+            balance.subsets = Some(Arc::new(subsets(&same, path)?));
             let path = path.field("subset_lb_policy");
             decode(balance, must(&value.subset_lb_policy, &path)?, &path)?;
         }
@@ -167,54 +165,12 @@ fn locality(balance: &mut Balance, value: &Option<LocalityLbConfig>) {
     }
 }
 
+/// The same in another place.
 fn slow_start(value: &Option<SlowStartConfig>, path: &Path<'_>) -> Got<Option<SlowStart>> {
-    let Some(value) = value else { return Ok(None) };
-    let path = path.field("slow_start_config");
-    let window = super::duration(&value.slow_start_window, &path.field("slow_start_window"))?;
-    Ok(window.filter(|window| !window.is_zero()).map(|window| SlowStart {
-        window,
-        aggression: value.aggression.as_ref().map_or_else(|| 1.0.into(), runtime_double),
-        min_weight: value.min_weight_percent.as_ref().map_or(10.0, |percent| percent.value),
-    }))
-}
-
-/// The same numbers as those of `lb_subset_config`, in messages of their own.
-fn subsets(value: &SubsetPb, path: &Path<'_>) -> Got<Subsets> {
-    let fallback = match known(value.fallback_policy, &path.field("fallback_policy"))? {
-        LbSubsetFallbackPolicy::NoFallback => Fallback::None,
-        LbSubsetFallbackPolicy::AnyEndpoint => Fallback::AnyEndpoint,
-        LbSubsetFallbackPolicy::DefaultSubset => Fallback::DefaultSubset,
-    };
-    let metadata_fallback =
-        value.metadata_fallback_policy == i32::from(LbSubsetMetadataFallbackPolicy::FallbackList);
-    Ok(Subsets {
-        fallback,
-        default: super::fields(&value.default_subset).into(),
-        selectors: each(&value.subset_selectors, &path.field("subset_selectors"), selector)?,
-        locality_weights: value.locality_weight_aware.then_some(if value.scale_locality_weight {
-            ScaleWeights::Yes
-        } else {
-            ScaleWeights::No
-        }),
-        panic_mode_any: value.panic_mode_any,
-        list_as_any: value.list_as_any,
-        metadata_fallback,
-    })
-}
-
-fn selector(value: &LbSubsetSelector, path: &Path<'_>) -> Got<Selector> {
-    let policy: LbSubsetSelectorFallbackPolicy =
-        known(value.fallback_policy, &path.field("fallback_policy"))?;
-    let same = culvert_proto::api::envoy::config::cluster::v3::cluster::lb_subset_config::LbSubsetSelector {
-        keys: value.keys.clone(),
-        single_host_per_subset: value.single_host_per_subset,
-        fallback_policy: policy.into(),
-        fallback_keys_subset: value.fallback_keys_subset.clone(),
-    };
-    let selector = super::selector(&same, path)?;
-    debug_assert!(
-        policy != LbSubsetSelectorFallbackPolicy::NotDefined
-            || selector.fallback == SelectorFallback::Inherited
-    );
-    Ok(selector)
+    let same = value.as_ref().map(|value| SlowStartPb {
+        slow_start_window: value.slow_start_window,
+        aggression: value.aggression.clone(),
+        min_weight_percent: value.min_weight_percent,
+    });
+    super::slow_start(&same, path)
 }

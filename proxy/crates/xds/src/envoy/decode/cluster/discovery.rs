@@ -1,6 +1,6 @@
 //! How endpoints are found.
 use super::super::{
-    Got, Path, Wrong,
+    Around, Got, Path, Wrong,
     basic::{duration, inner, known, must, number, open, port, some, texts},
     endpoint::{self, Names},
     header,
@@ -29,7 +29,7 @@ use culvert_proto::api::{
 };
 use std::{sync::Arc, time::Duration};
 
-pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>) -> Got<Discovery> {
+pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) -> Got<Discovery> {
     let kind = match &value.cluster_discovery_type {
         Some(ClusterDiscoveryType::ClusterType(custom)) => {
             return custom_discovery(value, custom, path);
@@ -64,7 +64,7 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>) -> Got<Discovery> {
             let at = path.field("eds_config");
             Discovery::Eds {
                 service: some(&of.service_name).unwrap_or_else(|| value.name.as_str().into()),
-                source: source(must(&of.eds_config, &at)?, &at)?,
+                source: source(must(&of.eds_config, &at)?, &at, around)?,
             }
         }
         DiscoveryType::OriginalDst => {

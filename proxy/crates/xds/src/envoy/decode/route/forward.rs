@@ -2,10 +2,10 @@
 use super::{
     super::{
         Around, Got, Path, Wrong,
-        basic::{duration, each, flag, known, number, runtime_fraction, some, status},
+        basic::{duration, each, flag, known, number, refuse, runtime_fraction, some, status},
         filter::{overrides, route_cors},
         header::field,
-        mutation::{mutations, steps},
+        mutation::{both_ways, steps},
         ratelimit::limits,
         text::substitution,
         value::metadata,
@@ -82,26 +82,26 @@ pub(super) fn decode(
 }
 
 fn unsupported(value: &pb::RouteAction, path: &Path<'_>) -> Got<()> {
-    let not = |is_set: bool, name: &str, what: &str| {
-        if is_set { Err(Wrong::at(&path.field(name), what)) } else { Ok(()) }
-    };
     let hedge = value.hedge_policy.as_ref();
-    not(
-        value.path_rewrite_policy.is_some(),
-        "path_rewrite_policy",
-        "URI templates are not supported; give prefix_rewrite or regex_rewrite",
-    )?;
-    not(!value.path_rewrite.is_empty(), "path_rewrite", "is not supported")?;
-    not(
-        value.retry_policy_typed_config.is_some(),
-        "retry_policy_typed_config",
-        "not supported; give retry_policy",
-    )?;
-    not(
-        hedge.is_some_and(|hedge| hedge.hedge_on_per_try_timeout),
-        "hedge_policy",
-        "hedging comes later; leave it out",
-    )
+    let fields = [
+        (
+            "path_rewrite_policy",
+            value.path_rewrite_policy.is_some(),
+            "URI templates are not supported; give prefix_rewrite or regex_rewrite",
+        ),
+        ("path_rewrite", !value.path_rewrite.is_empty(), "is not supported"),
+        (
+            "retry_policy_typed_config",
+            value.retry_policy_typed_config.is_some(),
+            "not supported; give retry_policy",
+        ),
+        (
+            "hedge_policy",
+            hedge.is_some_and(|hedge| hedge.hedge_on_per_try_timeout),
+            "hedging comes later; leave it out",
+        ),
+    ];
+    refuse(path, &fields)
 }
 
 fn choice(value: &pb::RouteAction, path: &Path<'_>, around: &dyn Around) -> Got<ClusterChoice> {
@@ -164,20 +164,13 @@ fn weighted_cluster(
             return Err(Wrong::at(path, "one of name and cluster_header must be set"));
         }
     };
+    let (request, response) = both_ways(value, path)?;
     Ok(WeightedCluster {
         cluster,
         weight: number(&value.weight).unwrap_or(0),
         metadata_match: metadata(&value.metadata_match),
-        request: mutations(
-            (&value.request_headers_to_add, "request_headers_to_add"),
-            (&value.request_headers_to_remove, "request_headers_to_remove"),
-            path,
-        )?,
-        response: mutations(
-            (&value.response_headers_to_add, "response_headers_to_add"),
-            (&value.response_headers_to_remove, "response_headers_to_remove"),
-            path,
-        )?,
+        request,
+        response,
         host: (value.host_rewrite_specifier.as_ref())
             .and_then(|Host::HostRewriteLiteral(host)| some(host)),
         per_filter: overrides(&value.typed_per_filter_config, path, around)?,

@@ -295,6 +295,13 @@ fn routes() {
         "virtual_hosts[1].domains[0]: virtual host \"a\" has the domain x.com already"
     );
     assert_eq!(
+        of_routes("{name: r, virtual_hosts: [{name: a, domains: [a.*.test]}]}"),
+        "virtual_hosts[0].domains[0]: \"a.*.test\": a * is possible as the first or the last letter \
+         only (*.example.com, example.*)"
+    );
+    // As some control planes send it.
+    routes_of("{name: r, virtual_hosts: [{name: a, domains: ['*.foo.com:*', 'foo.*']}]}").unwrap();
+    assert_eq!(
         of_routes("{name: r, virtual_hosts: [{name: a, domains: []}]}"),
         "virtual_hosts[0].domains: empty; needs at least one"
     );
