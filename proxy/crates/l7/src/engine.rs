@@ -152,6 +152,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Listeners of inbound traffic take no more connections, now and whatever they become; those
+    /// there are may end.
+    pub fn stop_inbound(&self) -> impl Future<Output = ()> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        async move { inner.stop_inbound().await }
+    }
+
     /// Takes no more connections, asks those there are to end, and waits for them at most so long.
     pub async fn drain(self, within: Duration) -> Drained {
         self.inner.close().await;

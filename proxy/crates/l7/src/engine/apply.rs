@@ -9,7 +9,7 @@ use crate::{
     network::Making,
 };
 use culvert_model::http::{
-    listener::Listener,
+    listener::{Direction, Listener},
     snapshot::{Resource, Snapshot},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -23,6 +23,8 @@ const WARMING: Duration = Duration::from_secs(15);
 pub(super) struct State {
     /// Endpoints were waited for before the first connection came.
     warm: bool,
+    /// Listeners of inbound traffic have no sockets any more.
+    no_inbound: bool,
     listeners: BTreeMap<Arc<str>, Running>,
     doors: Vec<Door>,
 }
@@ -89,6 +91,19 @@ impl Inner {
         self.show(&state);
     }
 
+    /// Takes no more connections of inbound traffic, and gives those addresses back.
+    pub(super) async fn stop_inbound(self: &Arc<Self>) {
+        let mut state = self.state.lock().await;
+        state.no_inbound = true;
+        let active = state.listeners.values().filter_map(|one| one.active.clone());
+        let inbound: Vec<_> = active.filter(|one| is_inbound(&one.config)).collect();
+        for active in inbound {
+            close(&mut state.doors, |door| door.is_of(&active.config.name), &mut Vec::new()).await;
+            active.all().for_each(|chain| self.drain(chain));
+        }
+        self.show(&state);
+    }
+
     /// Ends listeners that are no longer wanted; their sockets are left.
     async fn remove(self: &Arc<Self>, state: &mut State, snapshot: &Snapshot) -> Spare {
         let mut spare = Vec::new();
@@ -113,6 +128,7 @@ impl Inner {
         resource: &Resource<Listener>,
     ) -> Option<Change> {
         let wanted = &resource.value;
+        let has_sockets = !(state.no_inbound && is_inbound(wanted));
         let running = state.listeners.get_mut(name);
         let is_new = running.is_none();
         if let Some(running) = running {
@@ -145,7 +161,7 @@ impl Inner {
             Ok(active) => Some(Change {
                 name: Arc::clone(name),
                 active: Arc::new(active),
-                plans: plans(wanted),
+                plans: if has_sockets { plans(wanted) } else { Vec::new() },
             }),
             Err(error) => {
                 self.fail(running, error);
@@ -250,6 +266,10 @@ impl Inner {
         self.counts.active.set(active as u64);
         *self.view.lock() = view;
     }
+}
+
+fn is_inbound(listener: &Listener) -> bool {
+    listener.direction == Direction::Inbound
 }
 
 /// The sockets that a listener is to have.
