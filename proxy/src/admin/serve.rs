@@ -1,9 +1,10 @@
 //! HTTP for few and short questions: nobody who asks can hold up another, or the node.
 use axum::Router;
 use culvert_runtime::drain::Worker;
-use hyper::server::conn::http1;
+use hyper::{rt::Executor, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
+    server::conn::auto,
     service::TowerToHyperService,
 };
 use std::{io, sync::Arc, time::Duration};
@@ -24,6 +25,10 @@ const WHOLE_TIME: Duration = Duration::from_secs(30);
 /// Conversations at a time, per door; more wait in the listener's queue.
 const CONVERSATIONS: usize = 128;
 
+/// Calls of gRPC at a time on one connection, and bytes of the headers of each.
+const STREAMS: u32 = 8;
+const HEADERS: u32 = 16 * 1024;
+
 /// How long to leave a listener alone that cannot accept.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,63 +40,128 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
+/// What is spoken at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    /// HTTP/2 also, without TLS: gRPC.
+    Both,
+}
+
 /// Starts to answer on `listener` until the worker finishes.
 pub(crate) fn serve(door: &'static str, listener: Listener, router: Router, worker: &Worker) {
-    let own = worker.clone();
+    start(door, listener, router, Speaks::Http1, worker);
+}
+
+/// The same, and calls of gRPC.
+pub(crate) fn serve_with_grpc(
+    door: &'static str,
+    listener: Listener,
+    router: Router,
+    worker: &Worker,
+) {
+    start(door, listener, router, Speaks::Both, worker);
+}
+
+fn start(door: &'static str, listener: Listener, router: Router, speaks: Speaks, worker: &Worker) {
+    let at = Door { name: door, router, speaks, worker: worker.clone() };
     worker.spawn(async move {
         let slots = Arc::new(Semaphore::new(CONVERSATIONS));
         tokio::select! {
             biased;
-            () = own.finishing() => {}
-            () = accept(door, &listener, &router, &slots, &own) => {}
+            () = at.worker.finishing() => {}
+            () = at.accept(&listener, &slots) => {}
         }
     });
 }
 
-async fn accept(
-    door: &'static str,
-    listener: &Listener,
-    router: &Router,
-    slots: &Arc<Semaphore>,
-    worker: &Worker,
-) {
-    while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
-        let router = router.clone();
-        let accepted = match listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(io, _)| {
-                worker.spawn(async move {
-                    converse(door, io, router).await;
-                    drop(slot);
-                });
-            }),
-            Listener::Unix(listener) => listener.accept().await.map(|(io, _)| {
-                worker.spawn(async move {
-                    if is_admitted(&io) {
-                        converse(door, io, router).await;
-                    }
-                    drop(slot);
-                });
-            }),
+/// Who answers.
+#[derive(Clone)]
+struct Door {
+    name: &'static str,
+    router: Router,
+    speaks: Speaks,
+    worker: Worker,
+}
+
+impl Door {
+    async fn accept(&self, listener: &Listener, slots: &Arc<Semaphore>) {
+        while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
+            let own = self.clone();
+            let accepted = match listener {
+                Listener::Tcp(listener) => listener.accept().await.map(|(io, _)| {
+                    self.worker.spawn(async move {
+                        own.converse(io).await;
+                        drop(slot);
+                    });
+                }),
+                Listener::Unix(listener) => listener.accept().await.map(|(io, _)| {
+                    self.worker.spawn(async move {
+                        own.admit(io).await;
+                        drop(slot);
+                    });
+                }),
+            };
+            if let Err(error) = accepted {
+                warn!(door = self.name, %error, "cannot accept, pausing");
+                time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn admit(self, io: UnixStream) {
+        if is_admitted(&io) {
+            self.converse(io).await;
+        }
+    }
+
+    /// One request, one answer; no keep-alive, so that nobody keeps a slot for later. Of gRPC as many
+    /// calls as come in that time.
+    async fn converse(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { name: door, router, speaks, worker } = self;
+        let (io, service) = (TokioIo::new(io), TowerToHyperService::new(router));
+        let conversation = async {
+            match speaks {
+                Speaks::Http1 => http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIME)
+                    .max_headers(64)
+                    .keep_alive(false)
+                    .serve_connection(io, service)
+                    .await
+                    .map_err(|error| error.to_string()),
+                Speaks::Both => {
+                    let mut builder = auto::Builder::new(OnWorker(worker));
+                    builder
+                        .http1()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEAD_TIME)
+                        .max_headers(64)
+                        .keep_alive(false)
+                        .http2()
+                        .timer(TokioTimer::new())
+                        .max_concurrent_streams(STREAMS)
+                        .max_header_list_size(HEADERS);
+                    let served = builder.serve_connection(io, service).await;
+                    served.map_err(|error| error.to_string())
+                }
+            }
         };
-        if let Err(error) = accepted {
-            warn!(door, %error, "cannot accept, pausing");
-            time::sleep(PAUSE).await;
+        match time::timeout(WHOLE_TIME, conversation).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(door, %error, "conversation broke off"),
+            Err(_elapsed) => debug!(door, "conversation took too long"),
         }
     }
 }
 
-/// One request, one answer; no keep-alive, so that nobody keeps a slot for later.
-async fn converse(door: &'static str, io: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
-    let conversation = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_headers(64)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
-    match time::timeout(WHOLE_TIME, conversation).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(door, %error, "conversation broke off"),
-        Err(_elapsed) => debug!(door, "conversation took too long"),
+/// Runs what belongs to a connection of HTTP/2 beside it.
+#[derive(Clone)]
+struct OnWorker(Worker);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for OnWorker {
+    fn execute(&self, task: F) {
+        self.0.spawn_until_finish(task);
     }
 }
 

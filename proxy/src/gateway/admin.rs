@@ -24,7 +24,7 @@ use super::{
     serving::Serving,
 };
 use crate::{
-    admin::serve::{Listener, serve},
+    admin::serve::{Listener, serve_with_grpc},
     failure::{Exit, Failure},
 };
 use axum::{
@@ -38,7 +38,7 @@ use commands::COMMANDS;
 use culvert_l7::{log::Sinks, shared::Shared};
 use culvert_model::http::address::Address;
 use culvert_runtime::drain::Worker;
-use culvert_xds::envoy::{bootstrap::Bootstrap, discover::Discovery};
+use culvert_xds::envoy::{bootstrap::Bootstrap, csds::ClientStatus, discover::Discovery};
 use parking_lot::Mutex;
 use query::Query;
 use std::{fs, io, net::SocketAddr, sync::Arc, time::SystemTime};
@@ -46,6 +46,9 @@ use tracing::info;
 
 /// The largest body that is read.
 const BODY: usize = 1 << 20;
+
+/// What became of each resource, over gRPC: both methods of the service.
+const CLIENT_STATUS: &str = "/envoy.service.status.v3.ClientStatusDiscoveryService/{method}";
 
 /// What there is to be looked at and changed.
 #[derive(Debug)]
@@ -119,7 +122,12 @@ pub(super) async fn start(admin: &Arc<Admin>, worker: &Worker) -> Result<(), Fai
             Failure::new(Exit::Cannot, what, "name a file that this user can write").because(&error)
         })?;
     }
-    serve("admin", listener, Router::new().fallback(answer).with_state(Arc::clone(admin)), worker);
+    let (discovery, node) = (admin.around.discovery.clone(), admin.around.bootstrap.node.clone());
+    let router = Router::new()
+        .route_service(CLIENT_STATUS, ClientStatus::service(discovery, node))
+        .fallback(answer)
+        .with_state(Arc::clone(admin));
+    serve_with_grpc("admin", listener, router, worker);
     Ok(())
 }
 

@@ -1,28 +1,25 @@
 //! What state the process is in, and what others want of it: signals, and the admin interface.
 use super::admin::Admin;
-use crate::failure::{Exit, Failure};
-use culvert_runtime::drain::Worker;
-use culvert_xds::envoy::{kind::Kind, wanted::Asked};
+use crate::{
+    failure::Failure,
+    signals::{Signals, hear},
+};
+use culvert_runtime::{alarm, drain::Worker};
+use culvert_xds::envoy::{assemble::Assembler, kind::Kind, wanted::Asked};
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{Signal, SignalKind},
     sync::mpsc,
-    time::{self, Instant},
 };
-use tracing::warn;
 
 /// How long the first answer of a source is waited for, as Envoy has it.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How often it is looked whether everything has come.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// With Envoy's names and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +44,7 @@ pub(super) enum Order {
 pub(super) struct Life {
     handle: Handle,
     orders: mpsc::Receiver<Order>,
-    term: Signal,
-    int: Signal,
-    /// Others have their files read again by it.
-    hup: Signal,
+    signals: Signals,
     usr1: Signal,
 }
 
@@ -70,21 +64,12 @@ impl Life {
     ///
     /// When there is no descriptor for signals.
     pub(super) fn begin() -> Result<Self, Failure> {
-        Self::listen().map_err(|error| {
-            let next = "raise the limit of open files (ulimit -n)";
-            Failure::new(Exit::Cannot, "cannot listen for signals", next).because(&error)
-        })
-    }
-
-    fn listen() -> io::Result<Self> {
         let (sender, orders) = mpsc::channel(8);
         Ok(Self {
             handle: Handle { orders: sender, state: Arc::new(AtomicU8::new(INITIALIZING)) },
             orders,
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-            usr1: signal(SignalKind::user_defined1())?,
+            signals: Signals::new()?,
+            usr1: hear(SignalKind::user_defined1())?,
         })
     }
 
@@ -103,16 +88,10 @@ impl Life {
 
     /// Cancel safe.
     pub(super) async fn next(&mut self) -> Order {
-        loop {
-            tokio::select! {
-                _ = self.term.recv() => return Order::End("SIGTERM"),
-                _ = self.int.recv() => return Order::End("SIGINT"),
-                _ = self.usr1.recv() => return Order::Reopen,
-                _ = self.hup.recv() => {
-                    warn!("SIGHUP changes nothing: files are followed, SIGUSR1 opens logs again");
-                }
-                Some(order) = self.orders.recv() => return order,
-            }
+        tokio::select! {
+            name = self.signals.named() => Order::End(name),
+            _ = self.usr1.recv() => Order::Reopen,
+            Some(order) = self.orders.recv() => order,
         }
     }
 
@@ -175,28 +154,32 @@ impl State {
 
 /// Until each source has answered, or was waited for long enough, and nothing is warming.
 async fn everything(admin: &Admin) {
-    let around = &admin.around;
-    let dynamic = &around.bootstrap.dynamic;
-    let sources = [(Kind::Cluster, &dynamic.clusters), (Kind::Listener, &dynamic.listeners)];
+    let discovery = &admin.around.discovery;
+    let mut settled = discovery.settled();
     let began = Instant::now();
-    let mut looks = time::interval(LOOK);
     loop {
-        looks.tick().await;
-        let is_over = |patience: Option<Duration>| {
-            patience.is_some_and(|patience| patience <= began.elapsed())
-        };
-        let all_there = around.discovery.inspect(|all| {
-            let answered =
-                sources.iter().filter_map(|(kind, source)| Some((*kind, (*source).as_ref()?)));
-            let mut answered = answered.map(|(kind, source)| {
-                all.is_answered(kind, &Asked::Source(source.from.clone()))
-                    || is_over(source.patience)
-            });
-            answered.all(|answered| answered)
-                && (all.waiting().next().is_none() || is_over(Some(PATIENCE)))
-        });
-        if all_there {
+        settled.mark_unchanged();
+        let now = Instant::now();
+        let ends: Vec<_> = discovery.inspect(|all| awaited(admin, all, began));
+        if ends.iter().all(|end| end.is_some_and(|end| end <= now)) {
             return;
         }
+        let next = ends.into_iter().flatten().filter(|end| *end > now).min();
+        tokio::select! {
+            changed = settled.changed() => if changed.is_err() { return },
+            () = alarm::at(next) => {}
+        }
     }
+}
+
+/// What is waited for, each until when; `None`: for ever.
+fn awaited(admin: &Admin, all: &Assembler, began: Instant) -> Vec<Option<Instant>> {
+    let dynamic = &admin.around.bootstrap.dynamic;
+    let sources = [(Kind::Cluster, &dynamic.clusters), (Kind::Listener, &dynamic.listeners)];
+    let sources = sources.into_iter().filter_map(|(kind, source)| Some((kind, source.as_ref()?)));
+    let silent = sources
+        .filter(|(kind, source)| !all.is_answered(*kind, &Asked::Source(source.from.clone())));
+    let until = |patience: Option<Duration>| patience.map(|patience| began + patience);
+    let warming = all.waiting().next().map(|_| until(Some(PATIENCE)));
+    silent.map(|(_, source)| until(source.patience)).chain(warming).collect()
 }

@@ -82,6 +82,14 @@ impl Serving {
         }
     }
 
+    /// Listeners of inbound traffic take no more connections; those there are may end.
+    pub(super) async fn stop_inbound(&self) {
+        let stopping = self.engine.lock().as_ref().map(Engine::stop_inbound);
+        if let Some(stopping) = stopping {
+            stopping.await;
+        }
+    }
+
     /// Takes no more connections, and waits at most so long for those there are.
     pub(super) async fn end(&self, within: Duration) {
         let engine = self.engine.lock().take();

@@ -93,7 +93,10 @@ pub(super) const COMMANDS: [Command; 23] = [
         "/drain_listeners",
         What::DrainListeners,
         "take no more connections, and let those there are end",
-        &[("graceful", "the same: connections always may finish what they do")],
+        &[
+            ("graceful", "the same: connections always may finish what they do"),
+            ("inboundonly", "only listeners with traffic_direction INBOUND"),
+        ],
     ),
     changes("/healthcheck/fail", What::HealthFail, "cause the server to fail health checks", &[]),
     changes("/healthcheck/ok", What::HealthOk, "cause the server to pass health checks", &[]),
@@ -193,9 +196,10 @@ pub(super) async fn run(what: What, admin: &Admin, query: &Query) -> Answer {
         What::Contention => Answer::ok("Mutex contention tracing is not enabled."),
         What::DrainListeners => {
             if query.has("inboundonly") {
-                return Answer::bad("inboundonly: only all listeners can be drained");
+                around.serving.stop_inbound().await;
+            } else {
+                around.serving.stop(around.options.drain());
             }
-            around.serving.stop(around.options.drain());
             done()
         }
         What::HealthFail => {
