@@ -9,6 +9,8 @@ mod plane;
 mod rotation;
 mod scale;
 mod stage;
+mod told;
+mod transports;
 
 type Story = fn();
 
@@ -29,6 +31,16 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     ("story::peers::ws", peers::ws),
     ("story::plane::routes_change_under_load", plane::short),
     ("long::plane::routes_change_under_load", plane::long),
+    ("story::plane::changes_only_under_load", plane::short_delta),
+    ("long::plane::changes_only_under_load", plane::long_delta),
+    ("story::transports::ads", transports::state_of_the_world),
+    ("story::transports::ads_of_changes", transports::delta),
+    ("story::transports::ecds", transports::filters),
+    ("story::transports::ecds_of_changes", transports::filters_delta),
+    ("story::transports::sds_under_load", transports::secrets),
+    ("story::transports::sds_of_changes_under_load", transports::secrets_delta),
+    ("story::transports::rest", transports::rest),
+    ("story::transports::inbound_listeners_end", transports::inbound_only),
     ("story::rotation::certificates_change_under_load", rotation::files),
     ("story::scale::a_thousand_clusters", scale::thousand),
     ("long::scale::ten_thousand_clusters", scale::ten_thousand),

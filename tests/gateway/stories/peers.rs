@@ -99,7 +99,8 @@ pub(super) fn nginx() {
 
 pub(super) fn python(script: &str) -> Command {
     let mut command = Command::new("python3");
-    command.env("PYTHONPATH", peer("python")).env("PYTHONUNBUFFERED", "1").arg(beside(script));
+    command.env("PYTHONPATH", peer("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("PYTHONUNBUFFERED", "1").arg(beside(script));
     command
 }
 

@@ -16,11 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// `API` is one of the two protocols.
 const CONFIGURATION: &str = r#"
 process:
   node: {id: node-1, cluster: case}
   dynamic_resources:
-    ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: plane}}]}
+    ads_config: {api_type: API, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: plane}}]}
     cds_config: {ads: {}, resource_api_version: V3}
 clusters: {plane: {h2: true}, unused: {to: [b1, b2]}}
 manager: {rds: {route_config_name: table, config_source: {ads: {}, resource_api_version: V3}}}
@@ -28,15 +29,23 @@ logs: []
 "#;
 
 pub(super) fn short() {
-    changes(100, 6);
+    changes("GRPC", 100, 6);
 }
 
 pub(super) fn long() {
-    changes(1_000, 60);
+    changes("GRPC", 1_000, 60);
+}
+
+pub(super) fn short_delta() {
+    changes("DELTA_GRPC", 100, 6);
+}
+
+pub(super) fn long_delta() {
+    changes("DELTA_GRPC", 1_000, 60);
 }
 
 /// So many changes in so many seconds, under 500 requests a second.
-fn changes(count: u32, seconds: u32) {
+fn changes(api_type: &str, count: u32, seconds: u32) {
     let start = |scene: &Scene| {
         let port = |name: &str| scene.ports.named()[name].to_string();
         let mut plane = python("plane.py");
@@ -45,7 +54,9 @@ fn changes(count: u32, seconds: u32) {
         await_port(scene.ports.named()["plane"]);
         Peer(plane)
     };
-    let (stage, mut plane) = Stage::start_after(&format!("plane_{count}"), CONFIGURATION, start);
+    let (name, text) =
+        (format!("plane_{api_type}_{count}"), CONFIGURATION.replace("API", api_type));
+    let (stage, mut plane) = Stage::start_after(&name, &text, start);
     let stop = Arc::new(AtomicBool::new(false));
     await_version(&stage, 0);
     let asking: Vec<_> =
@@ -70,7 +81,7 @@ fn changes(count: u32, seconds: u32) {
     assert!(said.contains("nacks 0"), "{said}");
 }
 
-fn client(stage: &Stage) -> Client {
+pub(super) fn client(stage: &Stage) -> Client {
     Client::new(stage.scene.ports.named().clone(), stage.scene.certificates.clone())
 }
 
@@ -92,7 +103,7 @@ async fn load(mut client: Client, stop: Arc<AtomicBool>) -> BTreeMap<String, u32
 }
 
 /// Waits until answers say that the table has changed so often.
-fn await_version(stage: &Stage, version: u32) {
+pub(super) fn await_version(stage: &Stage, version: u32) {
     let until = Instant::now() + Duration::from_secs(20);
     let mut client = client(stage);
     loop {

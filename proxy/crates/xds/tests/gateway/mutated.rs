@@ -1,4 +1,5 @@
 //! Bytes and texts that are nearly right: nothing panics, and every refusal has a reason.
+//! `PROPTEST_CASES` says how many are tried.
 use crate::server;
 use culvert_proto::json;
 use culvert_xds::envoy::{
@@ -136,8 +137,6 @@ fn what_is_right_is_understood() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
     #[test]
     fn resources(which in 0..WHOLE.len(), slips in collection::vec(slip(), 1..5)) {
         let (kind, bytes) = &BYTES[which];
@@ -145,9 +144,7 @@ proptest! {
             prop_assert!(!wrong.what.is_empty());
         }
     }
-}
 
-proptest! {
     #[test]
     fn bootstraps(slips in collection::vec(slip(), 1..5)) {
         let text = slipped(BOOTSTRAP.as_bytes().to_vec(), slips);
