@@ -29,6 +29,8 @@ pub struct ClientOptions {
     pub trailers: bool,
     /// How names of headers are written, and whether the other side's spelling is kept.
     pub names: HeaderFormat,
+    /// Requests name their whole URL.
+    pub whole_url: bool,
 }
 
 /// A connection on which no request is.
@@ -124,8 +126,8 @@ impl Client {
         let mut outbox = Outbox::default();
         let mut coding = encode::Coding::None;
         let length = body.length();
-        let names = self.options.names;
-        outbox.write(HEAD, |out| coding = encode::request(out, head, length, names));
+        let options = self.options;
+        outbox.write(HEAD, |out| coding = encode::request(out, head, length, options));
         let outgoing = Outgoing::new(body, coding, self.options.trailers);
         // Until the other side has agreed there is nobody to send a tunnel's bytes to.
         let upload = Upload::new(outgoing, outbox, head.is_tunnel());

@@ -2,7 +2,7 @@
 //!
 //! The length of a body is said by the body: what a header says of it is passed on only where there
 //! is no body to say otherwise (responses to HEAD, and 304).
-use super::{chunked, names::Names};
+use super::{chunked, client::ClientOptions, names::Names};
 use crate::{
     body::Length,
     message::{RequestHead, ResponseHead},
@@ -28,13 +28,18 @@ pub(super) fn request(
     out: &mut BytesMut,
     head: &RequestHead,
     length: Length,
-    format: HeaderFormat,
+    options: ClientOptions,
 ) -> Coding {
     let RequestHead { method, authority, path, headers, version, upgrade, spelling, .. } = head;
-    let names = Names::of(spelling.as_ref(), format);
+    let names = Names::of(spelling.as_ref(), options.names);
     put(out, method.as_str().as_bytes());
     put(out, b" ");
     let host = authority.as_ref().map_or("", |authority| authority.as_str()).as_bytes();
+    if options.whole_url && path.is_some() {
+        put(out, head.scheme.name().as_bytes());
+        put(out, b"://");
+        put(out, host);
+    }
     put(out, path.as_ref().map_or(host, |path| path.as_str().as_bytes()));
     put(out, b" HTTP/1.1\r\n");
     line(out, names, "host", host);

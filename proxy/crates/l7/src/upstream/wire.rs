@@ -120,6 +120,7 @@ impl Wire {
                 limits,
                 trailers: http.http1.trailers,
                 names: http.http1.header_format,
+                whole_url: http.http1.send_fully_qualified_url,
             },
             h2: h2::ClientOptions { settings, keepalive, first_streams },
         }
