@@ -110,8 +110,8 @@ impl Both {
         let Some(response) = self.responses.pop_front() else { return };
         self.remember(&response);
         let received = self.stream.receive(response).expect("it was asked for");
-        let errors = self.all.apply(received.update.clone(), now());
-        self.requests.push_back(self.stream.answer(received, &errors));
+        let errors = self.all.apply(received.update, now());
+        self.requests.push_back(self.stream.answer(received.receipt, &errors));
     }
 
     /// What of a response counts, by the words of the protocols alone.

@@ -183,7 +183,7 @@ fn what_was_let_go_of_and_is_wanted_again_is_asked_for_again() {
     world_stream.connect(nothing);
     let response = world_of("1", "x", vec![routes("r")]);
     let received = world_stream.receive(response).unwrap();
-    drop(world_stream.answer(received, &[]));
+    drop(world_stream.answer(received.receipt, &[]));
     assert_eq!(world_stream.recall(Kind::Route, held), []);
     let again: Vec<_> = world_stream.recall(Kind::Route, nothing).into_iter().map(Some).collect();
     let [without, with]: [_; 2] = again.try_into().unwrap();
@@ -205,7 +205,7 @@ fn what_was_let_go_of_and_is_wanted_again_is_asked_for_again() {
         ..Default::default()
     };
     let received = delta_stream.receive(Response::Delta(response)).unwrap();
-    drop(delta_stream.answer(received, &[]));
+    drop(delta_stream.answer(received.receipt, &[]));
     let again = delta(delta_stream.recall(Kind::Route, nothing).pop());
     assert_eq!(again.resource_names_subscribe, ["r"]);
     assert!(again.resource_names_unsubscribe.is_empty());
