@@ -6,20 +6,13 @@ use culvert_l7::{
     stats::{Stats, sample::Query},
     upstream::{Ask, Deps, Upstreams},
 };
-use culvert_model::{
-    http::{
-        address::Address,
-        balance::Balance,
-        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
-        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-        snapshot::{Resource, Snapshot},
-        tls::UpstreamTransport,
-        value::Metadata,
-    },
-    locality::Locality,
+use culvert_model::http::{
+    cluster::{Cluster, Discovery},
+    endpoint::Assignment,
+    snapshot::{Resource, Snapshot},
 };
 use culvert_runtime::drain::Drain;
-use std::{num::NonZeroU32, sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Duration, time::Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -68,49 +61,11 @@ fn name(number: u32) -> String {
 }
 
 fn set(snapshot: &mut Snapshot, number: u32, connect_timeout: Duration) {
-    let endpoint = Endpoint {
-        address: Address::Socket(([10, 0, 0, 1], 80).into()),
-        more_addresses: Arc::default(),
-        hostname: "".into(),
-        health: HealthStatus::Unknown,
-        weight: NonZeroU32::MIN,
-        metadata: Metadata::default(),
-        check: EndpointCheck::default(),
-    };
-    let locality = LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: [Arc::new(endpoint)].into(),
-    };
     let name: Arc<str> = name(number).into();
-    let empty = Assignment::empty(Arc::clone(&name));
-    let assignment = Assignment { localities: [locality].into(), ..empty };
-    let value = Arc::new(Cluster {
-        name: Arc::clone(&name),
-        stat_name: Arc::clone(&name),
-        discovery: Discovery::Static(Arc::new(assignment)),
-        connect_timeout,
-        buffer_limit: 1 << 20,
-        balance: Balance::default(),
-        health_checks: Arc::default(),
-        outlier: None,
-        breakers: Breakers::default(),
-        http: HttpOptions::default(),
-        transport: UpstreamTransport::Plain,
-        transport_matches: Arc::default(),
-        keepalive: None,
-        source: Arc::default(),
-        socket_options: Arc::default(),
-        metadata: Metadata::default(),
-        close_on_unhealthy: false,
-        ignore_health_on_removal: false,
-        close_pools_on_change: false,
-        track_budgets: false,
-        preconnect: Preconnect::default(),
-        cleanup_interval: Duration::from_secs(5),
-    });
+    let at = ([10, 0, 0, 1], 80).into();
+    let discovery = Discovery::Static(Arc::new(Assignment::at(Arc::clone(&name), [at])));
+    let cluster = Cluster { connect_timeout, ..Cluster::new(Arc::clone(&name), discovery) };
+    let value = Arc::new(cluster);
     snapshot.clusters_mut().insert(name, Resource { version: "1".into(), value });
 }
 

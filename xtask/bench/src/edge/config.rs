@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::envoy::socket;
+use crate::envoy::{self, socket};
 
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,18 +93,7 @@ pub(super) fn router() -> Value {
 }
 
 pub(super) fn cluster(name: &str, to: SocketAddr) -> Value {
-    let many = 100_000;
-    json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "circuit_breakers": { "thresholds": [{
-            "max_connections": many, "max_pending_requests": many, "max_requests": many,
-        }] },
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{
-            "endpoint": { "address": socket(to) },
-        }] }] },
-    })
+    envoy::cluster(name, to, 100_000)
 }
 
 /// A cluster's options of HTTP, given explicitly.

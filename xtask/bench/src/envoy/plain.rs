@@ -30,18 +30,6 @@ fn listener(at: usize, address: SocketAddr) -> Value {
 }
 
 fn cluster(at: usize, address: SocketAddr) -> Value {
-    let name = format!("cluster-{at}");
     // Thousands of idle connections are more than the circuit breaker lets through by itself.
-    let many = 1_000_000;
-    json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "circuit_breakers": { "thresholds": [{
-            "max_connections": many, "max_pending_requests": many, "max_requests": many,
-        }] },
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{
-            "endpoint": { "address": socket(address) },
-        }] }] },
-    })
+    super::cluster(&format!("cluster-{at}"), address, 1_000_000)
 }

@@ -4,4 +4,4 @@ mod lifecycle;
 mod logs;
 mod tcp;
 mod tls;
-mod world;
+pub(crate) mod world;

@@ -7,22 +7,15 @@ use culvert_l7::{
     stats::{Stats, sample::Query},
     upstream::{Ask, Chosen, Deps, Names, Upstream, Upstreams, view::HostView},
 };
-use culvert_model::{
-    http::{
-        address::Address,
-        balance::Balance,
-        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
-        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-        snapshot::{Resource, Snapshot},
-        source::{ConfigSource, From},
-        tls::UpstreamTransport,
-        value::Metadata,
-    },
-    locality::Locality,
+use culvert_model::http::{
+    cluster::{Cluster, Discovery},
+    endpoint::Assignment,
+    snapshot::{Resource, Snapshot},
+    source::{ConfigSource, From},
 };
 use culvert_runtime::drain::Drain;
 use http::{Method, StatusCode, uri::PathAndQuery};
-use std::{borrow::Cow, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 pub(crate) struct World {
     pub(crate) drain: Drain,
@@ -105,52 +98,11 @@ impl World {
 }
 
 pub(crate) fn assignment(at: &[SocketAddr]) -> Arc<Assignment> {
-    let endpoint = |at: &SocketAddr| {
-        Arc::new(Endpoint {
-            address: Address::Socket(*at),
-            more_addresses: Arc::default(),
-            hostname: "".into(),
-            health: HealthStatus::Unknown,
-            weight: NonZeroU32::MIN,
-            metadata: Metadata::default(),
-            check: EndpointCheck::default(),
-        })
-    };
-    let locality = LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: at.iter().map(endpoint).collect(),
-    };
-    Arc::new(Assignment { localities: [locality].into(), ..Assignment::empty("c".into()) })
+    Arc::new(Assignment::at("c".into(), at.iter().copied()))
 }
 
 pub(crate) fn cluster(discovery: Discovery) -> Cluster {
-    Cluster {
-        name: "c".into(),
-        stat_name: "c".into(),
-        discovery,
-        connect_timeout: Duration::from_secs(5),
-        buffer_limit: 1 << 20,
-        balance: Balance::default(),
-        health_checks: Arc::default(),
-        outlier: None,
-        breakers: Breakers::default(),
-        http: HttpOptions::default(),
-        transport: UpstreamTransport::Plain,
-        transport_matches: Arc::default(),
-        keepalive: None,
-        source: Arc::default(),
-        socket_options: Arc::default(),
-        metadata: Metadata::default(),
-        close_on_unhealthy: false,
-        ignore_health_on_removal: false,
-        close_pools_on_change: false,
-        track_budgets: false,
-        preconnect: Preconnect::default(),
-        cleanup_interval: Duration::from_secs(5),
-    }
+    Cluster::new("c".into(), discovery)
 }
 
 pub(crate) fn eds() -> Cluster {

@@ -15,24 +15,20 @@ use culvert_l7::{
     stats::Stats,
     upstream::{Deps, Upstreams},
 };
-use culvert_model::{
-    http::{
-        address::Address,
-        balance::Balance,
-        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
-        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-        listener::{
-            ChainMatch, Direction, DrainKind, FilterChain, ListenAddress, Listener, ListenerFilter,
-            ListenerFilterKind, NetworkFilter, NetworkFilterKind, TcpClusters, TcpProxy,
-        },
-        manager::{self, Manager},
-        route::RouteTable,
-        secret::Secret,
-        snapshot::{Resource, Snapshot},
-        tls::{DownstreamTransport, UpstreamTransport},
-        value::Metadata,
+use culvert_model::http::{
+    address::Address,
+    cluster::{Cluster, Discovery},
+    endpoint::Assignment,
+    listener::{
+        ChainMatch, Direction, DrainKind, FilterChain, ListenAddress, Listener, ListenerFilter,
+        ListenerFilterKind, NetworkFilter, NetworkFilterKind, TcpClusters, TcpProxy,
     },
-    locality::Locality,
+    manager::{self, Manager},
+    route::RouteTable,
+    secret::Secret,
+    snapshot::{Resource, Snapshot},
+    tls::DownstreamTransport,
+    value::Metadata,
 };
 use culvert_runtime::{
     drain::Drain,
@@ -180,7 +176,7 @@ pub(super) fn put_secret(snapshot: &mut Snapshot, name: &str, secret: Secret) {
     snapshot.secrets_mut().insert(name.into(), resource);
 }
 
-pub(super) fn listener(name: &str, filters: Vec<NetworkFilterKind>) -> Listener {
+pub(crate) fn listener(name: &str, filters: Vec<NetworkFilterKind>) -> Listener {
     chained(name, vec![chain("all", ChainMatch::default(), filters)])
 }
 
@@ -214,7 +210,7 @@ pub(super) fn chained(name: &str, chains: Vec<FilterChain>) -> Listener {
     }
 }
 
-pub(super) fn chain(
+pub(crate) fn chain(
     name: &str,
     matches: ChainMatch,
     filters: Vec<NetworkFilterKind>,
@@ -329,48 +325,7 @@ impl Service for Tells {
     fn ended(&self, (): (), _: Exchanged) {}
 }
 
-pub(super) fn cluster(name: &str, to: &[SocketAddr]) -> Cluster {
-    let endpoint = |at: &SocketAddr| {
-        Arc::new(Endpoint {
-            address: Address::Socket(*at),
-            more_addresses: Arc::default(),
-            hostname: "".into(),
-            health: HealthStatus::Unknown,
-            weight: NonZeroU32::MIN,
-            metadata: Metadata::default(),
-            check: EndpointCheck::default(),
-        })
-    };
-    let locality = LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: to.iter().map(endpoint).collect(),
-    };
-    let assignment = Assignment { localities: [locality].into(), ..Assignment::empty(name.into()) };
-    Cluster {
-        name: name.into(),
-        stat_name: name.into(),
-        discovery: Discovery::Static(Arc::new(assignment)),
-        connect_timeout: Duration::from_secs(5),
-        buffer_limit: 1 << 20,
-        balance: Balance::default(),
-        health_checks: Arc::default(),
-        outlier: None,
-        breakers: Breakers::default(),
-        http: HttpOptions::default(),
-        transport: UpstreamTransport::Plain,
-        transport_matches: Arc::default(),
-        keepalive: None,
-        source: Arc::default(),
-        socket_options: Arc::default(),
-        metadata: Metadata::default(),
-        close_on_unhealthy: false,
-        ignore_health_on_removal: false,
-        close_pools_on_change: false,
-        track_budgets: false,
-        preconnect: Preconnect::default(),
-        cleanup_interval: Duration::from_secs(5),
-    }
+pub(crate) fn cluster(name: &str, to: &[SocketAddr]) -> Cluster {
+    let assignment = Assignment::at(name.into(), to.iter().copied());
+    Cluster::new(name.into(), Discovery::Static(Arc::new(assignment)))
 }

@@ -1,5 +1,8 @@
 //! An engine's middle: a manager on a loopback port, a backend behind it.
-use crate::support::{Server, Version};
+use crate::{
+    engine::world::{chain, cluster, listener},
+    support::{Server, Version},
+};
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
     connection::Connection,
@@ -9,28 +12,20 @@ use culvert_l7::{
     stats::{Scope, Stats, Tag, sample::Query, tag},
     upstream::{Deps, Upstreams},
 };
-use culvert_model::{
-    http::{
-        access_log::{AccessLog, LogFormat, LogSink},
-        address::Address,
-        balance::Balance,
-        cluster::{Breakers, Cluster, Discovery, HttpOptions, Preconnect},
-        endpoint::{Assignment, Endpoint, EndpointCheck, HealthStatus, LocalityEndpoints},
-        filter::{Filter, FilterConfig, HttpFilter, Router},
-        format::Format,
-        listener::{ChainMatch, Direction, DrainKind, FilterChain, Listener},
-        manager as model,
-        mutation::HeaderMutations,
-        protocol::{CommonOptions, Http1Options, Http2Options},
-        route::{
-            Action, ClusterChoice, Forward, HostRewrite, PathMatch, PathRewrite, PathText,
-            Priority, Route, RouteMatch, RouteTable, Timeouts, VirtualHost,
-        },
-        snapshot::{Resource, Snapshot},
-        tls::{DownstreamTransport, UpstreamTransport},
-        value::Metadata,
+use culvert_model::http::{
+    access_log::{AccessLog, LogFormat, LogSink},
+    filter::{Filter, FilterConfig, HttpFilter, Router},
+    format::Format,
+    listener::ChainMatch,
+    manager as model,
+    mutation::HeaderMutations,
+    protocol::{CommonOptions, Http1Options, Http2Options},
+    route::{
+        Action, ClusterChoice, Forward, HostRewrite, PathMatch, PathRewrite, PathText, Priority,
+        Route, RouteMatch, RouteTable, Timeouts, VirtualHost,
     },
-    locality::Locality,
+    snapshot::{Resource, Snapshot},
+    value::Metadata,
 };
 use culvert_policy::http::facts::{self, FilterState};
 use culvert_runtime::{
@@ -40,7 +35,6 @@ use culvert_runtime::{
 use http::StatusCode;
 use std::{
     net::SocketAddr,
-    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -102,7 +96,7 @@ impl World {
         let deps = Deps::new(drain.worker(), Arc::clone(&clock)).with_stats(stats.clone());
         let upstreams = Arc::new(Upstreams::new(deps));
         let mut snapshot = Snapshot::default();
-        let resource = Resource { version: "1".into(), value: Arc::new(cluster(backend.addr)) };
+        let resource = Resource { version: "1".into(), value: Arc::new(cluster("backend", &[backend.addr])) };
         snapshot.clusters_mut().insert("backend".into(), resource);
         upstreams.apply(&snapshot);
         let (publisher, view) = publish::channel(snapshot.clone());
@@ -194,15 +188,8 @@ fn connection(
             transport: "raw_buffer",
             ..facts::Connection::default()
         },
-        listener: Arc::new(listener()),
-        chain: Arc::new(FilterChain {
-            name: "chain".into(),
-            matches: ChainMatch::default(),
-            transport: DownstreamTransport::Plain,
-            transport_timeout: None,
-            filters: Arc::default(),
-            metadata: Metadata::default(),
-        }),
+        listener: Arc::new(listener("listener", vec![])),
+        chain: Arc::new(chain("chain", ChainMatch::default(), vec![])),
         began: Instant::now(),
         started: SystemTime::now(),
         handshake: None,
@@ -211,31 +198,6 @@ fn connection(
         stats,
         worker,
     })
-}
-
-fn listener() -> Listener {
-    Listener {
-        name: "listener".into(),
-        addresses: Arc::default(),
-        bind: true,
-        use_original_dst: false,
-        direction: Direction::Unspecified,
-        stat_prefix: None,
-        filters: Arc::default(),
-        filters_timeout: None,
-        continue_on_filters_timeout: false,
-        chains: Arc::default(),
-        default_chain: None,
-        access_logs: Arc::default(),
-        buffer_limit: 1 << 20,
-        reuse_port: true,
-        backlog: None,
-        transparent: false,
-        freebind: false,
-        exact_balance: false,
-        drain: DrainKind::Default,
-        metadata: Metadata::default(),
-    }
 }
 
 fn manager(log: &std::path::Path) -> model::Manager {
@@ -334,50 +296,4 @@ pub(crate) fn to_backend() -> Forward {
 
 pub(crate) fn forward() -> Action {
     Action::Forward(Box::new(to_backend()))
-}
-
-pub(crate) fn cluster(at: SocketAddr) -> Cluster {
-    let endpoint = Endpoint {
-        address: Address::Socket(at),
-        more_addresses: Arc::default(),
-        hostname: "".into(),
-        health: HealthStatus::Unknown,
-        weight: NonZeroU32::MIN,
-        metadata: Metadata::default(),
-        check: EndpointCheck::default(),
-    };
-    let locality = LocalityEndpoints {
-        locality: Locality::default(),
-        priority: 0,
-        weight: None,
-        metadata: Metadata::default(),
-        endpoints: [Arc::new(endpoint)].into(),
-    };
-    let name: Arc<str> = "backend".into();
-    let none = Assignment::empty(Arc::clone(&name));
-    let assignment = Assignment { localities: [locality].into(), ..none };
-    Cluster {
-        stat_name: Arc::clone(&name),
-        name,
-        discovery: Discovery::Static(Arc::new(assignment)),
-        connect_timeout: Duration::from_secs(5),
-        buffer_limit: 1 << 20,
-        balance: Balance::default(),
-        health_checks: Arc::default(),
-        outlier: None,
-        breakers: Breakers::default(),
-        http: HttpOptions::default(),
-        transport: UpstreamTransport::Plain,
-        transport_matches: Arc::default(),
-        keepalive: None,
-        source: Arc::default(),
-        socket_options: Arc::default(),
-        metadata: Metadata::default(),
-        close_on_unhealthy: false,
-        ignore_health_on_removal: false,
-        close_pools_on_change: false,
-        track_budgets: false,
-        preconnect: Preconnect::default(),
-        cleanup_interval: Duration::from_secs(5),
-    }
 }
