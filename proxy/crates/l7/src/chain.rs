@@ -5,13 +5,11 @@
 //! has connected stays connected.
 //!
 //! Reading order: [`Chain`]; [`transport`] (TLS), `secured` (what a handshake told).
-mod secured;
 mod transport;
 
 use crate::{
-    connection::Connection,
     io::Io,
-    network::{Filters, Making, Served},
+    network::{Course, Filters, Making},
     stats::{Counter, Late, Raised, Scope as Counted},
 };
 use culvert_model::http::{listener::FilterChain, snapshot::Snapshot};
@@ -72,19 +70,19 @@ impl Chain {
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve(&self, mut connection: Connection, io: Io) -> Served {
-        let secured = self.transport.begin(&mut connection, io);
+    pub(crate) async fn serve(&self, course: &mut Course<'_>, io: Io) {
+        let secured = self.transport.begin(course.change(), io);
         let begun = match self.config.transport_timeout {
             None => secured.await,
             Some(most) => time::timeout(most, secured).await.unwrap_or(Err(Refusal::Timeout)),
         };
         match begun {
-            Ok(io) => self.filters.serve(connection, io).await,
+            Ok(io) => self.filters.serve(course, io).await,
             Err(refusal) => {
                 if matches!(refusal, Refusal::Timeout) {
                     self.timeouts.inc();
                 }
-                self.filters.denied(connection, refusal.record())
+                self.filters.denied(course, refusal.record());
             }
         }
     }

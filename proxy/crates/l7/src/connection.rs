@@ -17,7 +17,7 @@ use std::{
 use tokio::time::Instant;
 
 /// A connection, as requests and logs see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     /// Unlike that of any other connection of this process.
     pub id: u64,

@@ -1,5 +1,5 @@
 //! The door out: how a connection to an endpoint is opened.
-use crate::io::Io;
+use crate::{io::Io, link::Link};
 use std::{future::Future, io, net::SocketAddr, pin::Pin};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -18,6 +18,7 @@ pub struct Dialled {
     pub io: Io,
     /// What both sides agreed on, if they spoke of it.
     pub protocol: Option<Protocol>,
+    pub link: Link,
 }
 
 /// A version of HTTP, as far as connections are concerned.
@@ -55,7 +56,8 @@ impl Dial for Tcp {
         Box::pin(async move {
             let tcp = this.connect().await?;
             tcp.set_nodelay(true)?;
-            Ok(Dialled { io: tcp.into(), protocol: None })
+            let link = Link::of(&tcp);
+            Ok(Dialled { io: tcp.into(), protocol: None, link })
         })
     }
 }

@@ -17,6 +17,7 @@ pub use watch::{Cut, Fate};
 
 use crate::{
     body::Body,
+    link::Link,
     message::{Interim, RequestHead, Response, ResponseHead},
     outcome::Reset,
     pool::{Failed, Pool},
@@ -86,6 +87,11 @@ pub trait Way: Send {
 /// The endpoint of one try; counts as busy until it is dropped.
 pub trait Chosen: Send + Sync + 'static {
     fn pool(&self) -> &Pool;
+
+    /// A try is sent on this connection.
+    fn goes_by(&self, link: &Arc<Link>) {
+        let _nobody = link;
+    }
 
     /// It answered.
     fn answered(&self, head: &ResponseHead);
@@ -194,8 +200,9 @@ pub async fn forward<W: Way>(
         } else {
             let head = way.head(attempts, &chosen, last);
             clock.start_try();
+            let by = |link: &Arc<Link>| chosen.goes_by(link);
             // Large: handed on where it is.
-            let sends = pin!(chosen.pool().send(head, body, interim));
+            let sends = pin!(chosen.pool().send_by(head, body, interim, by));
             clock.limit(sends).await
         };
         clock.end_try();

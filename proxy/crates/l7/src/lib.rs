@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
 //! version), [`outcome`] (how it can end), [`stats`] (what is counted), [`log`] (what is written
-//! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`pool`]
+//! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`link`] (what is
+//! known of what it opened), [`pool`]
 //! (connections kept for the next request), [`upstream`] (clusters, and which of their endpoints a
 //! request goes to), [`forward`] (the way of a request), [`connection`] (a connection downstream,
 //! as requests see it), [`shared`] (what all parts of one engine share), `filter` (HTTP filters),
@@ -35,6 +36,10 @@ pub mod forward;
 pub mod sniff;
 
 mod handshakes;
+
+mod secured;
+
+pub mod link;
 
 pub mod h1;
 

@@ -42,7 +42,11 @@ use crate::{
     stats::{Scope, codes::Codes, tag},
 };
 use arc_swap::ArcSwap;
-use culvert_model::http::manager as model;
+use culvert_model::http::{
+    filter::{Filter, FilterConfig, HttpFilter},
+    format::Operator,
+    manager as model,
+};
 use culvert_runtime::publish::Published;
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -55,6 +59,8 @@ pub struct Manager {
     options: Options,
     tally: Tally,
     logs: Logs,
+    /// Something that is printed of every request speaks of the connection to its endpoint.
+    asks_for_link: bool,
     server: HeaderValue,
     /// What its requests go by.
     now: ArcSwap<Now>,
@@ -71,6 +77,7 @@ impl Manager {
         let now = Now::new(config, shared, &published, None);
         Arc::new(Self {
             logs: Logs::new(&config.access_logs, &shared.sinks),
+            asks_for_link: asks_for_link(config),
             options: Options::new(config),
             server: HeaderValue::from_str(&config.server.name)
                 .unwrap_or(HeaderValue::from_static("envoy")),
@@ -97,6 +104,10 @@ impl Manager {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.logs
+    }
+
+    pub(crate) const fn asks_for_link(&self) -> bool {
+        self.asks_for_link
     }
 
     /// What we call ourselves in `server`.
@@ -157,6 +168,21 @@ impl Manager {
         self.now.store(Arc::clone(&now));
         now
     }
+}
+
+/// Whether its logs or its answers print what is known of connections to endpoints; changes by a
+/// filter may, as a route can give it others.
+fn asks_for_link(config: &model::Manager) -> bool {
+    let asks = Operator::is_of_upstream_connection;
+    let changes = |filter: &Filter| match &filter.config {
+        FilterConfig::Here(filter) => matches!(filter, HttpFilter::HeaderMutation(_)),
+        FilterConfig::Discovered(other) => {
+            other.types.iter().any(|kind| kind.contains("header_mutation"))
+        }
+    };
+    config.access_logs.iter().any(|log| log.sink.format().format.any(asks))
+        || config.replies.any(asks)
+        || config.filters.iter().any(changes)
 }
 
 /// A [`Manager`] as listeners have it.

@@ -1,14 +1,20 @@
 //! Network filters: what happens with a connection's bytes.
 //!
-//! Each is asked once, in their order, whether the connection goes on; the last one takes it.
+//! Each is asked once, in their order, whether the connection goes on; the last one takes it. As in
+//! an Envoy, limits are asked when the connection begins, and access rules at its first byte: who
+//! only connects is neither allowed nor denied. A proxy has dialled by then, and what the other side
+//! says first waits for the rules as well.
 //!
-//! Reading order: `Filters`; `record` (what is told of a connection when it is over); those
-//! that are asked: `rbac`, `rate`, `limit`, `state`, `sni` ; those that take connections:
-//! `http`, `tcp_proxy` with `relay` (bytes both ways), `echo`, `answer`.
+//! Reading order: `Filters`; `course` and `record` (what is told of a connection when it is over); those
+//! that are asked at the beginning: `rate`, `limit`, `state`, `sni`; at the first byte: `opening`,
+//! `rbac`; those that take connections: `http`, `tcp_proxy` with `relay` (bytes both ways), `echo`,
+//! `answer`.
 mod answer;
+mod course;
 mod echo;
 pub mod http;
 mod limit;
+mod opening;
 mod rate;
 mod rbac;
 pub(crate) mod record;
@@ -17,11 +23,13 @@ mod sni;
 mod state;
 mod tcp_proxy;
 
-use crate::{connection::Connection, io::Io, shared::Shared};
+use crate::{connection::Connection, io::Io, listener::ahead::Ahead, shared::Shared};
+pub(crate) use course::{Course, Over};
 use culvert_model::http::listener::{FilterChain, NetworkFilter, NetworkFilterKind};
 use culvert_runtime::drain::Worker;
 use http::{Http, Managers};
 use limit::Held;
+use opening::opening;
 pub(crate) use rate::Buckets;
 pub(crate) use record::Record;
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
@@ -29,7 +37,10 @@ use tokio::time;
 
 /// A chain's.
 pub(crate) struct Filters {
+    /// When the connection begins.
     asked: Box<[Asked]>,
+    /// At its first byte.
+    rules: Box<[rbac::Rbac]>,
     last: Last,
     shared: Arc<Shared>,
 }
@@ -37,7 +48,6 @@ pub(crate) struct Filters {
 /// Those that only say whether a connection goes on.
 #[derive(Debug)]
 enum Asked {
-    Rbac(rbac::Rbac),
     Rate(rate::Rate),
     Limit(limit::Limit),
     State(state::State),
@@ -46,7 +56,10 @@ enum Asked {
 
 /// The one that takes the connection.
 enum Last {
-    Http(Arc<dyn Http>),
+    Http {
+        manager: Arc<dyn Http>,
+        idle: Option<Duration>,
+    },
     Tcp(Box<tcp_proxy::TcpProxy>),
     Echo,
     Answer(answer::Answer),
@@ -64,12 +77,6 @@ pub(crate) struct Making<'a> {
     pub(crate) buckets: &'a Buckets,
 }
 
-/// A connection that is over.
-pub(crate) struct Served {
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) record: Record,
-}
-
 /// Why a connection goes no further.
 #[derive(Debug, Default)]
 struct Denied {
@@ -83,7 +90,7 @@ impl Filters {
     ///
     /// When one asks for what there is not: a sentence for people.
     pub(crate) fn try_new(chain: &FilterChain, making: &Making<'_>) -> Result<Self, String> {
-        let mut asked = Vec::new();
+        let (mut asked, mut rules) = (Vec::new(), Vec::new());
         let mut last = None;
         for filter in &*chain.filters {
             if last.is_some() {
@@ -92,36 +99,32 @@ impl Filters {
             }
             match Kind::new(filter, making) {
                 Kind::Asked(filter) => asked.push(filter),
+                Kind::Rules(filter) => rules.push(filter),
                 Kind::Last(filter) => last = Some(filter),
                 Kind::Ignored => {}
             }
         }
         let shared = Arc::clone(making.shared);
-        Ok(Self { asked: asked.into(), last: last.unwrap_or(Last::Nobody), shared })
+        let last = last.unwrap_or(Last::Nobody);
+        Ok(Self { asked: asked.into(), rules: rules.into(), last, shared })
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve(&self, mut connection: Connection, io: Io) -> Served {
-        let held = match self.ask(&mut connection) {
+    pub(crate) async fn serve(&self, course: &mut Course<'_>, io: Io) {
+        let held = match self.ask(course.change()) {
             Ok(held) => held,
-            Err(Denied { delay, record }) => {
-                if let Some(delay) = delay {
-                    time::sleep(delay).await;
-                }
-                return self.denied(connection, *record);
-            }
+            Err(denied) => return self.denied(course, *denied.wait().await),
         };
-        let connection = Arc::new(connection);
-        let mut record = Record::default();
-        match &self.last {
-            Last::Http(manager) => manager.serve(io, Arc::clone(&connection)).await,
-            Last::Tcp(proxy) => Box::pin(proxy.serve(&connection, io, &mut record)).await,
-            Last::Echo => echo::serve(io, &mut record).await,
-            Last::Answer(answer) => answer.serve(io, &mut record).await,
-            Last::Nobody => record.closed = Some("no_filters".into()),
+        if let Last::Tcp(proxy) = &self.last {
+            Box::pin(proxy.serve(course, io, &self.rules)).await;
+        } else {
+            match self.open(course.change(), io).await {
+                Ok(io) => self.last.serve(course, io).await,
+                Err(record) => course.record = *record,
+            }
         }
+        course.end();
         drop(held);
-        Served { connection, record }
     }
 
     /// What a connection has in hand while it lasts; the error is why it goes no further.
@@ -129,7 +132,6 @@ impl Filters {
         let mut held = Vec::new();
         for filter in &self.asked {
             match filter {
-                Asked::Rbac(rbac) => rbac.ask(connection)?,
                 Asked::Rate(rate) => rate.ask(&self.shared)?,
                 Asked::Limit(limit) => held.extend(limit.ask(&self.shared)?),
                 Asked::State(state) => state.set(connection, &self.shared),
@@ -139,17 +141,58 @@ impl Filters {
         Ok(held)
     }
 
-    /// A connection that is over before it came to the last filter; a proxy counts it all the same.
-    pub(crate) fn denied(&self, connection: Connection, mut record: Record) -> Served {
-        if let Last::Tcp(proxy) = &self.last {
-            proxy.end(&connection, &mut record);
+    /// Asks the rules, once there is something to ask about; the error is what is told of a
+    /// connection that goes no further.
+    async fn open(&self, connection: &mut Connection, io: Io) -> Result<Io, Box<Record>> {
+        if self.rules.is_empty() {
+            return Ok(io);
         }
-        Served { connection: Arc::new(connection), record }
+        let mut ahead = match &self.last {
+            // Its client has nothing to say first.
+            Last::Answer(_) => Ahead::new(io),
+            Last::Http { idle, .. } => opened(opening(io, connection, *idle).await)?,
+            Last::Tcp(_) | Last::Echo | Last::Nobody => {
+                opened(opening(io, connection, None).await)?
+            }
+        };
+        match rbac::ask(&self.rules, connection) {
+            Ok(()) => Ok(ahead.into_io()),
+            Err(denied) => {
+                // Unread, what was said would make our end a reset.
+                let _gone = ahead.skip(ahead.bytes().len());
+                Err(denied.wait().await)
+            }
+        }
+    }
+
+    /// A connection that is over before it came to the last filter; a proxy counts it all the same.
+    pub(crate) fn denied(&self, course: &mut Course<'_>, record: Record) {
+        course.record = record;
+        course.end();
+        if let Last::Tcp(proxy) = &self.last {
+            proxy.end(course);
+        }
+    }
+}
+
+fn opened(ahead: Option<Ahead>) -> Result<Ahead, Box<Record>> {
+    ahead.ok_or_else(|| Box::new(Record { seen: record::Seen::RemoteReset, ..Record::default() }))
+}
+
+impl Last {
+    async fn serve(&self, course: &mut Course<'_>, io: Io) {
+        match self {
+            Self::Http { manager, .. } => manager.serve(io, Arc::clone(course.connection())).await,
+            Self::Echo => echo::serve(io, &mut course.record).await,
+            Self::Answer(answer) => answer.serve(io, &mut course.record).await,
+            Self::Nobody | Self::Tcp(_) => course.record.closed = Some("no_filters".into()),
+        }
     }
 }
 
 enum Kind {
     Asked(Asked),
+    Rules(rbac::Rbac),
     Last(Last),
     Ignored,
 }
@@ -159,13 +202,14 @@ impl Kind {
         let Making { shared, managers, buckets, .. } = making;
         let stats = &shared.stats;
         match &filter.kind {
-            NetworkFilterKind::HttpManager(config) => Self::Last(Last::Http(managers(config))),
+            NetworkFilterKind::HttpManager(config) => Self::Last(Last::Http {
+                manager: managers(config),
+                idle: config.common.idle_timeout,
+            }),
             NetworkFilterKind::TcpProxy(config) => {
                 Self::Last(Last::Tcp(Box::new(tcp_proxy::TcpProxy::new(config, shared))))
             }
-            NetworkFilterKind::Rbac(config) => {
-                Self::Asked(Asked::Rbac(rbac::Rbac::new(config, stats)))
-            }
+            NetworkFilterKind::Rbac(config) => Self::Rules(rbac::Rbac::new(config, stats)),
             NetworkFilterKind::LocalRateLimit(config) => {
                 Self::Asked(Asked::Rate(rate::Rate::new(config, stats, buckets)))
             }
@@ -190,10 +234,21 @@ impl Denied {
         let record = Record { closed: Some(Cow::Borrowed(reason)), ..Record::default() };
         Self { delay: None, record: Box::new(record) }
     }
+
+    /// What is told of the connection, once it may be closed.
+    async fn wait(self) -> Box<Record> {
+        if let Some(delay) = self.delay {
+            time::sleep(delay).await;
+        }
+        self.record
+    }
 }
 
 impl fmt::Debug for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filters").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("Filters")
+            .field("asked", &self.asked)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     dial::{Dial, Protocol},
     h1::{self, Home},
     h2,
+    link::Link,
     message::{Interim, RequestHead, ResponseHead},
     outcome::Reset,
     share::{Bound, Share},
@@ -120,6 +121,15 @@ struct Waits<'a> {
     pool: &'a Inner,
 }
 
+impl Ready {
+    fn link(&self) -> Option<&Arc<Link>> {
+        match self {
+            Self::One(client) => client.link(),
+            Self::Two(client, _) => client.link(),
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -167,6 +177,21 @@ impl Pool {
         body: Body,
         interim: &Interim,
     ) -> Result<(ResponseHead, Body), Failed> {
+        self.send_by(head, body, interim, |_| {}).await
+    }
+
+    /// The same, and says which connection it is sent on.
+    ///
+    /// # Errors
+    ///
+    /// When no response came.
+    pub async fn send_by(
+        &self,
+        head: Cow<'_, RequestHead>,
+        body: Body,
+        interim: &Interim,
+        by: impl FnOnce(&Arc<Link>) + Send,
+    ) -> Result<(ResponseHead, Body), Failed> {
         let inner = &self.inner;
         let ready = match inner.find().await {
             Ok(ready) => ready,
@@ -181,6 +206,9 @@ impl Pool {
             return Err(Failed { reset: Reset::Overflow, why: None, unsent: Some(body) });
         };
         inner.count(Numbers::sends);
+        if let Some(link) = ready.link() {
+            by(link);
+        }
         let sent = match ready {
             Ready::One(client) => {
                 let home: Arc<dyn Home> = Arc::clone(inner) as Arc<dyn Home>;

@@ -1,9 +1,8 @@
 //! How a chain's connections begin: as they are, or with TLS.
 
-use super::secured;
 use crate::{
-    connection::Connection, handshakes::Handshakes, io::Io, network::Record, shared::Shared,
-    stats::Scope,
+    connection::Connection, handshakes::Handshakes, io::Io, network::Record, secured,
+    shared::Shared, stats::Scope,
 };
 use arc_swap::ArcSwap;
 use culvert_identity::{
@@ -164,7 +163,7 @@ impl Tls {
         known.transport = "tls";
         let agreed = facts.alpn.as_deref().map(|name| String::from_utf8_lossy(name).into());
         known.protocols = agreed.into_iter().collect();
-        known.tls = Some(Arc::new(secured::told(facts, Arc::clone(local), validated)));
+        known.tls = Some(Arc::new(secured::told(facts, Some(Arc::clone(local)), validated)));
     }
 }
 

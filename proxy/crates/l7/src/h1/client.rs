@@ -10,6 +10,7 @@ use super::{
 use crate::{
     body::Body,
     io::Io,
+    link::Link,
     message::{Interim, RequestHead, ResponseHead},
     outcome::Reset,
     share::Share,
@@ -44,6 +45,7 @@ pub struct Client {
     requests: u64,
     /// Counts the connection while it lasts.
     held: Option<Box<dyn Held>>,
+    link: Option<Arc<Link>>,
 }
 
 /// Anything that is let go with a connection.
@@ -75,6 +77,7 @@ impl Client {
             since: now,
             requests: 0,
             held: None,
+            link: None,
         }
     }
 
@@ -82,6 +85,17 @@ impl Client {
     pub(crate) fn holding(mut self, held: Box<dyn Held>) -> Self {
         self.held = Some(held);
         self
+    }
+
+    /// With what there is to say of it.
+    #[must_use]
+    pub(crate) fn by(mut self, link: Arc<Link>) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    pub(crate) const fn link(&self) -> Option<&Arc<Link>> {
+        self.link.as_ref()
     }
 
     /// Whether the other side is still there and has said nothing unasked.

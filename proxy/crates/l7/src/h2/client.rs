@@ -9,6 +9,7 @@ use super::{
 use crate::{
     body::{Body, Length},
     io::Io,
+    link::Link,
     message::{Interim, RequestHead, ResponseHead},
     outcome::Reset,
     share::Share,
@@ -41,9 +42,16 @@ pub struct ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     send: SendRequest<Bytes>,
+    all: Arc<All>,
+}
+
+/// What all handles of a connection share.
+#[derive(Debug)]
+struct All {
     /// The connection takes no new requests.
-    over: Arc<AtomicBool>,
+    over: AtomicBool,
     born: Instant,
+    link: Option<Arc<Link>>,
 }
 
 /// What a request takes along and gives back when it is over.
@@ -65,7 +73,8 @@ impl Default for ClientOptions {
     }
 }
 
-/// Opens HTTP/2 on `io`: the handle, and what must be polled until the connection ends.
+/// Opens HTTP/2 on `io`, of which `link` is what there is to say: the handle, and what must be
+/// polled until the connection ends.
 ///
 /// # Errors
 ///
@@ -73,14 +82,15 @@ impl Default for ClientOptions {
 pub async fn connect(
     io: Io,
     options: &ClientOptions,
+    link: Option<Arc<Link>>,
 ) -> Result<(Client, impl Future<Output = ()> + Send + 'static), h2::Error> {
     let mut builder = h2::client::Builder::new();
     configure!(builder, options.settings);
     builder.enable_push(false).initial_max_send_streams(options.first_streams);
     let (send, mut h2) = builder.handshake(io).await?;
     let pings = options.keepalive.zip(h2.ping_pong());
-    let over = Arc::new(AtomicBool::new(false));
-    let client = Client { send, over: Arc::clone(&over), born: Instant::now() };
+    let all = Arc::new(All { over: AtomicBool::new(false), born: Instant::now(), link });
+    let client = Client { send, all: Arc::clone(&all) };
     let drive = async move {
         let mut pings = pings.map(|(keepalive, pings)| Pings::new(keepalive, pings));
         let mut h2 = pin!(h2);
@@ -94,7 +104,7 @@ pub async fn connect(
         });
         // Its streams say why.
         let _ended = ended.await;
-        over.store(true, Ordering::Release);
+        all.over.store(true, Ordering::Release);
     };
     Ok((client, drive))
 }
@@ -102,7 +112,7 @@ pub async fn connect(
 impl Client {
     /// Whether it may be asked for one more stream; GOAWAY and the end of the connection say no.
     pub fn is_usable(&mut self) -> bool {
-        if self.over.load(Ordering::Acquire) {
+        if self.all.over.load(Ordering::Acquire) {
             return false;
         }
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -114,8 +124,12 @@ impl Client {
         self.send.current_max_send_streams()
     }
 
-    pub const fn born(&self) -> Instant {
-        self.born
+    pub fn born(&self) -> Instant {
+        self.all.born
+    }
+
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        self.all.link.as_ref()
     }
 
     /// Whether a stream may become something else (RFC 8441).

@@ -6,7 +6,7 @@ use crate::{
     guarded::guarded,
     io::Io,
     network::{
-        Record, Served,
+        Course, Over, Record,
         record::{self, Line},
     },
     share::Share,
@@ -47,6 +47,15 @@ pub(crate) trait Others: Send + Sync {
 struct Held {
     _share: Share,
     _active: Raised,
+}
+
+impl Over for Active {
+    fn over(&self, connection: &Connection, record: &Record) {
+        let milliseconds = connection.began.elapsed().as_millis();
+        self.counts.length.record(u64::try_from(milliseconds).unwrap_or(u64::MAX));
+        self.counts.ended.inc();
+        self.log(connection, record);
+    }
 }
 
 impl Arrival {
@@ -182,15 +191,12 @@ impl Active {
     }
 
     async fn serve(self: Arc<Self>, chain: Arc<Chain>, connection: Connection, io: Io, held: Held) {
-        let began = connection.began;
-        let served = guarded(&self.shared, "a connection", chain.serve(connection, io)).await;
-        let milliseconds = began.elapsed().as_millis();
-        self.counts.length.record(u64::try_from(milliseconds).unwrap_or(u64::MAX));
-        self.counts.ended.inc();
+        let served = async {
+            let mut course = Course::new(connection, &*self);
+            chain.serve(&mut course, io).await;
+        };
+        let _panicked = guarded(&self.shared, "a connection", served).await;
         drop(held);
-        if let Some(Served { connection, record }) = served {
-            self.log(&connection, &record);
-        }
     }
 
     /// Writes down that a connection is over.

@@ -1,5 +1,8 @@
 //! A request as lines and headers print it.
-use crate::manager::{own, record::Record};
+use crate::manager::{
+    own,
+    record::{Record, Went},
+};
 use culvert_model::http::{
     format::{Address, Amount, Attempted, Clock, MetadataOf, Moment},
     value::Metadata,
@@ -8,6 +11,7 @@ use culvert_policy::http::{
     facts::Tls,
     flags::{Flag, Flags},
     format::{Known, Scene},
+    route::without_port,
 };
 use http::{StatusCode, Version};
 use std::{
@@ -39,6 +43,24 @@ const fn version(version: Version) -> &'static str {
 
 fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
+}
+
+/// What is said of one try.
+fn attempted(went: &Went, what: Attempted) -> Option<String> {
+    let host = &went.host;
+    let name = || match &*went.endpoint.hostname {
+        "" => host.name.to_string(),
+        name => name.to_owned(),
+    };
+    Some(match what {
+        Attempted::Hosts => host.name.to_string(),
+        Attempted::HostsWithoutPort => {
+            host.address.as_socket().map_or_else(|| host.name.to_string(), |at| at.ip().to_string())
+        }
+        Attempted::Names => name(),
+        Attempted::NamesWithoutPort => without_port(&name()).to_owned(),
+        Attempted::ConnectionIds => went.link.as_ref()?.link()?.id.to_string(),
+    })
 }
 
 impl Known for Seeing<'_> {
@@ -137,12 +159,12 @@ impl Known for Seeing<'_> {
                 None
             }
             Address::UpstreamRemote => self.record.went.as_ref()?.host.destination(),
-            Address::UpstreamLocal => None,
+            Address::UpstreamLocal => self.record.link()?.local,
         }
     }
 
     fn tls(&self, upstream: bool) -> Option<&Tls> {
-        self.record.facts().tls.as_deref().filter(|_| !upstream)
+        if upstream { self.record.link()?.tls() } else { self.record.facts().tls.as_deref() }
     }
 
     fn validity(&self, upstream: bool) -> Option<(SystemTime, SystemTime)> {
@@ -172,22 +194,29 @@ impl Known for Seeing<'_> {
     }
 
     fn attempted(&self, what: Attempted) -> Option<String> {
-        let last = self.record.went.as_ref().map(|went| &went.host);
-        let only = last.filter(|_| self.record.attempted.is_empty());
-        let hosts = self.record.attempted.iter().chain(only);
-        let texts: Vec<String> = match what {
-            Attempted::Hosts => hosts.map(|host| host.name.to_string()).collect(),
-            Attempted::HostsWithoutPort => hosts
-                .map(|host| {
-                    let socket = host.address.as_socket();
-                    socket.map_or_else(|| host.name.to_string(), |socket| socket.ip().to_string())
-                })
-                .collect(),
-            Attempted::Names | Attempted::NamesWithoutPort | Attempted::ConnectionIds => {
-                return None;
-            }
-        };
-        Some(texts.join(","))
+        let record = self.record;
+        let refused = record.flags.has(Flag::UpstreamConnectionFailure);
+        let last = record.went.as_ref().filter(|_| !refused);
+        let reached = record.attempted.iter().chain(last).filter(|went| went.reached);
+        let all: Vec<String> = reached.filter_map(|went| attempted(went, what)).collect();
+        Some(all.join(","))
+    }
+
+    fn upstream_connection(&self) -> u64 {
+        self.record.link().map_or(0, |link| link.id)
+    }
+
+    fn upstream_server_name(&self) -> Option<&str> {
+        self.record.link()?.server_name()
+    }
+
+    fn pool_ready(&self) -> Option<Duration> {
+        let ready = self.record.went.as_ref()?.link.as_ref()?.ready()?;
+        Some(ready.saturating_duration_since(self.record.began))
+    }
+
+    fn environment(&self, name: &str) -> Option<&str> {
+        own::environment(name)
     }
 
     fn upstream_failure(&self) -> Option<&str> {

@@ -1,5 +1,6 @@
-//! Our own address, as the world would see it.
+//! What there is to say of ourselves: the address that the world would see, the name, the environment.
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::LazyLock,
 };
@@ -22,10 +23,21 @@ fn towards_the_world() -> Option<IpAddr> {
 }
 
 /// What this machine calls itself.
-pub(super) fn hostname() -> &'static str {
+pub(crate) fn hostname() -> &'static str {
     static NAME: LazyLock<String> = LazyLock::new(|| {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         name.trim().to_owned()
     });
     &NAME
+}
+
+/// A variable of the environment, as it was when one was first asked for.
+pub(crate) fn environment(name: &str) -> Option<&'static str> {
+    static ALL: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(text).collect()
+    });
+    ALL.get(name).map(String::as_str)
 }

@@ -4,6 +4,7 @@ use crate::{
     connection::Connection,
     filter::{Kept, grpc_stats::Messages},
     forward::{Expired, Fate},
+    link::{Learns, Link},
     log::Logs,
     manager::{Manager, beside::Numbers, known::Seeing, lines, now::Now, routed::Routed},
     message::RequestHead,
@@ -15,12 +16,14 @@ use crate::{
 use culvert_model::http::{
     cluster::Cluster,
     endpoint::Endpoint,
+    format::Operator,
     value::{Fields, Metadata, Value},
 };
 use culvert_policy::http::{
     client::INTERNAL,
     facts::{self, Asking, FilterState, Head},
     log::Around,
+    mutate,
 };
 use culvert_runtime::dice::dice;
 use http::{HeaderMap, StatusCode, Version, uri::Authority};
@@ -59,8 +62,8 @@ pub(crate) struct Record {
     /// Where it is counted beside its cluster.
     pub(crate) beside: Box<[Arc<Numbers>]>,
     pub(crate) attempts: u32,
-    /// The endpoints of all tries, where somebody asks.
-    pub(crate) attempted: Vec<Arc<Host>>,
+    /// The endpoints of the tries before.
+    pub(crate) attempted: Vec<Went>,
     pub(crate) times: Times,
     /// Why the last try came to nothing.
     pub(crate) failure: Option<Arc<str>>,
@@ -88,6 +91,10 @@ pub(crate) struct Went {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) host: Arc<Host>,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// By which connection, where somebody asks.
+    pub(crate) link: Option<Arc<Learns>>,
+    /// There was a connection, as far as is known.
+    pub(crate) reached: bool,
 }
 
 /// When things happened, counted from the beginning.
@@ -193,6 +200,23 @@ impl Record {
             traced: false,
             metadata: &self.metadata,
         }
+    }
+
+    /// Whether anything that is printed of it speaks of the connection to the endpoint.
+    pub(crate) fn asks_for_link(&self) -> bool {
+        if self.manager.asks_for_link() {
+            return true;
+        }
+        let (Some((host, route)), Some(table)) = (self.routed.both(), &self.now.table) else {
+            return false;
+        };
+        mutate::response_levels(table.table(), host, route, self.routed.weighted())
+            .any(|level| level.any(Operator::is_of_upstream_connection))
+    }
+
+    /// The connection to the endpoint, where somebody asks.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        self.went.as_ref()?.link.as_ref()?.link()
     }
 
     /// Since the beginning; to the end, if it is over.

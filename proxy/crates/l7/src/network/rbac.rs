@@ -1,7 +1,8 @@
 //! `rbac` of connections: who may connect.
 //!
-//! Asked once, when the connection begins and TLS has proved who it is from: nothing that rules
-//! can see changes after it, so asking again at each piece of data (`CONTINUOUS`) has the same answer.
+//! Asked once, at the first byte of a connection, when TLS has proved who it is from: nothing that
+//! rules can see changes after it, so asking again at each piece of data (`CONTINUOUS`) has the same
+//! answer.
 use super::{Denied, Record};
 use crate::{
     connection::Connection,
@@ -25,6 +26,11 @@ pub(super) struct Rbac {
     denied: Late<Counter>,
 }
 
+/// Asks each in turn.
+pub(super) fn ask(all: &[Rbac], connection: &mut Connection) -> Result<(), Denied> {
+    all.iter().try_for_each(|one| one.ask(connection))
+}
+
 impl Rbac {
     pub(super) fn new(config: &Arc<NetworkRbac>, stats: &Stats) -> Self {
         let scope = stats.root().tagged("", tag::RBAC, &config.stat_prefix).scope("rbac");
@@ -36,7 +42,7 @@ impl Rbac {
         }
     }
 
-    pub(super) fn ask(&self, connection: &mut Connection) -> Result<(), Denied> {
+    fn ask(&self, connection: &mut Connection) -> Result<(), Denied> {
         let config = &self.config.rbac;
         if let Some(engine) = &config.shadow {
             let said = decide(engine, connection);

@@ -1,7 +1,9 @@
 //! What is told of a connection when it is over.
 use crate::{
     connection::Connection,
+    link::Link,
     log::{self, Logs},
+    manager::own,
     shared::Shared,
     upstream::{Facts, Host},
 };
@@ -50,7 +52,8 @@ pub(crate) struct Upstreamed {
     pub(crate) tried: Vec<Arc<Host>>,
     pub(crate) attempts: u32,
     pub(crate) failure: Option<String>,
-    pub(crate) local: Option<SocketAddr>,
+    /// What there is to say of the connection to it.
+    pub(crate) link: Option<Arc<Link>>,
     pub(crate) remote: Option<SocketAddr>,
     /// Since the connection began.
     pub(crate) ready: Option<Duration>,
@@ -66,6 +69,14 @@ pub(crate) enum Seen {
     RemoteReset,
     /// By us, for what the other side did.
     LocalReset,
+}
+
+impl Record {
+    /// The connection was denied on its way: that is why it ended.
+    pub(super) fn deny(&mut self, why: Self) {
+        self.termination = why.termination;
+        self.closed = why.closed;
+    }
 }
 
 impl Seen {
@@ -182,7 +193,7 @@ impl Known for Line<'_> {
         let facts = &self.connection.facts;
         match of {
             Address::UpstreamRemote => self.upstream().remote,
-            Address::UpstreamLocal => self.upstream().local,
+            Address::UpstreamLocal => self.upstream().link.as_ref()?.local,
             Address::DownstreamRemote => facts.remote,
             Address::DownstreamDirectRemote => facts.direct_remote,
             Address::DownstreamLocal => facts.local,
@@ -191,7 +202,11 @@ impl Known for Line<'_> {
     }
 
     fn tls(&self, upstream: bool) -> Option<&Tls> {
-        self.connection.facts.tls.as_deref().filter(|_| !upstream)
+        if upstream {
+            self.upstream().link.as_ref()?.tls()
+        } else {
+            self.connection.facts.tls.as_deref()
+        }
     }
 
     fn validity(&self, upstream: bool) -> Option<(SystemTime, SystemTime)> {
@@ -235,7 +250,7 @@ impl Known for Line<'_> {
         match how {
             Close::Detected if upstream => self.upstream().seen.map(Seen::name),
             Close::Detected => Some(self.record.seen.name()),
-            Close::LocalReason if upstream && self.upstream().local.is_none() => None,
+            Close::LocalReason if upstream && self.upstream().link.is_none() => None,
             Close::LocalReason => self.record.closed.as_deref(),
         }
     }
@@ -250,6 +265,22 @@ impl Known for Line<'_> {
 
     fn connection(&self) -> u64 {
         self.connection.id
+    }
+
+    fn upstream_connection(&self) -> u64 {
+        self.upstream().link.as_ref().map_or(0, |link| link.id)
+    }
+
+    fn upstream_server_name(&self) -> Option<&str> {
+        self.upstream().link.as_ref()?.server_name()
+    }
+
+    fn hostname(&self) -> Option<&str> {
+        Some(own::hostname())
+    }
+
+    fn environment(&self, name: &str) -> Option<&str> {
+        own::environment(name)
     }
 
     fn server_name(&self) -> Option<&str> {

@@ -41,6 +41,8 @@ pub(super) enum Ended {
     Finished,
     /// That side is gone.
     Broken(Side),
+    /// By the first byte's judge.
+    Denied,
     Idle,
     TooLong,
 }
@@ -53,8 +55,8 @@ pub(super) enum Side {
 
 /// Told of bytes as they pass.
 pub(super) trait Tally {
-    /// `by` has said so many.
-    fn said(&mut self, by: Side, bytes: usize);
+    /// `by` has said so many, or its end; false: nothing of it goes on.
+    fn said(&mut self, by: Side, bytes: usize) -> bool;
 
     /// How many there may be before somebody else must be let through; called between pieces.
     fn due(&mut self) -> Option<Instant> {
@@ -79,6 +81,7 @@ struct Half {
 enum Broken {
     From,
     To,
+    Denied,
 }
 
 /// Relays until both have ended, or either is gone, or the time is over.
@@ -97,17 +100,17 @@ pub(super) async fn relay(
         let mut moved = false;
         let sent = up.poll(cx, (client, upstream), size, |bytes| {
             moved = true;
-            tally.said(Side::Client, bytes);
+            tally.said(Side::Client, bytes)
         });
         if let Poll::Ready(Err(broken)) = sent {
-            return Poll::Ready(Ended::Broken(broken.side(Side::Client, Side::Upstream)));
+            return Poll::Ready(broken.ended(Side::Client, Side::Upstream));
         }
         let received = down.poll(cx, (upstream, client), size, |bytes| {
             moved = true;
-            tally.said(Side::Upstream, bytes);
+            tally.said(Side::Upstream, bytes)
         });
         if let Poll::Ready(Err(broken)) = received {
-            return Poll::Ready(Ended::Broken(broken.side(Side::Upstream, Side::Client)));
+            return Poll::Ready(broken.ended(Side::Upstream, Side::Client));
         }
         if sent.is_ready() && received.is_ready() {
             return Poll::Ready(Ended::Finished);
@@ -133,7 +136,7 @@ pub(super) async fn relay(
         // The side that is still there is to know that this is not how it was to end.
         Ended::Broken(Side::Client) => upstream.reset_on_close(),
         Ended::Broken(Side::Upstream) => client.reset_on_close(),
-        Ended::Finished => {}
+        Ended::Finished | Ended::Denied => {}
         Ended::Idle | Ended::TooLong => {
             // TLS has a word for the end; nobody waits for it to be taken.
             for io in [client, upstream] {
@@ -149,10 +152,11 @@ pub(super) async fn relay(
 }
 
 impl Broken {
-    const fn side(&self, from: Side, to: Side) -> Side {
+    const fn ended(&self, from: Side, to: Side) -> Ended {
         match self {
-            Self::From => from,
-            Self::To => to,
+            Self::From => Ended::Broken(from),
+            Self::To => Ended::Broken(to),
+            Self::Denied => Ended::Denied,
         }
     }
 }
@@ -163,7 +167,7 @@ impl Half {
         cx: &mut Context<'_>,
         (from, to): (&mut Io, &mut Io),
         size: usize,
-        mut moved: impl FnMut(usize),
+        mut said: impl FnMut(usize) -> bool,
     ) -> Poll<Result<(), Broken>> {
         if self.done {
             return Poll::Ready(Ok(()));
@@ -179,9 +183,9 @@ impl Half {
                 self.done = true;
                 return Poll::Ready(Ok(()));
             }
-            match self.poll_piece(cx, (from, to), size) {
+            match self.poll_piece(cx, (from, to), size, &mut said) {
                 Poll::Ready(Ok(0)) => self.ended = true,
-                Poll::Ready(Ok(bytes)) => moved(bytes),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
                 Poll::Pending => {
                     if self.unflushed {
@@ -200,6 +204,7 @@ impl Half {
         cx: &mut Context<'_>,
         (from, to): (&mut Io, &mut Io),
         size: usize,
+        said: &mut impl FnMut(usize) -> bool,
     ) -> Poll<Result<usize, Broken>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let room = scratch.get_mut(..size).unwrap_or_default();
@@ -211,6 +216,9 @@ impl Half {
                 Ok(()) => {}
             }
             let piece = buf.filled();
+            if !said(piece.len()) {
+                return Poll::Ready(Err(Broken::Denied));
+            }
             if piece.is_empty() {
                 return Poll::Ready(Ok(0));
             }

@@ -3,11 +3,12 @@ mod connect;
 mod tunnel;
 
 use super::{
-    record::{self, Line, Record, Seen},
+    Course, Denied,
+    rbac::{self, Rbac},
+    record::{self, Line, Seen},
     relay::{self, Ended, Limits, Side, Tally},
 };
 use crate::{
-    connection::Connection,
     io::Io,
     log::Logs,
     shared::Shared,
@@ -44,11 +45,14 @@ struct Counts {
     too_long: Late<Counter>,
 }
 
-/// Counts a connection's bytes while they pass, and logs it once in a while.
-struct Passing<'a> {
+/// A connection on its way: its bytes are counted while they pass, and it is logged once in a while,
+/// and when it is over.
+struct Passing<'a, 'c> {
     proxy: &'a TcpProxy,
-    connection: &'a Connection,
-    record: &'a mut Record,
+    course: &'a mut Course<'c>,
+    /// To be asked at the first byte; none, when they were.
+    rules: &'a [Rbac],
+    denied: Option<Denied>,
     due: Option<Instant>,
 }
 
@@ -78,44 +82,48 @@ impl TcpProxy {
         }
     }
 
-    /// Serves a connection to its end.
-    pub(super) async fn serve(&self, connection: &Connection, io: Io, record: &mut Record) {
-        self.pass(connection, io, record).await;
-        self.end(connection, record);
+    /// Serves a connection to its end; `rules` are asked at its first byte.
+    pub(super) async fn serve(&self, course: &mut Course<'_>, io: Io, rules: &[Rbac]) {
+        let mut passing = Passing { proxy: self, course, rules, denied: None, due: None };
+        passing.pass(io).await;
+        passing.course.end();
     }
 
     /// Writes down that the connection is over, be it before it came here.
-    pub(super) fn end(&self, connection: &Connection, record: &mut Record) {
+    pub(super) fn end(&self, course: &mut Course<'_>) {
         self.counts.total.inc();
-        record.upstream.seen.get_or_insert_default();
-        self.write(connection, record, "TcpConnectionEnd");
+        course.record.upstream.seen.get_or_insert_default();
+        self.write(course, "TcpConnectionEnd");
     }
 
-    fn write(&self, connection: &Connection, record: &Record, kind: &'static str) {
-        record::write(&self.logs, &Line::new(connection, record, &self.shared, kind));
+    fn write(&self, course: &Course<'_>, kind: &'static str) {
+        let line = Line::new(course.connection(), &course.record, &self.shared, kind);
+        record::write(&self.logs, &line);
     }
+}
 
-    async fn pass(&self, connection: &Connection, mut client: Io, record: &mut Record) {
+impl Passing<'_, '_> {
+    async fn pass(&mut self, mut client: Io) {
+        let config = &self.proxy.config;
         let until =
-            self.config.max_connection_duration.and_then(|most| Instant::now().checked_add(most));
-        let Some(Opened { io: mut upstream, held }) =
-            Box::pin(self.connect(connection, record)).await
+            config.max_connection_duration.and_then(|most| Instant::now().checked_add(most));
+        let (connection, record) = self.course.parts();
+        let Some(Opened { io: mut upstream, held, link }) =
+            Box::pin(self.proxy.connect(connection, record)).await
         else {
             return;
         };
         record.upstream.ready = Some(connection.began.elapsed());
-        if let Some(tcp) = upstream.tcp() {
-            record.upstream.local = tcp.local_addr().ok();
-            record.upstream.remote = tcp.peer_addr().ok().or(record.upstream.remote);
-        }
+        let remote = link.as_ref().and_then(|link| link.remote);
+        record.upstream.remote = remote.or(record.upstream.remote);
+        record.upstream.link = link;
         let limits = Limits {
-            idle: self.config.idle_timeout,
+            idle: config.idle_timeout,
             until,
             buffer: usize::try_from(connection.listener.buffer_limit).unwrap_or(usize::MAX),
         };
-        let mut passing = Passing { proxy: self, connection, record, due: None };
-        passing.due = passing.next();
-        let relayed = relay::relay(&mut client, &mut upstream, limits, &mut passing);
+        self.due = self.next();
+        let relayed = relay::relay(&mut client, &mut upstream, limits, self);
         let ended = tokio::select! {
             ended = relayed => ended,
             // As if the endpoint had reset it.
@@ -124,9 +132,18 @@ impl TcpProxy {
                 Ended::Broken(Side::Upstream)
             }
         };
-        let record = passing.record;
+        self.note(&ended);
+        if let Some(denied) = self.denied.take() {
+            drop((upstream, held));
+            self.course.record.deny(*denied.wait().await);
+        }
+    }
+
+    /// What is told of the end.
+    fn note(&mut self, ended: &Ended) {
+        let (record, counts) = (&mut self.course.record, &self.proxy.counts);
         match ended {
-            Ended::Finished => {}
+            Ended::Finished | Ended::Denied => {}
             Ended::Broken(Side::Client) => record.seen = Seen::RemoteReset,
             Ended::Broken(Side::Upstream) => {
                 record.flags.set(Flag::UpstreamRemoteReset);
@@ -134,34 +151,59 @@ impl TcpProxy {
                 record.upstream.seen = Some(Seen::RemoteReset);
             }
             Ended::Idle => {
-                self.counts.idle.inc();
+                counts.idle.inc();
                 record.closed = Some("tcp_session_idle_timeout".into());
             }
             Ended::TooLong => {
-                self.counts.too_long.inc();
+                counts.too_long.inc();
                 record.flags.set(Flag::DurationTimeout);
                 record.closed = Some("max_connection_duration_reached".into());
             }
         }
-        drop(held);
     }
-}
 
-impl Passing<'_> {
     fn next(&self) -> Option<Instant> {
         let interval: Duration = self.proxy.config.log_interval?;
         Instant::now().checked_add(interval)
     }
+
+    /// Asks the rules, the first time.
+    fn is_allowed(&mut self) -> bool {
+        let rules = std::mem::take(&mut self.rules);
+        match rbac::ask(rules, self.course.change()) {
+            Ok(()) => true,
+            Err(denied) => {
+                self.denied = Some(denied);
+                false
+            }
+        }
+    }
 }
 
-impl Tally for Passing<'_> {
-    fn said(&mut self, by: Side, bytes: usize) {
+impl Drop for Passing<'_, '_> {
+    /// Also of one that is cut off.
+    fn drop(&mut self) {
+        self.course.close();
+        self.proxy.end(self.course);
+    }
+}
+
+impl Tally for Passing<'_, '_> {
+    fn said(&mut self, by: Side, bytes: usize) -> bool {
+        if !self.rules.is_empty() && !self.is_allowed() {
+            return false;
+        }
+        if bytes == 0 {
+            return true;
+        }
+        let (counts, record) = (&self.proxy.counts, &mut self.course.record);
         let (counter, count) = match by {
-            Side::Client => (&self.proxy.counts.received, &mut self.record.received),
-            Side::Upstream => (&self.proxy.counts.sent, &mut self.record.sent),
+            Side::Client => (&counts.received, &mut record.received),
+            Side::Upstream => (&counts.sent, &mut record.sent),
         };
         *count += bytes as u64;
         counter.add(bytes as u64);
+        true
     }
 
     fn due(&mut self) -> Option<Instant> {
@@ -169,7 +211,7 @@ impl Tally for Passing<'_> {
     }
 
     fn tell(&mut self) {
-        self.proxy.write(self.connection, self.record, "TcpPeriodic");
+        self.proxy.write(self.course, "TcpPeriodic");
         self.due = self.next();
     }
 }

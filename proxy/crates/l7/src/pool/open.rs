@@ -74,7 +74,8 @@ impl Inner {
             }
             Err(_late) => return self.failed(slot, Reset::ConnectionTimeout, None),
         };
-        let Dialled { io, protocol } = dialled;
+        let Dialled { io, protocol, link } = dialled;
+        let link = Arc::new(link);
         let began = slot.began;
         let speaks = match self.options.protocol {
             Speaks::Http1 => Protocol::Http1,
@@ -83,12 +84,12 @@ impl Inner {
         };
         match speaks {
             Protocol::Http1 => {
-                let client = h1::Client::new(io, self.options.h1).holding(Box::new(slot));
+                let client = h1::Client::new(io, self.options.h1).holding(Box::new(slot)).by(link);
                 self.opened(speaks, began);
                 self.put_back(Ready::One(Box::new(client)));
                 self.open_more();
             }
-            Protocol::Http2 => match h2::connect(io, &self.options.h2).await {
+            Protocol::Http2 => match h2::connect(io, &self.options.h2, Some(link)).await {
                 Err(_) => self.failed(slot, Reset::ConnectionFailure, None),
                 Ok((client, drive)) => {
                     self.worker.spawn(async move {

@@ -5,9 +5,10 @@ use super::{
     pools::Key,
 };
 use crate::{
-    dial::{Dial as _, DialError},
+    dial::{Dial as _, DialError, Dialled},
     forward::{self, Expired},
     io::Io,
+    link::{Learns, Link},
     message::ResponseHead,
     outcome::Reset,
     pool::{Numbers, Pool, Speaks},
@@ -35,6 +36,8 @@ pub struct Chosen {
     pool: Arc<Pool>,
     /// How it went is said behind the body.
     waits: AtomicBool,
+    /// Told by which connection the request goes, if somebody asks.
+    learns: Option<Arc<Learns>>,
 }
 
 /// An endpoint for a connection of no HTTP.
@@ -48,6 +51,7 @@ pub struct Raw {
 #[derive(Debug)]
 pub struct Connected {
     pub io: Io,
+    pub link: Link,
     /// The endpoint is busy, and the connection counted, while this is held.
     pub held: Held,
 }
@@ -98,11 +102,16 @@ impl Chosen {
         let pool = place.pools.pool(key);
         upstream.traffic().active.add(1);
         let waits = AtomicBool::new(false);
-        Self { upstream, busy: Busy::new(place), pool, waits }
+        Self { upstream, busy: Busy::new(place), pool, waits, learns: None }
     }
 
     pub fn facts(&self) -> Facts<'_> {
         facts(&self.upstream, &self.busy.0)
+    }
+
+    /// Somebody asks by which connection the request goes.
+    pub(crate) fn tell(&mut self, learns: Arc<Learns>) {
+        self.learns = Some(learns);
     }
 
     /// It answered, with this or what comes to it.
@@ -127,6 +136,12 @@ impl Drop for Chosen {
 impl forward::Chosen for Chosen {
     fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    fn goes_by(&self, link: &Arc<Link>) {
+        if let Some(learns) = &self.learns {
+            learns.by(link);
+        }
     }
 
     fn answered(&self, head: &ResponseHead) {
@@ -226,10 +241,11 @@ impl Raw {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         upstream.ended(host, endings);
-        let io = outcome?.io;
+        let Dialled { io, link, .. } = outcome?;
         let closes = upstream.config().close_on_unhealthy;
         Ok(Connected {
             io,
+            link,
             held: Held { busy, closes, _connection: connection, _counted: counted },
         })
     }

@@ -4,6 +4,7 @@ use crate::{
     dial::{Dial, DialError, Dialled, Dialling, Protocol},
     handshakes::Handshakes,
     io::Io,
+    link::Link,
     pool::Speaks,
 };
 use culvert_identity::edge::client::Asked;
@@ -63,8 +64,12 @@ impl Door {
                 socket::Socket::Unix(unix) => unix.write_all(&bytes).await?,
             }
         }
+        let link = match &socket {
+            socket::Socket::Tcp(tcp) => Link::of(tcp),
+            socket::Socket::Unix(_) => Link::new(None, None),
+        };
         let Some(context) = &way.tls else {
-            return Ok(Dialled { io: socket.into(), protocol: None });
+            return Ok(Dialled { io: socket.into(), protocol: None, link });
         };
         let sides = wire.sides.load_full();
         let clock = &wire.deps.clock;
@@ -78,8 +83,8 @@ impl Door {
         let asked = Asked { sni: self.key.sni.as_deref(), endpoint };
         let counts = wire.tally.handshakes();
         match socket {
-            socket::Socket::Tcp(tcp) => secured(&side, asked, tcp, counts).await,
-            socket::Socket::Unix(unix) => secured(&side, asked, unix, counts).await,
+            socket::Socket::Tcp(tcp) => secured(&side, asked, (tcp, link), counts).await,
+            socket::Socket::Unix(unix) => secured(&side, asked, (unix, link), counts).await,
         }
     }
 }
@@ -87,7 +92,7 @@ impl Door {
 async fn secured<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     side: &culvert_identity::edge::client::ClientSide,
     asked: Asked<'_>,
-    io: IO,
+    (io, link): (IO, Link),
     counts: &Handshakes,
 ) -> Result<Dialled, DialError> {
     let (io, facts) = side.connect(asked, io).await.map_err(|error| {
@@ -107,5 +112,5 @@ async fn secured<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         b"http/1.1" | b"http/1.0" => Some(Protocol::Http1),
         _ => None,
     });
-    Ok(Dialled { io: Io::boxed(io), protocol })
+    Ok(Dialled { io: Io::boxed(io), protocol, link: link.secured(facts) })
 }

@@ -20,7 +20,8 @@ use tokio::{net::TcpStream, sync::mpsc};
 /// A client of ours at a server of ours.
 async fn client(server: &Server) -> h2::Client {
     let tcp = TcpStream::connect(server.addr).await.unwrap();
-    let (client, drive) = h2::connect(Io::from(tcp), &h2::ClientOptions::default()).await.unwrap();
+    let (client, drive) =
+        h2::connect(Io::from(tcp), &h2::ClientOptions::default(), None).await.unwrap();
     server.drain.worker().spawn(drive);
     client
 }
@@ -158,7 +159,8 @@ async fn a_drain_ends_after_the_streams_that_are() {
     let Server { addr: _, paths, drain } = server;
     let clients = Drain::default();
     let tcp = TcpStream::connect(server.addr).await.unwrap();
-    let (client, drive) = h2::connect(Io::from(tcp), &h2::ClientOptions::default()).await.unwrap();
+    let (client, drive) =
+        h2::connect(Io::from(tcp), &h2::ClientOptions::default(), None).await.unwrap();
     clients.worker().spawn(drive);
     let (tx, rx) = mpsc::channel(1);
     let (_, mut body) = send(&client, get("/echo"), Body::boxed(Fed(rx))).await.unwrap();

@@ -5,6 +5,7 @@ use culvert_l7::{
     dial::{Dial, DialError, Dialled, Dialling, Protocol},
     h1, h2,
     io::Io,
+    link::Link,
     message::{Interim, RequestHead, ResponseHead},
     outcome::Reset,
     pool::{Breakers, Failed, Options, Pool, Speaks},
@@ -85,7 +86,11 @@ impl Dial for Local {
                 Version::One => Protocol::Http1,
                 Version::Two => Protocol::Http2,
             };
-            Ok(Dialled { io: Io::boxed(near), protocol: Some(protocol) })
+            Ok(Dialled {
+                io: Io::boxed(near),
+                protocol: Some(protocol),
+                link: Link::new(None, None),
+            })
         })
     }
 }

@@ -22,6 +22,16 @@ pub enum LogSink {
     Stderr(LogFormat),
 }
 
+impl LogSink {
+    /// What its lines look like.
+    #[must_use]
+    pub const fn format(&self) -> &LogFormat {
+        match self {
+            Self::File { format, .. } | Self::Stdout(format) | Self::Stderr(format) => format,
+        }
+    }
+}
+
 /// What a line looks like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogFormat {

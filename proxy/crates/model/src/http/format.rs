@@ -66,6 +66,14 @@ impl Template {
         &self.0
     }
 
+    /// Whether one of its operators is so.
+    pub fn any(&self, is: impl Fn(&Operator) -> bool) -> bool {
+        self.parts().iter().any(|part| match part {
+            Part::Text(_) => false,
+            Part::Operator(operator, _) => is(operator),
+        })
+    }
+
     /// The text, if there is no operator in it.
     #[must_use]
     pub fn as_literal(&self) -> Option<&str> {
@@ -73,6 +81,28 @@ impl Template {
             [] => Some(""),
             [Part::Text(text)] => Some(text),
             _ => None,
+        }
+    }
+}
+
+impl JsonTemplate {
+    /// Whether one of its operators is so.
+    pub fn any(&self, is: fn(&Operator) -> bool) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+            Self::Text(template) => template.any(is),
+            Self::List(all) => all.iter().any(|one| one.any(is)),
+            Self::Struct(all) => all.iter().any(|(_, one)| one.any(is)),
+        }
+    }
+}
+
+impl Format {
+    /// Whether one of its operators is so.
+    pub fn any(&self, is: fn(&Operator) -> bool) -> bool {
+        match self {
+            Self::Text(template) => template.any(is),
+            Self::Json(template) => template.any(is),
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::{
     access_log::{AccessLog, LogFilter, LogFormat},
     filter::Filter,
-    format::Template,
+    format::{Operator, Template},
     matcher::{Fraction, Networks},
     mutation::HeaderMutations,
     protocol::{CommonOptions, Http1Options, Http2Options},
@@ -250,6 +250,18 @@ pub struct LocalReplies {
     pub mappers: Box<[ReplyMapper]>,
     /// `None`: the text.
     pub body: Option<ReplyBody>,
+}
+
+impl LocalReplies {
+    /// Whether one of the operators of their bodies and headers is so.
+    pub fn any(&self, is: fn(&Operator) -> bool) -> bool {
+        let body = |body: &ReplyBody| body.format.format.any(is);
+        self.body.iter().any(body)
+            || self
+                .mappers
+                .iter()
+                .any(|mapper| mapper.body.iter().any(body) || mapper.headers.any(is))
+    }
 }
 
 /// Changes answers of one kind.

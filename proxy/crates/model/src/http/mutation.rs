@@ -1,5 +1,9 @@
 //! Headers added and removed on the way.
-use super::{field::Field, format::Template, matcher::StringMatch};
+use super::{
+    field::Field,
+    format::{Operator, Template},
+    matcher::StringMatch,
+};
 
 /// What is done to the headers of one message, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +55,11 @@ impl HeaderMutations {
     pub fn of(remove: Vec<Field>, add: Vec<HeaderValue>) -> Self {
         let removed = remove.into_iter().map(Mutation::Remove);
         Self(removed.chain(add.into_iter().map(Mutation::Set)).collect())
+    }
+
+    /// Whether one of the operators of its values is so.
+    pub fn any(&self, is: fn(&Operator) -> bool) -> bool {
+        self.0.iter().any(|step| matches!(step, Mutation::Set(header) if header.value.any(is)))
     }
 
     #[must_use]

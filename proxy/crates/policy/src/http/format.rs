@@ -164,7 +164,7 @@ pub trait Known {
     fn hostname(&self) -> Option<&str> {
         None
     }
-    fn environment(&self, _name: &str) -> Option<String> {
+    fn environment(&self, _name: &str) -> Option<&str> {
         None
     }
     fn custom_flags(&self) -> Option<&str> {

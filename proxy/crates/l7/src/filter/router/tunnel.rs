@@ -3,6 +3,7 @@ use super::{Outcome, way::downstream};
 use crate::{
     body::{Body, BodyError, Frame, Pull},
     io::Io,
+    link::Learns,
     manager::{
         answer::Local,
         record::{Record, Went},
@@ -54,11 +55,18 @@ pub(super) async fn open(record: &mut Record, upstream: &Arc<Upstream>, body: Bo
         cluster: Arc::clone(facts.cluster),
         host: Arc::clone(facts.host),
         endpoint: Arc::clone(facts.endpoint),
+        link: None,
+        reached: true,
     });
     record.attempts = 1;
     record.times.sent = Some(record.elapsed());
     match raw.connect().await {
-        Ok(Connected { io, held }) => {
+        Ok(Connected { io, held, link }) => {
+            if let Some(went) = &mut record.went {
+                let learns = Learns::default();
+                learns.by(&Arc::new(link));
+                went.link = Some(Arc::new(learns));
+            }
             record.details = "via_upstream".into();
             record.times.answered = Some(record.elapsed());
             let upload = Some(Upload { body, rest: Bytes::new() });

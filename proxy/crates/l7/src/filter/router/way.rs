@@ -2,6 +2,7 @@
 use super::{ATTEMPTS, Plan, outgoing::set_host, upstream_log};
 use crate::{
     forward::{self, NoHost, Tried, Verdict, Way},
+    link::Learns,
     manager::record::{Record, Went},
     message::{RequestHead, ResponseHead, Scheme},
     outcome::{Flag, Reset},
@@ -126,18 +127,23 @@ impl Way for RouteWay<'_> {
             downstream: downstream(self.record, &self.upstream),
             only: None,
         };
-        let chosen = self.upstream.choose(&ask)?;
+        let mut chosen = self.upstream.choose(&ask)?;
+        let link = self.record.asks_for_link().then(Arc::<Learns>::default);
+        if let Some(learns) = &link {
+            chosen.tell(Arc::clone(learns));
+        }
         let facts = chosen.facts();
         let went = Went {
             cluster: Arc::clone(facts.cluster),
             host: Arc::clone(facts.host),
             endpoint: Arc::clone(facts.endpoint),
+            link,
+            reached: true,
         };
         if self.retries.is_some() {
             self.tried.push(Arc::clone(&went.host));
-            self.record.attempted.push(Arc::clone(&went.host));
         }
-        self.record.went = Some(went);
+        self.record.attempted.extend(self.record.went.replace(went));
         self.record.attempts = attempt;
         self.record.times.sent = Some(self.record.elapsed());
         Ok(chosen)
@@ -208,6 +214,11 @@ impl Way for RouteWay<'_> {
     }
 
     fn judge(&mut self, tried: Tried<'_>) -> Verdict {
+        if let (Tried::Failed { reset, .. }, Some(went)) = (&tried, &mut self.record.went)
+            && matches!(reset, Reset::ConnectionFailure | Reset::ConnectionTimeout)
+        {
+            went.reached = false;
+        }
         let limits = self.upstream.limits(self.is_high());
         let Some(retries) = &mut self.retries else { return Verdict::Final };
         let mut share: Option<Share> = None;

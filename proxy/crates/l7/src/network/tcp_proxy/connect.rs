@@ -4,6 +4,7 @@ use crate::{
     connection::Connection,
     forward::Chosen as _,
     io::Io,
+    link::{Learns, Link},
     network::record::Record,
     upstream::{Ask, Chosen, Connected, Downstream, Ends, NoConnection, Upstream, chosen::Held},
 };
@@ -22,6 +23,7 @@ use std::{future::pending, sync::Arc};
 pub(super) struct Opened {
     pub(super) io: Io,
     pub(super) held: Kept,
+    pub(super) link: Option<Arc<Link>>,
 }
 
 /// What keeps the endpoint busy.
@@ -136,14 +138,20 @@ impl TcpProxy {
         connection: &Connection,
         record: &mut Record,
     ) -> Tried {
-        let Ok(chosen) = upstream.choose(ask) else { return nobody(record) };
+        let Ok(mut chosen) = upstream.choose(ask) else { return nobody(record) };
+        let learns = Arc::<Learns>::default();
+        chosen.tell(Arc::clone(&learns));
         record.upstream.attempt(&chosen.facts());
         let Some(head) = tunnel::head(config, connection, &self.shared) else {
             record.upstream.failure = Some("the tunnel's hostname is no authority".to_owned());
             return Tried::Again;
         };
         match Box::pin(tunnel::open(&chosen, head)).await {
-            Ok(io) => Tried::Opened(Opened { io, held: Kept::Tunnel { _chosen: chosen } }),
+            Ok(io) => Tried::Opened(Opened {
+                io,
+                held: Kept::Tunnel { _chosen: chosen },
+                link: learns.link().cloned(),
+            }),
             Err(tunnel::NoTunnel::Reset(reset, why)) => {
                 chosen.failed(Some(reset));
                 record.upstream.failure = Some(why);
@@ -162,7 +170,10 @@ async fn attempt(upstream: &Arc<Upstream>, ask: &Ask<'_>, record: &mut Record) -
     let before = record.upstream.attempts;
     record.upstream.attempt(&raw.facts());
     match raw.connect().await {
-        Ok(Connected { io, held }) => Tried::Opened(Opened { io, held: Kept::Socket(held) }),
+        Ok(Connected { io, held, link }) => {
+            let link = Some(Arc::new(link));
+            Tried::Opened(Opened { io, held: Kept::Socket(held), link })
+        }
         Err(NoConnection::Overflow) => {
             // Nothing was tried.
             record.upstream.attempts = before;

@@ -83,7 +83,10 @@ pub(super) fn head(
 pub(super) async fn open(chosen: &Chosen, head: RequestHead) -> Result<Io, NoTunnel> {
     let slot = Arc::<Mutex<Slot>>::default();
     let body = Body::boxed(Upload(Arc::clone(&slot)));
-    let sent = chosen.pool().send(Cow::Owned(head), body, &Interim::default()).await;
+    let sent = chosen
+        .pool()
+        .send_by(Cow::Owned(head), body, &Interim::default(), |link| chosen.goes_by(link))
+        .await;
     let (head, download) = sent.map_err(|failed| {
         let why = failed.why.as_deref().map(str::to_owned);
         NoTunnel::Reset(failed.reset, why.unwrap_or_else(|| failed.reset.to_string()))

@@ -1,5 +1,7 @@
 //! Filters of listeners and of connections.
-use super::world::{World, chain, chained, inspected, listener, say, talk, told};
+use super::world::{
+    World, chain, chained, inspected, listener, proxy, put_cluster, say, talk, to, told,
+};
 use culvert_model::http::{
     listener::{
         ChainMatch, ConnectionLimit, FilterStateValue, Listener, ListenerFilterKind, ListenerMatch,
@@ -8,6 +10,7 @@ use culvert_model::http::{
     ratelimit::{Bucket, ConnectionRateLimit},
     rbac::{Action, Engine, Permission, Policies, Policy, Principal, Rbac},
 };
+use culvert_runtime::drain::Drained;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -147,7 +150,7 @@ fn rbac(action: Action, from: &str) -> NetworkFilterKind {
 }
 
 #[tokio::test]
-async fn rules_say_who_may_connect() {
+async fn rules_say_who_may_go_on_once_something_was_said() {
     let echo = NetworkFilterKind::Echo;
     let world = World::start(vec![
         listener("allowed", vec![rbac(Action::Allow, "127.0.0.0/8"), echo.clone()]),
@@ -156,17 +159,49 @@ async fn rules_say_who_may_connect() {
         listener("told", vec![rbac(Action::Allow, "127.0.0.0/8"), told()]),
     ])
     .await;
+    let _silent = [world.connect("allowed").await, world.connect("denied").await];
     assert_eq!(say(world.connect("allowed").await, "hi").await, "hi");
     for name in ["denied", "others"] {
-        let mut back = Vec::new();
-        let _reset = world.connect(name).await.read_to_end(&mut back).await;
-        assert!(back.is_empty());
+        assert_eq!(say(world.connect(name).await, "hi").await, "");
     }
     let answer = say(world.connect("told").await, REQUEST).await;
     assert!(answer.contains(r#""shadow_engine_result": String("allowed")"#), "{answer}");
     assert_eq!(world.count("who.rbac.allowed"), 2);
     assert_eq!(world.count("who.rbac.denied"), 2);
     assert_eq!(world.count("who.rbac.shadow_denied"), 2);
+}
+
+#[tokio::test]
+async fn rules_hold_for_servers_that_speak_first_too() {
+    let says = NetworkFilterKind::DirectResponse(b"220 hello".as_slice().into());
+    let ruled = |name: &str, from: &str| {
+        listener(name, vec![rbac(Action::Allow, from), to(proxy("server"))])
+    };
+    let mut world = World::start(vec![
+        listener("server", vec![says.clone()]),
+        ruled("allowed", "127.0.0.0/8"),
+        ruled("denied", "10.0.0.0/8"),
+        listener("here", vec![rbac(Action::Allow, "10.0.0.0/8"), says]),
+    ])
+    .await;
+    let server = world.at("server");
+    world.change(|snapshot| put_cluster(snapshot, "server", &[server])).await;
+    for (name, wanted) in [("allowed", "220 hello"), ("denied", ""), ("here", "")] {
+        let mut said = String::new();
+        world.connect(name).await.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_to_rules_is_let_go_at_a_drain() {
+    let world =
+        World::start(vec![listener("told", vec![rbac(Action::Allow, "127.0.0.0/8"), told()])])
+            .await;
+    let mut silent = world.connect("told").await;
+    world.until("listener.told.downstream_cx_total", 1).await;
+    assert_eq!(world.engine.drain(Duration::from_secs(60)).await, Drained::Clean);
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is written down of connections, word by word as an Envoy writes it.
-use super::world::{World, chain, chained, inspected, listener, proxy, put_cluster, snapshot, to};
+use super::world::{
+    World, chain, chained, inspected, listener, proxy, put_cluster, snapshot, talk, to,
+};
 use culvert_model::http::{
     access_log::{AccessLog, LogFormat, LogSink},
     format::Format,
@@ -9,8 +11,12 @@ use culvert_model::http::{
     ratelimit::{Bucket, ConnectionRateLimit},
     rbac::{Action, Engine, Permission, Policies, Policy, Principal, Rbac},
 };
+use culvert_runtime::drain::Drained;
 use std::{collections::BTreeMap, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const WORDS: &str = "%ACCESS_LOG_TYPE% %FILTER_CHAIN_NAME% %RESPONSE_FLAGS% %RESPONSE_CODE% \
     %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% \
@@ -124,8 +130,7 @@ async fn why_connections_ended_is_said_as_people_know_it() {
         "none NAME all NC 0 - - 0 0 - - - 0 tcp_initializion_failure:3".to_owned(),
         format!("rate NAME all - 0 - - 0 0 echo {echo} - 1 -"),
         "rate NAME all URX 0 - - 0 0 - - - 0 local_ratelimit_close_over_limit".to_owned(),
-        // An Envoy has dialled by then, and has read what was said.
-        "rbac NAME all - 0 - rbac_access_denied_matched_policy[pol] 0 0 - - - 0 rbac_deny_close".to_owned(),
+        format!("rbac NAME all - 0 - rbac_access_denied_matched_policy[pol] 0 0 echo {echo} - 1 rbac_deny_close"),
     ];
     let both = wanted
         .iter()
@@ -157,4 +162,47 @@ async fn long_connections_are_written_down_while_they_last() {
     while !lines(&path, 4).await.iter().any(|line| line.starts_with("x TcpConnectionEnd")) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_off_at_the_end_of_a_drain_are_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut world = World::start(vec![
+        logged(&path, "l", None, proxy("echo")),
+        listener("echo", vec![NetworkFilterKind::Echo]),
+    ])
+    .await;
+    let echo = world.at("echo");
+    world.change(|snapshot| put_cluster(snapshot, "echo", &[echo])).await;
+    let mut client = world.connect("l").await;
+    assert_eq!(talk(&mut client, "hi").await, "hi");
+    assert_eq!(world.engine.drain(Duration::ZERO).await, Drained::Forced(2));
+    let line =
+        |kind| format!("l {kind} all - 0 - - 2 2 echo {echo} - 1 filter_chain_is_being_removed");
+    assert_eq!(lines(&path, 2).await, ["NotSet", "TcpConnectionEnd"].map(line));
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_connection_to_the_endpoint_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let words = "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT% \
+                 %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_TLS_VERSION%\n";
+    let format = Arc::new(Format::Text(words.parse().unwrap()));
+    let sink = LogSink::File {
+        path: path.to_str().unwrap().into(),
+        format: LogFormat { format, omit_empty: false },
+    };
+    let access_logs = [AccessLog { filter: None, sink }].into();
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = server.local_addr().unwrap();
+    let mut all = snapshot(vec![listener("l", vec![to(TcpProxy { access_logs, ..proxy("c") })])]);
+    put_cluster(&mut all, "c", &[at]);
+    let world = World::with(all).await;
+    let client = world.connect("l").await;
+    let (_upstream, from) = server.accept().await.unwrap();
+    drop(client);
+    let wanted = format!("127.0.0.1 {} {from} -", from.port());
+    assert_eq!(lines(&path, 1).await, [wanted]);
 }

@@ -96,7 +96,8 @@ impl World {
         let deps = Deps::new(drain.worker(), Arc::clone(&clock)).with_stats(stats.clone());
         let upstreams = Arc::new(Upstreams::new(deps));
         let mut snapshot = Snapshot::default();
-        let resource = Resource { version: "1".into(), value: Arc::new(cluster("backend", &[backend.addr])) };
+        let resource =
+            Resource { version: "1".into(), value: Arc::new(cluster("backend", &[backend.addr])) };
         snapshot.clusters_mut().insert("backend".into(), resource);
         upstreams.apply(&snapshot);
         let (publisher, view) = publish::channel(snapshot.clone());

@@ -110,3 +110,27 @@ pub enum Operator {
     /// `COALESCE`: the first that is there.
     Coalesce(Box<[Self]>),
 }
+
+impl Operator {
+    /// Whether it prints what is known only of the connection to an endpoint.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few of many")]
+    pub fn is_of_upstream_connection(&self) -> bool {
+        match self {
+            Self::Address(Address::UpstreamLocal, _)
+            | Self::Tls { upstream: true, .. }
+            | Self::Certificate { upstream: true, .. }
+            | Self::Time(
+                Clock::CertificateStart { upstream: true }
+                | Clock::CertificateEnd { upstream: true },
+                _,
+            )
+            | Self::UpstreamAttempted(Attempted::ConnectionIds)
+            | Self::UpstreamConnectionId
+            | Self::UpstreamServerName
+            | Self::Duration(Span::PoolReady) => true,
+            Self::Coalesce(all) => all.iter().any(Self::is_of_upstream_connection),
+            _ => false,
+        }
+    }
+}

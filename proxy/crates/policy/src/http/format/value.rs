@@ -72,7 +72,8 @@ pub(super) fn of<'a>(operator: &Operator, scene: &Scene<'a>) -> Option<Printed<'
         Operator::ConnectionId => Printed::number(known.connection()),
         Operator::UpstreamConnectionId => Printed::number(known.upstream_connection()),
         Operator::LocalReplyBody => Printed::Bytes(Cow::Borrowed(scene.local_reply)),
-        Operator::Environment(name) => non_empty(known.environment(name)?)?,
+        // In JSON as well: what is not set is a dash, not nothing.
+        Operator::Environment(name) => Printed::text(known.environment(name).unwrap_or("-")),
         Operator::Metadata { of, filter, path } => {
             let keys = path.iter().map(|key| &**key);
             let value = known.metadata(*of)?.find(filter, keys)?;

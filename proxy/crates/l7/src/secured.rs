@@ -7,14 +7,14 @@ use std::{
 };
 
 /// What is known of a connection over TLS.
-pub(super) fn told(facts: &TlsFacts, local: Arc<Certificate>, validated: bool) -> Tls {
+pub(crate) fn told(facts: &TlsFacts, local: Option<Arc<Certificate>>, validated: bool) -> Tls {
     let cipher = facts.cipher.as_deref().unwrap_or_default();
     Tls {
         version: facts.version,
         cipher: as_openssl(cipher).into(),
         session: "".into(),
         group: facts.group,
-        local: Some(local),
+        local,
         peer: facts.peer.as_deref().map(|peer| Arc::new(certificate(peer))),
         validated: validated && facts.peer.is_some(),
         chain: Arc::default(),
@@ -22,7 +22,7 @@ pub(super) fn told(facts: &TlsFacts, local: Arc<Certificate>, validated: bool) -
 }
 
 /// All that a certificate says.
-pub(super) fn certificate(shown: &Shown) -> Certificate {
+pub(crate) fn certificate(shown: &Shown) -> Certificate {
     let said = shown.said();
     let list = |names: &[String]| names.iter().map(|name| Arc::from(&**name)).collect();
     Certificate {
