@@ -4,9 +4,10 @@
 //! workers, which do nothing but carry connections; neither waits for the other.
 //!
 //! Reading order: [`options`], [`bootstrap`] (what is read), [`keys`] (what is around it),
-//! [`reach`] (the way to servers of discovery), [`budgets`] (how much of it), [`serving`] (the engine), [`life`] (what state the
-//! process is in, and what is wanted of it), [`numbers`] (what it counts of itself), [`admin`]
-//! (what it answers), [`logs`], [`holder`] (who has an address that is taken).
+//! [`reach`] (the way to servers of discovery), [`budgets`] and [`pressure`] (how much of it),
+//! [`serving`] (the engine), [`life`] (what state the process is in, and what is wanted of it),
+//! [`numbers`] (what it counts of itself), [`admin`] (what it answers), [`logs`], [`holder`] (who
+//! has an address that is taken).
 mod admin;
 mod bootstrap;
 mod budgets;
@@ -16,6 +17,7 @@ mod life;
 mod logs;
 mod numbers;
 pub(crate) mod options;
+mod pressure;
 mod reach;
 mod serving;
 
@@ -43,6 +45,7 @@ use culvert_xds::envoy::{bootstrap::Bootstrap, discover::Discovery};
 use life::{Life, Order, State};
 use logs::Logs;
 use options::{Mode, Options};
+use pressure::Pressure;
 use serving::Serving;
 use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle};
@@ -124,7 +127,7 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
     let budgets = most.budgets();
     let parts = parts(view, &bootstrap, stats, sinks.clone(), worker.clone());
     let shared = Arc::new(Shared::new(Parts { budgets, ..parts }));
-    most.follow(&shared, &worker);
+    most.follow(&shared, Pressure::of(&bootstrap), &worker);
     let reach = Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams)));
     let serving = Arc::new(Serving::new(Arc::clone(&shared)));
     worker.spawn(discovery.clone().run(Arc::clone(&bootstrap), reach, publisher, worker.clone()));

@@ -23,6 +23,7 @@ mod mtls;
 mod observe;
 mod peers;
 mod plane;
+mod redirect;
 mod rotate;
 mod start;
 mod steps;

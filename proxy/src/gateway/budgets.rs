@@ -1,4 +1,8 @@
-//! How many connections there may be at once.
+//! How many connections there may be at once, and what is refused when memory is nearly used up.
+use super::{
+    numbers::Memory,
+    pressure::{Pressure, Shed},
+};
 use culvert_l7::shared::{Budgets, Shared};
 use culvert_model::http::runtime::RuntimeValues;
 use culvert_proto::{
@@ -11,7 +15,8 @@ use culvert_proto::{
 use culvert_runtime::drain::Worker;
 use culvert_xds::envoy::bootstrap::Bootstrap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::sync::Arc;
+use std::{future::pending, sync::Arc};
+use tokio::time;
 use tracing::debug;
 
 /// Descriptors that belong to no connection.
@@ -37,15 +42,20 @@ impl Most {
         budgets
     }
 
-    /// Follows what the runtime says.
-    pub(super) fn follow(self, shared: &Arc<Shared>, worker: &Worker) {
+    /// Follows what the runtime says, and how much memory is used.
+    pub(super) fn follow(self, shared: &Arc<Shared>, pressure: Option<Pressure>, worker: &Worker) {
         let (shared, own) = (Arc::clone(shared), worker.clone());
         worker.spawn(async move {
             let mut view = shared.snapshot.clone();
             let mut seen = view.pin();
             loop {
-                shared.budgets.connections.set_limit(self.with(seen.value.runtime()));
+                let used = || Memory::now().anonymous;
+                let shed = pressure.map_or(Shed::default(), |pressure| pressure.shed(used()));
+                let most = if shed.connections { 0 } else { self.with(seen.value.runtime()) };
+                shared.budgets.connections.set_limit(most);
+                shared.budgets.streams.set_limit(if shed.requests { 0 } else { u64::MAX });
                 let newer = tokio::select! {
+                    () = later(pressure) => continue,
                     newer = view.newer_than(seen.generation) => newer,
                     () = own.finishing() => return,
                 };
@@ -62,6 +72,14 @@ impl Most {
     )]
     fn with(self, runtime: &RuntimeValues) -> u64 {
         runtime.number(KEY).map_or(self.0, |said| (said.max(0.0) as u64).min(self.0))
+    }
+}
+
+/// When memory is looked at again.
+async fn later(pressure: Option<Pressure>) {
+    match pressure {
+        Some(pressure) => time::sleep(pressure.every).await,
+        None => pending().await,
     }
 }
 

@@ -43,6 +43,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use culvert_model::http::{
+    access_log::AccessLog,
     filter::{Filter, FilterConfig, HttpFilter},
     format::Operator,
     manager as model,
@@ -174,13 +175,16 @@ impl Manager {
 /// filter may, as a route can give it others.
 fn asks_for_link(config: &model::Manager) -> bool {
     let asks = Operator::is_of_upstream_connection;
+    let prints = |log: &AccessLog| log.sink.format().format.any(asks);
     let changes = |filter: &Filter| match &filter.config {
-        FilterConfig::Here(filter) => matches!(filter, HttpFilter::HeaderMutation(_)),
+        FilterConfig::Here(HttpFilter::HeaderMutation(_)) => true,
+        FilterConfig::Here(HttpFilter::Router(router)) => router.upstream_logs.iter().any(prints),
+        FilterConfig::Here(_) => false,
         FilterConfig::Discovered(other) => {
             other.types.iter().any(|kind| kind.contains("header_mutation"))
         }
     };
-    config.access_logs.iter().any(|log| log.sink.format().format.any(asks))
+    config.access_logs.iter().any(prints)
         || config.replies.any(asks)
         || config.filters.iter().any(changes)
 }

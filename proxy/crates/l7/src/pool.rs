@@ -48,6 +48,8 @@ pub struct Options {
     pub requests: Option<u64>,
     /// How many there may be to this endpoint.
     pub most: Option<usize>,
+    /// How many there are for each that is used or wanted: more than 1 opens them ahead.
+    pub ahead: f64,
     pub h1: h1::ClientOptions,
     pub h2: h2::ClientOptions,
 }
@@ -139,6 +141,7 @@ impl Default for Options {
             age: None,
             requests: None,
             most: None,
+            ahead: 1.0,
             h1: h1::ClientOptions::default(),
             h2: h2::ClientOptions::default(),
         }
@@ -248,7 +251,12 @@ impl Inner {
         let found = self.look(&mut stale);
         drop(stale);
         let (told, _pending) = match found {
-            Found::Ready(ready) => return Ok(ready),
+            Found::Ready(ready) => {
+                if 1.0 < self.options.ahead {
+                    self.open_more(true);
+                }
+                return Ok(ready);
+            }
             Found::Full => {
                 self.count(Numbers::turned_away);
                 return Err((Reset::Overflow, None));
@@ -257,7 +265,7 @@ impl Inner {
         };
         let _waiting = self.breakers.numbers.as_deref().map(Numbers::waits);
         let mut waits = Waits { told, pool: self };
-        self.open_more();
+        self.open_more(true);
         // The pool tells everybody before it ends.
         (&mut waits.told).await.unwrap_or(Err((Reset::LocalReset, None)))
     }

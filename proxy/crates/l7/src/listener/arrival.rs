@@ -182,8 +182,8 @@ impl Active {
     /// The listener of the address that a redirected connection meant.
     fn meant(self: &Arc<Self>, connection: &mut Connection, others: &dyn Others) -> Arc<Self> {
         let facts = &connection.facts;
-        let moved = self.config.use_original_dst && facts.local != facts.direct_local;
-        let other = facts.local.filter(|_| moved).and_then(|local| others.at(local));
+        let meant = facts.restored().filter(|_| self.config.use_original_dst);
+        let other = meant.and_then(|local| others.at(local));
         let Some(other) = other else { return Arc::clone(self) };
         connection.listener = Arc::clone(&other.config);
         connection.stats = other.stats.clone();

@@ -27,23 +27,24 @@ impl Drop for Slot {
         if let Some(pool) = self.pool.upgrade() {
             pool.state.lock().open -= 1;
             // Somebody may have waited for just this.
-            pool.open_more();
+            pool.open_more(false);
         }
     }
 }
 
 impl Inner {
-    /// Opens as many connections as those who wait need and the cluster may have.
-    pub(super) fn open_more(&self) {
-        while let Some(slot) = self.next_slot() {
+    /// Opens as many connections as those who wait need and the cluster may have; `ahead`, also those
+    /// that are kept ready. Only requests ask for these: an endpoint that refuses them is left alone.
+    pub(super) fn open_more(&self, ahead: bool) {
+        while let Some(slot) = self.next_slot(ahead) {
             let Some(pool) = self.me.upgrade() else { return };
             self.worker.spawn(async move { pool.open(slot).await });
         }
     }
 
-    fn next_slot(&self) -> Option<Slot> {
+    fn next_slot(&self, ahead: bool) -> Option<Slot> {
         let mut state = self.state.lock();
-        if state.wanted(&self.options) == 0 {
+        if state.wanted(&self.options, ahead) == 0 {
             return None;
         }
         if self.options.most.is_some_and(|most| 0 < state.open && most <= state.open) {
@@ -87,7 +88,7 @@ impl Inner {
                 let client = h1::Client::new(io, self.options.h1).holding(Box::new(slot)).by(link);
                 self.opened(speaks, began);
                 self.put_back(Ready::One(Box::new(client)));
-                self.open_more();
+                self.open_more(false);
             }
             Protocol::Http2 => match h2::connect(io, &self.options.h2, Some(link)).await {
                 Err(_) => self.failed(slot, Reset::ConnectionFailure, None),
@@ -98,7 +99,7 @@ impl Inner {
                     });
                     self.opened(speaks, began);
                     self.state.lock().share(Shared::new(client));
-                    self.open_more();
+                    self.open_more(false);
                     self.sweep_later();
                 }
             },

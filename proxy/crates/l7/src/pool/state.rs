@@ -119,8 +119,8 @@ impl State {
         }
     }
 
-    /// How many connections are to be opened for those who wait.
-    pub(super) fn wanted(&mut self, options: &Options) -> usize {
+    /// How many connections are to be opened for those who wait; `ahead`, also for those who will come.
+    pub(super) fn wanted(&mut self, options: &Options, ahead: bool) -> usize {
         self.waiting.retain(|waiter| !waiter.is_closed());
         let each = match (options.protocol, self.agreed) {
             (Speaks::Http1, _) | (Speaks::Negotiated, Some(Protocol::Http1)) => 1,
@@ -129,7 +129,17 @@ impl State {
                 options.h2.first_streams.max(1)
             }
         };
-        self.waiting.len().div_ceil(each).saturating_sub(self.opening)
+        let waiting = self.waiting.len();
+        let now = waiting.div_ceil(each).saturating_sub(self.opening);
+        if !ahead || options.ahead <= 1.0 {
+            return now;
+        }
+        let streams: u64 = self.shared.iter().map(|shared| shared.load.used()).sum();
+        // Of HTTP/1, every connection that is neither free nor being opened.
+        let alone = self.open.saturating_sub(self.opening + self.free.len() + self.shared.len());
+        let used = alone.saturating_add(usize::try_from(streams).unwrap_or(usize::MAX));
+        let wanted = portion(waiting.saturating_add(used), options.ahead).div_ceil(each);
+        now.max(wanted.saturating_sub(self.open))
     }
 
     /// Takes out what has been free for too long, or has ended.
@@ -157,6 +167,17 @@ impl State {
         self.closed = true;
         (std::mem::take(&mut self.free), std::mem::take(&mut self.shared))
     }
+}
+
+/// So many times a ratio, rounded up.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "connections of one endpoint, times a small number"
+)]
+fn portion(count: usize, ratio: f64) -> usize {
+    (count as f64 * ratio).ceil() as usize
 }
 
 /// Whether it has had as many requests as it may.

@@ -37,6 +37,8 @@ pub struct Traffic {
     pub shadow: Late<Counter>,
     pub dropped: Late<Counter>,
     pub none_healthy: Late<Counter>,
+    /// Connections of no HTTP that were tried as often as they may be.
+    pub connects_exceeded: Late<Counter>,
     pub panic: Late<Counter>,
 }
 
@@ -70,6 +72,7 @@ impl Traffic {
             shadow: scope.late("upstream_rq_shadow_total"),
             dropped: scope.late("upstream_rq_drop_overload"),
             none_healthy: scope.late("upstream_cx_none_healthy"),
+            connects_exceeded: scope.late("upstream_cx_connect_attempts_exceeded"),
             panic: scope.late("lb_healthy_panic"),
         }
     }

@@ -60,6 +60,7 @@ impl Wire {
             && own.connect_timeout == config.connect_timeout
             && own.buffer_limit == config.buffer_limit
             && own.breakers.max_connections_per_host == config.breakers.max_connections_per_host
+            && own.preconnect == config.preconnect
             && own.keepalive == config.keepalive
             && own.source == config.source
             && own.socket_options == config.socket_options
@@ -114,6 +115,7 @@ impl Wire {
             connect: self.config.connect_timeout,
             idle: common.idle_timeout,
             age: common.max_connection_duration,
+            ahead: self.config.preconnect.per_upstream,
             most: most.and_then(|most| usize::try_from(most).ok()),
             requests: common.max_requests_per_connection.map(|most| most.get().into()),
             h1: h1::ClientOptions {

@@ -1,5 +1,6 @@
 //! An engine over real sockets: listeners, filter chains and network filters.
 mod filters;
+mod laws;
 mod lifecycle;
 mod logs;
 mod tcp;

@@ -189,3 +189,17 @@ async fn upgrades_that_are_allowed_become_tunnels() {
     let lines = world.lines(1).await;
     assert!(lines[0].starts_with("GET /upgrade 101 "), "{}", lines[0]);
 }
+
+#[tokio::test]
+async fn an_engine_has_only_so_many_requests_at_once() {
+    let world = World::start(|_| {}).await;
+    world.shared.budgets.streams.set_limit(0);
+    let answer = world.get("/", "").await;
+    assert_eq!((answer.status, &*answer.body), (503, "envoy overloaded"));
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    world.shared.budgets.streams.set_limit(1);
+    assert_eq!(world.get("/", "").await.status, 200);
+    let lines = world.lines(2).await;
+    assert_eq!(lines.first().unwrap(), "GET / 503 OM overload 0 16 - -");
+    assert_eq!(world.stat("http.test.downstream_rq_overload_close"), 1);
+}

@@ -292,3 +292,31 @@ async fn many_requests_share_a_connection_of_http2() {
     }
     assert_eq!(world.dialled(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_opened_ahead_as_many_as_are_wanted_and_no_more() {
+    let world = World::new(Version::One);
+    let pool = world.pool(Options { ahead: 3.0, ..Options::default() }, breakers(5, 10, 10));
+    ask(&pool).await;
+    settle().await;
+    assert_eq!((world.dialled(), pool.connections()), (3, 3), "for one, two more are ready");
+    ask(&pool).await;
+    settle().await;
+    assert_eq!(world.dialled(), 3, "they are enough");
+    let _one = get(&pool, "/pieces").await.unwrap();
+    let _two = get(&pool, "/pieces").await.unwrap();
+    settle().await;
+    assert_eq!(world.dialled(), 5, "the cluster may have no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_refuses_connections_ahead_is_left_alone() {
+    let world = World::new(Version::One);
+    let pool = world.pool(Options { ahead: 2.0, ..Options::default() }, Breakers::default());
+    world.dial.allowed.forget_permits(usize::MAX);
+    world.dial.allowed.add_permits(1);
+    let _one = get(&pool, "/pieces").await.unwrap();
+    world.dial.allowed.close();
+    settle().await;
+    assert_eq!((world.dialled(), pool.connections()), (2, 1));
+}

@@ -38,6 +38,8 @@ pub struct Connection {
     pub local: Option<SocketAddr>,
     /// Where it arrived.
     pub direct_local: Option<SocketAddr>,
+    /// It was meant for where it arrived, and that is not where we listen.
+    pub taken: bool,
     /// SNI; empty if there is none.
     pub server_name: Arc<str>,
     /// `tls`, `raw_buffer`.
@@ -48,10 +50,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Where it was meant to go, if that was found out: another place than where it arrived.
+    /// Where it was meant to go, if that was found out: another place than where we listen.
     #[must_use]
     pub fn restored(&self) -> Option<SocketAddr> {
-        self.local.filter(|_| self.local != self.direct_local)
+        self.local.filter(|_| self.taken || self.local != self.direct_local)
     }
 }
 

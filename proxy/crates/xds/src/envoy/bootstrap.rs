@@ -258,7 +258,7 @@ fn ignored(message: &Message) -> Vec<json::Problem> {
     say(
         message.overload_manager.is_some(),
         "overload_manager",
-        "of it only the monitor global_downstream_max_connections holds",
+        "of it hold the monitors global_downstream_max_connections and fixed_heap, and of its actions those that refuse requests and connections",
     );
     say(message.tracing.is_some(), "tracing", "exporters of traces come later");
     say(

@@ -86,6 +86,7 @@ impl TcpProxy {
                 Tried::Nothing => return None,
             }
         }
+        upstream.traffic().connects_exceeded.inc();
         record.flags.set(Flag::UpstreamRetryLimitExceeded);
         record.closed = Some("tcp_initializion_failure:0".into());
         None

@@ -177,3 +177,23 @@ async fn a_drain_waits_for_what_is_under_way() {
     };
     assert_eq!(tokio::join!(drained, ends).0, Drained::Clean);
 }
+
+#[tokio::test]
+async fn an_engine_has_only_so_many_connections() {
+    let world = World::start(vec![
+        listener("one", vec![NetworkFilterKind::Echo]),
+        listener("other", vec![NetworkFilterKind::Echo]),
+    ])
+    .await;
+    world.shared.budgets.connections.set_limit(1);
+    let mut first = world.connect("one").await;
+    talk(&mut first, "x").await;
+    assert_eq!(world.connect("other").await.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(world.count("listener.other.downstream_global_cx_overflow"), 1);
+    drop(first);
+    world.ended("one", 1).await;
+    while world.shared.budgets.connections.used() != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(say(world.connect("other").await, "again").await, "again");
+}

@@ -201,8 +201,8 @@ async fn what_is_known_of_the_connection_to_the_endpoint_is_printed() {
     put_cluster(&mut all, "c", &[at]);
     let world = World::with(all).await;
     let client = world.connect("l").await;
-    let (_upstream, from) = server.accept().await.unwrap();
-    drop(client);
+    let (upstream, from) = server.accept().await.unwrap();
+    drop((client, upstream));
     let wanted = format!("127.0.0.1 {} {from} -", from.port());
     assert_eq!(lines(&path, 1).await, [wanted]);
 }

@@ -141,6 +141,21 @@ fn added(name: &str, value: &str) -> HeaderValue {
 }
 
 #[tokio::test]
+async fn each_connection_can_have_tokens_of_its_own() {
+    let limit = LocalRateLimit { per_connection: true, ..LocalRateLimit::clone(&bucket(1)) };
+    let limit = HttpFilter::LocalRateLimit(Arc::new(limit));
+    let world = World::start(chain("limit", limit)).await;
+    let request = "GET / HTTP/1.1\r\nhost: a\r\n";
+    for _ in 0..2 {
+        let both = format!("{request}\r\n{request}connection: close\r\n\r\n");
+        let answers = world.raw(&both).await;
+        assert_eq!(answers.status, 200);
+        assert!(answers.body.contains("HTTP/1.1 429"), "{}", answers.body);
+    }
+    assert_eq!(world.stat("limit.http_local_rate_limit.rate_limited"), 2);
+}
+
+#[tokio::test]
 async fn no_more_requests_pass_than_there_are_tokens() {
     let world = World::start(|config| {
         chain("limit", HttpFilter::LocalRateLimit(bucket(2)))(config);

@@ -90,6 +90,11 @@ fn unsupported(value: &pb::Cluster, path: &Path<'_>) -> Got<()> {
             !value.dns_resolvers.is_empty() || value.dns_resolution_config.is_some(),
             "resolvers of one's own are not supported; those of the system are asked",
         ),
+        (
+            "preconnect_policy.predictive_preconnect_ratio",
+            1.0 < preconnect(value).predictive,
+            "connecting to endpoints that were not chosen yet comes later; give per_upstream_preconnect_ratio",
+        ),
         ("upstream_config", value.upstream_config.is_some(), "is not supported"),
         ("filters", !value.filters.iter().all(informs), "filters of clusters are not supported"),
     ];
