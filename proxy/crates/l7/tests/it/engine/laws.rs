@@ -103,7 +103,8 @@ async fn seen(world: &World) -> Vec<String> {
         }
     }
     for upstream in world.shared.upstreams.all() {
-        let hosts: Vec<_> = upstream.view().hosts.iter().map(|host| host.name.to_string()).collect();
+        let hosts: Vec<_> =
+            upstream.view().hosts.iter().map(|host| host.name.to_string()).collect();
         seen.push(format!("{} {hosts:?}", upstream.config().name));
     }
     seen.sort();
