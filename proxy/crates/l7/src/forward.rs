@@ -244,7 +244,8 @@ async fn watched<W: Way>(
     interim: &Interim,
 ) -> Result<(ResponseHead, Body), Failed> {
     let head = way.head(attempt, chosen, last).into_owned();
-    let mut sends = pin!(chosen.pool().send(Cow::Owned(head), body, interim));
+    let by = |link: &Arc<Link>| chosen.goes_by(link);
+    let mut sends = pin!(chosen.pool().send_by(Cow::Owned(head), body, interim, by));
     poll_fn(|cx| {
         let polled = sends.as_mut().poll(cx);
         if polled.is_pending() {

@@ -195,9 +195,8 @@ impl Known for Seeing<'_> {
 
     fn attempted(&self, what: Attempted) -> Option<String> {
         let record = self.record;
-        let refused = record.flags.has(Flag::UpstreamConnectionFailure);
-        let last = record.went.as_ref().filter(|_| !refused);
-        let reached = record.attempted.iter().chain(last).filter(|went| went.reached);
+        let all = record.attempted.iter().chain(&record.went);
+        let reached = all.filter(|went| went.reached);
         let all: Vec<String> = reached.filter_map(|went| attempted(went, what)).collect();
         Some(all.join(","))
     }

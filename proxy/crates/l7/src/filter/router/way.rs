@@ -200,6 +200,9 @@ impl Way for RouteWay<'_> {
         if !matches!(tried, Tried::Failed { sent: false, .. }) {
             self.record.beside.iter().for_each(|beside| beside.total.inc());
         }
+        if let (Tried::Failed { reset, .. }, Some(went)) = (tried, &mut self.record.went) {
+            went.reached = !matches!(reset, Reset::ConnectionFailure | Reset::ConnectionTimeout);
+        }
     }
 
     fn lost(&mut self, ended: Result<&ResponseHead, &forward::Failure>) {
@@ -214,11 +217,6 @@ impl Way for RouteWay<'_> {
     }
 
     fn judge(&mut self, tried: Tried<'_>) -> Verdict {
-        if let (Tried::Failed { reset, .. }, Some(went)) = (&tried, &mut self.record.went)
-            && matches!(reset, Reset::ConnectionFailure | Reset::ConnectionTimeout)
-        {
-            went.reached = false;
-        }
         let limits = self.upstream.limits(self.is_high());
         let Some(retries) = &mut self.retries else { return Verdict::Final };
         let mut share: Option<Share> = None;
