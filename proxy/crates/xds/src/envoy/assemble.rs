@@ -194,10 +194,11 @@ impl Assembler {
         for incoming in set {
             let name = Arc::clone(&incoming.name);
             let result = match named.get(&name) {
-                Some(2..) => Err((incoming, Wrong::whole("named twice in one response"))),
+                Some(2..) => Err(Box::new((incoming, Wrong::whole("named twice in one response")))),
                 Some(_) | None => self.set(kind, &from, incoming, now),
             };
-            if let Err((Incoming { version, any, .. }, error)) = result {
+            if let Err(refused) = result {
+                let (Incoming { version, any, .. }, error) = *refused;
                 let (from, at, error_said) = (from.clone(), now.wall, error.clone());
                 let refused = Refused { from, version, any, error: error_said, at };
                 self.refused.insert((kind, Arc::clone(&name)), refused);
@@ -249,13 +250,13 @@ impl Assembler {
         from: &Asked,
         incoming: Incoming,
         now: Now,
-    ) -> Result<(), (Incoming, Wrong)> {
+    ) -> Result<(), Box<(Incoming, Wrong)>> {
         let key = (kind, Arc::clone(&incoming.name));
         let expires = incoming.ttl.map(|ttl| now.instant + ttl);
         if let Some(held) = self.held.get_mut(&key) {
             if held.from == Asked::Static && *from != Asked::Static {
                 let what = format!("the bootstrap has a {} of this name", kind.as_str());
-                return Err((incoming, Wrong::whole(what)));
+                return Err(Box::new((incoming, Wrong::whole(what))));
             }
             // A sign of life, or the same once more.
             let is_same = incoming.any.value.is_empty() && incoming.any.type_url.is_empty()
@@ -273,7 +274,7 @@ impl Assembler {
         let around = Asking::of(&*around);
         let decoded = match self.decode(kind, &incoming, &around) {
             Ok(decoded) => decoded,
-            Err(wrong) => return Err((incoming, wrong)),
+            Err(wrong) => return Err(Box::new((incoming, wrong))),
         };
         self.mortal |= expires.is_some();
         let Incoming { version, any, .. } = incoming;

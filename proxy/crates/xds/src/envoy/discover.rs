@@ -220,8 +220,8 @@ impl Discovery {
             if let Some(snapshot) = settled.snapshot {
                 publisher.publish(snapshot);
             }
-            self.shared.settled.send_replace(());
             self.ask(&bootstrap, &reach, &mut sources, &worker);
+            self.shared.settled.send_replace(());
             tokio::select! {
                 () = self.shared.changed.notified() => {}
                 () = alarm::at(settled.next) => {}

@@ -80,9 +80,8 @@ pub struct Receipt {
     pub malformed: Vec<(Arc<str>, Wrong)>,
     version: String,
     nonce: String,
-    /// Names of what it brought, and of what it took away.
-    came: Vec<Arc<str>>,
-    gone: Vec<Arc<str>>,
+    /// Names that had not come before.
+    fresh: Vec<Arc<str>>,
 }
 
 /// One stream.
@@ -249,22 +248,32 @@ impl Stream {
 
     /// Takes a response apart; `None` for a type that was never asked for.
     pub fn receive(&mut self, response: Response) -> Option<Received> {
-        match response {
+        let mut received = match response {
             Response::StateOfTheWorld(response) => self.receive_world(response),
             Response::Delta(response) => self.receive_delta(response),
+        }?;
+        let Update { kind, set, removed, .. } = &received.update;
+        if let Some(channel) = self.types.get_mut(kind)
+            && let Wanted::Names(_) = channel.wanted
+        {
+            let names = set.iter().map(|one| &one.name);
+            let fresh = names.filter(|name| channel.came.insert(Arc::clone(name)));
+            received.receipt.fresh = fresh.cloned().collect();
+            removed.iter().for_each(|name| _ = channel.came.remove(name));
         }
+        Some(received)
     }
 
     /// Accepts a response, or refuses what `errors` name; the good part counts all the same.
     pub fn answer(&mut self, receipt: Receipt, errors: &[(Arc<str>, Wrong)]) -> Request {
-        let Receipt { kind, malformed, version, nonce, came, gone } = receipt;
+        let Receipt { kind, malformed, version, nonce, fresh } = receipt;
         let all: Vec<_> = malformed.iter().chain(errors).collect();
         let error_detail = (!all.is_empty()).then(|| refusal(&all));
         if let Some(channel) = self.types.get_mut(&kind) {
             channel.nonce.clone_from(&nonce);
-            let is_good = |name: &Arc<str>| all.iter().all(|(refused, _)| refused != name);
-            channel.came.extend(came.into_iter().filter(is_good));
-            gone.iter().for_each(|name| _ = channel.came.remove(name));
+            let refused: BTreeSet<_> = errors.iter().map(|(name, _)| name).collect();
+            let unheld = fresh.iter().filter(|name| refused.contains(name));
+            unheld.for_each(|name| _ = channel.came.remove(name));
             if error_detail.is_none() {
                 channel.version = version;
             }

@@ -133,7 +133,7 @@ impl Around for Asking<'_> {
         self.ask().variable(name)
     }
 
-    // These two stay what they are.
+    // A bootstrap does not change.
     fn has_ads(&self) -> bool {
         self.around.has_ads()
     }

@@ -34,7 +34,10 @@ impl Stream {
         let is_whole = matches!(kind, Kind::Listener | Kind::Cluster) && malformed.is_empty();
         let update = Update { kind, from: self.from.clone(), set, removed: Vec::new(), is_whole };
         let (version, nonce) = (response.version_info, response.nonce);
-        Some(Received::new(update, malformed, version, nonce))
+        Some(Received {
+            update,
+            receipt: Receipt { kind, malformed, version, nonce, fresh: Vec::new() },
+        })
     }
 
     pub(super) fn receive_delta(&self, response: DeltaDiscoveryResponse) -> Option<Received> {
@@ -67,21 +70,10 @@ impl Stream {
         let removed = response.removed_resources.iter().map(|name| name.as_str().into()).collect();
         let update = Update { kind, from: self.from.clone(), set, removed, is_whole: false };
         let (version, nonce) = (response.system_version_info, response.nonce);
-        Some(Received::new(update, malformed, version, nonce))
-    }
-}
-
-impl Received {
-    fn new(
-        update: Update,
-        malformed: Vec<(Arc<str>, Wrong)>,
-        version: String,
-        nonce: String,
-    ) -> Self {
-        let came = update.set.iter().map(|one| Arc::clone(&one.name)).collect();
-        let gone = update.removed.clone();
-        let kind = update.kind;
-        Self { update, receipt: Receipt { kind, malformed, version, nonce, came, gone } }
+        Some(Received {
+            update,
+            receipt: Receipt { kind, malformed, version, nonce, fresh: Vec::new() },
+        })
     }
 }
 
