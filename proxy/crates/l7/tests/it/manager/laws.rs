@@ -2,7 +2,8 @@
 //!
 //! Every request ends once: it has one line, its connection goes back or is closed, and nothing that
 //! was counted as busy stays so.
-use super::world::{World, cluster, route, table, to_backend};
+use super::world::{World, route, table, to_backend};
+use crate::engine::world::cluster;
 use bytes::Bytes;
 use culvert_model::http::{
     cluster::{Breakers, Thresholds},
@@ -185,7 +186,7 @@ async fn world() -> World {
     })
     .await;
     // So few that anything that is not given back is missed soon.
-    let mut few = cluster(world.backend.addr);
+    let mut few = cluster("backend", &[world.backend.addr]);
     let default = Thresholds { max_requests: 2, max_pending: 2, ..few.breakers.default };
     few.breakers = Breakers { default, ..few.breakers };
     let resource = Resource { version: "2".into(), value: Arc::new(few) };
