@@ -100,7 +100,7 @@ overload_manager:
         assert_eq!(pressure.shed(899), Shed::default());
         assert_eq!(pressure.shed(900), Shed { requests: true, connections: false });
         assert_eq!(pressure.shed(2000), Shed { requests: true, connections: true });
-        let none = culvert_xds::envoy::bootstrap::read("b.yaml", "admin: {}\n").unwrap();
+        let none = culvert_xds::envoy::bootstrap::read("b.yaml", "node: {id: n}\n").unwrap();
         assert_eq!(Pressure::of(&none), None);
     }
 }

@@ -44,8 +44,9 @@ fn made(name: &str, (chains, default, backlog): &Said) -> Listener {
         ..chain(&format!("{number}.{version}"), matches, vec![told()])
     };
     let chains = chains.iter().map(|(number, version)| {
-        let source = [client(*number).to_string().parse::<std::net::IpAddr>().unwrap().into()];
-        of(*number, *version, ChainMatch { source: source.into(), ..ChainMatch::default() })
+        let source = format!("{}/32", client(*number));
+        let source = [source.parse().unwrap()].into();
+        of(*number, *version, ChainMatch { source, ..ChainMatch::default() })
     });
     let default_chain = default.map(|version| Arc::new(of(0, version, ChainMatch::default())));
     Listener { default_chain, backlog: *backlog, ..chained(name, chains.collect()) }
