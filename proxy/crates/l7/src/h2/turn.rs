@@ -34,6 +34,12 @@ mod tests {
     };
     use tokio::task::LocalSet;
 
+    /// Has something to say, and wakes the connection.
+    async fn says(seen: &Cell<u32>, woken: &RefCell<Option<Waker>>) {
+        seen.set(seen.get() + 1);
+        woken.borrow().iter().for_each(Waker::wake_by_ref);
+    }
+
     #[tokio::test]
     async fn comes_after_all_who_are_ready_whoever_of_them_wakes_it() {
         let (woken, seen) = (RefCell::new(None::<Waker>), Cell::new(0));
@@ -50,12 +56,7 @@ mod tests {
                 task::yield_now().await;
             }
             for _ in 0..8 {
-                task::spawn_local(async {
-                    seen.set(seen.get() + 1);
-                    if let Some(waker) = &*woken.borrow() {
-                        waker.wake_by_ref();
-                    }
-                });
+                task::spawn_local(says(seen, woken));
             }
             work.await.unwrap();
         })
