@@ -25,7 +25,7 @@ use std::{
 const ADS: Asked = Asked::Source(From::Ads);
 
 /// Something happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Cluster(usize, State),
     Endpoints(usize, State),

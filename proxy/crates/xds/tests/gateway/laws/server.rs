@@ -28,8 +28,14 @@ pub(super) enum State {
     Bad,
 }
 
+/// By type, name and revision; without a revision it is wrong.
+type Resources = BTreeMap<(Kind, usize, Option<u8>), Any>;
+
+/// By name: since which version there is what.
+type States = BTreeMap<usize, (u64, State)>;
+
 /// Every resource that can be, made once.
-static ALL: LazyLock<BTreeMap<(Kind, usize, Option<u8>), Any>> = LazyLock::new(|| {
+static ALL: LazyLock<Resources> = LazyLock::new(|| {
     let mut all = BTreeMap::new();
     for name in 0..NAMES {
         for revision in [None, Some(0), Some(1), Some(2)] {
@@ -73,7 +79,7 @@ struct Channel {
 pub(super) struct Server {
     protocol: Protocol,
     /// By type: a version for each change, and what there is since when.
-    world: BTreeMap<Kind, (u64, BTreeMap<usize, (u64, State)>)>,
+    world: BTreeMap<Kind, (u64, States)>,
     channels: BTreeMap<Kind, Channel>,
     nonces: u64,
     /// Responses that are to be answered, and whether something of each is wrong.
@@ -202,6 +208,7 @@ impl Server {
         KINDS.into_iter().filter_map(|kind| self.say_of(kind)).collect()
     }
 
+    #[expect(clippy::too_many_lines, reason = "both protocols, one after the other")]
     fn say_of(&mut self, kind: Kind) -> Option<Response> {
         let there = self.of(kind);
         let version = self.world.get(&kind).map_or(0, |(version, _)| *version);
@@ -251,7 +258,7 @@ impl Server {
                 for resource in &new {
                     channel.told.insert(resource.name.clone(), resource.version.clone());
                 }
-                removed.iter().for_each(|name| _ = channel.told.remove(name));
+                removed.iter().for_each(|name| drop(channel.told.remove(name)));
                 let sent = new.iter().filter_map(|one| one.resource.clone()).collect();
                 let response = DeltaDiscoveryResponse {
                     nonce: nonce.clone(),
