@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`problem`] (what is wrong, and where), [`object`] (text to typed objects),
 //! [`source`] (where texts come from), [`compile`] (objects to what the mesh is to be; pure),
-//! [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
+//! [`check`] (what is wrong with files, offline), [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
 //! who comes in), [`manifests`] (read, and again on every change), [`control`] (all of it,
 //! running), [`local`] (manifests of one node's pods only), [`status`], `standing` (what becomes of
 //! policies) , [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
@@ -16,6 +16,8 @@ pub mod object;
 pub mod source;
 
 pub mod compile;
+
+pub mod check;
 
 pub mod announce;
 

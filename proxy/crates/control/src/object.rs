@@ -48,6 +48,14 @@ pub mod authorization_policy;
 
 pub mod config_map;
 
+pub mod gateway_api;
+
+pub mod secret;
+
+pub mod service_account;
+
+pub mod workload;
+
 pub(crate) mod read;
 
 pub(crate) mod closed;
@@ -55,7 +63,7 @@ pub(crate) mod closed;
 #[cfg(test)]
 mod tests;
 
-use crate::problem::{Origin, Problem, Source};
+use crate::problem::{Code, Origin, Problem, Source};
 use std::sync::Arc;
 
 macro_rules! objects {
@@ -67,12 +75,15 @@ macro_rules! objects {
             $(pub $field: Vec<Arc<$type>>,)*
             /// What was there and is not used.
             pub skipped: Vec<Skipped>,
+            /// How many objects there were, whatever became of them.
+            pub seen: usize,
         }
 
         impl Objects {
             pub(crate) fn append(&mut self, more: Self) {
                 $(self.$field.extend(more.$field);)*
                 self.skipped.extend(more.skipped);
+                self.seen += more.seen;
             }
         }
     };
@@ -110,6 +121,7 @@ impl Objects {
                 let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
                 let problem = Problem::of_file(name, "this is not UTF-8 text");
+                let problem = problem.coded(Code::NotUtf8);
                 let problem = problem.with_fix("save it as UTF-8, or move it out of the folder");
                 let line = u32::try_from(line).unwrap_or(u32::MAX);
                 (Self::default(), vec![Problem { line, ..problem }])
@@ -132,7 +144,7 @@ impl Skipped {
         }
         let meant = guess::closest(&self.kind, &kind::core())?;
         let note = self.origin.warning(format!("unknown kind `{}`: skipped", self.kind));
-        Some(note.with_fix(format!("did you mean `{meant}`?")))
+        Some(note.coded(Code::UnknownKind).with_fix(format!("did you mean `{meant}`?")))
     }
 }
 

@@ -2,7 +2,7 @@
 pub(super) use crate::object::kind::Kind;
 use crate::{
     object::{Objects, kind::for_each_kind, meta::Meta, namespace::Namespace},
-    problem::Problem,
+    problem::{Code, Problem},
 };
 use culvert_model::name::ObjectName;
 use std::{
@@ -111,7 +111,8 @@ impl<T: Object> Shelf<T> {
                     true => name.name.to_string(),
                     false => name.to_string(),
                 };
-                other.meta().named().error(format!("{name} is there already ({first})"))
+                let message = format!("{name} is there already ({first})");
+                other.meta().named().error(message).coded(Code::Twice)
             })
         })
     }

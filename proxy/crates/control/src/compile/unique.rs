@@ -1,7 +1,7 @@
 //! What only one pod may have.
 use crate::{
     object::pod::Pod,
-    problem::{Mark, Origin, Problem},
+    problem::{Code, Mark, Origin, Problem},
 };
 use culvert_model::name::ObjectName;
 use std::{
@@ -59,7 +59,8 @@ impl Unique {
             for (origin, name) in claims {
                 let what = self.what;
                 let message = format!("{what} {value} is already that of {holder} ({place})");
-                problems.push(origin.error(message).of(format!("Pod/{name}")));
+                let problem = origin.error(message).coded(Code::Twice);
+                problems.push(problem.of(format!("Pod/{name}")));
             }
         }
         problems

@@ -177,6 +177,6 @@ impl Inner<'_> {
     /// A problem of the text as one of the file.
     fn mend(&self, problem: Problem) -> Problem {
         let at = self.at(Mark { line: problem.line, column: problem.column });
-        Problem { fix: problem.fix, ..at.error(problem.message) }
+        Problem { fix: problem.fix, code: problem.code, ..at.error(problem.message) }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     node::{Node, Value},
     spanned::MARKER,
 };
-use crate::problem::{Origin, Problem, Source};
+use crate::problem::{Code, Origin, Problem, Source};
 use access::{Elements, Entries, Spot};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer as _, Visitor};
 use std::{cell::RefCell, collections::HashSet, ptr, sync::Arc};
@@ -63,10 +63,10 @@ pub(crate) fn decode<T: DeserializeOwned>(
 
 impl Context<'_> {
     fn report(&self, fault: Fault) {
-        let Fault { message, fix, place, missing: _, consequence } = fault;
+        let Fault { message, fix, code, place, missing: _, consequence } = fault;
         let (Some(place), false) = (place, consequence) else { return };
         let problem = Origin::new(self.source, place.at).error(message);
-        self.add(Problem { fix, ..problem });
+        self.add(Problem { fix, code, ..problem });
     }
 
     /// Repeated decodes meet the same problem again.
@@ -88,7 +88,8 @@ impl<'de, 'c> Decoder<'de, 'c> {
     }
 
     fn unfit(self, want: &str) -> Fault {
-        Fault::new(format!("want {want}, not {}", self.node.value.describe())).at(self.node)
+        let fault = Fault::new(format!("want {want}, not {}", self.node.value.describe()));
+        fault.coded(Code::WrongType).at(self.node)
     }
 
     fn str(self) -> Result<&'de str, Fault> {
@@ -107,7 +108,8 @@ impl<'de, 'c> Decoder<'de, 'c> {
                 Ok(*value)
             }
             Value::Bool { value, raw } => {
-                let fault = Fault::new(format!("want true or false, not {raw}")).at(self.node);
+                let fault = Fault::new(format!("want true or false, not {raw}"));
+                let fault = fault.coded(Code::WrongType).at(self.node);
                 Err(fault.with_fix(format!("write {value}")))
             }
             Value::Null
@@ -123,7 +125,9 @@ impl<'de, 'c> Decoder<'de, 'c> {
         let Value::Int { value, .. } = &self.node.value else {
             return Err(self.unfit("a whole number"));
         };
-        T::try_from(*value).ok().ok_or_else(|| self.unfit(&format!("a number {}", range())))
+        T::try_from(*value)
+            .ok()
+            .ok_or_else(|| self.unfit(&format!("a number {}", range())).coded(Code::BadValue))
     }
 
     /// Reads a mapping; `fields` is what it may have, `None` anything.

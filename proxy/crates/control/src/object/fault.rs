@@ -1,6 +1,6 @@
 //! What stopped a decode, and at which node.
 use super::node::Node;
-use crate::problem::Mark;
+use crate::problem::{Code, Mark};
 use std::{fmt, ptr};
 
 /// The first thing that did not fit.
@@ -8,6 +8,7 @@ use std::{fmt, ptr};
 pub(super) struct Fault {
     pub(super) message: String,
     pub(super) fix: Option<String>,
+    pub(super) code: Code,
     pub(super) place: Option<Place>,
     /// The field that a structure needs and did not get.
     pub(super) missing: Option<&'static str>,
@@ -25,7 +26,12 @@ pub(super) struct Place {
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fix: None, place: None, missing: None, consequence: false }
+        let (message, code) = (message.into(), Code::BadValue);
+        Self { message, fix: None, code, place: None, missing: None, consequence: false }
+    }
+
+    pub(super) fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 
     pub(super) fn with_fix(self, fix: impl Into<String>) -> Self {
@@ -53,7 +59,8 @@ impl serde::de::Error for Fault {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { missing: Some(field), ..Self::new(format!("`{field}` is missing")) }
+        let missing = Self::new(format!("`{field}` is missing")).coded(Code::MissingField);
+        Self { missing: Some(field), ..missing }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {

@@ -30,6 +30,38 @@ macro_rules! for_each_kind {
             AuthorizationPolicy authorization_policies
                 $crate::object::authorization_policy::AuthorizationPolicy,
                 "security.istio.io" "AuthorizationPolicy" ["v1", "v1beta1"] used;
+            GatewayClass gateway_classes $crate::object::gateway_api::gateway_class::GatewayClass,
+                "gateway.networking.k8s.io" "GatewayClass" ["v1", "v1beta1"] later;
+            KubernetesGateway kubernetes_gateways $crate::object::gateway_api::gateway::Gateway,
+                "gateway.networking.k8s.io" "Gateway" ["v1", "v1beta1"] later;
+            HttpRoute http_routes $crate::object::gateway_api::http_route::HttpRoute,
+                "gateway.networking.k8s.io" "HTTPRoute" ["v1", "v1beta1"] later;
+            GrpcRoute grpc_routes $crate::object::gateway_api::grpc_route::GrpcRoute,
+                "gateway.networking.k8s.io" "GRPCRoute" ["v1", "v1alpha2"] later;
+            TlsRoute tls_routes $crate::object::gateway_api::stream_route::TlsRoute,
+                "gateway.networking.k8s.io" "TLSRoute" ["v1", "v1alpha3", "v1alpha2"] later;
+            TcpRoute tcp_routes $crate::object::gateway_api::stream_route::TcpRoute,
+                "gateway.networking.k8s.io" "TCPRoute" ["v1", "v1alpha2"] later;
+            ReferenceGrant reference_grants
+                $crate::object::gateway_api::reference_grant::ReferenceGrant,
+                "gateway.networking.k8s.io" "ReferenceGrant" ["v1", "v1beta1"] later;
+            BackendTlsPolicy backend_tls_policies
+                $crate::object::gateway_api::backend_tls_policy::BackendTlsPolicy,
+                "gateway.networking.k8s.io" "BackendTLSPolicy" ["v1", "v1alpha3"] later;
+            Secret secrets $crate::object::secret::Secret,
+                "" "Secret" ["v1"] later;
+            ServiceAccount service_accounts $crate::object::service_account::ServiceAccount,
+                "" "ServiceAccount" ["v1"] later;
+            Deployment deployments $crate::object::workload::kinds::Deployment,
+                "apps" "Deployment" ["v1"] later;
+            ReplicaSet replica_sets $crate::object::workload::kinds::ReplicaSet,
+                "apps" "ReplicaSet" ["v1"] later;
+            StatefulSet stateful_sets $crate::object::workload::kinds::StatefulSet,
+                "apps" "StatefulSet" ["v1"] later;
+            DaemonSet daemon_sets $crate::object::workload::kinds::DaemonSet,
+                "apps" "DaemonSet" ["v1"] later;
+            Job jobs $crate::object::workload::kinds::Job,
+                "batch" "Job" ["v1"] later;
         }
     };
 }
@@ -104,28 +136,15 @@ pub(super) fn core() -> Vec<&'static str> {
 }
 
 const LATER: &[Group] = &[
-    Group { name: "", kinds: &["Endpoints", "ServiceAccount", "Secret"] },
-    Group { name: "apps", kinds: &["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"] },
-    Group { name: "batch", kinds: &["Job", "CronJob"] },
+    Group { name: "", kinds: &["Endpoints"] },
+    Group { name: "batch", kinds: &["CronJob"] },
     Group {
         name: "networking.istio.io",
         kinds: &["Gateway", "VirtualService", "DestinationRule", "WorkloadGroup"],
     },
     Group { name: "security.istio.io", kinds: &["RequestAuthentication"] },
     Group { name: "telemetry.istio.io", kinds: &["Telemetry"] },
-    Group {
-        name: "gateway.networking.k8s.io",
-        kinds: &[
-            "GatewayClass",
-            "Gateway",
-            "HTTPRoute",
-            "GRPCRoute",
-            "TLSRoute",
-            "TCPRoute",
-            "ReferenceGrant",
-            "BackendTLSPolicy",
-        ],
-    },
+    Group { name: "gateway.networking.k8s.io", kinds: &["ListenerSet", "UDPRoute"] },
 ];
 
 /// What to do with an object that says it is `kind` of `api_version`.
@@ -168,7 +187,8 @@ mod tests {
             ("v2", "Pod", Reading::WrongVersion { want: "v1" }),
             ("example.org/v1", "Pod", Reading::Unknown),
             ("v1", "PodList", Reading::List),
-            ("apps/v1", "Deployment", Reading::Later),
+            ("apps/v1", "Deployment", Reading::Object(Kind::Deployment)),
+            ("batch/v1", "CronJob", Reading::Later),
             ("gateway.networking.k8s.io/v1", "HTTPRouteList", Reading::List),
             ("networking.k8s.io/v1", "Gateway", Reading::Unknown),
             ("networking.istio.io/v1alpha3", "ServiceEntry", Reading::Object(Kind::ServiceEntry)),

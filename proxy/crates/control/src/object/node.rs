@@ -1,5 +1,6 @@
 //! A document as a tree whose every node knows its place.
 use crate::problem::Mark;
+use std::collections::HashSet;
 
 /// A value, and where it was written.
 #[derive(Debug)]
@@ -48,6 +49,31 @@ impl Node {
             | Value::Float { .. }
             | Value::Seq(_)
             | Value::Map(_) => None,
+        }
+    }
+}
+
+impl Node {
+    /// Leaves each mapping the first of several entries of one key; `twice` is told of the others.
+    pub(crate) fn keep_first(&mut self, twice: &mut impl FnMut(&str, Mark)) {
+        match &mut self.value {
+            Value::Map(entries) => {
+                let mut keys = HashSet::new();
+                entries.retain(|entry| {
+                    let is_first = keys.insert(entry.key.clone());
+                    if !is_first {
+                        twice(&entry.key, entry.key_at);
+                    }
+                    is_first
+                });
+                entries.iter_mut().for_each(|entry| entry.node.keep_first(twice));
+            }
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.keep_first(twice)),
+            Value::Null
+            | Value::Bool { .. }
+            | Value::Int { .. }
+            | Value::Float { .. }
+            | Value::Text(_) => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     spanned::Spanned,
 };
 use crate::problem::{Origin, Problem, Source};
+pub(super) use raw::RawSpec as PodSpec;
 use raw::{RawPod, RawPort, RawSpec, RawStatus};
 use serde::Deserialize;
 use std::{
@@ -85,6 +86,13 @@ impl Pod {
             meta,
         };
         if problems.is_empty() { Ok(pod) } else { Err(problems) }
+    }
+}
+
+impl PodSpec {
+    /// Who such pods run as.
+    pub(super) fn account(&self, meta: &Meta, problems: &mut Vec<Problem>) -> String {
+        service_account(self, meta, problems)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     node::{Node, Value},
     yaml,
 };
-use crate::problem::{Origin, Problem, Source};
+use crate::problem::{Code, Origin, Problem, Source};
 use std::sync::Arc;
 
 /// Lists in lists: Kubernetes writes none.
@@ -59,7 +59,9 @@ impl Reader<'_> {
             Err(problem) => return self.problems.push(*problem),
         };
         let Header { api_version, kind } = header;
-        match reading(api_version, kind) {
+        let reading = reading(api_version, kind);
+        self.objects.seen += usize::from(reading != Reading::List);
+        match reading {
             Reading::Object(Kind::Settings) if !MeshSettings::is_meant(node) => {}
             Reading::Object(read) => {
                 if self.take(read, node, kind) && !read.is_used() {
@@ -73,6 +75,7 @@ impl Reader<'_> {
                 let at = node.get("apiVersion").unwrap_or(node).at;
                 let message = format!("{kind} has no version {api_version}");
                 let problem = Origin::new(self.source, at).error(message);
+                let problem = problem.coded(Code::WrongVersion);
                 let group = api_version.rsplit_once('/').map(|(group, _)| format!("{group}/"));
                 let want = group.unwrap_or_default() + want;
                 self.problems.push(problem.with_fix(format!("write apiVersion: {want}")));
@@ -86,7 +89,8 @@ impl Reader<'_> {
         inherited: Option<Header<'n>>,
     ) -> Result<Header<'n>, Box<Problem>> {
         let wrong = |node: &Node, message: String| {
-            Box::new(Origin::new(self.source, node.at).error(message))
+            let problem = Origin::new(self.source, node.at).error(message);
+            Box::new(problem.coded(Code::NotAnObject))
         };
         if !matches!(node.value, Value::Map(_)) {
             let is = node.value.describe();
@@ -108,10 +112,12 @@ impl Reader<'_> {
         let Value::Map(entries) = &node.value else { return };
         for entry in entries.iter().filter(|entry| !LIST_FIELDS.contains(&&*entry.key)) {
             let message = format!("unknown field `{}`", entry.key);
-            self.problems.push(Origin::new(self.source, entry.key_at).error(message));
+            let problem = Origin::new(self.source, entry.key_at).error(message);
+            self.problems.push(problem.coded(Code::UnknownField));
         }
         let Some(items) = node.get("items") else {
-            return self.problems.push(self.origin(node).error("`items` is missing"));
+            let problem = self.origin(node).error("`items` is missing");
+            return self.problems.push(problem.coded(Code::MissingField));
         };
         let items = match &items.value {
             Value::Seq(items) => items.as_slice(),
@@ -123,11 +129,13 @@ impl Reader<'_> {
             | Value::Text(_)
             | Value::Map(_) => {
                 let message = format!("want a list, not {}", items.value.describe());
-                return self.problems.push(self.origin(items).error(message));
+                let problem = self.origin(items).error(message).coded(Code::WrongType);
+                return self.problems.push(problem);
             }
         };
         if lists >= MAX_LISTS {
-            return self.problems.push(self.origin(node).error("too many lists in lists"));
+            let problem = self.origin(node).error("too many lists in lists");
+            return self.problems.push(problem.coded(Code::TooMuch));
         }
         // The items of a PodList need not say that they are pods.
         let inherited = match header.kind.strip_suffix("List") {

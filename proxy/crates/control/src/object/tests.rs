@@ -293,7 +293,7 @@ fn what_kubectl_prints_as_json_is_read_like_yaml() {
 #[test]
 fn kinds_that_are_not_used_are_listed() {
     let objects = read(
-        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\nspec: {on: yes}\n---\n\
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n---\n\
              # nothing but a comment\n---\n\
              apiVersion: example.org/v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\n",
     );

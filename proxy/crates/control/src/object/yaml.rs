@@ -2,7 +2,7 @@
 //!
 //! JSON is read as the YAML it is.
 use super::node::{Entry, Node, Value};
-use crate::problem::{Mark, Origin, Problem, Source};
+use crate::problem::{Code, Mark, Origin, Problem, Source};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{
     Error, Location, MessageFormatter as _, Options, Spanned, UserMessageFormatter,
@@ -54,7 +54,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> (Vec<Node>, Vec<Problem>) {
                 problems.push(part.problem(source, &error));
                 // What else is wrong with the document is worth saying at the same time.
                 if matches!(error.without_snippet(), Error::DuplicateMappingKey { .. }) {
-                    nodes.extend(part.parse(DuplicateKeyPolicy::FirstWins).unwrap_or_default());
+                    nodes.extend(part.parse_with_all_keys(source, &mut problems));
                 }
             }
         }
@@ -106,10 +106,34 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     }
 }
 
+/// Whether a text is not wrong, only beyond what any manifest is.
+fn is_about_bounds(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Budget { .. }
+            | Error::AliasReplayLimitExceeded { .. }
+            | Error::AliasExpansionLimitExceeded { .. }
+            | Error::AliasReplayStackDepthExceeded { .. }
+    )
+}
+
 impl Part<'_> {
     fn parse(&self, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Node>, Error> {
         serde_saphyr::from_multiple_with_options::<Loose>(self.text, options(duplicate_keys))
             .map(|nodes| nodes.into_iter().map(|node| self.spelled(node)).collect())
+    }
+
+    /// What there is in spite of keys that are set twice; those that were not told of are.
+    fn parse_with_all_keys(&self, source: &Arc<Source>, problems: &mut Vec<Problem>) -> Vec<Node> {
+        let mut nodes = self.parse(DuplicateKeyPolicy::LastWins).unwrap_or_default();
+        let mut twice = |key: &str, at| {
+            let problem = self.set_twice(source, key, at);
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        };
+        nodes.iter_mut().for_each(|node| node.keep_first(&mut twice));
+        nodes
     }
 
     fn problem(&self, source: &Arc<Source>, error: &Error) -> Problem {
@@ -119,14 +143,33 @@ impl Part<'_> {
         let origin = Origin::new(source, mark);
         let words = UserMessageFormatter.format_message(error);
         let problem = if let Error::DuplicateMappingKey { key, .. } = error {
-            let key = key.as_deref().unwrap_or("?");
-            origin.error(format!("`{key}` is set twice")).with_fix("keep one of the two")
+            return self.set_twice(source, key.as_deref().unwrap_or("?"), mark);
         } else if words.contains("total_replayed_events") {
-            origin.error(format!("aliases multiply this document beyond {MAX_REPLAYED} parts"))
+            let message = format!("aliases multiply this document beyond {MAX_REPLAYED} parts");
+            origin.error(message).coded(Code::TooMuch)
+        } else if words.contains("recursion limit") {
+            origin.error(format!("nested more than {MAX_DEPTH} deep")).coded(Code::TooMuch)
+        } else if is_about_bounds(error) {
+            origin.error(words).coded(Code::TooMuch)
         } else {
-            origin.error(words)
+            let problem = origin.error(words).coded(Code::Syntax);
+            match origin.line_text() {
+                Some(line) if line.trim_start_matches(' ').starts_with('\t') => {
+                    problem.with_fix("YAML is indented by spaces: replace the tab")
+                }
+                Some(_) | None => problem,
+            }
         };
-        // A line of a Secret that cannot be read may be the secret itself.
+        self.shown(problem)
+    }
+
+    fn set_twice(&self, source: &Arc<Source>, key: &str, at: Mark) -> Problem {
+        let problem = Origin::new(source, at).error(format!("`{key}` is set twice"));
+        self.shown(problem.coded(Code::DuplicateField).with_fix("keep one of the two"))
+    }
+
+    /// A line of a Secret that cannot be read may be the secret itself.
+    fn shown(&self, problem: Problem) -> Problem {
         if self.text.contains("Secret") { problem.without_snippet() } else { problem }
     }
 

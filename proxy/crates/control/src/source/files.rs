@@ -27,6 +27,16 @@ pub struct Files {
     cache: Arc<Cache>,
 }
 
+/// What is below some paths.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub objects: Objects,
+    /// What is wrong with the rest, sorted by place.
+    pub problems: Vec<Problem>,
+    /// How many files were read.
+    pub files: usize,
+}
+
 /// Reads every manifest below `paths`.
 ///
 /// Named files are read whatever they are called; in folders, and the folders in them, what ends in
@@ -78,11 +88,19 @@ impl Files {
     ///
     /// All problems of all files; a set with one is refused whole.
     pub fn load(&self) -> Result<Objects, Vec<Problem>> {
+        let Found { objects, problems, files: _ } = self.read();
+        if problems.is_empty() { Ok(objects) } else { Err(problems) }
+    }
+
+    /// Reads as much of the set as can be read now.
+    #[must_use]
+    pub fn read(&self) -> Found {
         let Walk { files, mut problems, .. } = Walk::through(self.paths());
-        let mut objects = Objects::default();
+        let (mut objects, mut count) = (Objects::default(), 0);
         let mut add = |(read, wrong): (Objects, Vec<Problem>)| {
             objects.append(read);
             problems.extend(wrong);
+            count += 1;
         };
         for (objects, wrong) in &self.read {
             add((objects.clone(), wrong.clone()));
@@ -96,11 +114,8 @@ impl Files {
                 Err(error) => add((Objects::default(), vec![unreadable(&path, &error)])),
             }
         }
-        if problems.is_empty() {
-            return Ok(objects);
-        }
         problems.sort();
-        Err(problems)
+        Found { objects, problems, files: count }
     }
 
     /// What can change.

@@ -11,3 +11,6 @@ mod corpora;
 
 #[cfg(test)]
 mod ambient;
+
+#[cfg(test)]
+mod schema;

@@ -6,7 +6,7 @@ use crate::{
         guess::closest,
         node::{Entry, Node, Value},
     },
-    problem::Origin,
+    problem::{Code, Origin},
 };
 use serde::de::{
     DeserializeSeed, IntoDeserializer as _, MapAccess, SeqAccess, value::BorrowedStrDeserializer,
@@ -60,6 +60,7 @@ impl<'de, 'c> Entries<'de, 'c> {
     fn report_unknown(&self, entry: &Entry, fields: &[&'static str]) {
         let origin = Origin::new(self.mapping.context.source, entry.key_at);
         let problem = origin.error(format!("unknown field `{}`", entry.key));
+        let problem = problem.coded(Code::UnknownField);
         self.mapping.context.add(match closest(&entry.key, fields) {
             Some(meant) => problem.with_fix(format!("did you mean `{meant}`?")),
             None => problem,
@@ -105,6 +106,11 @@ impl<'de> SeqAccess<'de> for Elements<'de, '_> {
         let context = self.list.context;
         let Some(node) = self.left.find(|node| !context.is_skipped(node)) else { return Ok(None) };
         seed.deserialize(self.list.child(node)).map(Some).map_err(|fault| fault.at(node))
+    }
+
+    /// As many as were written: what does not fit is among them.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct RawPod {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct RawSpec {
+pub(in crate::object) struct RawSpec {
     pub(super) containers: Vec<RawContainer>,
     pub(super) init_containers: Vec<RawContainer>,
     pub(super) ephemeral_containers: Vec<RawContainer>,
