@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 pub(crate) mod certificates;
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod cni;
 pub(crate) mod completion;
@@ -40,6 +41,7 @@ Examples:
   culvert up -f manifests/    hold the pods of this machine, as the manifests say
   culvert control -f manifests/  and on each machine  culvert node --config node.yaml
   culvert gateway -c envoy.yaml  an HTTP proxy, configured as an Envoy is
+  culvert check manifests/    what is wrong with manifests, before anybody runs them
   culvert status              what the running node does, and what is wrong
 
 Exit codes: 0 done, 1 found problems, 2 wrong use, 3 cannot reach or cannot run."
@@ -64,6 +66,7 @@ enum Command {
     Ready(ready::Ready),
     Certificates(certificates::Certificates),
     Policies(policies::Policies),
+    Check(check::Check),
     Why(why::Why),
     Connections(connections::Connections),
     Config(config::Config),
@@ -93,6 +96,7 @@ impl Cli {
             Command::Ready(ready) => ready.run(variables),
             Command::Certificates(certificates) => certificates.run(variables),
             Command::Policies(policies) => policies.run(variables),
+            Command::Check(check) => check.run(),
             Command::Why(why) => why.run(variables),
             Command::Connections(connections) => connections.run(variables),
             Command::Config(config) => config.run(variables),
