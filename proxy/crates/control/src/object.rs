@@ -20,6 +20,8 @@ pub(crate) mod decode;
 
 pub(crate) mod kind;
 
+mod limit;
+
 mod name;
 
 pub mod meta;
@@ -55,6 +57,8 @@ pub mod secret;
 pub mod service_account;
 
 pub mod workload;
+
+pub mod istio;
 
 pub(crate) mod read;
 

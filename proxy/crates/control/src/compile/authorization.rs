@@ -28,7 +28,7 @@ pub(super) struct Translated {
 
 /// Says `policy` in the words of L4; `root` is the namespace of policies for the whole mesh.
 pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated {
-    let AuthorizationPolicy { meta, selects: _, action, dry_run, rules } = policy;
+    let AuthorizationPolicy { meta, selects: _, action, provider: _, dry_run, rules } = policy;
     let (scope, meant) = match meant(policy, root) {
         Ok(meant) => meant,
         Err(note) => return Translated { notes: vec![*note], ..Translated::default() },
@@ -85,7 +85,7 @@ fn meant(policy: &AuthorizationPolicy, root: &str) -> Result<(Scope, Action), Bo
     let named = policy.meta.named();
     let scope = match &policy.selects {
         Selects::Targets(targets) => {
-            let targets: Vec<_> = targets.iter().map(|target| target.value.as_str()).collect();
+            let targets: Vec<_> = targets.iter().map(|target| target.value.called()).collect();
             let note = named.warning(format!(
                 "the policy is for {}: L7 sees to it, which is not done yet; it does nothing",
                 targets.join(", ")
@@ -113,7 +113,7 @@ fn unseen(rule: &PolicyRule) -> Vec<&str> {
     let from = from.iter().flatten().flat_map(|source| &source.unseen);
     let to = to.iter().flatten().flat_map(|operation| &operation.unseen);
     let when = when.iter().filter_map(|condition| match condition {
-        PolicyCondition::Unseen(name) => Some(name.as_str()),
+        PolicyCondition::Unseen(condition) => Some(condition.key.as_str()),
         PolicyCondition::SourceIp(_)
         | PolicyCondition::SourceNamespace(_)
         | PolicyCondition::SourcePrincipal(_)
@@ -137,12 +137,12 @@ fn translate_rule(rule: &PolicyRule, namespace: &str) -> Rule {
     Rule { clauses: to.chain(from).chain(when).collect() }
 }
 
-fn operation(PolicyOperation { ports, unseen: _ }: &PolicyOperation) -> Match {
+fn operation(PolicyOperation { ports, .. }: &PolicyOperation) -> Match {
     Match { destination_ports: self::ports(ports), ..Match::default() }
 }
 
 fn source(source: &PolicySource, namespace: &str) -> Match {
-    let PolicySource { principals, namespaces, service_accounts, ip_blocks, unseen: _ } = source;
+    let PolicySource { principals, namespaces, service_accounts, ip_blocks, .. } = source;
     Match {
         principals: strings(principals),
         namespaces: strings(namespaces),

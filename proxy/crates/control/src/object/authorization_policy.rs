@@ -1,19 +1,21 @@
 //! `AuthorizationPolicy` of security.istio.io: who may talk to whom.
+pub use super::istio::target::{Selects, Target};
 use super::{
     decode::decode,
+    istio::target,
     meta::{Meta, Scope},
     node::Node,
-    selector::check_values,
     spanned::Spanned,
 };
 use crate::problem::{Origin, Problem, Source};
 use ipnet::IpNet;
 use raw::RawPolicy;
 use serde::Deserialize;
-use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
+use std::{num::NonZeroU16, sync::Arc};
 
 mod check;
 mod raw;
+mod unseen;
 
 /// Makes a policy one that is only asked.
 pub(super) const DRY_RUN: &str = "istio.io/dry-run";
@@ -24,18 +26,10 @@ pub struct AuthorizationPolicy {
     pub meta: Meta,
     pub selects: Selects,
     pub action: PolicyAction,
+    /// Who is asked, of CUSTOM.
+    pub provider: Option<String>,
     pub dry_run: bool,
     pub rules: Vec<PolicyRule>,
-}
-
-/// What a policy speaks of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selects {
-    /// The workloads of its namespace, or of the mesh.
-    Everything,
-    Labels(BTreeMap<String, String>),
-    /// What L7 sees to: services and gateways, as `Kind/name`.
-    Targets(Vec<Spanned<String>>),
 }
 
 /// What a policy does with what it matches.
@@ -71,6 +65,10 @@ pub struct PolicySource {
     pub namespaces: Both<String>,
     pub service_accounts: Both<String>,
     pub ip_blocks: Both<IpNet>,
+    /// Of L7, as are the next two.
+    pub request_principals: Both<String>,
+    pub trust_domains: Both<String>,
+    pub remote_ip_blocks: Both<IpNet>,
     /// The fields that L4 cannot answer.
     pub unseen: Vec<&'static str>,
 }
@@ -79,6 +77,10 @@ pub struct PolicySource {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyOperation {
     pub ports: Both<NonZeroU16>,
+    /// Of L7, as are the next two.
+    pub hosts: Both<String>,
+    pub methods: Both<String>,
+    pub paths: Both<String>,
     /// The fields that L4 cannot answer.
     pub unseen: Vec<&'static str>,
 }
@@ -93,7 +95,39 @@ pub enum PolicyCondition {
     DestinationIp(Both<IpNet>),
     DestinationPort(Both<NonZeroU16>),
     /// One that L4 cannot answer.
-    Unseen(String),
+    Unseen(UnseenCondition),
+}
+
+/// A condition that only L7 can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnseenCondition {
+    /// As it is written.
+    pub key: String,
+    pub attribute: UnseenAttribute,
+    pub values: Both<String>,
+}
+
+/// What only L7 sees.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnseenAttribute {
+    /// `request.headers[x]`
+    Header(String),
+    /// `request.auth.principal`
+    RequestPrincipal,
+    /// `request.auth.audiences`
+    Audiences,
+    /// `request.auth.presenter`
+    Presenter,
+    /// `request.auth.claims[a][b]`: the names on the way to it.
+    Claim(Vec<String>),
+    /// `remote.ip`; the values are addresses and ranges of them.
+    RemoteIp,
+    /// `connection.sni`
+    Sni,
+    /// `source.trustDomain`
+    TrustDomain,
+    /// What a filter of Envoy's says.
+    Filter(String),
 }
 
 /// Values of which one must be met, and values of which none may be.
@@ -115,27 +149,17 @@ impl AuthorizationPolicy {
         let mut problems = Vec::new();
         let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
         let dry_run = dry_run(&meta, &mut problems);
-        let targets = spec.target_ref.into_iter().chain(spec.target_refs.unwrap_or_default());
-        let targets: Vec<_> = targets.map(|raw| raw.read(&meta, &mut problems)).collect();
-        let selects = match spec.selector {
-            None if targets.is_empty() => Selects::Everything,
-            None => Selects::Targets(targets),
-            Some(Spanned { value, at }) => {
-                if !targets.is_empty() {
-                    let message = "only one of selector, targetRef and targetRefs can be set";
-                    problems.push(meta.at(at).error(message));
-                }
-                Selects::Labels(check_values(value.match_labels, &meta, &mut problems))
-            }
-        };
+        let selects =
+            target::selects(spec.selector, spec.target_ref, spec.target_refs, &meta, &mut problems);
         let action = spec.action.unwrap_or_default();
         if action == PolicyAction::Custom && spec.provider.is_none() {
             problems.push(meta.named().error("CUSTOM needs a provider: who is asked?"));
         }
+        let provider = spec.provider.and_then(|provider| provider.name);
         let rules = spec.rules.into_iter();
         let rules = rules.map(|raw| check::rule(raw.value, &meta.at(raw.at), &mut problems));
         let rules = rules.collect();
-        let policy = Self { selects, action, dry_run, rules, meta };
+        let policy = Self { selects, action, provider, dry_run, rules, meta };
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 }

@@ -1,7 +1,9 @@
 //! What stands in for a policy that cannot be understood: one that closes what it could select.
 use super::{
     Objects,
-    authorization_policy::{AuthorizationPolicy, DRY_RUN, PolicyAction, PolicyRule, Selects},
+    authorization_policy::{
+        AuthorizationPolicy, DRY_RUN, PolicyAction, PolicyRule, Selects, Target,
+    },
     json,
     meta::Meta,
     node::{Node, Value},
@@ -49,7 +51,8 @@ fn authorization(
     let dry_run = annotations.and_then(|all| all.text(DRY_RUN)) == Some("true");
     let rule = PolicyRule { from: None, to: None, when: Vec::new(), origin: meta.origin.clone() };
     let (action, rules) = (PolicyAction::Deny, vec![rule]);
-    Some(AuthorizationPolicy { selects: selects(spec), action, dry_run, rules, meta })
+    let (selects, provider) = (selects(spec), None);
+    Some(AuthorizationPolicy { selects, action, provider, dry_run, rules, meta })
 }
 
 fn selects(spec: Option<&Node>) -> Selects {
@@ -58,7 +61,9 @@ fn selects(spec: Option<&Node>) -> Selects {
         (Some(labels), Some(_), None) => Selects::Labels(labels),
         (_, None, Some(target)) if !matches!(&target.value, Value::Seq(all) if all.is_empty()) => {
             // Not enforced at L4 if it could be understood, either.
-            Selects::Targets(vec![Spanned { value: "its targets".to_owned(), at: target.at }])
+            let value =
+                Target { group: String::new(), kind: "its targets".into(), name: String::new() };
+            Selects::Targets(vec![Spanned { value, at: target.at }])
         }
         _ => Selects::Everything,
     }

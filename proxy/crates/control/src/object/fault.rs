@@ -3,6 +3,14 @@ use super::node::Node;
 use crate::problem::{Code, Mark};
 use std::{fmt, ptr};
 
+/// Stands between what is wrong and the way out, in the errors of types that serde makes.
+const WAY_OUT: char = '\u{1f}';
+
+/// What is wrong, and the way out, for types that serde makes by `try_from`.
+pub(super) fn advice(message: impl fmt::Display, fix: impl fmt::Display) -> String {
+    format!("{message}{WAY_OUT}{fix}")
+}
+
 /// The first thing that did not fit.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -55,7 +63,11 @@ impl std::error::Error for Fault {}
 
 impl serde::de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
+        let told = message.to_string();
+        match told.split_once(WAY_OUT) {
+            Some((message, fix)) => Self::new(message).with_fix(fix),
+            None => Self::new(told),
+        }
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -62,6 +62,21 @@ macro_rules! for_each_kind {
                 "apps" "DaemonSet" ["v1"] later;
             Job jobs $crate::object::workload::kinds::Job,
                 "batch" "Job" ["v1"] later;
+            VirtualService virtual_services
+                $crate::object::istio::virtual_service::VirtualService,
+                "networking.istio.io" "VirtualService" ["v1", "v1beta1", "v1alpha3"] later;
+            DestinationRule destination_rules
+                $crate::object::istio::destination_rule::DestinationRule,
+                "networking.istio.io" "DestinationRule" ["v1", "v1beta1", "v1alpha3"] later;
+            IstioGateway istio_gateways $crate::object::istio::gateway::Gateway,
+                "networking.istio.io" "Gateway" ["v1", "v1beta1", "v1alpha3"] later;
+            WorkloadGroup workload_groups $crate::object::istio::workload_group::WorkloadGroup,
+                "networking.istio.io" "WorkloadGroup" ["v1", "v1beta1", "v1alpha3"] later;
+            RequestAuthentication request_authentications
+                $crate::object::istio::request_authentication::RequestAuthentication,
+                "security.istio.io" "RequestAuthentication" ["v1", "v1beta1"] later;
+            Telemetry telemetries $crate::object::istio::telemetry::Telemetry,
+                "telemetry.istio.io" "Telemetry" ["v1", "v1alpha1"] later;
         }
     };
 }
@@ -138,12 +153,8 @@ pub(super) fn core() -> Vec<&'static str> {
 const LATER: &[Group] = &[
     Group { name: "", kinds: &["Endpoints"] },
     Group { name: "batch", kinds: &["CronJob"] },
-    Group {
-        name: "networking.istio.io",
-        kinds: &["Gateway", "VirtualService", "DestinationRule", "WorkloadGroup"],
-    },
-    Group { name: "security.istio.io", kinds: &["RequestAuthentication"] },
-    Group { name: "telemetry.istio.io", kinds: &["Telemetry"] },
+    Group { name: "networking.istio.io", kinds: &["Sidecar", "ProxyConfig", "EnvoyFilter"] },
+    Group { name: "extensions.istio.io", kinds: &["WasmPlugin", "TrafficExtension"] },
     Group { name: "gateway.networking.k8s.io", kinds: &["ListenerSet", "UDPRoute"] },
 ];
 

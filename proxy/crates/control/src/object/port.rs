@@ -10,7 +10,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU16};
 /// A port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "u16")]
-pub(crate) struct Port(pub(crate) NonZeroU16);
+pub struct Port(pub(crate) NonZeroU16);
 
 /// A port as text, in policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -45,7 +45,7 @@ pub(crate) struct Ip(pub(crate) IpAddr);
 /// An address or a range of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Block(pub(crate) IpNet);
+pub struct Block(pub(crate) IpNet);
 
 struct TargetPortVisitor;
 

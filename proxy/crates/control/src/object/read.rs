@@ -4,6 +4,7 @@ use super::{
     config_map::MeshSettings,
     json,
     kind::{Kind, Reading, for_each_kind, reading},
+    limit,
     node::{Node, Value},
     yaml,
 };
@@ -175,16 +176,19 @@ macro_rules! takers {
         impl Reader<'_> {
             /// Reads an object of `kind`, which is called `name`; whether that went well.
             fn take(&mut self, kind: Kind, node: &Node, name: &str) -> bool {
+                let mut problems = limit::problems(kind, node, self.source);
                 match kind {
                     $(Kind::$kind => match <$type>::read(node, self.source) {
-                        Ok(read) => self.objects.$field.push(Arc::new(read)),
-                        Err(problems) => {
-                            self.refuse(problems, node, name);
-                            return false;
+                        Ok(read) if problems.is_empty() => {
+                            self.objects.$field.push(Arc::new(read));
+                            return true;
                         }
+                        Ok(_) => {}
+                        Err(more) => problems.extend(more),
                     },)*
                 }
-                true
+                self.refuse(problems, node, name);
+                false
             }
         }
     };

@@ -1,5 +1,6 @@
 //! What a person reads when a manifest is wrong.
 
+mod istio;
 mod kinds;
 
 use super::{Because, Objects, pod::Phase};

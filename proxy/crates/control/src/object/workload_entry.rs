@@ -105,12 +105,19 @@ impl Endpoint {
 impl RawEndpoint {
     /// Checks what no single field shows.
     pub(super) fn check(self, origin: &Origin, problems: &mut Vec<Problem>) -> Endpoint {
+        let address = self.address.as_ref().filter(|address| !address.value.is_empty());
+        if address.is_none() && self.network.is_none() {
+            let at = self.address.as_ref().map_or(origin.mark(), |address| address.at);
+            problems.push(origin.at(at).error("an address is needed, or a network"));
+        }
+        self.check_template(origin, problems)
+    }
+
+    /// As [`check`](Self::check), of what need not say where it is.
+    pub(super) fn check_template(self, origin: &Origin, problems: &mut Vec<Problem>) -> Endpoint {
         let at = self.address.as_ref().map(|address| address.at);
         let here = at.map_or_else(|| origin.clone(), |at| origin.at(at));
         let address = self.address.map(|address| address.value).unwrap_or_default();
-        if address.is_empty() && self.network.is_none() {
-            problems.push(here.error("an address is needed, or a network"));
-        }
         if let Some(path) = address.strip_prefix("unix://") {
             if !path.starts_with(['/', '@']) {
                 problems.push(here.error("want an absolute path, or `@` and a name"));

@@ -13,4 +13,7 @@ mod corpora;
 mod ambient;
 
 #[cfg(test)]
+mod fields;
+
+#[cfg(test)]
 mod schema;

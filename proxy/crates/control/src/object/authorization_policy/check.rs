@@ -3,8 +3,10 @@
 //! An empty list of what must be met would be met by everything: it is refused, since whoever wrote
 //! it meant something.
 use super::{
-    Both, PolicyCondition, PolicyOperation, PolicyRule, PolicySource,
+    Both, PolicyCondition, PolicyOperation, PolicyRule, PolicySource, UnseenAttribute,
+    UnseenCondition,
     raw::{Listed, RawOperation, RawRule, RawSource, RawWhen},
+    unseen,
 };
 use crate::{
     object::{
@@ -13,19 +15,6 @@ use crate::{
     },
     problem::{Origin, Problem},
 };
-
-/// Attributes that only L7 sees; with `[` at the end, those that begin so.
-const UNSEEN: [&str; 9] = [
-    "request.headers[",
-    "request.auth.principal",
-    "request.auth.audiences",
-    "request.auth.presenter",
-    "request.auth.claims[",
-    "remote.ip",
-    "connection.sni",
-    "source.trustDomain",
-    "experimental.envoy.filters.",
-];
 
 /// A rule at `origin`; what is wrong with it goes to `problems`.
 pub(super) fn rule(raw: RawRule, origin: &Origin, problems: &mut Vec<Problem>) -> PolicyRule {
@@ -67,25 +56,14 @@ fn source(raw: Spanned<RawSource>, origin: &Origin, problems: &mut Vec<Problem>)
         let message = "serviceAccounts cannot be set with namespaces or principals";
         problems.push(origin.at(at).error(message));
     }
-    let mut unseen = Vec::new();
-    let mut see_not = |name, list: Listed<String>, problems: &mut Vec<Problem>| {
-        if list.is_some() {
-            texts(name, list, origin, problems);
-            unseen.push(name);
-        }
-    };
-    see_not("requestPrincipals", raw.request_principals, problems);
-    see_not("notRequestPrincipals", raw.not_request_principals, problems);
-    see_not("trustDomains", raw.trust_domains, problems);
-    see_not("notTrustDomains", raw.not_trust_domains, problems);
-    for (name, list) in
-        [("remoteIpBlocks", raw.remote_ip_blocks), ("notRemoteIpBlocks", raw.not_remote_ip_blocks)]
-    {
-        if list.is_some() {
-            some(name, list, origin, problems);
-            unseen.push(name);
-        }
-    }
+    let unseen = [
+        ("requestPrincipals", raw.request_principals.is_some()),
+        ("notRequestPrincipals", raw.not_request_principals.is_some()),
+        ("trustDomains", raw.trust_domains.is_some()),
+        ("notTrustDomains", raw.not_trust_domains.is_some()),
+        ("remoteIpBlocks", raw.remote_ip_blocks.is_some()),
+        ("notRemoteIpBlocks", raw.not_remote_ip_blocks.is_some()),
+    ];
     let blocks = |name, list: Listed<Block>, problems: &mut Vec<Problem>| {
         some(name, list, origin, problems).into_iter().map(|block| block.value.0).collect()
     };
@@ -106,7 +84,19 @@ fn source(raw: Spanned<RawSource>, origin: &Origin, problems: &mut Vec<Problem>)
             is: blocks("ipBlocks", raw.ip_blocks, problems),
             is_not: blocks("notIpBlocks", raw.not_ip_blocks, problems),
         },
-        unseen,
+        request_principals: Both {
+            is: texts("requestPrincipals", raw.request_principals, origin, problems),
+            is_not: texts("notRequestPrincipals", raw.not_request_principals, origin, problems),
+        },
+        trust_domains: Both {
+            is: texts("trustDomains", raw.trust_domains, origin, problems),
+            is_not: texts("notTrustDomains", raw.not_trust_domains, origin, problems),
+        },
+        remote_ip_blocks: Both {
+            is: blocks("remoteIpBlocks", raw.remote_ip_blocks, problems),
+            is_not: blocks("notRemoteIpBlocks", raw.not_remote_ip_blocks, problems),
+        },
+        unseen: asked(unseen),
     };
     if source == PolicySource::default() {
         problems.push(origin.at(at).error("a source that says nothing holds for everything"));
@@ -120,25 +110,37 @@ fn operation(
     problems: &mut Vec<Problem>,
 ) -> PolicyOperation {
     let Spanned { value: raw, at } = raw;
-    let mut unseen = Vec::new();
-    for (name, list) in [
-        ("hosts", raw.hosts),
-        ("notHosts", raw.not_hosts),
-        ("methods", raw.methods),
-        ("notMethods", raw.not_methods),
-        ("paths", raw.paths),
-        ("notPaths", raw.not_paths),
-    ] {
-        if list.is_some() {
-            texts(name, list, origin, problems);
-            unseen.push(name);
-        }
-    }
+    let unseen = [
+        ("hosts", raw.hosts.is_some()),
+        ("notHosts", raw.not_hosts.is_some()),
+        ("methods", raw.methods.is_some()),
+        ("notMethods", raw.not_methods.is_some()),
+        ("paths", raw.paths.is_some()),
+        ("notPaths", raw.not_paths.is_some()),
+    ];
+    let hosts = Both {
+        is: texts("hosts", raw.hosts, origin, problems),
+        is_not: texts("notHosts", raw.not_hosts, origin, problems),
+    };
+    let methods = Both {
+        is: texts("methods", raw.methods, origin, problems),
+        is_not: texts("notMethods", raw.not_methods, origin, problems),
+    };
+    let paths = Both {
+        is: texts("paths", raw.paths, origin, problems),
+        is_not: texts("notPaths", raw.not_paths, origin, problems),
+    };
     let mut ports = |name, list: Listed<PortText>| {
         some(name, list, origin, problems).into_iter().map(|port| port.value.0).collect()
     };
     let (is, is_not) = (ports("ports", raw.ports), ports("notPorts", raw.not_ports));
-    let operation = PolicyOperation { ports: Both { is, is_not }, unseen };
+    let operation = PolicyOperation {
+        ports: Both { is, is_not },
+        hosts,
+        methods,
+        paths,
+        unseen: asked(unseen),
+    };
     if operation == PolicyOperation::default() {
         problems.push(origin.at(at).error("an operation that says nothing holds for everything"));
     }
@@ -181,19 +183,28 @@ fn condition(
             PolicyCondition::SourceServiceAccount(strings(problems, values, not_values))
         }
         other => {
-            strings(problems, values, not_values);
-            let known = |name: &&str| match name.ends_with(['[', '.']) {
-                true => other.starts_with(*name),
-                false => other == *name,
-            };
-            if !UNSEEN.iter().any(known) {
+            let Some(attribute) = unseen::attribute(other) else {
                 let message = format!("unknown attribute `{other}`");
                 problems.push(origin.at(key.at).error(message));
                 return None;
+            };
+            if attribute == UnseenAttribute::RemoteIp {
+                let both = [&values, &not_values].into_iter().flatten();
+                for item in both.flat_map(|list| &list.value) {
+                    if let Err(message) = Block::try_from(item.value.clone()) {
+                        problems.push(origin.at(item.at).error(message));
+                    }
+                }
             }
-            PolicyCondition::Unseen(other.to_owned())
+            let values = strings(problems, values, not_values);
+            PolicyCondition::Unseen(UnseenCondition { key: other.to_owned(), attribute, values })
         }
     })
+}
+
+/// The fields that are there.
+fn asked<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
+    fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
 }
 
 /// The items of a list that is not empty.

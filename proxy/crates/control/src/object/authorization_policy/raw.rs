@@ -1,13 +1,11 @@
 //! A policy as written; never leaves `authorization_policy`.
 use super::PolicyAction;
-use crate::{
-    object::{
-        meta::{Meta, RawMeta},
-        port::{Block, PortText},
-        selector::RawSelector,
-        spanned::Spanned,
-    },
-    problem::Problem,
+use crate::object::{
+    istio::target::RawTarget,
+    meta::RawMeta,
+    port::{Block, PortText},
+    selector::RawSelector,
+    spanned::Spanned,
 };
 use serde::{Deserialize, de::IgnoredAny as Ignored};
 
@@ -31,24 +29,15 @@ pub(super) struct RawPolicy {
 pub(super) struct RawSpec {
     pub(super) selector: Option<Spanned<RawSelector>>,
     pub(super) target_ref: Option<Spanned<RawTarget>>,
-    pub(super) target_refs: Option<Vec<Spanned<RawTarget>>>,
+    pub(super) target_refs: Option<Spanned<Vec<Spanned<RawTarget>>>>,
     pub(super) action: Option<PolicyAction>,
     pub(super) provider: Option<RawProvider>,
     pub(super) rules: Vec<Spanned<RawRule>>,
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
 pub(super) struct RawProvider {
-    name: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawTarget {
-    group: Option<String>,
-    kind: String,
-    name: String,
-    namespace: Option<Spanned<String>>,
+    pub(super) name: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -107,18 +96,4 @@ pub(super) struct RawWhen {
     pub(super) key: Spanned<String>,
     pub(super) values: Listed<String>,
     pub(super) not_values: Listed<String>,
-}
-
-impl Spanned<RawTarget> {
-    /// `Kind/name`.
-    pub(super) fn read(self, meta: &Meta, problems: &mut Vec<Problem>) -> Spanned<String> {
-        let RawTarget { group, kind, name, namespace } = self.value;
-        if let Some(namespace) = namespace.filter(|namespace| !namespace.value.is_empty()) {
-            let message = "a policy speaks of its own namespace";
-            problems.push(meta.at(namespace.at).error(message));
-        }
-        let group = group.unwrap_or_default();
-        let dot = if group.is_empty() { "" } else { "." };
-        Spanned { value: format!("{kind}{dot}{group}/{name}"), at: self.at }
-    }
 }

@@ -13,6 +13,9 @@ use serde::de::{
 };
 use std::slice;
 
+/// What is often written beside `metadata`, for want of two spaces.
+const OF_METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+
 /// The fields of a mapping.
 pub(super) struct Entries<'de, 'c> {
     mapping: Decoder<'de, 'c>,
@@ -61,7 +64,9 @@ impl<'de, 'c> Entries<'de, 'c> {
         let origin = Origin::new(self.mapping.context.source, entry.key_at);
         let problem = origin.error(format!("unknown field `{}`", entry.key));
         let problem = problem.coded(Code::UnknownField);
+        let is_of_metadata = fields.contains(&"metadata") && OF_METADATA.contains(&&*entry.key);
         self.mapping.context.add(match closest(&entry.key, fields) {
+            _ if is_of_metadata => problem.with_fix("write it below `metadata`, indented"),
             Some(meant) => problem.with_fix(format!("did you mean `{meant}`?")),
             None => problem,
         });
