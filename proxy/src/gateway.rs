@@ -26,6 +26,7 @@ pub(crate) use logs::Level;
 use crate::{
     cli::output,
     failure::{Exit, Failure},
+    tidy,
 };
 use admin::Admin;
 use budgets::Most;
@@ -105,7 +106,7 @@ pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
         stats,
         data: data.handle().clone(),
     };
-    let lived = control.block_on(live(plan));
+    let lived = control.block_on(tidy::tidied(live(plan)));
     // Every task has ended or was dropped; what blocks a thread does not hold up the end.
     data.shutdown_background();
     control.shutdown_background();

@@ -12,6 +12,8 @@ mod config;
 
 mod process;
 
+mod tidy;
+
 mod signals;
 
 mod ground;

@@ -8,6 +8,7 @@ use crate::{
     failure::{Exit, Failure},
     ground::Ground,
     node::{self, Plan},
+    tidy,
 };
 use culvert_telemetry::{
     access::AccessLog,
@@ -45,7 +46,7 @@ pub(crate) fn node(config: Config, report: Report, paths: Vec<PathBuf>) -> Resul
         access: access.clone(),
         data: data.handle().clone(),
     };
-    let lived = control.block_on(node::live(plan));
+    let lived = control.block_on(tidy::tidied(node::live(plan)));
     // Every task has ended or was dropped; what blocks a thread does not hold up the end.
     data.shutdown_background();
     control.shutdown_background();
@@ -69,7 +70,8 @@ pub(crate) fn control(
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| no_threads(&error))?;
-    let lived = runtime.block_on(control::live(control::Alone { config, report, paths, log }));
+    let alone = control::Alone { config, report, paths, log };
+    let lived = runtime.block_on(tidy::tidied(control::live(alone)));
     runtime.shutdown_background();
     lived
 }

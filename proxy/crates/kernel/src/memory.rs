@@ -1,5 +1,5 @@
 //! Memory that is kept but not used.
-#![expect(unsafe_code, reason = "madvise(2)")]
+#![expect(unsafe_code, reason = "madvise(2), and a call of the allocator")]
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Gives the whole pages of `bytes` back to the kernel (`MADV_DONTNEED`); what they held reads as
@@ -18,6 +18,15 @@ pub fn give_back(bytes: &mut [u8]) {
     // SAFETY: the range is within a slice that is borrowed exclusively, and stays mapped. Its bytes
     // stay initialised: they become zeros, or what a file behind them has.
     unsafe { libc::madvise(pages.as_mut_ptr().cast(), length, libc::MADV_DONTNEED) };
+}
+
+/// Gives what the allocator has had free for a second back to the kernel.
+///
+/// It does so by itself when it is called, by whatever thread: a process at rest calls nobody. Where
+/// mimalloc is not the allocator nothing happens.
+pub fn give_back_free() {
+    // SAFETY: any thread may call it at any time; it touches nothing that is in use.
+    unsafe { libmimalloc_sys::mi_collect(false) };
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct Member {
     /// The node it runs on; empty when that is not known.
     pub node: Arc<str>,
     pub cluster: Arc<str>,
-    pub locality: Locality,
+    pub locality: Arc<Locality>,
     pub canonical_name: Arc<str>,
     pub canonical_revision: Arc<str>,
     /// The controller that made it; empty: it stands for itself.
@@ -122,7 +122,7 @@ impl Member {
             app_tunnel: None,
             node: Arc::clone(&empty),
             cluster: Arc::clone(&empty),
-            locality: Locality::default(),
+            locality: Arc::default(),
             canonical_name: Arc::clone(&empty),
             canonical_revision: Arc::clone(&empty),
             owner: empty,

@@ -17,6 +17,7 @@ pub struct Sharing {
     services: HashSet<Services>,
     policies: HashSet<Arc<[ObjectName]>>,
     gateways: HashSet<Arc<Gateway>>,
+    localities: HashSet<Arc<Locality>>,
     /// How much there may be before it looks for what nobody uses.
     enough: usize,
 }
@@ -50,7 +51,7 @@ impl Sharing {
             app_tunnel: _,
             node,
             cluster,
-            locality: Locality { region, zone, subzone },
+            locality,
             canonical_name,
             canonical_revision,
             owner,
@@ -66,9 +67,6 @@ impl Sharing {
             network,
             node,
             cluster,
-            region,
-            zone,
-            subzone,
             canonical_name,
             canonical_revision,
             owner,
@@ -81,6 +79,7 @@ impl Sharing {
             *gateway = shared(&mut self.gateways, gateway);
         }
         *policies = shared(&mut self.policies, policies);
+        *locality = shared(&mut self.localities, locality);
         *services = match self.services.get(services) {
             Some(same) => same.clone(),
             None => {
@@ -109,12 +108,14 @@ impl Sharing {
         self.services.retain(Services::is_shared);
         self.policies.retain(|policies| Arc::strong_count(policies) > 1);
         self.gateways.retain(|gateway| Arc::strong_count(gateway) > 1);
+        self.localities.retain(|locality| Arc::strong_count(locality) > 1);
         self.strings.retain(|text| Arc::strong_count(text) > 1);
         self.enough = 2 * self.len();
     }
 
     fn len(&self) -> usize {
-        self.strings.len() + self.services.len() + self.policies.len() + self.gateways.len()
+        let shared = self.services.len() + self.policies.len();
+        self.strings.len() + shared + self.gateways.len() + self.localities.len()
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a> World<'a> {
                 false => NetworkMode::Own,
             },
             node: node.into(),
-            locality: self.locality(node),
+            locality: self.locality(node).into(),
             services: self.services_of_pod(pod, &labels),
             policies: self.policies.choosing(&meta.name.namespace, &labels, self.config),
             health: if is_ready { Health::Healthy } else { Health::Unhealthy },
@@ -162,7 +162,7 @@ impl<'a> World<'a> {
                 // It may be anybody's address: it is not taken as the name of a workload.
                 network_mode: NetworkMode::Host,
                 node: node.into(),
-                locality,
+                locality: locality.into(),
                 services: [(host.clone(), ports.clone())].into_iter().collect(),
                 health: if endpoint.ready { Health::Healthy } else { Health::Unhealthy },
                 ..self.named(uid.clone(), meta, self.identity(meta, None)?, names)
@@ -231,7 +231,7 @@ impl<'a> World<'a> {
             addresses,
             hostname,
             network: network.unwrap_or_else(|| Arc::clone(&self.config.network)),
-            locality: written_locality(endpoint.locality.as_deref().unwrap_or_default()),
+            locality: written_locality(endpoint.locality.as_deref().unwrap_or_default()).into(),
             capacity: endpoint.weight.max(1),
             policies: self.policies.choosing(&meta.name.namespace, labels, self.config),
             ..self.named(uid, meta, identity, Names::of_entry(&meta.name.name, labels))

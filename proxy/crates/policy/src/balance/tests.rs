@@ -52,7 +52,7 @@ fn located(member: Member, at: &str) -> Member {
     let [region, zone, subzone, node, cluster] = &parts[..] else { panic!("{at}") };
     let (region, zone, subzone) = (Arc::clone(region), Arc::clone(zone), Arc::clone(subzone));
     Member {
-        locality: Locality { region, zone, subzone },
+        locality: Locality { region, zone, subzone }.into(),
         node: Arc::clone(node),
         cluster: Arc::clone(cluster),
         ..member

@@ -3,23 +3,20 @@ use crate::resource::Name;
 use std::collections::{BTreeMap, HashMap};
 
 /// Things by name; several may share an alias.
+///
+/// There are thousands, so nothing is kept of those that have no alias but themselves.
 #[derive(Debug)]
 pub(super) struct Holding<T> {
-    by_name: BTreeMap<Name, Kept<T>>,
+    by_name: HashMap<Name, T>,
+    /// The aliases of what has any.
+    aliases: HashMap<Name, Box<[Name]>>,
     /// The names that go by an alias, mostly one; sorted.
     by_alias: HashMap<Name, Box<[Name]>>,
 }
 
-/// One thing and its aliases.
-#[derive(Debug)]
-struct Kept<T> {
-    aliases: Box<[Name]>,
-    value: T,
-}
-
 impl<T> Default for Holding<T> {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), by_alias: HashMap::new() }
+        Self { by_name: HashMap::new(), aliases: HashMap::new(), by_alias: HashMap::new() }
     }
 }
 
@@ -33,13 +30,17 @@ impl<T> Holding<T> {
                 *names = names[..at].iter().chain([&name]).chain(&names[at..]).cloned().collect();
             }
         }
-        self.by_name.insert(name, Kept { aliases: aliases.into(), value });
+        if !aliases.is_empty() {
+            self.aliases.insert(Name::clone(&name), aliases.into());
+        }
+        self.by_name.insert(name, value);
     }
 
     /// Removes what goes by `name`, and returns its aliases.
     pub(super) fn remove(&mut self, name: &str) -> Option<Box<[Name]>> {
-        let kept = self.by_name.remove(name)?;
-        for alias in &kept.aliases {
+        self.by_name.remove(name)?;
+        let aliases = self.aliases.remove(name).unwrap_or_default();
+        for alias in &aliases {
             if let Some(names) = self.by_alias.get_mut(alias) {
                 let others = names.iter().filter(|one| ***one != *name).cloned().collect();
                 *names = others;
@@ -48,15 +49,15 @@ impl<T> Holding<T> {
                 }
             }
         }
-        Some(kept.aliases)
+        Some(aliases)
     }
 
-    /// Removes what `unwanted` says of a name and its aliases, and returns the names.
+    /// Removes what `unwanted` says of a name and its aliases, and returns the names in their order.
     pub(super) fn drain_where(&mut self, unwanted: impl Fn(&Name, &[Name]) -> bool) -> Vec<Name> {
-        let names: Vec<_> = (self.by_name.iter())
-            .filter(|(name, kept)| unwanted(name, &kept.aliases))
-            .map(|(name, _)| Name::clone(name))
-            .collect();
+        let aliases = |name: &Name| self.aliases.get(name).map_or(&[][..], |aliases| aliases);
+        let names = self.by_name.keys().filter(|name| unwanted(name, aliases(name)));
+        let mut names: Vec<_> = names.cloned().collect();
+        names.sort_unstable();
         for name in &names {
             self.remove(name);
         }
@@ -68,7 +69,7 @@ impl<T> Holding<T> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&T> {
-        self.by_name.get(name).map(|kept| &kept.value)
+        self.by_name.get(name)
     }
 
     /// All that go by this name or alias.
@@ -79,7 +80,8 @@ impl<T> Holding<T> {
         own.chain(aliased.filter_map(|name| self.get(name)))
     }
 
+    /// In the order of their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &T)> {
-        self.by_name.iter().map(|(name, kept)| (name, &kept.value))
+        self.by_name.iter().collect::<BTreeMap<_, _>>().into_iter()
     }
 }

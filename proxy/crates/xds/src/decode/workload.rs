@@ -83,7 +83,7 @@ pub fn decode(message: pb::Workload) -> Result<Member, DecodeError> {
             .map_err(|error| error.within("application_tunnel"))?,
         node: node.into(),
         cluster: or(&cluster_id, CLUSTER).into(),
-        locality: locality.map(decode_locality).unwrap_or_default(),
+        locality: locality.map(decode_locality).unwrap_or_default().into(),
         canonical_name: canonical_name.into(),
         canonical_revision: canonical_revision.into(),
         owner: workload_name.into(),

@@ -58,7 +58,7 @@ pub fn encode(member: &Member) -> pb::Workload {
         authorization_policies: policies.iter().map(ToString::to_string).collect(),
         status: encode_health(*health).into(),
         cluster_id: (**cluster).into(),
-        locality: (*locality != Locality::default()).then(|| encode_locality(locality)),
+        locality: (**locality != Locality::default()).then(|| encode_locality(locality)),
         network_mode: encode_network_mode(*network_mode).into(),
         extensions: Vec::new(),
         capacity: Some(*capacity),

@@ -187,7 +187,7 @@ pub(crate) fn member() -> impl Strategy<Value = Member> {
                 app_tunnel,
                 node,
                 cluster,
-                locality,
+                locality: locality.into(),
                 canonical_name,
                 canonical_revision,
                 owner,
