@@ -1,5 +1,15 @@
 //! A server of discovery with thousands of resources, which says at once what changes.
-use std::{collections::HashMap, net::SocketAddr, pin::Pin, sync::Arc, thread};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use culvert_proto::{
@@ -36,11 +46,22 @@ pub(super) const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.Route
 /// What there is at the beginning: by type, name and message.
 pub(super) type World = HashMap<&'static str, Vec<(String, Any)>>;
 
+/// How soon it is looked again whether everything was answered.
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// A server, until the process ends.
 #[derive(Debug, Clone)]
 pub(super) struct Ads {
     world: Arc<World>,
+    last: Arc<Last>,
     changes: broadcast::Sender<(String, Any)>,
+}
+
+/// The versions told and answered last, by whoever is there.
+#[derive(Debug, Default)]
+struct Last {
+    told: AtomicU64,
+    answered: AtomicU64,
 }
 
 /// A resource as it is on the wire.
@@ -53,7 +74,8 @@ pub(super) fn resource(type_url: &str, value: &Value) -> Result<Any> {
 impl Ads {
     /// Serves on a thread of its own.
     pub(super) fn start(at: SocketAddr, world: World) -> Result<Self> {
-        let server = Self { world: Arc::new(world), changes: broadcast::channel(64).0 };
+        let changes = broadcast::channel(64).0;
+        let server = Self { world: Arc::new(world), last: Arc::default(), changes };
         let service = AggregatedDiscoveryServiceServer::new(server.clone());
         let service = service.max_decoding_message_size(64 << 20);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -66,6 +88,16 @@ impl Ads {
             )
         });
         Ok(server)
+    }
+
+    /// Waits until what was told last is answered.
+    ///
+    /// An answer names all ten thousand resources: what is told meanwhile waits for this server to
+    /// have read them.
+    pub(super) fn settle(&self) {
+        while self.last.told.load(SeqCst) != self.last.answered.load(SeqCst) {
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Tells everybody; only what changed is sent.
@@ -90,6 +122,9 @@ impl AggregatedDiscoveryService for Ads {
         let mut requests = request.into_inner();
         let (tx, rx) = mpsc::unbounded_channel();
         let (world, mut changes) = (Arc::clone(&self.world), self.changes.subscribe());
+        let last = Arc::clone(&self.last);
+        last.told.store(0, SeqCst);
+        last.answered.store(0, SeqCst);
         tokio::spawn(async move {
             let mut asked: HashMap<String, Vec<String>> = HashMap::new();
             let mut version = 0_u64;
@@ -97,6 +132,9 @@ impl AggregatedDiscoveryService for Ads {
                 let (type_url, resources) = tokio::select! {
                     request = requests.next() => {
                         let Some(Ok(request)) = request else { return };
+                        if let Ok(version) = request.response_nonce.parse() {
+                            last.answered.fetch_max(version, SeqCst);
+                        }
                         let before = asked.insert(request.type_url.clone(), request.resource_names.clone());
                         if before.as_ref() == Some(&request.resource_names) {
                             continue;
@@ -110,6 +148,7 @@ impl AggregatedDiscoveryService for Ads {
                     }
                 };
                 version += 1;
+                last.told.store(version, SeqCst);
                 let response = DiscoveryResponse {
                     version_info: version.to_string(),
                     nonce: version.to_string(),

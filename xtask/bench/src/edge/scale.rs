@@ -88,6 +88,7 @@ fn one(ads: &Ads, backend: &Backend, start: impl Fn() -> Result<Side>) -> Result
         let (to, expected) =
             if change % 2 == 0 { (backend.other, 'o') } else { (backend.plain, 'x') };
         let changed = resource(ENDPOINTS, &assignment(last, to))?;
+        ads.settle();
         let told = Instant::now();
         ads.tell(ENDPOINTS, changed);
         await_answer(side.at, last, |body| body.starts_with(expected))?;
@@ -96,6 +97,7 @@ fn one(ads: &Ads, backend: &Backend, start: impl Fn() -> Result<Side>) -> Result
     for change in 0..CHANGES {
         let body = format!("change {change}");
         let changed = resource(ROUTES, &routes(Some(&body)))?;
+        ads.settle();
         let told = Instant::now();
         ads.tell(ROUTES, changed);
         await_answer(side.at, last - 1, |answer| answer == body)?;
