@@ -10,7 +10,7 @@ use crate::{
             GROUP,
             filter::Filter,
             gateway::{Gateway, Listener},
-            reference::{BackendRef, FilteredRef, MirrorRef, ParentRef},
+            reference::{BackendRef, FilteredRef, Named, ParentRef},
         },
         meta::Meta,
         service::Service,
@@ -19,10 +19,7 @@ use crate::{
     problem::{Code, Mark, Problem},
 };
 use culvert_model::name::ObjectName;
-use std::{
-    collections::{HashMap, HashSet},
-    num::NonZeroU16,
-};
+use std::collections::{HashMap, HashSet};
 
 /// What can be named.
 struct There<'a> {
@@ -37,15 +34,6 @@ struct Author<'a> {
     meta: &'a Meta,
 }
 
-/// A service, and a port of it, as somebody names them.
-struct Named<'a> {
-    what: (&'a str, &'a str),
-    namespace: Option<&'a str>,
-    name: &'a str,
-    port: Option<NonZeroU16>,
-    at: Mark,
-}
-
 /// Everything that is named and not there.
 pub(super) fn missing(objects: &Objects) -> Vec<Problem> {
     let there = There {
@@ -57,47 +45,31 @@ pub(super) fn missing(objects: &Objects) -> Vec<Problem> {
     for route in &objects.http_routes {
         let author = Author { kind: "HTTPRoute", meta: &route.meta };
         author.parents(&there, &route.spec.parent_refs, &mut found);
-        for rule in route.rules() {
-            author.filters(&there, rule.value.filters.iter().map(|one| &one.value), &mut found);
-            for backend in rule.value.backend_refs.iter() {
-                author.backend(&there, &Named::filtered(backend), &mut found);
-                let filters = backend.value.filters.iter().map(|one| &one.value);
-                author.filters(&there, filters, &mut found);
-            }
+        for Spanned { value: rule, .. } in route.rules() {
+            author.rule(&there, (&rule.filters, &rule.backend_refs), |one| one, &mut found);
         }
     }
     for route in &objects.grpc_routes {
         let author = Author { kind: "GRPCRoute", meta: &route.meta };
         author.parents(&there, &route.spec.parent_refs, &mut found);
-        for rule in route.spec.rules.iter() {
-            author.filters(&there, rule.value.filters.iter().map(|one| &one.value.0), &mut found);
-            for backend in rule.value.backend_refs.iter() {
-                author.backend(&there, &Named::filtered(backend), &mut found);
-                let filters = backend.value.filters.iter().map(|one| &one.value.0);
-                author.filters(&there, filters, &mut found);
-            }
+        for Spanned { value: rule, .. } in route.spec.rules.iter() {
+            author.rule(&there, (&rule.filters, &rule.backend_refs), |one| &one.0, &mut found);
         }
     }
-    streams(objects, &there, &mut found);
-    found.extend(tls(objects, &there));
-    found
-}
-
-fn streams(objects: &Objects, there: &There<'_>, found: &mut Vec<Problem>) {
     for route in &objects.tls_routes {
         let author = Author { kind: "TLSRoute", meta: &route.meta };
-        author.parents(there, &route.spec.parent_refs, found);
-        for backend in route.spec.rules.iter().flat_map(|rule| rule.value.backend_refs.iter()) {
-            author.backend(there, &Named::plain(backend), found);
-        }
+        author.parents(&there, &route.spec.parent_refs, &mut found);
+        let backends = route.spec.rules.iter().flat_map(|rule| rule.value.backend_refs.iter());
+        author.backends(&there, backends, &mut found);
     }
     for route in &objects.tcp_routes {
         let author = Author { kind: "TCPRoute", meta: &route.meta };
-        author.parents(there, &route.spec.parent_refs, found);
-        for backend in route.spec.rules.iter().flat_map(|rule| rule.value.backend_refs.iter()) {
-            author.backend(there, &Named::plain(backend), found);
-        }
+        author.parents(&there, &route.spec.parent_refs, &mut found);
+        let backends = route.spec.rules.iter().flat_map(|rule| rule.value.backend_refs.iter());
+        author.backends(&there, backends, &mut found);
     }
+    found.extend(tls(objects, &there));
+    found
 }
 
 fn tls(objects: &Objects, there: &There<'_>) -> Vec<Problem> {
@@ -106,8 +78,8 @@ fn tls(objects: &Objects, there: &There<'_>) -> Vec<Problem> {
         let author = Author { kind: "BackendTLSPolicy", meta: &policy.meta };
         for Spanned { value: target, at } in policy.spec.target_refs.iter() {
             let what = (&*target.group, &*target.kind);
-            let named = Named { what, namespace: None, name: &target.name, port: None, at: *at };
-            author.backend(there, &named, &mut found);
+            let named = Named { what, namespace: None, name: &target.name, port: None };
+            author.backend(there, named, *at, &mut found);
         }
     }
     for gateway in &objects.kubernetes_gateways {
@@ -122,26 +94,6 @@ fn tls(objects: &Objects, there: &There<'_>) -> Vec<Problem> {
         }
     }
     found
-}
-
-impl<'a> Named<'a> {
-    fn filtered<F>(backend: &'a Spanned<FilteredRef<F>>) -> Self {
-        let Spanned { value, at } = backend;
-        let namespace = value.namespace.as_deref();
-        Self { what: value.what(), namespace, name: &value.name, port: value.port(), at: *at }
-    }
-
-    fn plain(backend: &'a Spanned<BackendRef>) -> Self {
-        let Spanned { value, at } = backend;
-        let namespace = value.namespace.as_deref();
-        Self { what: value.what(), namespace, name: &value.name, port: value.port(), at: *at }
-    }
-
-    fn mirror(backend: &'a Spanned<MirrorRef>) -> Self {
-        let Spanned { value, at } = backend;
-        let namespace = value.namespace.as_deref();
-        Self { what: value.what(), namespace, name: &value.name, port: value.port(), at: *at }
-    }
 }
 
 impl Author<'_> {
@@ -177,10 +129,7 @@ impl Author<'_> {
                     }
                 },
                 ("", "Service") => {
-                    let what = parent.what();
-                    let (namespace, port) = (parent.namespace.as_deref(), parent.port());
-                    let named = Named { what, namespace, name: &parent.name, port, at: *at };
-                    self.backend(there, &named, found);
+                    self.backend(there, parent.named(), *at, found);
                     continue;
                 }
                 _ => continue,
@@ -189,20 +138,38 @@ impl Author<'_> {
         }
     }
 
-    fn filters<'f>(
+    /// What a rule names: by its filters, its backends, and their filters.
+    fn rule<F>(
         &self,
         there: &There<'_>,
-        filters: impl Iterator<Item = &'f Filter>,
+        (filters, backends): (&[Spanned<F>], &[Spanned<FilteredRef<F>>]),
+        filter: impl Fn(&F) -> &Filter,
         found: &mut Vec<Problem>,
     ) {
-        for filter in filters {
-            if let Filter::Mirror(mirror) = filter {
-                self.backend(there, &Named::mirror(&mirror.backend_ref), found);
+        let of_backends = backends.iter().flat_map(|one| one.value.filters.iter());
+        for one in filters.iter().chain(of_backends) {
+            if let Filter::Mirror(mirror) = filter(&one.value) {
+                let Spanned { value, at } = &mirror.backend_ref;
+                self.backend(there, value.named(), *at, found);
             }
+        }
+        for Spanned { value, at } in backends {
+            self.backend(there, value.named(), *at, found);
         }
     }
 
-    fn backend(&self, there: &There<'_>, named: &Named<'_>, found: &mut Vec<Problem>) {
+    fn backends<'b>(
+        &self,
+        there: &There<'_>,
+        backends: impl Iterator<Item = &'b Spanned<BackendRef>>,
+        found: &mut Vec<Problem>,
+    ) {
+        for Spanned { value, at } in backends {
+            self.backend(there, value.named(), *at, found);
+        }
+    }
+
+    fn backend(&self, there: &There<'_>, named: Named<'_>, at: Mark, found: &mut Vec<Problem>) {
         if named.what != ("", "Service") {
             return;
         }
@@ -214,6 +181,6 @@ impl Author<'_> {
             }
             (Some(_), _) => return,
         };
-        found.push(self.missing(named.at, message, there.services.is_empty()));
+        found.push(self.missing(at, message, there.services.is_empty()));
     }
 }

@@ -85,6 +85,17 @@ pub struct SecretRef {
     pub namespace: Option<Namespace>,
 }
 
+/// A reference as it is meant, whatever of it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// `group`, `kind`.
+    pub what: (&'a str, &'a str),
+    /// That of the object itself where it says none.
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
+    pub port: Option<NonZeroU16>,
+}
+
 /// A share, by comparison with those beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u32")]
@@ -107,6 +118,12 @@ fn or<'a>(written: Option<&'a str>, default: &'static str) -> &'a str {
 }
 
 impl ParentRef {
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        let namespace = self.namespace.as_deref();
+        Named { what: self.what(), namespace, name: &self.name, port: self.port() }
+    }
+
     /// `group`, `kind`.
     #[must_use]
     pub fn what(&self) -> (&str, &str) {
@@ -122,6 +139,12 @@ impl ParentRef {
 macro_rules! service_unless_said {
     ($([$($filter:ident)?] $name:ty;)*) => {$(
         impl$(<$filter>)? $name {
+            #[must_use]
+            pub fn named(&self) -> Named<'_> {
+                let namespace = self.namespace.as_deref();
+                Named { what: self.what(), namespace, name: &self.name, port: self.port() }
+            }
+
             /// `group`, `kind`.
             #[must_use]
             pub fn what(&self) -> (&str, &str) {
