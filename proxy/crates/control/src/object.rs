@@ -26,6 +26,8 @@ mod name;
 
 pub mod meta;
 
+mod written;
+
 pub(crate) mod port;
 
 mod selector;

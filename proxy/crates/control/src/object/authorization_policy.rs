@@ -1,15 +1,15 @@
 //! `AuthorizationPolicy` of security.istio.io: who may talk to whom.
 pub use super::istio::target::{Selects, Target};
 use super::{
-    decode::decode,
     istio::target,
     meta::{Meta, Scope},
     node::Node,
     spanned::Spanned,
+    written::{Read, read},
 };
 use crate::problem::{Origin, Problem, Source};
 use ipnet::IpNet;
-use raw::RawPolicy;
+use raw::RawSpec;
 use serde::Deserialize;
 use std::{num::NonZeroU16, sync::Arc};
 
@@ -145,9 +145,8 @@ impl<T> Default for Both<T> {
 
 impl AuthorizationPolicy {
     pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawPolicy { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let dry_run = dry_run(&meta, &mut problems);
         let selects =
             target::selects(spec.selector, spec.target_ref, spec.target_refs, &meta, &mut problems);

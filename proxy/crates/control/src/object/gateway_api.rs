@@ -6,15 +6,9 @@
 //!
 //! Reading order: [`text`], [`few`], [`duration`] (words), [`reference`], [`header`], [`filter`]
 //! (parts), then one module for each kind.
-use super::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
-    node::Node,
-    spanned::Spanned,
-};
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny as Ignored};
-use std::{collections::BTreeSet, sync::Arc};
+use super::{meta::Meta, spanned::Spanned};
+use crate::problem::Problem;
+use std::collections::BTreeSet;
 
 pub mod text;
 
@@ -51,38 +45,6 @@ mod tests;
 
 /// The group of all of these kinds.
 pub const GROUP: &str = "gateway.networking.k8s.io";
-
-/// An object as written.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct Written<S> {
-    metadata: RawMeta,
-    spec: S,
-    api_version: String,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
-/// An object whose fields fit one by one.
-struct Read<S> {
-    meta: Meta,
-    spec: S,
-    problems: Vec<Problem>,
-    version: String,
-}
-
-fn read<S: DeserializeOwned>(
-    node: &Node,
-    source: &Arc<Source>,
-    scope: Scope,
-) -> Result<Read<S>, Vec<Problem>> {
-    let Written { metadata, spec, api_version, .. } = decode::<Written<S>>(node, source)?;
-    let mut problems = Vec::new();
-    let meta = metadata.check(Origin::new(source, node.at), scope, &mut problems);
-    let version = api_version.rsplit('/').next().unwrap_or_default().to_owned();
-    Ok(Read { meta, spec, problems, version })
-}
 
 /// What only one item of a list may be called.
 fn each_once<'a, T: 'a>(

@@ -1,14 +1,14 @@
 //! `PeerAuthentication` of security.istio.io: whether plain text is taken.
 use super::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     port::PortText,
     selector::{RawSelector, check_values},
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use crate::problem::{Problem, Source};
+use serde::Deserialize;
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
 
 /// Whether plain text is taken.
@@ -37,18 +37,6 @@ pub enum Mode {
     Strict,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawPolicy {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawSpec {
@@ -64,9 +52,8 @@ struct RawMtls {
 
 impl PeerAuthentication {
     pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawPolicy { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let labels = spec.selector.map(|selector| selector.match_labels).unwrap_or_default();
         let selector = check_values(labels, &meta, &mut problems);
         let mut ports = BTreeMap::new();

@@ -1,12 +1,12 @@
 //! `Service` of core/v1.
 use super::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     port::{Ip, Port, Protocol, TargetPort, app_protocol},
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Mark, Origin, Problem, Source};
+use crate::problem::{Mark, Problem, Source};
 use culvert_model::service::AppProtocol;
 use serde::{Deserialize, de::IgnoredAny as Ignored};
 use std::{
@@ -69,18 +69,6 @@ pub enum Distribution {
     #[serde(alias = "PreferClose")]
     PreferSameZone,
     PreferSameNode,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawService {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
 }
 
 #[derive(Default, Deserialize)]
@@ -162,9 +150,8 @@ impl TryFrom<String> for ClusterIp {
 
 impl Service {
     pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawService { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let service = Self {
             vips: vips(&spec),
             ports: ports(spec.ports, &meta, &mut problems),

@@ -1,14 +1,14 @@
 //! What makes pods: `Deployment`, `StatefulSet`, `DaemonSet`, `ReplicaSet` and `Job`, as far as they
 //! say what those pods are called and labelled, and who they run as.
 use super::{
-    decode::decode,
     gateway_api::selector::LabelSelector,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     pod::PodSpec,
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Mark, Origin, Problem, Source};
+use crate::problem::{Mark, Problem, Source};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny as Ignored};
 use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
@@ -57,25 +57,12 @@ struct RawTemplateMeta {
     owner_references: Option<Ignored>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawWorkload<S> {
-    metadata: RawMeta,
-    spec: S,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 impl<K> Workload<K> {
     fn of<S: DeserializeOwned + Pods>(
         node: &Node,
         source: &Arc<Source>,
     ) -> Result<Self, Vec<Problem>> {
-        let RawWorkload { metadata, spec, .. } = decode::<RawWorkload<S>>(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read::<S>(node, source, Scope::Namespaced)?;
         let (selector, template) = spec.parts();
         let labels = template.metadata.labels;
         if let Some(Spanned { value: selector, at }) = selector {

@@ -1,13 +1,13 @@
 //! `WorkloadEntry` of networking.istio.io, alone and inside a `ServiceEntry`.
 use super::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     port::Port,
     spanned::Spanned,
+    written::{Read, read},
 };
 use crate::problem::{Mark, Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc};
 
 /// A workload that is no pod.
@@ -42,17 +42,6 @@ pub enum Address {
     None,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawEntry {
-    metadata: RawMeta,
-    spec: Spanned<RawEndpoint>,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RawEndpoint {
@@ -67,11 +56,9 @@ pub(super) struct RawEndpoint {
 
 impl WorkloadEntry {
     pub(super) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let raw: RawEntry = decode(node, source)?;
-        let mut problems = Vec::new();
-        let origin = Origin::new(source, node.at);
-        let meta = raw.metadata.check(origin, Scope::Namespaced, &mut problems);
-        let endpoint = raw.spec.value.check(&meta.at(raw.spec.at), &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: Spanned<RawEndpoint> = spec;
+        let endpoint = spec.value.check(&meta.at(spec.at), &mut problems);
         if problems.is_empty() { Ok(Self { meta, endpoint }) } else { Err(problems) }
     }
 

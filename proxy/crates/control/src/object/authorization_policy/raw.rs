@@ -2,27 +2,14 @@
 use super::PolicyAction;
 use crate::object::{
     istio::target::RawTarget,
-    meta::RawMeta,
     port::{Block, PortText},
     selector::RawSelector,
     spanned::Spanned,
 };
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use serde::Deserialize;
 
 /// A list, and where it was written.
 pub(super) type Listed<T> = Option<Spanned<Vec<Spanned<T>>>>;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-pub(super) struct RawPolicy {
-    pub(super) metadata: RawMeta,
-    #[serde(default)]
-    pub(super) spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,7 +1,6 @@
 //! `BackendTLSPolicy`: TLS from a gateway to what is behind it.
 use super::{
     few::Few,
-    read,
     reference::{self, LocalRef, Part},
     text::{
         Group, Hostname, Kind, Name, OptionKey, OptionValue, PreciseHostname, SectionName, Uri,
@@ -13,6 +12,7 @@ use crate::{
         meta::{Meta, Scope},
         node::Node,
         spanned::Spanned,
+        written::{Read, read},
     },
     problem::{Problem, Source},
 };
@@ -114,7 +114,7 @@ impl Part for TargetRef {
 
 impl BackendTlsPolicy {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, .. } =
+        let Read { meta, spec, mut problems, .. } =
             read::<BackendTlsPolicySpec>(node, source, Scope::Namespaced)?;
         reference::parts(&spec.target_refs, &meta, &mut problems);
         let Spanned { value: validation, at } = &spec.validation;

@@ -2,7 +2,6 @@
 use super::{
     few::Few,
     http_route::DefaultScope,
-    read,
     reference::{LocalRef, ObjectRef, SecretRef},
     selector::LabelSelector,
     text::{
@@ -15,6 +14,7 @@ use crate::{
         node::Node,
         port::Port,
         spanned::Spanned,
+        written::{Read, read},
     },
     problem::{Problem, Source},
 };
@@ -227,7 +227,7 @@ impl TryFrom<String> for AddressValue {
 
 impl Gateway {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
         let gateway = Self { meta, spec };
         gateway.check(&mut problems);
         if problems.is_empty() { Ok(gateway) } else { Err(problems) }

@@ -1,6 +1,5 @@
 //! `GatewayClass`: who is responsible for gateways.
 use super::{
-    read,
     reference::ObjectRef,
     text::{ControllerName, Description},
 };
@@ -8,6 +7,7 @@ use crate::{
     object::{
         meta::{Meta, Scope},
         node::Node,
+        written::{Read, read},
     },
     problem::{Problem, Source},
 };
@@ -30,7 +30,7 @@ pub struct GatewayClassSpec {
 
 impl GatewayClass {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, problems, .. } = read(node, source, Scope::Machine)?;
+        let Read { meta, spec, problems, .. } = read(node, source, Scope::Machine)?;
         if problems.is_empty() { Ok(Self { meta, spec }) } else { Err(problems) }
     }
 }

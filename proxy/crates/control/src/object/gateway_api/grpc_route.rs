@@ -6,7 +6,6 @@ use super::{
     header::{HeaderMatch, TextMatch},
     http_route::DefaultScope,
     persistence::SessionPersistence,
-    read,
     reference::{self, FilteredRef, ParentRef},
     text::{GrpcName, Hostname, SectionName},
 };
@@ -15,6 +14,7 @@ use crate::{
         meta::{Meta, Scope},
         node::Node,
         spanned::Spanned,
+        written::{Read, read},
     },
     problem::{Mark, Problem, Source},
 };
@@ -72,7 +72,7 @@ pub struct MethodMatch {
 
 impl GrpcRoute {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
         let route = Self { meta, spec };
         route.check(&mut problems);
         if problems.is_empty() { Ok(route) } else { Err(problems) }

@@ -5,7 +5,6 @@ use super::{
     filter::Filter,
     header::{HeaderMatch, TextMatch},
     persistence::SessionPersistence,
-    read,
     reference::{FilteredRef, ParentRef},
     text::{HeaderName, Hostname, QueryValue, SectionName},
 };
@@ -14,6 +13,7 @@ use crate::{
         meta::{Meta, Scope},
         node::Node,
         spanned::Spanned,
+        written::{Read, read},
     },
     problem::{Problem, Source},
 };
@@ -162,7 +162,7 @@ impl TryFrom<u16> for RetryCode {
 
 impl HttpRoute {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
         let route = Self { meta, spec };
         route.check(&mut problems);
         if problems.is_empty() { Ok(route) } else { Err(problems) }

@@ -1,13 +1,13 @@
 //! `ReferenceGrant`: who of other namespaces may name objects of this one.
 use super::{
     few::Few,
-    read,
     text::{Group, Kind, Name, Namespace},
 };
 use crate::{
     object::{
         meta::{Meta, Scope},
         node::Node,
+        written::{Read, read},
     },
     problem::{Problem, Source},
 };
@@ -45,7 +45,7 @@ pub struct What {
 
 impl ReferenceGrant {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, problems, .. } = read(node, source, Scope::Namespaced)?;
+        let Read { meta, spec, problems, .. } = read(node, source, Scope::Namespaced)?;
         if problems.is_empty() { Ok(Self { meta, spec }) } else { Err(problems) }
     }
 }

@@ -2,7 +2,6 @@
 use super::{
     few::Few,
     http_route::DefaultScope,
-    read,
     reference::{self, BackendRef, ParentRef},
     text::{Hostname, SectionName},
 };
@@ -11,6 +10,7 @@ use crate::{
         meta::{Meta, Scope},
         node::Node,
         spanned::Spanned,
+        written::{Read, read},
     },
     problem::{Code, Problem, Source},
 };
@@ -61,7 +61,7 @@ pub struct StreamRule {
 
 impl TlsRoute {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, version } =
+        let Read { meta, spec, mut problems, version } =
             read::<TlsRouteSpec>(node, source, Scope::Namespaced)?;
         let route = Self { meta, spec };
         let Self { meta, spec } = &route;
@@ -80,7 +80,7 @@ impl TlsRoute {
 
 impl TcpRoute {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let super::Read { meta, spec, mut problems, version } =
+        let Read { meta, spec, mut problems, version } =
             read::<TcpRouteSpec>(node, source, Scope::Namespaced)?;
         let route = Self { meta, spec };
         reference::parts(&route.spec.parent_refs, &route.meta, &mut problems);

@@ -7,15 +7,15 @@ use super::{
     domain::{ExportTo, HostPattern},
 };
 use crate::object::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     selector::{RawLabels, RawSelector, check_values},
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
+use crate::problem::{Problem, Source};
 use policy::TrafficPolicy;
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub mod balancer;
@@ -47,17 +47,6 @@ pub struct Subset {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawRule {
-    metadata: RawMeta,
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RawSpec {
     host: Spanned<HostPattern>,
     traffic_policy: Option<Spanned<TrafficPolicy>>,
@@ -79,9 +68,7 @@ struct RawSubset {
 
 impl DestinationRule {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawRule { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
         let RawSpec { host, traffic_policy, subsets, export_to, workload_selector } = spec;
         let subset = |raw: Spanned<RawSubset>| {
             let RawSubset { name, labels, traffic_policy } = raw.value;

@@ -1,14 +1,14 @@
 //! `Gateway` of networking.istio.io: who listens for strangers, and on what.
 use super::domain::GatewayHost;
 use crate::object::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     port::Port,
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use crate::problem::{Problem, Source};
+use serde::Deserialize;
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
 use tls::ServerTls;
 
@@ -61,18 +61,6 @@ pub enum Protocol {
     Redis,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawGateway {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawSpec {
@@ -82,9 +70,8 @@ struct RawSpec {
 
 impl Gateway {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawGateway { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let RawSpec { selector, servers } = spec;
         let gateway = Self { meta, selector, servers };
         check::gateway(&gateway, &mut problems);

@@ -5,14 +5,14 @@ use super::{
     workload_group::{PlainName, Word},
 };
 use crate::object::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     selector::RawSelector,
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use crate::problem::{Problem, Source};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Which tokens are believed.
@@ -65,18 +65,6 @@ const MAX_RULES: usize = 4096;
 
 const MAX_CLAIMS: usize = 64;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawAuthentication {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawSpec {
@@ -88,9 +76,8 @@ struct RawSpec {
 
 impl RequestAuthentication {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawAuthentication { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let RawSpec { selector, target_ref, target_refs, jwt_rules: rules } = spec;
         let selects = selects(selector, target_ref, target_refs, &meta, &mut problems);
         if let Some(beyond) = rules.get(MAX_RULES) {

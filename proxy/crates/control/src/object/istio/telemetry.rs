@@ -6,15 +6,15 @@ use super::{
     workload_group::Word,
 };
 use crate::object::{
-    decode::decode,
     fault::advice,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     selector::RawSelector,
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use crate::problem::{Problem, Source};
+use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What is told of requests.
@@ -144,18 +144,6 @@ pub enum CustomTag {
     Formatter(String),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawTelemetry {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawSpec {
@@ -211,9 +199,8 @@ struct Named {
 
 impl Telemetry {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawTelemetry { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let RawSpec { selector, target_ref, target_refs, tracing, metrics, access_logging } = spec;
         let selects = selects(selector, target_ref, target_refs, &meta, &mut problems);
         let telemetry = Self { meta, selects, tracing, metrics, access_logging };

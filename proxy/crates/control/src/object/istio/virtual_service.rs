@@ -4,15 +4,15 @@
 //! value shows.
 use super::domain::{ExportTo, HostPattern};
 use crate::object::{
-    decode::decode,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     spanned::Spanned,
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
+use crate::problem::{Problem, Source};
 use http::HttpRoute;
 use layer4::{TcpRoute, TlsRoute};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use serde::Deserialize;
 use std::sync::Arc;
 
 mod check;
@@ -49,18 +49,6 @@ pub enum GatewayRef {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawVirtualService {
-    metadata: RawMeta,
-    #[serde(default)]
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawSpec {
@@ -74,9 +62,8 @@ struct RawSpec {
 
 impl VirtualService {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawVirtualService { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
+        let spec: RawSpec = Option::unwrap_or_default(spec);
         let RawSpec { hosts, gateways, http, tls, tcp, export_to } = spec;
         let service = Self { meta, hosts, gateways, http, tls, tcp, export_to };
         check::service(&service, &mut problems);

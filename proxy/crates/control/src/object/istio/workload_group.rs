@@ -1,16 +1,16 @@
 //! `WorkloadGroup` of networking.istio.io: what `WorkloadEntry`s of a group have in common.
 use super::headers::FieldName;
 use crate::object::{
-    decode::decode,
     fault::advice,
-    meta::{Meta, RawMeta, Scope},
+    meta::{Meta, Scope},
     node::Node,
     port::Port,
     spanned::Spanned,
     workload_entry::{Endpoint, RawEndpoint},
+    written::{Read, read},
 };
-use crate::problem::{Origin, Problem, Source};
-use serde::{Deserialize, de::IgnoredAny as Ignored};
+use crate::problem::{Problem, Source};
+use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What workloads that are no pods have in common.
@@ -99,17 +99,6 @@ pub struct GrpcProbe {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawGroup {
-    metadata: RawMeta,
-    spec: RawSpec,
-    api_version: Option<Ignored>,
-    kind: Option<Ignored>,
-    status: Option<Ignored>,
-}
-
-#[derive(Deserialize)]
 struct RawSpec {
     #[serde(default)]
     metadata: RawGroupMeta,
@@ -140,9 +129,7 @@ struct RawProbe {
 
 impl WorkloadGroup {
     pub(in crate::object) fn read(node: &Node, source: &Arc<Source>) -> Result<Self, Vec<Problem>> {
-        let RawGroup { metadata, spec, .. } = decode(node, source)?;
-        let mut problems = Vec::new();
-        let meta = metadata.check(Origin::new(source, node.at), Scope::Namespaced, &mut problems);
+        let Read { meta, spec, mut problems, .. } = read(node, source, Scope::Namespaced)?;
         let RawSpec { metadata: RawGroupMeta { labels, annotations }, template, probe } = spec;
         let origin = meta.at(template.at);
         let template = template.value.check_template(&origin, &mut problems);
