@@ -5,7 +5,7 @@
 //! (services), `authorization`, `peer`, `policies` (policies),
 //! `effect` (what becomes of one), `enrolment` (is a pod in the mesh),
 //! `workload`, `member` (who somebody is), `local` (what this node must hold); [`own`] (the same of
-//! the pods of one node only).
+//! the pods of one node only); [`http`] (what L7 is told).
 
 pub mod mesh;
 
@@ -46,6 +46,8 @@ mod local;
 pub mod own;
 
 mod unique;
+
+pub mod http;
 
 pub use enrolment::{Ambient, Outside};
 
