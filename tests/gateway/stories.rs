@@ -3,6 +3,7 @@
 //!
 //! With `CULVERT_GATEWAY_ONLY=envoy` they run against Envoy, which must pass them too.
 mod broken;
+mod compiled;
 mod floods;
 mod peers;
 mod plane;
@@ -17,6 +18,7 @@ type Story = fn();
 /// By name; those under `long` take minutes and run when they are asked for.
 pub(crate) const ALL: &[(&str, Story)] = &[
     ("story::broken::fifty_configurations", broken::fifty),
+    ("story::compiled::both_take_it", compiled::both_take_it),
     ("story::floods::rapid_reset", floods::rapid_reset),
     ("story::floods::continuation", floods::continuation),
     ("story::floods::settings", floods::settings),

@@ -3,9 +3,10 @@
 //!
 //! Modules stand where the packages of `protos/` say; all but this file is written by
 //! `cargo xtask codegen`. Messages are public as they come off the wire, unchecked: `culvert-xds`
-//! turns them into words of the model. Envoy's whole API is behind [`api`], which only `culvert-xds`
-//! and the gateway open; [`descriptors`] says what it looks like, [`fields`] takes a message apart, [`json`] how people write it, and
-//! [`rules`] what its fields may hold.
+//! turns them into words of the model. Envoy's whole API is behind [`api`], which `culvert-xds`, the
+//! compiler and the gateway open; [`descriptors`] says what it looks like, [`fields`] takes a message
+//! apart, [`json`] how people write it, [`rules`] what its fields may hold, and [`canonical`] writes
+//! it always the same way.
 #![expect(
     unused_qualifications,
     clippy::allow_attributes,
@@ -36,6 +37,8 @@ pub mod fields;
 pub mod json;
 
 pub mod rules;
+
+pub mod canonical;
 
 /// Whoever drives the L4 side: Istio's workload API and CA.
 pub mod istio {

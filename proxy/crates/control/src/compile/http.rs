@@ -1,5 +1,12 @@
 //! HTTP in the mesh: from manifests to what Envoy understands.
 //!
-//! Objects become a [`plan`] in words of neither Istio nor the Gateway API.
+//! Objects become a [`plan`] in words of neither Istio nor the Gateway API; [`emit`] turns a plan,
+//! with the services and workloads there are (`facts`), into Envoy's messages.
+//!
+//! Reading order: [`plan`], [`emit`], `facts`.
 
 pub mod plan;
+
+pub mod emit;
+
+mod facts;

@@ -40,11 +40,21 @@ pub struct Compiler {
     pub(super) listing: Listing,
     mesh: Mesh,
     /// Which objects made which members.
-    made: BTreeMap<Key, Vec<WorkloadUid>>,
+    pub(super) made: BTreeMap<Key, Vec<WorkloadUid>>,
     pub(super) addresses: Unique,
     pub(super) netns: Unique,
     /// What is to be told of an object, level by level.
     told: BTreeMap<(Level, Key), Vec<Problem>>,
+    /// What was looked at since L7 followed last.
+    pub(super) looked: Looked,
+}
+
+/// Services and workloads that may be something else than before.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    pub(super) services: BTreeSet<ServiceName>,
+    /// And which object makes them.
+    pub(super) workloads: BTreeMap<WorkloadUid, Key>,
 }
 
 /// What a step changed; `None` is what is no longer there.
@@ -92,6 +102,7 @@ impl Compiler {
             addresses: Unique::new("the address"),
             netns: Unique::new("the network namespace"),
             told: BTreeMap::new(),
+            looked: Looked::default(),
         }
     }
 
@@ -220,8 +231,10 @@ impl Compiler {
         let uids: Vec<_> = wanted.iter().map(|one| one.member.uid.clone()).collect();
         let before = match uids.is_empty() {
             true => self.made.remove(&key),
-            false => self.made.insert(key, uids.clone()),
+            false => self.made.insert(key.clone(), uids.clone()),
         };
+        let looked = uids.iter().chain(before.iter().flatten()).cloned();
+        self.looked.workloads.extend(looked.map(|uid| (uid, key.clone())));
         for gone in before.into_iter().flatten().filter(|uid| !uids.contains(uid)) {
             self.mesh.members.remove(&gone);
             changes.members.insert(gone, None);

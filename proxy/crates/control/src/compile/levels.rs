@@ -51,7 +51,13 @@ impl Compiler {
             let notes = named(&key, notes);
             self.tell(Level::Service, key, notes);
         }
+        let keys: Vec<Key> = drafts.keys().cloned().collect();
         let changed = self.registry.change(drafts);
+        self.looked.services.extend(changed.offered.keys().cloned());
+        for (kind, name) in keys {
+            let drafts = self.registry.of(kind, &name);
+            self.looked.services.extend(drafts.map(|draft| draft.service.host.clone()));
+        }
         for (name, offered) in changed.offered {
             self.set_service(name, offered, changes);
         }

@@ -4,7 +4,7 @@
 //! always does in a DENY.
 use super::{At, Labels};
 use culvert_model::name::{ObjectName, ServiceName};
-use std::{num::NonZeroU16, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 
 /// One policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,19 @@ impl Policy {
         let clauses = self.rules.iter().flat_map(|rule| &rule.clauses);
         let targets = matches!(self.applies, Applies::Services(_) | Applies::Gateways(_));
         targets || self.action == PolicyAction::Audit || clauses.flatten().flatten().any(is_l7)
+    }
+
+    /// What of it cannot be answered: it closes.
+    #[must_use]
+    pub fn unmet(&self) -> BTreeSet<&Arc<str>> {
+        let clauses = self.rules.iter().flat_map(|rule| &rule.clauses);
+        let mut found = BTreeSet::new();
+        for condition in clauses.flatten().flatten() {
+            if let Attribute::Unmet(name) = &condition.attribute {
+                found.insert(name);
+            }
+        }
+        found
     }
 
     /// The ports that a rule is for, where it says so; `None`: every one may be.

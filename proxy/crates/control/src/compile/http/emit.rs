@@ -1,0 +1,406 @@
+//! A plan, with the services and workloads there are, as Envoy's messages.
+//!
+//! Each [`Scope`] (a namespace on a node, or a gateway) has resources of its own: what it can see,
+//! and of servers only its own pods. They are made in [`Unit`]s, each of which notes what it looked at;
+//! a change makes those anew that looked at what changed, and nobody is told of what came out
+//! the same. Versions are made of content; where something was written is no part of them.
+//!
+//! Reading order: [`names`] (what resources are called), [`scene`] (what goes in), `words` (small
+//! parts), `clients` (for whom rules are), `matching`, `action`, `route` (requests), `cluster`,
+//! `pool`, `tls`, `assignment` (endpoints), `rbac` (policies), `manager` (filters), `outbound`,
+//! `chains`, `inbound`, `gateway` (listeners), [`asks`] (who must pass L7 at all).
+use culvert_model::{
+    locality::Locality,
+    name::{ObjectName, ServiceName},
+    service::AppProtocol,
+};
+use culvert_proto::{
+    Message, Name,
+    api::{
+        envoy::config::{
+            cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
+            route::v3::RouteConfiguration,
+        },
+        google::protobuf::Any,
+    },
+    canonical::canonical,
+};
+use culvert_xds::envoy::kind::Kind;
+use outbound::View;
+use scene::{Changed, Dep, Door, Reader, Scene};
+use sha2::{Digest, Sha256};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+pub mod names;
+
+pub mod scene;
+
+mod words;
+
+mod clients;
+
+mod matching;
+
+mod action;
+
+mod route;
+
+mod cluster;
+
+mod pool;
+
+mod tls;
+
+mod assignment;
+
+mod rbac;
+
+mod manager;
+
+mod outbound;
+
+mod chains;
+
+mod inbound;
+
+mod gateway;
+
+pub mod asks;
+
+mod services;
+
+#[cfg(test)]
+mod tests;
+
+/// Who is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    pub namespace: Arc<str>,
+    /// Empty where it is not known.
+    pub node: Arc<str>,
+    /// Where the node is.
+    pub locality: Locality,
+    /// A gateway; without, the engine of the namespace on the node.
+    pub gateway: Option<ObjectName>,
+}
+
+/// Names a resource.
+pub type Key = (Kind, Arc<str>);
+
+/// One resource, as it is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    pub kind: Kind,
+    pub name: Arc<str>,
+    /// Of the content, but for where it was written.
+    pub version: Arc<str>,
+    pub any: Any,
+}
+
+/// Resources as they were before a change, where they may be another now.
+type Touched = BTreeMap<Key, Option<Arc<Resource>>>;
+
+/// What one change has changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delta {
+    pub set: Vec<Arc<Resource>>,
+    pub removed: Vec<Key>,
+    /// What was made anew, whether or not it came out the same.
+    pub made: Vec<Unit>,
+}
+
+/// Something that is made in one go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// The clusters that are always there.
+    Base,
+    Door(Door),
+    Routes(ServiceName),
+    Clusters(ServiceName),
+    Endpoints(ServiceName),
+    Inbound,
+    Gateway,
+}
+
+/// What a unit came to.
+#[derive(Clone, Debug, Default)]
+struct Built {
+    resources: BTreeMap<Key, Arc<Resource>>,
+    /// Services whose clusters it names.
+    needs: BTreeSet<ServiceName>,
+    seen: BTreeSet<Dep>,
+}
+
+/// The resources of one scope.
+#[derive(Clone, Debug)]
+pub struct Emitter {
+    scope: Scope,
+    units: BTreeMap<Unit, Built>,
+    /// Which units looked at something.
+    index: BTreeMap<Dep, BTreeSet<Unit>>,
+    /// How many units need a service.
+    needed: BTreeMap<ServiceName, usize>,
+    /// Doors of services that ask for L7, by service.
+    open: BTreeMap<ServiceName, BTreeSet<Door>>,
+    resources: BTreeMap<Key, Arc<Resource>>,
+}
+
+impl Emitter {
+    /// Everything that `scope` is told of `scene`.
+    #[must_use]
+    pub fn new(scope: Scope, scene: &Scene) -> Self {
+        let mut emitter = Self {
+            scope,
+            units: BTreeMap::new(),
+            index: BTreeMap::new(),
+            needed: BTreeMap::new(),
+            open: BTreeMap::new(),
+            resources: BTreeMap::new(),
+        };
+        let first = match emitter.scope.gateway {
+            Some(_) => [Unit::Base, Unit::Gateway],
+            None => [Unit::Base, Unit::Inbound],
+        };
+        let services: BTreeSet<ServiceName> = scene.services().cloned().collect();
+        emitter.make(first.into(), &services, scene);
+        emitter
+    }
+
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    #[must_use]
+    pub fn resources(&self) -> &BTreeMap<Key, Arc<Resource>> {
+        &self.resources
+    }
+
+    /// Follows a change of the scene.
+    pub fn follow(&mut self, changed: &Changed, scene: &Scene) -> Delta {
+        let seen = changed.iter().filter_map(|dep| self.index.get(dep)).flatten();
+        let units: BTreeSet<Unit> = seen.cloned().collect();
+        let services = changed.iter().filter_map(|dep| match dep {
+            Dep::Service(name) => Some(name.clone()),
+            // They are its doors.
+            Dep::Endpoints(name) if scene.is_headless(name) => Some(name.clone()),
+            Dep::Endpoints(_)
+            | Dep::Host(_)
+            | Dep::Door(_)
+            | Dep::Pods(_)
+            | Dep::Gateway(_)
+            | Dep::Policies => None,
+        });
+        self.make(units, &services.collect(), scene)
+    }
+
+    /// Makes units anew, and whatever they ask for.
+    fn make(
+        &mut self,
+        mut units: BTreeSet<Unit>,
+        services: &BTreeSet<ServiceName>,
+        scene: &Scene,
+    ) -> Delta {
+        let mut touched = Touched::new();
+        let mut made = Vec::new();
+        if self.scope.gateway.is_none() {
+            for name in services {
+                units.extend(self.open_doors(name, scene));
+            }
+        }
+        while let Some(unit) = units.pop_first() {
+            if !self.is_wanted(&unit) {
+                self.drop_unit(&unit, &mut units, &mut touched);
+                continue;
+            }
+            let built = self.build(&unit, scene);
+            made.push(unit.clone());
+            self.replace(unit, built, &mut units, &mut touched);
+        }
+        let mut delta = Delta { made, ..Delta::default() };
+        for (key, old) in touched {
+            match self.resources.get(&key) {
+                None if old.is_some() => delta.removed.push(key),
+                None => {}
+                Some(new) if old.as_ref().is_some_and(|old| old.version == new.version) => {}
+                Some(new) => delta.set.push(Arc::clone(new)),
+            }
+        }
+        delta
+    }
+
+    /// Notes where a service is listened for now; gives what is to be made or dropped.
+    fn open_doors(&mut self, name: &ServiceName, scene: &Scene) -> BTreeSet<Unit> {
+        let reader = Reader::new(scene);
+        let now = outbound::open(name, &self.scope, &reader);
+        let old = match now.is_empty() {
+            true => self.open.remove(name),
+            false => self.open.insert(name.clone(), now.clone()),
+        };
+        let old = old.unwrap_or_default();
+        let mut units: BTreeSet<Unit> = old.union(&now).copied().map(Unit::Door).collect();
+        if !old.is_empty() || !now.is_empty() {
+            units.insert(Unit::Routes(name.clone()));
+        }
+        units
+    }
+
+    /// Whether there is still reason to make a unit.
+    fn is_wanted(&self, unit: &Unit) -> bool {
+        match unit {
+            Unit::Base | Unit::Inbound | Unit::Gateway => true,
+            Unit::Door(door) => self.open.values().any(|doors| doors.contains(door)),
+            Unit::Routes(name) => self.open.contains_key(name),
+            Unit::Clusters(name) | Unit::Endpoints(name) => self.needed.contains_key(name),
+        }
+    }
+
+    fn drop_unit(&mut self, unit: &Unit, units: &mut BTreeSet<Unit>, touched: &mut Touched) {
+        if self.units.contains_key(unit) {
+            self.replace(unit.clone(), Built::default(), units, touched);
+            self.units.remove(unit);
+        }
+    }
+
+    /// Puts what a unit came to in the place of what it was before.
+    fn replace(
+        &mut self,
+        unit: Unit,
+        mut built: Built,
+        units: &mut BTreeSet<Unit>,
+        touched: &mut Touched,
+    ) {
+        let old = self.units.remove(&unit).unwrap_or_default();
+        for dep in old.seen.difference(&built.seen) {
+            if let Some(all) = self.index.get_mut(dep) {
+                all.remove(&unit);
+                if all.is_empty() {
+                    self.index.remove(dep);
+                }
+            }
+        }
+        for dep in built.seen.difference(&old.seen) {
+            self.index.entry(dep.clone()).or_default().insert(unit.clone());
+        }
+        for name in built.needs.difference(&old.needs) {
+            let count = self.needed.entry(name.clone()).or_insert(0);
+            *count += 1;
+            if *count == 1 {
+                units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name.clone())]);
+            }
+        }
+        for name in old.needs.difference(&built.needs) {
+            let Some(count) = self.needed.get_mut(name) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.needed.remove(name);
+                units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name.clone())]);
+            }
+        }
+        for (key, resource) in &old.resources {
+            touched.entry(key.clone()).or_insert_with(|| Some(Arc::clone(resource)));
+            self.resources.remove(key);
+        }
+        for (key, resource) in &mut built.resources {
+            let before = touched.entry(key.clone()).or_insert(None);
+            // Whoever holds it need not be told again.
+            if let Some(before) = before.as_ref().filter(|one| one.any == resource.any) {
+                *resource = Arc::clone(before);
+            }
+            self.resources.insert(key.clone(), Arc::clone(resource));
+        }
+        self.units.insert(unit, built);
+    }
+
+    fn build(&self, unit: &Unit, scene: &Scene) -> Built {
+        let reader = Reader::new(scene);
+        let needs = RefCell::new(BTreeSet::new());
+        let scope = &self.scope;
+        let view = View::new(scope, &reader, &needs);
+        let mut out = Out::default();
+        match unit {
+            Unit::Base => {
+                out.cluster(cluster::passthrough());
+                out.cluster(cluster::black_hole());
+            }
+            Unit::Door(door) => {
+                if let Some((listener, tables)) = outbound::listener(*door, view) {
+                    out.listener(listener);
+                    tables.into_iter().for_each(|table| out.table(table));
+                }
+            }
+            Unit::Routes(name) => {
+                if let Some(facts) = reader.service(name) {
+                    let tables = outbound::routes(facts, view);
+                    tables.into_iter().for_each(|table| out.table(table));
+                }
+            }
+            Unit::Clusters(name) => {
+                let all = services::clusters(name, scope, &reader);
+                all.into_iter().for_each(|cluster| out.cluster(cluster));
+            }
+            Unit::Endpoints(name) => {
+                let all = services::assignments(name, scope, &reader);
+                all.into_iter().for_each(|assignment| out.assignment(assignment));
+            }
+            Unit::Inbound => {
+                if let Some((listener, clusters)) = inbound::listener(scope, &reader) {
+                    out.listener(listener);
+                    clusters.into_iter().for_each(|cluster| out.cluster(cluster));
+                }
+            }
+            Unit::Gateway => {
+                if let Some(name) = &scope.gateway {
+                    let (listeners, tables) = gateway::listeners(name, view);
+                    listeners.into_iter().for_each(|listener| out.listener(listener));
+                    tables.into_iter().for_each(|table| out.table(table));
+                }
+            }
+        }
+        Built { resources: out.0, needs: needs.into_inner(), seen: reader.into_seen() }
+    }
+}
+
+/// Resources, as they are made.
+#[derive(Default)]
+struct Out(BTreeMap<Key, Arc<Resource>>);
+
+impl Out {
+    fn cluster(&mut self, cluster: Cluster) {
+        self.add(Kind::Cluster, cluster.name.clone(), &cluster);
+    }
+
+    fn assignment(&mut self, assignment: ClusterLoadAssignment) {
+        self.add(Kind::Endpoint, assignment.cluster_name.clone(), &assignment);
+    }
+
+    fn listener(&mut self, listener: Listener) {
+        self.add(Kind::Listener, listener.name.clone(), &listener);
+    }
+
+    fn table(&mut self, table: RouteConfiguration) {
+        self.add(Kind::Route, table.name.clone(), &table);
+    }
+
+    fn add<M: Message + Name>(&mut self, kind: Kind, name: String, message: &M) {
+        let (bytes, full) = (message.encode_to_vec(), M::full_name());
+        let content = Sha256::digest(canonical(&full, &bytes, Some(words::ORIGIN)));
+        let version: String = content.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let any = Any { type_url: M::type_url(), value: canonical(&full, &bytes, None) };
+        let name: Arc<str> = name.into();
+        let resource = Resource { kind, name: Arc::clone(&name), version: version.into(), any };
+        self.0.insert((kind, name), Arc::new(resource));
+    }
+}
+
+/// What may be spoken where a port says `protocol`.
+fn may_be_http(protocol: AppProtocol) -> bool {
+    match protocol {
+        AppProtocol::Http1 | AppProtocol::Http2 | AppProtocol::Grpc | AppProtocol::Unknown => true,
+        AppProtocol::Tcp | AppProtocol::Tls => false,
+    }
+}

@@ -1,0 +1,265 @@
+//! What a gateway is told: listeners with ports of their own.
+use super::{
+    super::plan::{
+        Clients,
+        gateway::{GatewayPlan, Server, Serves, VirtualHost},
+        matching::HttpMatch,
+        policy::{Applies, Policy},
+        stream::{StreamMatch, TcpRule, TlsRule},
+    },
+    chains::server_name,
+    manager::{self, PLAIN, Routes, Side, TLS, TcpLimits, chain, inspectors},
+    names,
+    outbound::{Seen, View},
+    rbac,
+    route::{self, Hosts},
+    tls,
+    words::{origin, socket},
+};
+use culvert_model::name::ObjectName;
+use culvert_proto::api::envoy::config::{
+    core::v3::TrafficDirection,
+    listener::v3::{Filter, FilterChain, FilterChainMatch, Listener},
+    route::v3::RouteConfiguration,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
+};
+
+/// The listeners of a gateway, one for each address and port, and their routes.
+pub(super) fn listeners(
+    name: &ObjectName,
+    view: View<'_>,
+) -> (Vec<Listener>, Vec<RouteConfiguration>) {
+    let Some(GatewayPlan { at, servers }) = view.reader.gateway(name) else {
+        return Default::default();
+    };
+    let mut doors: BTreeMap<(IpAddr, NonZeroU16), Vec<&Server>> = BTreeMap::new();
+    for server in servers {
+        let ip = server.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        doors.entry((ip, server.port)).or_default().push(server);
+    }
+    let applies = |policy: &&Policy| match &policy.applies {
+        Applies::Gateways(names) => names.contains(name),
+        Applies::Pods(_) | Applies::Services(_) => false,
+    };
+    let policies: Vec<&Policy> = view.reader.policies().filter(applies).collect();
+    let (mut listeners, mut tables) = (Vec::new(), Vec::new());
+    for ((ip, port), servers) in doors {
+        let mut made = Made {
+            seen: Seen { view, port },
+            policies: &policies,
+            prefix: names::listener(ip, port),
+            has_tls: servers.iter().any(|server| is_tls(server)),
+            taken: BTreeSet::new(),
+            called: BTreeSet::new(),
+            chains: Vec::new(),
+            tables: Vec::new(),
+        };
+        made.plain(&servers);
+        for server in &servers {
+            made.secured(server);
+        }
+        let Made { chains, tables: mut more, has_tls, prefix, .. } = made;
+        tables.append(&mut more);
+        if chains.is_empty() {
+            continue;
+        }
+        listeners.push(Listener {
+            name: prefix,
+            address: Some(socket(ip, port.get())),
+            traffic_direction: TrafficDirection::Outbound.into(),
+            listener_filters: inspectors(has_tls, false),
+            filter_chains: chains,
+            metadata: Some(origin(at)),
+            ..Listener::default()
+        });
+    }
+    (listeners, tables)
+}
+
+/// One listener, as it is made.
+struct Made<'a> {
+    seen: Seen<'a>,
+    policies: &'a [&'a Policy],
+    prefix: String,
+    has_tls: bool,
+    /// The names that somebody has; empty: every name that nobody else has.
+    taken: BTreeSet<String>,
+    /// What chains and tables are called.
+    called: BTreeSet<String>,
+    chains: Vec<FilterChain>,
+    tables: Vec<RouteConfiguration>,
+}
+
+fn is_tls(server: &Server) -> bool {
+    match server.serves {
+        Serves::Https { .. } | Serves::TlsTerminated { .. } | Serves::TlsPassed(_) => true,
+        Serves::Http { .. } | Serves::Tcp(_) | Serves::Nothing => false,
+    }
+}
+
+impl Made<'_> {
+    /// What is served without TLS: HTTP of all servers together, or else the first that is TCP.
+    fn plain(&mut self, servers: &[&Server]) {
+        let mut when = FilterChainMatch::default();
+        if self.has_tls {
+            when.transport_protocol = PLAIN.to_owned();
+        }
+        let mut hosts = Hosts::default();
+        let mut is_http = false;
+        for server in servers {
+            if let Serves::Http { hosts: all, to_https } = &server.serves {
+                is_http = true;
+                self.hosts(&mut hosts, all, *to_https);
+                if *to_https && all.is_empty() {
+                    let names = server.hosts.iter().map(AsRef::as_ref).chain(["*"]);
+                    hosts.add(
+                        &format!("to-https.{}", server.name),
+                        names.take(server.hosts.len().max(1)),
+                        Vec::new(),
+                        true,
+                    );
+                }
+            }
+        }
+        if is_http {
+            let name = format!("http.{}", self.prefix);
+            let filter = self.manager(&name, hosts);
+            self.chains.push(chain(&name, when, vec![filter]));
+            return;
+        }
+        let tcp = servers.iter().find_map(|server| match &server.serves {
+            Serves::Tcp(rules) => Some((*server, rules)),
+            Serves::Http { .. }
+            | Serves::Https { .. }
+            | Serves::TlsTerminated { .. }
+            | Serves::TlsPassed(_)
+            | Serves::Nothing => None,
+        });
+        if let Some((server, rules)) = tcp {
+            let filters = self.bytes(rules, server.port);
+            self.chains.push(chain(&format!("tcp.{}", self.prefix), when, filters));
+        }
+    }
+
+    fn secured(&mut self, server: &Server) {
+        match &server.serves {
+            Serves::Http { .. } | Serves::Tcp(_) | Serves::Nothing => {}
+            Serves::Https { hosts: all, tls } => {
+                let Some(transport) = tls::server(tls, true) else { return };
+                let Some(when) = self.claim(&server.hosts) else { return };
+                let name = self.call(format!("https.{}.{}", self.prefix, server.name));
+                let mut hosts = Hosts::default();
+                self.hosts(&mut hosts, all, false);
+                let filter = self.manager(&name, hosts);
+                let mut made = chain(&name, when, vec![filter]);
+                made.transport_socket = Some(transport);
+                made.metadata = Some(origin(&server.at));
+                self.chains.push(made);
+            }
+            Serves::TlsTerminated { rules, tls } => {
+                let Some(transport) = tls::server(tls, false) else { return };
+                let Some(when) = self.claim(&server.hosts) else { return };
+                let filters = self.bytes(rules, server.port);
+                let name = self.call(format!("tls.{}.{}", self.prefix, server.name));
+                let mut made = chain(&name, when, filters);
+                made.transport_socket = Some(transport);
+                made.metadata = Some(origin(&server.at));
+                self.chains.push(made);
+            }
+            Serves::TlsPassed(rules) => {
+                for (index, rule) in rules.iter().enumerate() {
+                    self.passed(server, index, rule);
+                }
+            }
+        }
+    }
+
+    fn passed(&mut self, server: &Server, index: usize, rule: &TlsRule) {
+        let fits =
+            rule.matches.is_empty() || rule.matches.iter().any(|one| connects(one, server.port));
+        if !fits {
+            return;
+        }
+        let hosts = if rule.hosts.is_empty() { &server.hosts } else { &rule.hosts };
+        let Some(when) = self.claim(hosts) else { return };
+        let mut filters = rbac::network(self.policies, &self.prefix);
+        let to = self.seen.shares(&rule.to);
+        filters.push(manager::tcp(&self.prefix, to, TcpLimits::default()));
+        let name = self.call(format!("sni.{}.{}.{index}", self.prefix, server.name));
+        let mut made = chain(&name, when, filters);
+        made.metadata = Some(origin(&rule.at));
+        self.chains.push(made);
+    }
+
+    /// The name, or one like it that nothing else has.
+    fn call(&mut self, mut name: String) -> String {
+        while !self.called.insert(name.clone()) {
+            name.push('+');
+        }
+        name
+    }
+
+    /// Takes names that nobody has so far; `None`: there are none left.
+    fn claim(&mut self, hosts: &[std::sync::Arc<str>]) -> Option<FilterChainMatch> {
+        let every = hosts.is_empty() || hosts.iter().any(|host| **host == *"*");
+        let names = match every {
+            true => vec![String::new()],
+            false => hosts.iter().filter_map(|host| server_name(host)).collect(),
+        };
+        let free: Vec<String> =
+            names.into_iter().filter(|name| self.taken.insert(name.clone())).collect();
+        if free.is_empty() {
+            return None;
+        }
+        Some(FilterChainMatch {
+            server_names: free.into_iter().filter(|name| !name.is_empty()).collect(),
+            transport_protocol: TLS.to_owned(),
+            ..FilterChainMatch::default()
+        })
+    }
+
+    fn hosts(&self, hosts: &mut Hosts, all: &[VirtualHost], to_https: bool) {
+        let port = self.seen.port;
+        let is_for =
+            |one: &HttpMatch| one.port.is_none_or(|wanted| wanted == port) && anybody(&one.clients);
+        for VirtualHost { domains, rules } in all {
+            let routes = route::routes(rules, &is_for, &self.seen);
+            let domains: Vec<&str> = match domains.is_empty() {
+                true => vec!["*"],
+                false => domains.iter().map(AsRef::as_ref).collect(),
+            };
+            let name = format!("{}:{port}", domains.first().copied().unwrap_or("*"));
+            hosts.add(&name, domains, routes, to_https);
+        }
+    }
+
+    fn manager(&mut self, name: &str, hosts: Hosts) -> Filter {
+        self.tables.push(hosts.table(name));
+        let filters = rbac::http(self.policies);
+        manager::http(name, Side::Gateway, Routes::Named(name.to_owned()), filters)
+    }
+
+    fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<Filter> {
+        let mut filters = rbac::network(self.policies, &self.prefix);
+        let fits = |rule: &&TcpRule| {
+            rule.matches.is_empty() || rule.matches.iter().any(|one| connects(one, port))
+        };
+        let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to));
+        filters.push(manager::tcp(&self.prefix, to.unwrap_or_default(), TcpLimits::default()));
+        filters
+    }
+}
+
+/// Whether strangers at a port are among those.
+fn connects(one: &StreamMatch, port: NonZeroU16) -> bool {
+    one.port.is_none_or(|wanted| wanted == port) && anybody(&one.clients)
+}
+
+/// A gateway's clients have no labels that anybody knows.
+fn anybody(clients: &Clients) -> bool {
+    clients.labels.is_empty()
+}

@@ -1,0 +1,54 @@
+//! What resources are called: Istio's conventions.
+use culvert_model::name::ServiceName;
+use std::{net::IpAddr, num::NonZeroU16};
+
+/// Connections to nowhere that anything is known of.
+pub const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// Connections that are not allowed to go anywhere: it has no endpoints.
+pub const BLACK_HOLE: &str = "BlackHoleCluster";
+
+/// What never exists: requests to it are answered as their route says.
+pub(super) const NOWHERE: &str = "outbound|0||nowhere";
+
+/// What others on the node hand connections of its pods to.
+pub const INBOUND: &str = "virtualInbound";
+
+/// `outbound|8080|v1|reviews.default.svc.cluster.local`; `shared`: several namespaces have
+/// the host, and it is not the one that a name alone means.
+pub(super) fn outbound(
+    service: &ServiceName,
+    port: NonZeroU16,
+    subset: Option<&str>,
+    shared: bool,
+) -> String {
+    let ServiceName { namespace, hostname } = service;
+    let subset = subset.unwrap_or_default();
+    match shared {
+        false => format!("outbound|{port}|{subset}|{hostname}"),
+        true => format!("outbound|{port}|{subset}|{hostname}@{namespace}"),
+    }
+}
+
+/// `inbound|8080||`
+pub(super) fn inbound(port: NonZeroU16) -> String {
+    format!("inbound|{port}||")
+}
+
+/// `10.96.0.1_8080`
+pub(super) fn listener(ip: IpAddr, port: NonZeroU16) -> String {
+    format!("{ip}_{port}")
+}
+
+/// `reviews.default.svc.cluster.local:8080`, and for which clients.
+pub(super) fn routes(host: &str, port: NonZeroU16, class: &str) -> String {
+    match class {
+        "" => format!("{host}:{port}"),
+        class => format!("{host}:{port}@{class}"),
+    }
+}
+
+/// `ns[shop]-policy[web]-rule[0]`
+pub(super) fn rule(namespace: &str, policy: &str, index: usize) -> String {
+    format!("ns[{namespace}]-policy[{policy}]-rule[{index}]")
+}

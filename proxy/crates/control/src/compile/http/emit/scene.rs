@@ -1,0 +1,364 @@
+//! What messages are made of: the plan, services, workloads; and what depends on what.
+//!
+//! Whoever makes messages looks through a [`Reader`], which notes what was looked at: whatever
+//! changes later, what has looked at it is made anew, and nothing else.
+use super::super::plan::{Labels, Plan, ServicePlan, gateway::GatewayPlan, policy::Policy};
+use culvert_model::{
+    member::Member,
+    name::{ObjectName, ServiceName, WorkloadUid},
+    service::{Port, Service},
+};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    num::NonZeroU16,
+    sync::Arc,
+};
+
+/// Everything there is.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    services: BTreeMap<ServiceName, Arc<ServiceFacts>>,
+    /// In which namespaces a host is.
+    hosts: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    doors: BTreeMap<Door, BTreeSet<ServiceName>>,
+    /// The doors of each service.
+    doors_of: BTreeMap<ServiceName, BTreeSet<Door>>,
+    workloads: BTreeMap<WorkloadUid, Arc<WorkloadFacts>>,
+    endpoints: BTreeMap<ServiceName, BTreeSet<WorkloadUid>>,
+    pods: BTreeMap<Place, BTreeSet<WorkloadUid>>,
+    plan: Plan,
+    root_namespace: Arc<str>,
+}
+
+/// An address and a port that clients connect to.
+pub type Door = (IpAddr, NonZeroU16);
+
+/// A namespace on a node.
+pub type Place = (Arc<str>, Arc<str>);
+
+/// What is known of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFacts {
+    pub service: Arc<Service>,
+    pub resolution: Resolution,
+    /// Its label, or its namespace's, asks for L7.
+    pub labelled: bool,
+}
+
+/// How a service's endpoints are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resolution {
+    /// They are known.
+    #[default]
+    Known,
+    /// Every address that a name has.
+    Names,
+    /// One address that a name has.
+    OneName,
+    /// Wherever connections were meant to go.
+    Original,
+}
+
+/// What is known of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadFacts {
+    pub member: Arc<Member>,
+    pub labels: Arc<Labels>,
+    /// Its label, or its namespace's, asks for L7.
+    pub labelled: bool,
+}
+
+/// Something that messages depend on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dep {
+    /// A service, and what is asked of it.
+    Service(ServiceName),
+    Endpoints(ServiceName),
+    /// Who has a host.
+    Host(Arc<str>),
+    Door(Door),
+    Pods(Place),
+    Gateway(ObjectName),
+    Policies,
+}
+
+/// What has changed.
+pub type Changed = BTreeSet<Dep>;
+
+/// A look at a scene.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    scene: &'a Scene,
+    seen: RefCell<BTreeSet<Dep>>,
+}
+
+impl Scene {
+    /// An empty one; `root_namespace` is that of policies for the whole mesh.
+    pub fn new(root_namespace: impl Into<Arc<str>>) -> Self {
+        Self { root_namespace: root_namespace.into(), ..Self::default() }
+    }
+
+    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
+    }
+
+    #[must_use]
+    pub fn service(&self, name: &ServiceName) -> Option<&Arc<ServiceFacts>> {
+        self.services.get(name)
+    }
+
+    #[must_use]
+    pub fn workload(&self, uid: &WorkloadUid) -> Option<&Arc<WorkloadFacts>> {
+        self.workloads.get(uid)
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Takes a service in the place of what had its name.
+    pub fn set_service(&mut self, name: &ServiceName, new: Option<Arc<ServiceFacts>>) -> Changed {
+        let mut changed = Changed::new();
+        if self.services.get(name) == new.as_ref() {
+            return changed;
+        }
+        changed.insert(Dep::Service(name.clone()));
+        let host = &name.hostname;
+        match new {
+            Some(new) => {
+                let hosts = self.hosts.entry(Arc::clone(host)).or_default();
+                if hosts.insert(Arc::clone(&name.namespace)) {
+                    changed.insert(Dep::Host(Arc::clone(host)));
+                }
+                self.services.insert(name.clone(), new);
+            }
+            None => {
+                remove(&mut self.hosts, host, &name.namespace);
+                changed.insert(Dep::Host(Arc::clone(host)));
+                self.services.remove(name);
+            }
+        }
+        self.open(name, &mut changed);
+        changed
+    }
+
+    /// Takes a workload in the place of what had its name.
+    pub fn set_workload(&mut self, uid: &WorkloadUid, new: Option<Arc<WorkloadFacts>>) -> Changed {
+        let mut changed = Changed::new();
+        if self.workloads.get(uid) == new.as_ref() {
+            return changed;
+        }
+        let mut services = BTreeSet::new();
+        if let Some(old) = self.workloads.remove(uid) {
+            for (service, _) in old.member.services.iter() {
+                remove(&mut self.endpoints, service, uid);
+                services.insert(service.clone());
+            }
+            let place = old.place();
+            remove(&mut self.pods, &place, uid);
+            changed.insert(Dep::Pods(place));
+        }
+        if let Some(new) = new {
+            for (service, _) in new.member.services.iter() {
+                self.endpoints.entry(service.clone()).or_default().insert(uid.clone());
+                services.insert(service.clone());
+            }
+            let place = new.place();
+            self.pods.entry(place.clone()).or_default().insert(uid.clone());
+            changed.insert(Dep::Pods(place));
+            self.workloads.insert(uid.clone(), new);
+        }
+        for service in services {
+            self.open(&service, &mut changed);
+            changed.insert(Dep::Endpoints(service));
+        }
+        changed
+    }
+
+    /// Finds out again where clients connect to a service.
+    fn open(&mut self, name: &ServiceName, changed: &mut Changed) {
+        let now = self.services.get(name).map(|facts| self.doors(facts)).unwrap_or_default();
+        let old = self.doors_of.remove(name).unwrap_or_default();
+        for door in old.difference(&now) {
+            remove(&mut self.doors, door, name);
+        }
+        for door in now.difference(&old) {
+            self.doors.entry(*door).or_default().insert(name.clone());
+        }
+        // Who comes and who goes is of interest to those who share a door.
+        changed.extend(old.symmetric_difference(&now).copied().map(Dep::Door));
+        if !now.is_empty() {
+            self.doors_of.insert(name.clone(), now);
+        }
+    }
+
+    /// Its addresses, or those of its endpoints; ranges of addresses are no doors.
+    fn doors(&self, facts: &ServiceFacts) -> BTreeSet<Door> {
+        let service = &facts.service;
+        if facts.is_headless() {
+            let uids = self.endpoints.get(&service.host).into_iter().flatten();
+            let all = uids.filter_map(|uid| self.workloads.get(uid));
+            let ips = all.flat_map(|workload| workload.member.addresses.iter().copied());
+            let targets = || service.ports.iter().filter_map(|port| port.target);
+            return ips.flat_map(|ip| targets().map(move |target| (ip, target))).collect();
+        }
+        let ranges = service.vips.iter().map(|vip| vip.range);
+        let single = ranges.filter(|net| net.prefix_len() == net.max_prefix_len());
+        let ports = || service.ports.iter().map(|port| port.port);
+        single.flat_map(|net| ports().map(move |port| (net.addr(), port))).collect()
+    }
+
+    pub(super) fn is_headless(&self, name: &ServiceName) -> bool {
+        self.services.get(name).is_some_and(|facts| facts.is_headless())
+    }
+
+    /// Takes a plan in the place of the one before.
+    pub fn set_plan(&mut self, plan: Plan) -> Changed {
+        let mut changed = Changed::new();
+        let old = std::mem::replace(&mut self.plan, plan);
+        let new = &self.plan;
+        for name in differing(&old.services, &new.services) {
+            changed.insert(Dep::Service(name.clone()));
+            // Whether somebody listens there may depend on it.
+            let doors = self.doors_of.get(name).into_iter().flatten();
+            changed.extend(doors.copied().map(Dep::Door));
+        }
+        let gateways = differing(&old.gateways, &new.gateways);
+        changed.extend(gateways.map(|name| Dep::Gateway(name.clone())));
+        if old.policies != new.policies {
+            changed.insert(Dep::Policies);
+        }
+        changed
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(scene: &'a Scene) -> Self {
+        Self { scene, seen: RefCell::default() }
+    }
+
+    /// What was looked at.
+    pub(super) fn into_seen(self) -> BTreeSet<Dep> {
+        self.seen.into_inner()
+    }
+
+    fn see(&self, dep: Dep) {
+        self.seen.borrow_mut().insert(dep);
+    }
+
+    pub(super) fn service(&self, name: &ServiceName) -> Option<&'a Arc<ServiceFacts>> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.services.get(name)
+    }
+
+    pub(super) fn service_plan(&self, name: &ServiceName) -> Option<&'a ServicePlan> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.plan.services.get(name).map(AsRef::as_ref)
+    }
+
+    /// Where clients connect to a service.
+    pub(super) fn doors(&self, name: &ServiceName) -> BTreeSet<Door> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.doors_of.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Who listens at a door.
+    pub(super) fn behind(&self, door: Door) -> impl Iterator<Item = &'a ServiceName> {
+        self.see(Dep::Door(door));
+        self.scene.doors.get(&door).into_iter().flatten()
+    }
+
+    /// Whether a host's name alone means another service for clients of `namespace`.
+    pub(super) fn is_shared(&self, name: &ServiceName, namespace: &str) -> bool {
+        self.see(Dep::Host(Arc::clone(&name.hostname)));
+        let Some(namespaces) = self.scene.hosts.get(&name.hostname) else { return false };
+        let meant = namespaces.get(namespace).or_else(|| namespaces.first());
+        meant.is_some_and(|meant| *meant != name.namespace)
+    }
+
+    pub(super) fn endpoints(
+        &self,
+        name: &ServiceName,
+    ) -> impl Iterator<Item = (&'a WorkloadUid, &'a Arc<WorkloadFacts>)> + use<'a> {
+        self.see(Dep::Endpoints(name.clone()));
+        let uids = self.scene.endpoints.get(name).into_iter().flatten();
+        uids.filter_map(|uid| Some((uid, self.scene.workloads.get(uid)?)))
+    }
+
+    /// The workloads of a namespace on a node.
+    pub(super) fn pods(
+        &self,
+        place: &Place,
+    ) -> impl Iterator<Item = &'a Arc<WorkloadFacts>> + use<'a> {
+        self.see(Dep::Pods(place.clone()));
+        let uids = self.scene.pods.get(place).into_iter().flatten();
+        uids.filter_map(|uid| self.scene.workloads.get(uid))
+    }
+
+    pub(super) fn gateway(&self, name: &ObjectName) -> Option<&'a GatewayPlan> {
+        self.see(Dep::Gateway(name.clone()));
+        self.scene.plan.gateways.get(name).map(AsRef::as_ref)
+    }
+
+    pub(super) fn policies(&self) -> impl Iterator<Item = &'a Policy> + use<'a> {
+        self.see(Dep::Policies);
+        self.scene.plan.policies.values().map(AsRef::as_ref)
+    }
+
+    pub(super) fn root_namespace(&self) -> &'a str {
+        &self.scene.root_namespace
+    }
+}
+
+impl ServiceFacts {
+    /// A port by its number.
+    pub(super) fn port(&self, number: NonZeroU16) -> Option<&Port> {
+        self.service.ports.iter().find(|port| port.port == number)
+    }
+
+    /// The port that clients mean who connect to a door with that number.
+    pub(super) fn at_door(&self, number: NonZeroU16) -> Option<&Port> {
+        match self.is_headless() {
+            true => self.service.ports.iter().find(|port| port.target == Some(number)),
+            false => self.port(number),
+        }
+    }
+
+    /// Reached by the addresses of its endpoints.
+    pub(super) fn is_headless(&self) -> bool {
+        self.service.vips.is_empty() && self.resolution == Resolution::Known
+    }
+}
+
+impl WorkloadFacts {
+    /// Where it is.
+    pub(super) fn place(&self) -> Place {
+        (Arc::clone(&self.member.name.namespace), Arc::clone(&self.member.node))
+    }
+
+    pub(super) fn has(&self, labels: &Labels) -> bool {
+        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+}
+
+/// Takes something out of a set, and the set when it is empty.
+fn remove<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            sets.remove(key);
+        }
+    }
+}
+
+/// The keys by which two maps have something else.
+fn differing<'a, K: Ord, V: PartialEq>(
+    old: &'a BTreeMap<K, V>,
+    new: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    let gone = old.keys().filter(|key| !new.contains_key(key));
+    gone.chain(new.iter().filter(|(key, value)| old.get(key) != Some(value)).map(|(key, _)| key))
+}

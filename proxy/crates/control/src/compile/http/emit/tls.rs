@@ -1,0 +1,202 @@
+//! TLS on both sides, by the names of secrets.
+use super::{
+    super::plan::{
+        gateway::{ClientAuth, ServerTls, TlsVersion},
+        traffic::{Credential, Name, Originate, ProxyProtocol, Tls, TrafficPolicy, Trust, Version},
+    },
+    words::{ads, flag, is_value, pattern, transport},
+};
+use culvert_model::service::AppProtocol;
+use culvert_proto::api::envoy::{
+    config::core::v3::{ProxyProtocolConfig, TransportSocket, proxy_protocol_config},
+    extensions::transport_sockets::{
+        proxy_protocol::v3::ProxyProtocolUpstreamTransport,
+        raw_buffer::v3::RawBuffer,
+        tls::v3::{
+            CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+            SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext,
+            certificate_validation_context::SystemRootCerts,
+            common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
+            subject_alt_name_matcher::SanType,
+            tls_parameters::TlsProtocol,
+        },
+    },
+    r#type::matcher::v3::string_matcher::MatchPattern,
+};
+use std::sync::Arc;
+
+/// Those of TLS 1.2 that Envoy and our own engine know.
+const CIPHERS: &[&str] = &[
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
+/// Longest name that TLS can ask for.
+const LONGEST_SNI: usize = 255;
+
+/// How connections to endpoints begin; `None`: as they are.
+pub(super) fn upstream(
+    policy: &TrafficPolicy,
+    protocol: AppProtocol,
+    host: &str,
+) -> Option<TransportSocket> {
+    let tls = match &policy.tls {
+        Tls::Mesh | Tls::Off => None,
+        // What is TLS already is passed on.
+        Tls::Originate(_) if protocol == AppProtocol::Tls => None,
+        Tls::Originate(tls) => Some(transport("tls", &client(tls, policy, protocol, host))),
+    };
+    let Some(version) = policy.proxy_protocol else { return tls };
+    let version = match version {
+        ProxyProtocol::V1 => proxy_protocol_config::Version::V1,
+        ProxyProtocol::V2 => proxy_protocol_config::Version::V2,
+    };
+    let config = ProxyProtocolConfig { version: version.into(), ..ProxyProtocolConfig::default() };
+    Some(transport(
+        "upstream_proxy_protocol",
+        &ProxyProtocolUpstreamTransport {
+            config: Some(config),
+            transport_socket: Some(tls.unwrap_or_else(|| transport("raw_buffer", &RawBuffer {}))),
+            ..ProxyProtocolUpstreamTransport::default()
+        },
+    ))
+}
+
+fn client(
+    tls: &Originate,
+    policy: &TrafficPolicy,
+    protocol: AppProtocol,
+    host: &str,
+) -> UpstreamTlsContext {
+    let Originate { trust, client, sni, names, insecure } = tls;
+    let is_http = protocol != AppProtocol::Tcp || policy.pool.version != Version::AsDeclared;
+    let fixed = match sni {
+        Some(sni) => Some(&**sni),
+        // Of HTTP it is the request's.
+        None => Some(host).filter(|host| !is_http && !host.starts_with('*')),
+    };
+    let fixed = fixed.filter(|sni| sni.len() <= LONGEST_SNI && is_value(sni));
+    let own = [Name::Dns(fixed.unwrap_or_default().into())];
+    let names = match (names.is_empty(), fixed) {
+        (true, Some(_)) => &own[..],
+        (true, None) | (false, _) => names,
+    };
+    let alpn: &[&str] = match (policy.pool.version, protocol) {
+        (Version::Http2, _) | (Version::AsDeclared, AppProtocol::Http2 | AppProtocol::Grpc) => {
+            &["h2"]
+        }
+        (Version::Http1, _) | (Version::AsDeclared, AppProtocol::Http1) => &["http/1.1"],
+        (Version::AsDeclared | Version::AsClient, _) => &[],
+    };
+    UpstreamTlsContext {
+        sni: fixed.map(str::to_owned).unwrap_or_default(),
+        common_tls_context: Some(CommonTlsContext {
+            tls_certificate_sds_secret_configs: client.iter().map(certificate).collect(),
+            validation_context_type: (!insecure).then(|| validation(trust, names)),
+            alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
+            ..CommonTlsContext::default()
+        }),
+        ..UpstreamTlsContext::default()
+    }
+}
+
+/// A server's side, for HTTP or for anything.
+pub(super) fn server(tls: &ServerTls, is_http: bool) -> Option<TransportSocket> {
+    let ServerTls { credentials, client, min, max, ciphers } = tls;
+    if credentials.is_empty() {
+        return None;
+    }
+    let (required, validation) = match client {
+        ClientAuth::None => (false, None),
+        ClientAuth::Optional { trust, names } => (false, Some(validation(trust, names))),
+        ClientAuth::Required { trust, names } => (true, Some(validation(trust, names))),
+    };
+    let version = |version: Option<TlsVersion>| match version {
+        None => TlsProtocol::TlsAuto,
+        Some(TlsVersion::V1_2) => TlsProtocol::TlSv12,
+        Some(TlsVersion::V1_3) => TlsProtocol::TlSv13,
+    };
+    let max = max.filter(|max| min.is_none_or(|min| min <= *max));
+    let params = TlsParameters {
+        tls_minimum_protocol_version: version(min.or(Some(TlsVersion::V1_2))).into(),
+        tls_maximum_protocol_version: version(max).into(),
+        cipher_suites: (ciphers.iter().filter(|one| CIPHERS.contains(&&***one)))
+            .map(ToString::to_string)
+            .collect(),
+        ..TlsParameters::default()
+    };
+    let alpn: &[&str] = if is_http { &["h2", "http/1.1"] } else { &[] };
+    let context = DownstreamTlsContext {
+        require_client_certificate: Some(flag(required)),
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(params),
+            tls_certificate_sds_secret_configs: credentials.iter().map(certificate).collect(),
+            validation_context_type: validation,
+            alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
+            ..CommonTlsContext::default()
+        }),
+        ..DownstreamTlsContext::default()
+    };
+    Some(transport("tls", &context))
+}
+
+fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
+    let mut context = CertificateValidationContext {
+        match_typed_subject_alt_names: names.iter().flat_map(name).collect(),
+        ..CertificateValidationContext::default()
+    };
+    match trust {
+        Trust::System => {
+            context.system_root_certs = Some(SystemRootCerts {});
+            ValidationContextType::ValidationContext(context)
+        }
+        Trust::Only(credential) => {
+            ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+                default_validation_context: Some(context),
+                validation_context_sds_secret_config: Some(sds(authority(credential))),
+                ..CombinedCertificateValidationContext::default()
+            })
+        }
+    }
+}
+
+fn name(name: &Name) -> Vec<SubjectAltNameMatcher> {
+    let of = |kind: SanType, name: &Arc<str>| SubjectAltNameMatcher {
+        san_type: kind.into(),
+        matcher: Some(pattern(MatchPattern::Exact(name.to_string()))),
+        ..SubjectAltNameMatcher::default()
+    };
+    match name {
+        Name::Dns(name) => vec![of(SanType::Dns, name)],
+        Name::Uri(name) => vec![of(SanType::Uri, name)],
+        Name::Any(name) => [SanType::Dns, SanType::Uri].map(|kind| of(kind, name)).into(),
+    }
+}
+
+fn certificate(credential: &Credential) -> SdsSecretConfig {
+    sds(match credential {
+        Credential::Secret { namespace, name } | Credential::ConfigMap { namespace, name } => {
+            format!("kubernetes://{namespace}/{name}")
+        }
+        Credential::Files { certificate, key } => {
+            format!("file-cert:{certificate}~{}", key.as_deref().unwrap_or_default())
+        }
+    })
+}
+
+/// What a credential trusts.
+fn authority(credential: &Credential) -> String {
+    match credential {
+        Credential::Secret { namespace, name } => format!("kubernetes://{namespace}/{name}-cacert"),
+        Credential::ConfigMap { namespace, name } => format!("configmap://{namespace}/{name}"),
+        Credential::Files { certificate, key: _ } => format!("file-root:{certificate}"),
+    }
+}
+
+fn sds(name: String) -> SdsSecretConfig {
+    SdsSecretConfig { name, sds_config: Some(ads()) }
+}
