@@ -37,7 +37,7 @@ fn objects(text: &str) -> Objects {
 
 fn compiler(text: &str) -> Compiler {
     let mut compiler = Compiler::new(Settings {
-        node_name: "node-a".into(),
+        node_name: "".into(),
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: Ambient::Ours,

@@ -26,7 +26,7 @@ fn bootstrap(emitter: &Emitter) -> Value {
         values.into_iter().map(named).collect()
     };
     let tables = by(of_kind(emitter, Kind::Route), "name");
-    let assignments = by(of_kind(emitter, Kind::Endpoint), "clusterName");
+    let assignments = by(of_kind(emitter, Kind::Endpoint), "cluster_name");
     let mut secrets = Map::new();
     let mut listeners = Value::Array(of_kind(emitter, Kind::Listener));
     let mut clusters = Value::Array(of_kind(emitter, Kind::Cluster));
@@ -34,9 +34,9 @@ fn bootstrap(emitter: &Emitter) -> Value {
     settle(&mut clusters, &tables, &mut secrets);
     for cluster in clusters.as_array_mut().unwrap() {
         let cluster = cluster.as_object_mut().unwrap();
-        if cluster.remove("edsClusterConfig").is_some() {
+        if cluster.remove("eds_cluster_config").is_some() {
             let assignment = &assignments[cluster["name"].as_str().unwrap()];
-            cluster.insert("loadAssignment".into(), assignment.clone());
+            cluster.insert("load_assignment".into(), assignment.clone());
             cluster.insert("type".into(), "STATIC".into());
         }
     }
@@ -46,7 +46,7 @@ fn bootstrap(emitter: &Emitter) -> Value {
             one.as_object_mut().unwrap().remove("@type");
         });
     }
-    json!({"staticResources": {"listeners": listeners, "clusters": clusters, "secrets": secrets}})
+    json!({"static_resources": {"listeners": listeners, "clusters": clusters, "secrets": secrets}})
 }
 
 /// Puts route tables where they are named, and notes secrets.
@@ -55,11 +55,11 @@ fn settle(value: &mut Value, tables: &Map<String, Value>, secrets: &mut Map<Stri
         Value::Array(all) => all.iter_mut().for_each(|one| settle(one, tables, secrets)),
         Value::Object(object) => {
             if let Some(rds) = object.remove("rds") {
-                let mut table = tables[rds["routeConfigName"].as_str().unwrap()].clone();
+                let mut table = tables[rds["route_config_name"].as_str().unwrap()].clone();
                 table.as_object_mut().unwrap().remove("@type");
-                object.insert("routeConfig".into(), table);
+                object.insert("route_config".into(), table);
             }
-            if object.remove("sdsConfig").is_some() {
+            if object.remove("sds_config").is_some() {
                 let name = object["name"].as_str().unwrap().to_owned();
                 secrets.insert(name.clone(), secret(&name));
             }
@@ -73,9 +73,9 @@ fn secret(name: &str) -> Value {
     // Those who run it know where certificates are.
     let file = |name: &str| json!({"filename": format!("${{certs}}/{name}")});
     match name.ends_with("-cacert") {
-        true => json!({"name": name, "validationContext": {"trustedCa": file("ca.pem")}}),
-        false => json!({"name": name, "tlsCertificate": {
-            "certificateChain": file("server.pem"), "privateKey": file("server.key"),
+        true => json!({"name": name, "validation_context": {"trusted_ca": file("ca.pem")}}),
+        false => json!({"name": name, "tls_certificate": {
+            "certificate_chain": file("server.pem"), "private_key": file("server.key"),
         }}),
     }
 }
