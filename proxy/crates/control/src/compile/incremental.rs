@@ -229,12 +229,12 @@ impl Compiler {
     /// Replaces the members that an object makes.
     pub(super) fn set_members(&mut self, key: Key, wanted: Vec<Wanted>, changes: &mut Changes) {
         let uids: Vec<_> = wanted.iter().map(|one| one.member.uid.clone()).collect();
+        let looked = uids.iter().chain(self.made.get(&key).into_iter().flatten());
+        self.looked.workloads.extend(looked.map(|uid| (uid.clone(), key.clone())));
         let before = match uids.is_empty() {
             true => self.made.remove(&key),
-            false => self.made.insert(key.clone(), uids.clone()),
+            false => self.made.insert(key, uids.clone()),
         };
-        let looked = uids.iter().chain(before.iter().flatten()).cloned();
-        self.looked.workloads.extend(looked.map(|uid| (uid, key.clone())));
         for gone in before.into_iter().flatten().filter(|uid| !uids.contains(uid)) {
             self.mesh.members.remove(&gone);
             changes.members.insert(gone, None);

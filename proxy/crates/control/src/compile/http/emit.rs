@@ -324,40 +324,40 @@ impl Emitter {
         let mut out = Out::default();
         match unit {
             Unit::Base => {
-                out.cluster(cluster::passthrough());
-                out.cluster(cluster::black_hole());
+                out.cluster(&cluster::passthrough());
+                out.cluster(&cluster::black_hole());
             }
             Unit::Door(door) => {
                 if let Some((listener, tables)) = outbound::listener(*door, view) {
-                    out.listener(listener);
-                    tables.into_iter().for_each(|table| out.table(table));
+                    out.listener(&listener);
+                    tables.iter().for_each(|table| out.table(table));
                 }
             }
             Unit::Routes(name) => {
                 if let Some(facts) = reader.service(name) {
                     let tables = outbound::routes(facts, view);
-                    tables.into_iter().for_each(|table| out.table(table));
+                    tables.iter().for_each(|table| out.table(table));
                 }
             }
             Unit::Clusters(name) => {
                 let all = services::clusters(name, scope, &reader);
-                all.into_iter().for_each(|cluster| out.cluster(cluster));
+                all.iter().for_each(|cluster| out.cluster(cluster));
             }
             Unit::Endpoints(name) => {
                 let all = services::assignments(name, scope, &reader);
-                all.into_iter().for_each(|assignment| out.assignment(assignment));
+                all.iter().for_each(|assignment| out.assignment(assignment));
             }
             Unit::Inbound => {
                 if let Some((listener, clusters)) = inbound::listener(scope, &reader) {
-                    out.listener(listener);
-                    clusters.into_iter().for_each(|cluster| out.cluster(cluster));
+                    out.listener(&listener);
+                    clusters.iter().for_each(|cluster| out.cluster(cluster));
                 }
             }
             Unit::Gateway => {
                 if let Some(name) = &scope.gateway {
                     let (listeners, tables) = gateway::listeners(name, view);
-                    listeners.into_iter().for_each(|listener| out.listener(listener));
-                    tables.into_iter().for_each(|table| out.table(table));
+                    listeners.iter().for_each(|listener| out.listener(listener));
+                    tables.iter().for_each(|table| out.table(table));
                 }
             }
         }
@@ -370,20 +370,20 @@ impl Emitter {
 struct Out(BTreeMap<Key, Arc<Resource>>);
 
 impl Out {
-    fn cluster(&mut self, cluster: Cluster) {
-        self.add(Kind::Cluster, cluster.name.clone(), &cluster);
+    fn cluster(&mut self, cluster: &Cluster) {
+        self.add(Kind::Cluster, cluster.name.clone(), cluster);
     }
 
-    fn assignment(&mut self, assignment: ClusterLoadAssignment) {
-        self.add(Kind::Endpoint, assignment.cluster_name.clone(), &assignment);
+    fn assignment(&mut self, assignment: &ClusterLoadAssignment) {
+        self.add(Kind::Endpoint, assignment.cluster_name.clone(), assignment);
     }
 
-    fn listener(&mut self, listener: Listener) {
-        self.add(Kind::Listener, listener.name.clone(), &listener);
+    fn listener(&mut self, listener: &Listener) {
+        self.add(Kind::Listener, listener.name.clone(), listener);
     }
 
-    fn table(&mut self, table: RouteConfiguration) {
-        self.add(Kind::Route, table.name.clone(), &table);
+    fn table(&mut self, table: &RouteConfiguration) {
+        self.add(Kind::Route, table.name.clone(), table);
     }
 
     fn add<M: Message + Name>(&mut self, kind: Kind, name: String, message: &M) {

@@ -247,10 +247,12 @@ pub(super) fn redirect(of: &Redirect, path: &PathMatch) -> Action {
         PathRewrite::Full(to) => {
             is_value(to).then(|| PathRewriteSpecifier::PathRedirect(to.to_string()))
         }
-        other => rewritten(other, path).map(|rewritten| match rewritten {
-            Rewritten::Prefix(prefix) => PathRewriteSpecifier::PrefixRewrite(prefix),
-            Rewritten::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
-        }),
+        PathRewrite::Prefix(_) | PathRewrite::Regex { .. } => {
+            rewritten(rewrite, path).map(|rewritten| match rewritten {
+                Rewritten::Prefix(prefix) => PathRewriteSpecifier::PrefixRewrite(prefix),
+                Rewritten::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
+            })
+        }
     });
     Action::Redirect(RedirectAction {
         host_redirect: host.as_ref().filter(fine).map(ToString::to_string).unwrap_or_default(),

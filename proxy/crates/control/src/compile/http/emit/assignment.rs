@@ -2,7 +2,7 @@
 use super::{
     super::plan::{
         Labels,
-        traffic::{LocalityPolicy, TrafficPolicy},
+        traffic::{LocalityPolicy, Shares, TrafficPolicy},
     },
     scene::{Reader, ServiceFacts, WorkloadFacts},
     words::{named_socket, number, socket},
@@ -123,20 +123,15 @@ fn address(workload: &WorkloadFacts, target: NonZeroU16) -> Option<Address> {
     }
 }
 
-/// One endpoint, of which there must be one: the first; or none at all.
-pub(super) fn only(
-    mut of: ClusterLoadAssignment,
-) -> Result<ClusterLoadAssignment, ClusterLoadAssignment> {
+/// With the first endpoint only, if there is one.
+pub(super) fn first(mut of: ClusterLoadAssignment) -> ClusterLoadAssignment {
     of.endpoints.retain(|locality| !locality.lb_endpoints.is_empty());
     of.endpoints.truncate(1);
-    match of.endpoints.first_mut() {
-        Some(first) => {
-            first.lb_endpoints.truncate(1);
-            first.priority = 0;
-            Ok(of)
-        }
-        None => Err(of),
+    for first in &mut of.endpoints {
+        first.lb_endpoints.truncate(1);
+        first.priority = 0;
     }
+    of
 }
 
 /// Some services are for the caller's node only.
@@ -224,13 +219,13 @@ fn is_common(label: &str, workload: &WorkloadFacts, here: &Here) -> bool {
 }
 
 /// Where clients of this place go, and with which weights; `None`: nothing is said of it.
-fn shares<'a>(policy: &'a TrafficPolicy, here: &Here) -> Option<&'a BTreeMap<Arc<str>, u32>> {
+fn shares<'a>(policy: &'a TrafficPolicy, here: &Here) -> Option<&'a Shares> {
     let LocalityPolicy::Distribute(all) = &policy.locality else { return None };
     let mine = all.iter().find(|(from, _)| is_within(&here.locality, from));
     mine.map(|(_, to)| to)
 }
 
-fn weight(shares: &BTreeMap<Arc<str>, u32>, locality: &Locality) -> Option<u32> {
+fn weight(shares: &Shares, locality: &Locality) -> Option<u32> {
     let fitting = shares.iter().filter(|(place, _)| is_within(locality, place));
     // The closest description counts.
     let closest = fitting.max_by_key(|(place, _)| place.trim_end_matches('*').len());

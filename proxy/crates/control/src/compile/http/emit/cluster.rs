@@ -82,10 +82,12 @@ pub(super) fn cluster(wanted: Wanted<'_>) -> Cluster {
             (DiscoveryType::Eds, None, Some(eds))
         }
         Finding::Names(assignment) => (DiscoveryType::StrictDns, Some(assignment), None),
-        Finding::OneName(assignment) => match assignment::only(assignment) {
-            Ok(one) => (DiscoveryType::LogicalDns, Some(one), None),
-            Err(none) => (DiscoveryType::StrictDns, Some(none), None),
-        },
+        Finding::OneName(assignment) => {
+            let one = assignment::first(assignment);
+            let is_there = !one.endpoints.is_empty();
+            let kind = if is_there { DiscoveryType::LogicalDns } else { DiscoveryType::StrictDns };
+            (kind, Some(one), None)
+        }
         Finding::Original => (DiscoveryType::OriginalDst, None, None),
     };
     let mut metadata = metadata.unwrap_or_default();
@@ -187,9 +189,9 @@ fn common(policy: &TrafficPolicy) -> Option<CommonLbConfig> {
     let panic = outlier.map(|outlier| outlier.min_health_percent.unwrap_or(0).min(100));
     (weighted || panic.is_some()).then(|| CommonLbConfig {
         healthy_panic_threshold: panic.map(|percent| Percent { value: f64::from(percent) }),
-        locality_config_specifier: weighted.then(|| {
-            LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {})
-        }),
+        locality_config_specifier: weighted.then_some(
+            LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {}),
+        ),
         ..CommonLbConfig::default()
     })
 }

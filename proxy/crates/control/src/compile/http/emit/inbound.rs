@@ -111,7 +111,7 @@ fn must_pass(policies: &[&Policy], served: &Served, port: NonZeroU16) -> bool {
         policy.needs_l7() && policy.ports().is_none_or(|ports| ports.contains(&port))
     };
     let labelled = served.labelled && served.protocol.is_some_and(may_be_http);
-    labelled || policies.iter().any(|policy| may_be_about(&policy))
+    labelled || policies.iter().any(may_be_about)
 }
 
 /// The ports of a pod that services know it by.
@@ -159,7 +159,12 @@ fn chains(
             vec![route::to(&cluster, false, Vec::new())],
             false,
         );
-        let routes = Routes::Here(Box::new(hosts.table(&cluster)));
+        let mut table = hosts.table(&cluster);
+        for host in &mut table.virtual_hosts {
+            // The client's side has counted.
+            host.include_request_attempt_count = false;
+        }
+        let routes = Routes::Here(Box::new(table));
         let filters = vec![manager::http(&prefix, Side::Inbound, routes, rbac::http(policies))];
         chain(&named("http"), when, filters)
     };

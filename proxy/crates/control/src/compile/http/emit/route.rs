@@ -197,7 +197,6 @@ fn fault(Fault { delay, abort }: &Fault) -> Option<Any> {
     let delay = delay.map(|(time, share)| FaultDelay {
         percentage: Some(fraction(share)),
         fault_delay_secifier: Some(FaultDelaySecifier::FixedDelay(super::words::some_time(time))),
-        ..FaultDelay::default()
     });
     (delay.is_some() || abort.is_some())
         .then(|| any(&HttpFault { delay, abort, ..HttpFault::default() }))

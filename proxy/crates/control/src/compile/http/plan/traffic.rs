@@ -198,8 +198,11 @@ pub enum LocalityPolicy {
     /// Those that have more of these labels in common with the client's node.
     Labels(Vec<Arc<str>>),
     /// From a place (`region/zone/*`) to places, with weights whose sum is 100.
-    Distribute(Vec<(Arc<str>, BTreeMap<Arc<str>, u32>)>),
+    Distribute(Vec<(Arc<str>, Shares)>),
 }
+
+/// Weights of places.
+pub type Shares = BTreeMap<Arc<str>, u32>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
