@@ -5,30 +5,21 @@
 //! a change makes those anew that looked at what changed, and nobody is told of what came out
 //! the same. Versions are made of content; where something was written is no part of them.
 //!
-//! Reading order: [`names`] (what resources are called), [`scene`] (what goes in), `words` (small
-//! parts), `clients` (for whom rules are), `matching`, `action`, `route` (requests), `cluster`,
+//! Reading order: [`names`] (what resources are called), [`scene`] (what goes in), `reader`, `words` (small
+//! parts), `clients` (for whom rules are), `matching`, `action`, `rewrite`, `route` (requests), `cluster`,
 //! `pool`, `tls`, `assignment` (endpoints), `rbac` (policies), `manager` (filters), `outbound`,
-//! `chains`, `inbound`, `gateway` (listeners), [`asks`] (who must pass L7 at all).
+//! `chains`, `inbound`, `gateway` (listeners), `services`, `out` (resources), [`asks`] (who must pass L7 at all).
 use culvert_model::{
     locality::Locality,
     name::{ObjectName, ServiceName},
     service::AppProtocol,
 };
-use culvert_proto::{
-    Message, Name,
-    api::{
-        envoy::config::{
-            cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
-            route::v3::RouteConfiguration,
-        },
-        google::protobuf::Any,
-    },
-    canonical::canonical,
-};
+use culvert_proto::api::google::protobuf::Any;
 use culvert_xds::envoy::kind::Kind;
+use out::Out;
 use outbound::View;
-use scene::{Changed, Dep, Door, Reader, Scene};
-use sha2::{Digest, Sha256};
+use reader::Reader;
+use scene::{Changed, Dep, Door, Scene};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +30,8 @@ pub mod names;
 
 pub mod scene;
 
+mod reader;
+
 mod words;
 
 mod clients;
@@ -46,6 +39,8 @@ mod clients;
 mod matching;
 
 mod action;
+
+mod rewrite;
 
 mod route;
 
@@ -72,6 +67,8 @@ mod gateway;
 pub mod asks;
 
 mod services;
+
+mod out;
 
 #[cfg(test)]
 mod tests;
@@ -362,38 +359,6 @@ impl Emitter {
             }
         }
         Built { resources: out.0, needs: needs.into_inner(), seen: reader.into_seen() }
-    }
-}
-
-/// Resources, as they are made.
-#[derive(Default)]
-struct Out(BTreeMap<Key, Arc<Resource>>);
-
-impl Out {
-    fn cluster(&mut self, cluster: &Cluster) {
-        self.add(Kind::Cluster, cluster.name.clone(), cluster);
-    }
-
-    fn assignment(&mut self, assignment: &ClusterLoadAssignment) {
-        self.add(Kind::Endpoint, assignment.cluster_name.clone(), assignment);
-    }
-
-    fn listener(&mut self, listener: &Listener) {
-        self.add(Kind::Listener, listener.name.clone(), listener);
-    }
-
-    fn table(&mut self, table: &RouteConfiguration) {
-        self.add(Kind::Route, table.name.clone(), table);
-    }
-
-    fn add<M: Message + Name>(&mut self, kind: Kind, name: String, message: &M) {
-        let (bytes, full) = (message.encode_to_vec(), M::full_name());
-        let content = Sha256::digest(canonical(&full, &bytes, Some(words::ORIGIN)));
-        let version: String = content.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        let any = Any { type_url: M::type_url(), value: canonical(&full, &bytes, None) };
-        let name: Arc<str> = name.into();
-        let resource = Resource { kind, name: Arc::clone(&name), version: version.into(), any };
-        self.0.insert((kind, name), Arc::new(resource));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who must pass L7: what L4 is told, so that it never guesses.
 use super::{
     clients, inbound,
-    scene::{Reader, Scene, ServiceFacts, WorkloadFacts},
+    reader::Reader,
+    scene::{Scene, ServiceFacts, WorkloadFacts},
 };
 use crate::compile::http::plan::ServicePlan;
 use culvert_model::name::{ServiceName, WorkloadUid};

@@ -4,7 +4,8 @@ use super::{
         Labels,
         traffic::{LocalityPolicy, Shares, TrafficPolicy},
     },
-    scene::{Reader, ServiceFacts, WorkloadFacts},
+    reader::Reader,
+    scene::{ServiceFacts, WorkloadFacts},
     words::{named_socket, number, socket},
 };
 use culvert_model::{

@@ -7,7 +7,8 @@ use super::{
         stream::{StreamMatch, TcpRule, TlsRule},
         traffic::{Traffic, TrafficPolicy},
     },
-    scene::{Place, Reader},
+    reader::Reader,
+    scene::Place,
 };
 use culvert_model::name::ServiceName;
 use std::{

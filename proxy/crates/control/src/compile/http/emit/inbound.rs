@@ -5,7 +5,8 @@ use super::{
     manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, at_port, chain, inspectors},
     may_be_http, names, rbac,
     route::{self, Hosts},
-    scene::{Reader, WorkloadFacts},
+    reader::Reader,
+    scene::WorkloadFacts,
     words::{duration, flag, origins, range, socket},
 };
 use culvert_model::{name::ServiceName, service::AppProtocol};

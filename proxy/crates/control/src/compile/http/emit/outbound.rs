@@ -14,7 +14,8 @@ use super::{
     manager::inspectors,
     may_be_http, names,
     route::{self, Hosts},
-    scene::{Door, Reader, ServiceFacts},
+    reader::Reader,
+    scene::{Door, ServiceFacts},
     words::{duration, flag, socket},
 };
 use culvert_model::{name::ServiceName, service::AppProtocol};

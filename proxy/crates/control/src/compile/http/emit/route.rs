@@ -4,8 +4,9 @@ use super::{
         matching::{HttpMatch, PathMatch},
         rule::{Abort, Action as RuleAction, Cors, Fault, HttpRule},
     },
-    action::{self, Clusters, LARGEST_BODY, additions, called, removals},
+    action::{self, Clusters, LARGEST_BODY, called},
     matching,
+    rewrite::{additions, removals},
     words::{any, duration, flag, fraction, is_value, number, origin, runtime_fraction, text},
 };
 use crate::compile::http::plan::{Fraction, forward::Retry};

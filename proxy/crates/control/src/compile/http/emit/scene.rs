@@ -1,15 +1,14 @@
 //! What messages are made of: the plan, services, workloads; and what depends on what.
 //!
-//! Whoever makes messages looks through a [`Reader`], which notes what was looked at: whatever
+//! Whoever makes messages looks through a `Reader`, which notes what was looked at: whatever
 //! changes later, what has looked at it is made anew, and nothing else.
-use super::super::plan::{Labels, Plan, ServicePlan, gateway::GatewayPlan, policy::Policy};
+use super::super::plan::{Labels, Plan};
 use culvert_model::{
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
     service::{Port, Service},
 };
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     num::NonZeroU16,
@@ -19,17 +18,17 @@ use std::{
 /// Everything there is.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
-    services: BTreeMap<ServiceName, Arc<ServiceFacts>>,
+    pub(super) services: BTreeMap<ServiceName, Arc<ServiceFacts>>,
     /// In which namespaces a host is.
-    hosts: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    doors: BTreeMap<Door, BTreeSet<ServiceName>>,
+    pub(super) hosts: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub(super) doors: BTreeMap<Door, BTreeSet<ServiceName>>,
     /// The doors of each service.
-    doors_of: BTreeMap<ServiceName, BTreeSet<Door>>,
-    workloads: BTreeMap<WorkloadUid, Arc<WorkloadFacts>>,
-    endpoints: BTreeMap<ServiceName, BTreeSet<WorkloadUid>>,
-    pods: BTreeMap<Place, BTreeSet<WorkloadUid>>,
-    plan: Plan,
-    root_namespace: Arc<str>,
+    pub(super) doors_of: BTreeMap<ServiceName, BTreeSet<Door>>,
+    pub(super) workloads: BTreeMap<WorkloadUid, Arc<WorkloadFacts>>,
+    pub(super) endpoints: BTreeMap<ServiceName, BTreeSet<WorkloadUid>>,
+    pub(super) pods: BTreeMap<Place, BTreeSet<WorkloadUid>>,
+    pub(super) plan: Plan,
+    pub(super) root_namespace: Arc<str>,
 }
 
 /// An address and a port that clients connect to.
@@ -86,13 +85,6 @@ pub enum Dep {
 
 /// What has changed.
 pub type Changed = BTreeSet<Dep>;
-
-/// A look at a scene.
-#[derive(Debug)]
-pub(super) struct Reader<'a> {
-    scene: &'a Scene,
-    seen: RefCell<BTreeSet<Dep>>,
-}
 
 impl Scene {
     /// An empty one; `root_namespace` is that of policies for the whole mesh.
@@ -232,84 +224,6 @@ impl Scene {
             changed.insert(Dep::Policies);
         }
         changed
-    }
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(scene: &'a Scene) -> Self {
-        Self { scene, seen: RefCell::default() }
-    }
-
-    /// What was looked at.
-    pub(super) fn into_seen(self) -> BTreeSet<Dep> {
-        self.seen.into_inner()
-    }
-
-    fn see(&self, dep: Dep) {
-        self.seen.borrow_mut().insert(dep);
-    }
-
-    pub(super) fn service(&self, name: &ServiceName) -> Option<&'a Arc<ServiceFacts>> {
-        self.see(Dep::Service(name.clone()));
-        self.scene.services.get(name)
-    }
-
-    pub(super) fn service_plan(&self, name: &ServiceName) -> Option<&'a ServicePlan> {
-        self.see(Dep::Service(name.clone()));
-        self.scene.plan.services.get(name).map(AsRef::as_ref)
-    }
-
-    /// Where clients connect to a service.
-    pub(super) fn doors(&self, name: &ServiceName) -> BTreeSet<Door> {
-        self.see(Dep::Service(name.clone()));
-        self.scene.doors_of.get(name).cloned().unwrap_or_default()
-    }
-
-    /// Who listens at a door.
-    pub(super) fn behind(&self, door: Door) -> impl Iterator<Item = &'a ServiceName> {
-        self.see(Dep::Door(door));
-        self.scene.doors.get(&door).into_iter().flatten()
-    }
-
-    /// Whether a host's name alone means another service for clients of `namespace`.
-    pub(super) fn is_shared(&self, name: &ServiceName, namespace: &str) -> bool {
-        self.see(Dep::Host(Arc::clone(&name.hostname)));
-        let Some(namespaces) = self.scene.hosts.get(&name.hostname) else { return false };
-        let meant = namespaces.get(namespace).or_else(|| namespaces.first());
-        meant.is_some_and(|meant| *meant != name.namespace)
-    }
-
-    pub(super) fn endpoints(
-        &self,
-        name: &ServiceName,
-    ) -> impl Iterator<Item = (&'a WorkloadUid, &'a Arc<WorkloadFacts>)> + use<'a> {
-        self.see(Dep::Endpoints(name.clone()));
-        let uids = self.scene.endpoints.get(name).into_iter().flatten();
-        uids.filter_map(|uid| Some((uid, self.scene.workloads.get(uid)?)))
-    }
-
-    /// The workloads of a namespace on a node.
-    pub(super) fn pods(
-        &self,
-        place: &Place,
-    ) -> impl Iterator<Item = &'a Arc<WorkloadFacts>> + use<'a> {
-        self.see(Dep::Pods(place.clone()));
-        let uids = self.scene.pods.get(place).into_iter().flatten();
-        uids.filter_map(|uid| self.scene.workloads.get(uid))
-    }
-
-    pub(super) fn gateway(&self, name: &ObjectName) -> Option<&'a GatewayPlan> {
-        self.see(Dep::Gateway(name.clone()));
-        self.scene.plan.gateways.get(name).map(AsRef::as_ref)
-    }
-
-    pub(super) fn policies(&self) -> impl Iterator<Item = &'a Policy> + use<'a> {
-        self.see(Dep::Policies);
-        self.scene.plan.policies.values().map(AsRef::as_ref)
-    }
-
-    pub(super) fn root_namespace(&self) -> &'a str {
-        &self.scene.root_namespace
     }
 }
 

@@ -5,7 +5,8 @@ use super::{
     clients,
     cluster::{self, Finding, Wanted},
     names,
-    scene::{Reader, Resolution, ServiceFacts},
+    reader::Reader,
+    scene::{Resolution, ServiceFacts},
     words::origin,
 };
 use crate::compile::http::plan::traffic::{Balancer, Subset, Traffic, TrafficPolicy};

@@ -2,7 +2,7 @@
 use super::{Sees, any_by, any_of, permission, principal};
 use crate::compile::http::{
     emit::{
-        action::escaped,
+        rewrite::escaped,
         words::{is_name, pattern, range, regex},
     },
     plan::policy::{Attribute, PolicyCondition},

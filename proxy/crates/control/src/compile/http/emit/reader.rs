@@ -1,0 +1,96 @@
+//! A look at a scene that notes what it sees.
+use super::{
+    super::plan::{ServicePlan, gateway::GatewayPlan, policy::Policy},
+    scene::{Dep, Door, Place, Scene, ServiceFacts, WorkloadFacts},
+};
+use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    sync::Arc,
+};
+
+/// A look at a scene.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    scene: &'a Scene,
+    seen: RefCell<BTreeSet<Dep>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(scene: &'a Scene) -> Self {
+        Self { scene, seen: RefCell::default() }
+    }
+
+    /// What was looked at.
+    pub(super) fn into_seen(self) -> BTreeSet<Dep> {
+        self.seen.into_inner()
+    }
+
+    fn see(&self, dep: Dep) {
+        self.seen.borrow_mut().insert(dep);
+    }
+
+    pub(super) fn service(&self, name: &ServiceName) -> Option<&'a Arc<ServiceFacts>> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.services.get(name)
+    }
+
+    pub(super) fn service_plan(&self, name: &ServiceName) -> Option<&'a ServicePlan> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.plan.services.get(name).map(AsRef::as_ref)
+    }
+
+    /// Where clients connect to a service.
+    pub(super) fn doors(&self, name: &ServiceName) -> BTreeSet<Door> {
+        self.see(Dep::Service(name.clone()));
+        self.scene.doors_of.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Who listens at a door.
+    pub(super) fn behind(&self, door: Door) -> impl Iterator<Item = &'a ServiceName> {
+        self.see(Dep::Door(door));
+        self.scene.doors.get(&door).into_iter().flatten()
+    }
+
+    /// Whether a host's name alone means another service for clients of `namespace`.
+    pub(super) fn is_shared(&self, name: &ServiceName, namespace: &str) -> bool {
+        self.see(Dep::Host(Arc::clone(&name.hostname)));
+        let Some(namespaces) = self.scene.hosts.get(&name.hostname) else { return false };
+        let meant = namespaces.get(namespace).or_else(|| namespaces.first());
+        meant.is_some_and(|meant| *meant != name.namespace)
+    }
+
+    pub(super) fn endpoints(
+        &self,
+        name: &ServiceName,
+    ) -> impl Iterator<Item = (&'a WorkloadUid, &'a Arc<WorkloadFacts>)> + use<'a> {
+        self.see(Dep::Endpoints(name.clone()));
+        let uids = self.scene.endpoints.get(name).into_iter().flatten();
+        uids.filter_map(|uid| Some((uid, self.scene.workloads.get(uid)?)))
+    }
+
+    /// The workloads of a namespace on a node.
+    pub(super) fn pods(
+        &self,
+        place: &Place,
+    ) -> impl Iterator<Item = &'a Arc<WorkloadFacts>> + use<'a> {
+        self.see(Dep::Pods(place.clone()));
+        let uids = self.scene.pods.get(place).into_iter().flatten();
+        uids.filter_map(|uid| self.scene.workloads.get(uid))
+    }
+
+    pub(super) fn gateway(&self, name: &ObjectName) -> Option<&'a GatewayPlan> {
+        self.see(Dep::Gateway(name.clone()));
+        self.scene.plan.gateways.get(name).map(AsRef::as_ref)
+    }
+
+    pub(super) fn policies(&self) -> impl Iterator<Item = &'a Policy> + use<'a> {
+        self.see(Dep::Policies);
+        self.scene.plan.policies.values().map(AsRef::as_ref)
+    }
+
+    pub(super) fn root_namespace(&self) -> &'a str {
+        &self.scene.root_namespace
+    }
+}
