@@ -8,7 +8,8 @@ use std::{fs, path::Path};
 pub(super) fn both_take_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway/compiled");
     let found = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = found.filter(|file| file.extension() == Some("json".as_ref())).collect();
+    let mut files: Vec<_> =
+        found.filter(|file| file.extension() == Some("json".as_ref())).collect();
     files.sort();
     assert!(files.len() >= 4, "only {}", files.len());
     let mut scene = Scene::make("story::compiled");

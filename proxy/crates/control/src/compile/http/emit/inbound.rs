@@ -4,8 +4,8 @@ use super::{
     Scope, cluster,
     manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, at_port, chain, inspectors},
     may_be_http, names, rbac,
-    route::{self, Hosts},
     reader::Reader,
+    route::{self, Hosts},
     scene::WorkloadFacts,
     words::{duration, flag, origins, range, socket},
 };

@@ -13,8 +13,8 @@ use super::{
     cluster::hash,
     manager::inspectors,
     may_be_http, names,
-    route::{self, Hosts},
     reader::Reader,
+    route::{self, Hosts},
     scene::{Door, ServiceFacts},
     words::{duration, flag, socket},
 };

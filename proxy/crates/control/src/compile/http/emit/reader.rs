@@ -4,11 +4,7 @@ use super::{
     scene::{Dep, Door, Place, Scene, ServiceFacts, WorkloadFacts},
 };
 use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 /// A look at a scene.
 #[derive(Debug)]

@@ -9,9 +9,7 @@ use super::{
 };
 use culvert_model::http::{format::Template, matcher::Substitution};
 use culvert_proto::api::envoy::{
-    config::core::v3::{
-        HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
-    },
+    config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
     r#type::matcher::v3::RegexMatchAndSubstitute,
 };
 

@@ -12,9 +12,9 @@ use crate::compile::http::plan::{
     stream::{StreamMatch, StreamShare, TcpRule, TlsRule},
 };
 use culvert_model::name::{ObjectName, ServiceName};
+pub(super) use policies::policy;
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
-pub(super) use policies::policy;
 use ways::{credential, names, traffic, trust};
 
 mod ways;
