@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) trust_domain: String,
     /// Whose the pods are that have Istio's label.
     pub(crate) ambient: Ambient,
+    /// Who serves L7; `None`: the control plane of the node, as far as it does.
+    pub(crate) l7_control: Option<Url>,
     /// An authority that somebody gave.
     pub(crate) ca_folder: Option<PathBuf>,
     pub(crate) cgroup_root: Option<PathBuf>,
@@ -132,6 +134,7 @@ impl Config {
         let cluster = v.one(&s::CLUSTER, parse::name);
         let trust_domain = v.one(&s::TRUST_DOMAIN, parse::trust_domain);
         let ambient = v.one(&s::AMBIENT_NAMESPACES, parse::ambient);
+        let l7_control = v.maybe(&s::L7_CONTROL, url::url);
         let ca_folder = v.maybe(&s::CA_FOLDER, parse::path);
         let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
         let workers = v.one(&s::WORKERS, parse::workers);
@@ -153,6 +156,7 @@ impl Config {
             cluster: cluster?,
             trust_domain: trust_domain?,
             ambient: ambient?,
+            l7_control: l7_control?,
             ca_folder: ca_folder?,
             cgroup_root: cgroup_root?,
             workers: workers?,

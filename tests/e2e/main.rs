@@ -17,6 +17,7 @@ mod dns;
 mod enrol;
 mod forwarding;
 mod handover;
+mod l7;
 mod limits;
 mod local;
 mod mtls;

@@ -9,7 +9,7 @@ use crate::{
         report::{Entry, Report},
         settings,
     },
-    node::{Handles, Source},
+    node::{Handles, Source, l7::L7},
 };
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
@@ -45,6 +45,7 @@ pub(crate) struct Answers {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) feed: Handles,
     pub(crate) dataplane: Dataplane,
+    pub(crate) l7: L7,
 }
 
 impl Answers {

@@ -7,7 +7,7 @@ use super::{
 use crate::node::Source;
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     http::{
         HeaderMap, StatusCode,
         header::{ACCEPT, CONTENT_TYPE},
@@ -32,6 +32,8 @@ const PATHS: &str = "\
 /policies     which speak of whom
 /why          ?from=SRC&to=DST[:PORT]: how a connection would fare
 /config_dump  everything, as tools for Istio's ztunnel read it
+/l7           the HTTP engines of namespaces: what they follow, and what they serve
+/l7/NAMESPACE/stats  the numbers of one, as Envoy writes them
 /log          log directives; PUT /log?level=DIRECTIVES on the Unix socket changes them
 ";
 
@@ -85,6 +87,8 @@ fn reading() -> Router<Arc<Answers>> {
         .route("/policies", get(async |State(a): State<Arc<Answers>>| document(&a.policies())))
         .route("/why", get(why))
         .route("/config_dump", get(async |State(a): State<Arc<Answers>>| document(&a.dump())))
+        .route("/l7", get(async |State(a): State<Arc<Answers>>| document(&a.l7.dump())))
+        .route("/l7/{namespace}/stats", get(l7_stats))
         .route("/config", get(async |State(a): State<Arc<Answers>>| document(&a.config())))
         .fallback(async || {
             (StatusCode::NOT_FOUND, format!("no such path; there are:\n{PATHS}")).into_response()
@@ -102,6 +106,16 @@ async fn why(State(answers): State<Arc<Answers>>, Query(asked): Query<Asked>) ->
     match answers.why(&asked.from, &asked.to) {
         Ok(why) => document(&why),
         Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
+    }
+}
+
+async fn l7_stats(State(answers): State<Arc<Answers>>, Path(namespace): Path<String>) -> Response {
+    match answers.l7.stats(&namespace) {
+        Some(stats) => stats.into_response(),
+        None => {
+            let why = format!("no HTTP engine runs for the namespace {namespace}; see /l7\n");
+            (StatusCode::NOT_FOUND, why).into_response()
+        }
     }
 }
 

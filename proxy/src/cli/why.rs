@@ -113,6 +113,7 @@ fn of_manifests(paths: &[PathBuf], config: &Config) -> Result<Snapshot, Failure>
         cluster: config.cluster.as_str().into(),
         trust_domain: config.trust_domain.as_str().into(),
         ambient: config.ambient,
+        l7: true,
     };
     let mesh = compile::mesh(&objects, &settings).map_err(|problems| wrong(&problems))?;
     let mut builder = Builder::new(Mesh {

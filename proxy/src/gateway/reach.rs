@@ -31,6 +31,7 @@ impl Reach for ByClusters {
                 return Ok(Way {
                     connect: upstream::plain(address),
                     authority: Arc::clone(address),
+                    bearer: None,
                 });
             }
         };
@@ -53,7 +54,7 @@ impl Reach for ByClusters {
         // As Envoy names whom requests are for, where the name is one of a host.
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
         let authority = if name.bytes().all(is_host) { &**name } else { "discovery" };
-        Ok(Way { connect, authority: authority.into() })
+        Ok(Way { connect, authority: authority.into(), bearer: None })
     }
 }
 

@@ -47,7 +47,9 @@ impl Serving {
         self.shared.worker.spawn_on(data, async move {
             let managers = managers(&shared);
             // Nobody listens any more when the process ends meanwhile.
-            drop(tell.send(Engine::start(shared, Options { drain }, managers).await));
+            drop(tell.send(
+                Engine::start(shared, Options { drain, ..Options::default() }, managers).await,
+            ));
         });
         let Ok(started) = told.await else { return Ok(()) };
         let engine = started.map_err(|error| {

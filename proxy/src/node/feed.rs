@@ -11,7 +11,7 @@ use super::{
     ways::{self, Home, Ways},
 };
 use crate::{
-    config::settings,
+    config::{Url, settings},
     failure::{Exit, Failure},
 };
 use culvert_identity::{
@@ -34,6 +34,7 @@ use culvert_runtime::{
 };
 use culvert_xds::{
     client::Mode,
+    envoy::discover::Way,
     transport::{
         follow::{Follower, Who},
         reporter::Reporter,
@@ -69,6 +70,8 @@ pub(super) struct Feed {
     /// The pods to hold; nothing before the snapshot.
     pub(super) held: View<LocalPods>,
     pub(super) identities: Identities,
+    /// The way to whoever serves L7.
+    pub(super) l7: Way,
     pub(super) follower: Follower,
     pub(super) reporter: Option<Reporter>,
     /// Ends before the rest: a successor reports then.
@@ -132,7 +135,7 @@ impl Feed {
         keep.start(worker);
         settle(&discovery, &follower, worker);
         await_snapshot(readiness, &snapshot, &ways.address(), worker);
-        let address = ways.address();
+        let (address, l7) = (ways.address(), ways.l7());
         Ok(Self {
             source,
             book,
@@ -140,6 +143,7 @@ impl Feed {
             snapshot,
             held,
             identities,
+            l7,
             follower,
             reporter,
             reports,
@@ -273,6 +277,11 @@ fn hello(plan: &Plan) -> Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         life: format!("{}-{}", process::id(), started.as_millis()),
     }
+}
+
+/// Who serves L7, where that is not the control plane.
+pub(super) fn l7_control(plan: &Plan) -> Option<&Url> {
+    plan.config.l7_control.as_ref()
 }
 
 /// Who a node is, by its settings.

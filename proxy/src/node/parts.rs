@@ -4,6 +4,7 @@ use super::{
     advice::{no_descriptor, no_listener, no_node, no_takeover},
     feed::Feed,
     identity::certified,
+    l7::{self, L7},
     report::Told,
 };
 use crate::{
@@ -94,16 +95,24 @@ impl Parts {
         let generation = node.claim().map_err(|error| no_node(&error))?.0;
         info!(generation, "kernel maps claimed");
         let telemetry = Telemetry::new(Arc::clone(&plan.metrics), plan.access.clone());
+        let home = l7::Home {
+            node: plan.config.node_name.as_str().into(),
+            cluster: plan.config.cluster.as_str().into(),
+        };
+        let from = (home, feed.l7.clone());
+        let l7 = L7::new(from, feed.held.clone(), &plan.data, &work.worker());
         let wires = Wires {
             kernel: Arc::clone(&node),
             snapshot: feed.snapshot.clone(),
             pods: feed.held.clone(),
             identities: feed.identities.clone(),
             telemetry,
+            l7: Some(Arc::new(l7.clone())),
             data: plan.data.clone(),
         };
         let dataplane = Dataplane::start(wires, &limits(plan), &work.worker())
             .map_err(|error| Failure::of(Exit::Cannot, &error, "raise the limit of open files"))?;
+        l7.open(Arc::new(dataplane.clone()));
         report(&feed, &dataplane);
         let generation = Arc::new(AtomicU64::new(generation));
         let answers = Arc::new(Answers {
@@ -116,6 +125,7 @@ impl Parts {
             metrics: Arc::clone(&plan.metrics),
             feed: feed.handles(),
             dataplane: dataplane.clone(),
+            l7,
         });
         admin::start(&listeners, &answers, &doors.worker())
             .map_err(|error| no_descriptor(&error))?;

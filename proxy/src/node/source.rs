@@ -6,7 +6,7 @@ use super::{
         book::Book,
         roster::{self, Roster},
     },
-    feed::home,
+    feed::{home, l7_control},
     marks::{Marking, Marks},
     ways::Ways,
 };
@@ -76,12 +76,14 @@ impl Source {
         match &plan.config.mesh.upstream {
             None => Self::here(plan, worker).await,
             Some(upstream) => {
-                let ways = Ways::open(upstream, home(plan)).map_err(|e| advice::no_way(&e))?;
+                let ways = Ways::open(upstream, l7_control(plan), home(plan))
+                    .map_err(|e| advice::no_way(&e))?;
                 let settings = Settings {
                     node_name: plan.config.node_name.as_str().into(),
                     cluster: plan.config.cluster.as_str().into(),
                     trust_domain: ways.trust_domain().into(),
                     ambient: plan.config.ambient,
+                    l7: plan.config.l7_control.is_some(),
                 };
                 if let Some(reach) = &plan.config.mesh.cluster {
                     let proc = plan.config.cni.host_proc.as_path();
@@ -162,7 +164,8 @@ impl Source {
         write_token(&control, &plan.config.node_name, &file)?;
         keep_token(control.clone(), plan.config.node_name.clone(), file.clone(), worker);
         let url = Url { tls: true, host: Ipv4Addr::LOCALHOST.to_string(), port };
-        let ways = Ways::home(url, file, home(plan)).map_err(|error| advice::no_way(&error))?;
+        let ways = Ways::home(url, file, l7_control(plan), home(plan))
+            .map_err(|error| advice::no_way(&error))?;
         let roster = follow(control.local(), worker);
         Ok((Self::Here { control, roster, paths }, ways))
     }

@@ -13,9 +13,12 @@ use culvert_identity::{
     upstream::{Anchors, Server, Way},
 };
 use culvert_model::identity::{Identity, NotAnIdentity};
-use culvert_xds::transport::{
-    BoxIo,
-    upstream::{Connect, Upstream, UpstreamError, plain},
+use culvert_xds::{
+    envoy::discover,
+    transport::{
+        BoxIo,
+        upstream::{Bearer, Connect, Upstream, UpstreamError, plain},
+    },
 };
 use std::{
     fs, io,
@@ -28,6 +31,8 @@ use std::{
 pub(super) struct Ways {
     discovery: Towards,
     ca: Option<Towards>,
+    /// Who serves L7; `None`: the same as discovery.
+    l7: Option<Towards>,
     /// What is sent along for discovery and reports.
     token: Option<PathBuf>,
     cluster: String,
@@ -82,7 +87,11 @@ impl Ways {
     /// # Errors
     ///
     /// When the join token is none, or another node's.
-    pub(super) fn open(settings: &Settings, home: Home<'_>) -> Result<Self, WayError> {
+    pub(super) fn open(
+        settings: &Settings,
+        l7: Option<&Url>,
+        home: Home<'_>,
+    ) -> Result<Self, WayError> {
         let Settings { control, name, join_token, root, ca, ca_token, report, network: _ } =
             settings;
         let token = join_token.as_deref().map(|path| read(path, home.node)).transpose()?;
@@ -108,11 +117,12 @@ impl Ways {
             Ok(Towards::Tls { url: url.clone(), way, token })
         };
         let discovery = towards(control, bearer.clone())?;
+        let l7 = l7.map(|url| towards(url, bearer.clone())).transpose()?;
         let other = ca_token.clone().or_else(|| join_token.clone());
         let ca = ca.as_ref().map(|url| towards(url, other)).transpose()?;
         let own = join_token.as_ref().map(|_| own(&trust_domain, home.node)).transpose()?;
         let (cluster, report) = (home.cluster.to_owned(), *report);
-        Ok(Self { discovery, ca, token: bearer, cluster, report, own, trust_domain })
+        Ok(Self { discovery, ca, l7, token: bearer, cluster, report, own, trust_domain })
     }
 
     /// The way to the control plane in this process, which listens at `url` and gave `token`.
@@ -120,7 +130,12 @@ impl Ways {
     /// # Errors
     ///
     /// When the token is no good.
-    pub(super) fn home(url: Url, token: PathBuf, home: Home<'_>) -> Result<Self, WayError> {
+    pub(super) fn home(
+        url: Url,
+        token: PathBuf,
+        l7: Option<&Url>,
+        home: Home<'_>,
+    ) -> Result<Self, WayError> {
         let settings = Settings {
             control: url,
             name: None,
@@ -131,7 +146,7 @@ impl Ways {
             report: true,
             network: String::new(),
         };
-        Self::open(&settings, home)
+        Self::open(&settings, l7, home)
     }
 
     /// The node's own, when it has one.
@@ -157,14 +172,20 @@ impl Ways {
             }
             plain @ Towards::Plain(_) => plain,
         };
-        Self { discovery: with(self.discovery), ca: self.ca.map(with), ..self }
+        Self {
+            discovery: with(self.discovery),
+            ca: self.ca.map(with),
+            l7: self.l7.map(with),
+            ..self
+        }
     }
 
     /// Shows the node's own certificate from when it has one, also to the [`issuer`](Self::issuer)
     /// that gives it.
     pub(super) fn show(&self, identities: &Identities) {
         let Some(own) = &self.own else { return };
-        for towards in [Some(&self.discovery), self.ca.as_ref()].into_iter().flatten() {
+        let all = [Some(&self.discovery), self.ca.as_ref(), self.l7.as_ref()];
+        for towards in all.into_iter().flatten() {
             if let Towards::Tls { way, .. } = towards {
                 // Counts for all copies of it.
                 drop(way.clone().with_own(identities.clone(), own.clone()));
@@ -181,13 +202,32 @@ impl Ways {
         let url = self.discovery.url();
         let upstream = Upstream::try_new(&url.to_string(), self.discovery.connect())?;
         let upstream = upstream.with_metadata("clusterid", &self.cluster);
-        let Some(file) = self.token.clone() else { return Ok(upstream) };
-        let way = match &self.discovery {
+        Ok(match self.bearer(&self.discovery) {
+            Some(bearer) => upstream.with_bearer(bearer),
+            None => upstream,
+        })
+    }
+
+    /// For the discovery of HTTP engines.
+    pub(super) fn l7(&self) -> discover::Way {
+        let towards = self.l7.as_ref().unwrap_or(&self.discovery);
+        discover::Way {
+            connect: towards.connect(),
+            authority: towards.url().address().into(),
+            // Not for others to read.
+            bearer: self.bearer(towards).filter(|_| self.l7.is_none() || towards.url().tls),
+        }
+    }
+
+    /// The token to show there, if there is one.
+    fn bearer(&self, towards: &Towards) -> Option<Bearer> {
+        let file = self.token.clone()?;
+        let way = match towards {
             Towards::Tls { way, .. } => Some(way.clone()),
             Towards::Plain(_) => None,
         };
         let proven = move || way.as_ref().is_some_and(Way::shows_own);
-        Ok(upstream.with_bearer(Arc::new(move || Ok(bearer::shown(&file, &proven)?))))
+        Some(Arc::new(move || Ok(bearer::shown(&file, &proven)?)))
     }
 
     /// For reports; `None`: nobody understands them.

@@ -56,6 +56,7 @@ fn main() {
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: Ambient::Ours,
+        l7: false,
     });
     let start = Instant::now();
     compiler.apply(&all).unwrap();

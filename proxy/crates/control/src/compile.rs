@@ -1,7 +1,7 @@
 //! Objects to what the mesh is to be: pure, and the same for the same objects in any order.
 //!
 //! Reading order: [`mod@mesh`] (what comes out), `store` (what goes in), [`incremental`] and `levels`
-//! (how one becomes the other); then `root` (what holds everywhere), `service`, `registry`, `vip`
+//! (how one becomes the other); then `root` (what holds everywhere), `service`, `registry`, `vip`, `l7`
 //! (services), `authorization`, `peer`, `policies` (policies),
 //! `effect` (what becomes of one), `enrolment` (is a pod in the mesh),
 //! `workload`, `member` (who somebody is), `local` (what this node must hold); [`own`] (the same of
@@ -16,6 +16,8 @@ mod select;
 mod root;
 
 mod vip;
+
+mod l7;
 
 mod service;
 
@@ -67,6 +69,8 @@ pub struct Settings {
     pub trust_domain: Arc<str>,
     /// Whose the pods are that have Istio's label.
     pub ambient: Ambient,
+    /// Whether somebody tells the nodes' engines what there is of L7: who asks for it gets it.
+    pub l7: bool,
 }
 
 /// Compiles `objects`.

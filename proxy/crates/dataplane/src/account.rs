@@ -15,7 +15,15 @@ use culvert_model::{
     snapshot::Known,
 };
 use culvert_telemetry::conn::{ConnRecord, Counter};
-use std::{error::Error, future::Future, net::SocketAddr, sync::Arc, thread, time::Instant};
+use std::{
+    error::Error,
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+    time::Instant,
+};
 use tracing::warn;
 
 /// A connection that was admitted: counted against its pod's limits, listed, and recorded.
@@ -36,7 +44,7 @@ pub(crate) struct Account {
 }
 
 /// Counts bytes of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Option<Counter>);
 
 impl Meter {
@@ -125,6 +133,11 @@ impl Account {
         self.conn.cut.guard(work)
     }
 
+    /// Resolves when somebody cuts the connection.
+    pub(crate) fn poll_cut(&self, cx: &Context<'_>) -> Poll<Arc<Why>> {
+        self.conn.cut.poll_cut(cx)
+    }
+
     /// Ends it, wherever it is.
     pub(crate) fn cut(&self, why: Why) {
         self.conn.cut.cut(why);
@@ -176,6 +189,7 @@ impl Account {
             | InboundError::Elsewhere(_)
             | InboundError::AppTunnel
             | InboundError::Held(_)
+            | InboundError::NoL7(_)
             | InboundError::Deliver(_)
             | InboundError::Open(_)
             | InboundError::Abandoned => self.close(error.reason(), Some(error)),

@@ -87,7 +87,8 @@ impl Cut {
         Guard { cut: self, work }
     }
 
-    fn poll_cut(&self, cx: &Context<'_>) -> Poll<Arc<Why>> {
+    /// Resolves when it is cut.
+    pub(crate) fn poll_cut(&self, cx: &Context<'_>) -> Poll<Arc<Why>> {
         match &mut *self.0.lock() {
             State::Cut(why) => Poll::Ready(Arc::clone(why)),
             State::Whole(waker) => {

@@ -5,6 +5,7 @@ use crate::{
     copy::{self, Grade},
     direct::{self, Direct},
     dns,
+    l7::dial,
     limits::{Bounds, Limits},
     loads::Loads,
     pods::{
@@ -16,11 +17,16 @@ use crate::{
 };
 use culvert_identity::store::Identities;
 use culvert_kernel::Node;
-use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::Snapshot};
-use culvert_runtime::{accept::Reserve, drain::Worker, publish::View};
-use culvert_telemetry::{Telemetry, metrics::PodSample};
+use culvert_model::{name::WorkloadUid, party::Party, pod::LocalPods, snapshot::Snapshot};
+use culvert_runtime::{
+    accept::Reserve,
+    doors::{Answer, Dial, HandOver, NoWay, Opened},
+    drain::Worker,
+    publish::View,
+};
+use culvert_telemetry::{Telemetry, chain::Chain, metrics::PodSample};
 use nix::sys::resource::{Resource, getrlimit};
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time};
 
 /// How often copy buffers are looked at: one that nobody used for a turn rests.
@@ -51,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) doors: Doors,
     pub(crate) loads: Loads,
     pub(crate) direct: Direct,
+    /// Who takes what must pass L7; `None`: nobody.
+    pub(crate) l7: Option<Arc<dyn HandOver>>,
     /// Where connections run.
     pub(crate) data: Handle,
     /// Told whenever a pod's phase changes.
@@ -68,6 +76,8 @@ pub struct Wires {
     /// Where the pods' certificates are; somebody else holds them.
     pub identities: Identities,
     pub telemetry: Telemetry,
+    /// Who takes what must pass L7; `None`: nobody.
+    pub l7: Option<Arc<dyn HandOver>>,
     /// The runtime of the connections.
     pub data: Handle,
 }
@@ -92,7 +102,7 @@ impl Dataplane {
     ///
     /// Outside a tokio runtime.
     pub fn start(wires: Wires, config: &Config, worker: &Worker) -> Result<Self, StartError> {
-        let Wires { kernel, snapshot, pods, identities, telemetry, data } = wires;
+        let Wires { kernel, snapshot, pods, identities, telemetry, l7, data } = wires;
         let Config { connect_timeout, idle_timeout, buffer_max, drain_deadline, .. } = *config;
         let Config { handshake_timeout, hold, encrypt_local, .. } = *config;
         let dns = config.dns.clone().map(dns::Node::new);
@@ -111,6 +121,7 @@ impl Dataplane {
             identities,
             doors: Doors::default(),
             loads: Loads::default(),
+            l7,
             direct: Direct::new((!encrypt_local).then(|| Arc::clone(&kernel))),
             data,
             changed: watch::Sender::default(),
@@ -179,6 +190,23 @@ impl Dataplane {
     /// one when the older process has ended.
     pub async fn predecessor_ended(&self) {
         self.pods.predecessor_ended().await;
+    }
+}
+
+impl Dial for Dataplane {
+    fn dial(&self, party: Option<&Party>, to: SocketAddr) -> Answer<Result<Opened, NoWay>> {
+        let (shared, party) = (Arc::clone(&self.pods.shared), party.cloned());
+        Box::pin(async move {
+            let party = party.ok_or_else(|| NoWay("nobody to do it as".to_owned()))?;
+            let door = shared.doors.enter(party.pod(), Arc::clone);
+            let left = || NoWay(format!("the pod {} has left this node", party.pod()));
+            let door = door.ok_or_else(left)?;
+            let opened = match party {
+                Party::Source(_) => dial::from_source(&door, to).await,
+                Party::Destination { client, .. } => dial::to_application(&door, client, to).await,
+            };
+            opened.map_err(|error| NoWay(Chain(&error).to_string()))
+        })
     }
 }
 

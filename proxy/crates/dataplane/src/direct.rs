@@ -200,6 +200,11 @@ impl Direct {
 impl State {
     fn verdict(&mut self, passed: &Passed) -> Option<Verdict> {
         let Passed { meant, target, source, service, destination } = passed;
+        let dialled = service.as_ref().is_some_and(|bound| bound.service.l7.contains(meant.port()));
+        if dialled || destination.member.l7.contains(target.port()) {
+            // Nobody gets round L7.
+            return None;
+        }
         let same = |place: &Place, known: &Arc<Known>| Arc::ptr_eq(&place.known, known);
         let to = self.places.get(&destination.member.uid).filter(|to| same(to, destination))?;
         let (destination_pod, destination_epoch) = (to.door.id, to.epoch);

@@ -14,6 +14,7 @@ use crate::{
 use culvert_kernel::DeliverError;
 use culvert_model::{close::CloseReason, tunnel::Authority};
 use culvert_policy::NoRoute;
+use culvert_runtime::doors::NoPlace;
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 /// Why a connection that a pod made ended early.
@@ -27,6 +28,8 @@ pub(crate) enum OutboundError {
     Held(#[from] HoldError),
     #[error(transparent)]
     NoRoute(#[from] NoRoute),
+    #[error(transparent)]
+    NoL7(#[from] NoPlace),
     #[error(transparent)]
     Lookup(#[from] LookupError),
     #[error(transparent)]
@@ -66,6 +69,8 @@ pub(crate) enum InboundError {
     AppTunnel,
     #[error(transparent)]
     Held(#[from] HoldError),
+    #[error(transparent)]
+    NoL7(#[from] NoPlace),
     #[error("denied by policy")]
     Denied(#[source] Denial),
     #[error(transparent)]
@@ -125,6 +130,7 @@ impl OutboundError {
             Self::NotAdmitted(refusal) => refusal.reason(),
             Self::Held(error) => error.reason(),
             Self::NoRoute(error) => error.reason(),
+            Self::NoL7(_) => CloseReason::NoL7,
             Self::Lookup(_) => CloseReason::NoEndpoint,
             Self::Open(error) => error.reason(),
             Self::Tunnel(error) => error.reason(),
@@ -152,6 +158,7 @@ impl OutboundError {
             | Self::NotAdmitted(_)
             | Self::Held(_)
             | Self::NoRoute(_)
+            | Self::NoL7(_)
             | Self::SourceLeft => false,
         }
     }
@@ -167,6 +174,7 @@ impl From<InboundError> for LocalError {
             | InboundError::Elsewhere(_)
             | InboundError::AppTunnel
             | InboundError::Held(_)
+            | InboundError::NoL7(_)
             | InboundError::Cut(_)
             | InboundError::Deliver(_)
             | InboundError::Open(_)
@@ -182,6 +190,7 @@ impl InboundError {
             Self::NotAdmitted(refusal) => refusal.reason(),
             Self::OwnPort(_) | Self::Elsewhere(_) | Self::AppTunnel => CloseReason::NoRoute,
             Self::Held(error) => error.reason(),
+            Self::NoL7(_) => CloseReason::NoL7,
             Self::Denied(_) => CloseReason::PolicyDenied,
             Self::Cut(why) => why.reason(),
             Self::Deliver(_) => CloseReason::UpstreamUnreachable,

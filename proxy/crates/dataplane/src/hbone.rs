@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`http2`] (bytes and frames), [`headers`], `settings`, `parcel` (what goes out),
 //! `stream`, `queue`, `inlet` (what came in), `line`, `writer`, `credit`, `window`, `link`, `wire` (all
-//! of it, as both tasks share it), `tunnel` (the seam to what tunnels are used for), `relay`; `intake`,
+//! of it, as both tasks share it), `tunnel` (the seam to what tunnels are used for), `relay`, `bytes` (their other end a socket, or this process); `intake`,
 //! `framer`, `turn`, `pinger`, `role`, `engine`; `server`, `client`, `pool`.
 pub mod http2;
 
@@ -42,6 +42,8 @@ mod wire;
 pub(crate) mod tunnel;
 
 pub(crate) mod relay;
+
+pub(crate) mod bytes;
 
 mod intake;
 

@@ -13,9 +13,15 @@ pub(crate) use crate::errors::InboundError;
 
 use crate::{
     conn::{Admitted, Joined},
+    copy::Side,
+    l7::{
+        self,
+        carried::{Carried, Io},
+    },
     pods::door::Door,
 };
 use culvert_telemetry::chain::Chain;
+use deliver::Reached;
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -59,7 +65,12 @@ fn begin(
     Box::pin(async move {
         let Admitted { io, account } = &mut admitted;
         match deliver::deliver(account, &door.sockets, io).await {
-            Ok((other, _)) => Some(admitted.join(other)),
+            Ok((Reached::App(other), _)) => Some(admitted.join(other)),
+            Ok((Reached::L7(place), _)) => {
+                let Admitted { io, account } = admitted;
+                l7::hand_in(place, Carried::new(Io::Tcp(io), Side::Source, [account]));
+                None
+            }
             Err(error) => {
                 debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection refused");
                 admitted.refuse_inbound(&error);

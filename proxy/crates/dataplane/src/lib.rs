@@ -5,7 +5,7 @@
 //! snapshot, never where it came from.
 //!
 //! Reading order: `pods` (which there are), the stages of `conn` in the order of `outbound` and
-//! `inbound`, [`copy`](mod@copy), and what keeps account: `limits`, `account`, `refusals`,
+//! `inbound`, `l7` (what HTTP engines get and have opened), [`copy`](mod@copy), and what keeps account: `limits`, `account`, `refusals`,
 //! `connections`.
 mod config;
 
@@ -18,6 +18,8 @@ mod conn;
 mod outbound;
 
 mod inbound;
+
+mod l7;
 
 mod connect;
 

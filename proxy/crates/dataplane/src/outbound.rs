@@ -4,13 +4,18 @@
 //! tunnel, or over to another pod of this node.
 mod host;
 mod identify;
-mod local;
+pub(crate) mod local;
 mod open;
 mod tunnel;
 
 use crate::{
     conn::{Admitted, Joined},
+    copy::Side,
     errors::OutboundError,
+    l7::{
+        self,
+        carried::{Carried, Io},
+    },
     pods::door::Door,
 };
 use culvert_telemetry::chain::Chain;
@@ -62,6 +67,10 @@ fn begin(
             Ok(Opened::Plain(other)) => return Some(admitted.join(other)),
             Ok(Opened::Tunnel(tunnel)) => Box::pin(tunnel::carry(admitted, tunnel)).await,
             Ok(Opened::Local(handed)) => Box::pin(local::carry(admitted, handed)).await,
+            Ok(Opened::L7(place)) => {
+                let Admitted { io, account } = admitted;
+                l7::hand_out(place, Carried::new(Io::Tcp(io), Side::Source, [account]));
+            }
             Err(error) => {
                 debug!(pod = %door.pod.uid, error = %Chain(&error), "outbound connection refused");
                 admitted.refuse(error.reason(), &error);

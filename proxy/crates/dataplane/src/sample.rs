@@ -125,6 +125,7 @@ impl Node {
             doors: Doors::default(),
             loads: Loads::default(),
             direct: Direct::new(None),
+            l7: None,
             data: Handle::current(),
             changed: watch::Sender::default(),
         };

@@ -1,4 +1,5 @@
 //! Whole ways of connections: what each end, the destination's policy and the log see of them.
+mod l7;
 mod plain;
 mod refusals;
 mod revoked;

@@ -20,6 +20,7 @@ use crate::{
     stats::{Counter, Gauge, Late, Stats},
 };
 use apply::State;
+use culvert_model::http::listener::Direction;
 use culvert_policy::http::facts;
 use culvert_runtime::{
     accept::Reserve,
@@ -27,8 +28,8 @@ use culvert_runtime::{
 };
 use directory::Directory;
 use parking_lot::Mutex;
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::sync::Mutex as AsyncMutex;
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 /// One that runs; ends at once when dropped.
 pub struct Engine {
@@ -41,6 +42,8 @@ pub struct Engine {
 pub struct Options {
     /// How long connections may go on that belong to what is no longer. Envoy: 10 min.
     pub drain: Duration,
+    /// Whether listeners have sockets; without, connections are handed over.
+    pub binds: bool,
 }
 
 /// A connection that somebody else has accepted.
@@ -49,8 +52,8 @@ pub struct Handover {
     pub io: Io,
     /// Both ends, and what is known of the client.
     pub facts: facts::Connection,
-    /// `None`: the listener of the address that was meant.
-    pub listener: Option<Arc<str>>,
+    /// Which listeners it may be for; `Unspecified`: any.
+    pub direction: Direction,
 }
 
 struct Inner {
@@ -64,6 +67,8 @@ struct Inner {
     directory: Arc<Directory>,
     /// Held by whoever changes listeners.
     state: AsyncMutex<State>,
+    /// Told after each change.
+    applied: watch::Sender<()>,
     /// What there was to say after the last change.
     view: Mutex<Vec<view::ListenerView>>,
     counts: Counts,
@@ -100,6 +105,7 @@ impl Engine {
             worker: scope.worker(),
             directory: Arc::default(),
             state: AsyncMutex::default(),
+            applied: watch::Sender::default(),
             view: Mutex::default(),
             buckets: Buckets::default(),
             counts: Counts::new(&shared.stats),
@@ -131,6 +137,16 @@ impl Engine {
         self.inner.view.lock().clone()
     }
 
+    /// Whether there is a listener for a connection to this address.
+    pub fn takes(&self, at: SocketAddr, direction: Direction) -> bool {
+        self.inner.directory.find(at, direction).is_some()
+    }
+
+    /// Changes whenever a snapshot has become what is served.
+    pub fn applied(&self) -> watch::Receiver<()> {
+        self.inner.applied.subscribe()
+    }
+
     /// Takes a connection that somebody else has accepted.
     ///
     /// # Errors
@@ -138,13 +154,10 @@ impl Engine {
     /// Gives it back when no listener is for it.
     #[expect(clippy::result_large_err, reason = "it is the connection, given back")]
     pub fn hand_over(&self, handover: Handover) -> Result<(), Handover> {
-        let Handover { io, facts, listener } = handover;
+        let Handover { io, facts, direction } = handover;
         let directory = &self.inner.directory;
-        let found = match &listener {
-            Some(name) => directory.named(name),
-            None => facts.local.and_then(|local| directory.find(local)),
-        };
-        let Some(active) = found else { return Err(Handover { io, facts, listener }) };
+        let found = facts.local.and_then(|local| directory.find(local, direction));
+        let Some(active) = found else { return Err(Handover { io, facts, direction }) };
         let (worker, others) = (self.inner.worker.clone(), Arc::clone(directory));
         self.inner.worker.spawn(async move {
             active.arrive(Arrival { io, facts }, worker, &*others).await;
@@ -168,7 +181,7 @@ impl Engine {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(600) }
+        Self { drain: Duration::from_secs(600), binds: true }
     }
 }
 

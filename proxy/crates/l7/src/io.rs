@@ -2,8 +2,12 @@
 //!
 //! A closed type, so that nothing above it is generic. Reading and writing take `&self`: one task
 //! does both, but through a body and a connection that are separate values.
+mod plain;
+
 use bytes::{Buf as _, Bytes, BytesMut};
+use culvert_runtime::doors;
 use parking_lot::Mutex;
+use plain::Plain;
 use socket2::SockRef;
 use std::{
     fmt,
@@ -28,7 +32,7 @@ pub struct Io(Kind);
 enum Kind {
     Tcp(TcpStream),
     /// The lock is never waited for: one task uses it.
-    Boxed(Mutex<Box<dyn Stream>>),
+    Boxed(Mutex<Box<dyn doors::Stream>>),
 }
 
 impl From<TcpStream> for Io {
@@ -37,9 +41,15 @@ impl From<TcpStream> for Io {
     }
 }
 
+impl From<Box<dyn doors::Stream>> for Io {
+    fn from(stream: Box<dyn doors::Stream>) -> Self {
+        Self(Kind::Boxed(Mutex::new(stream)))
+    }
+}
+
 impl Io {
     pub fn boxed(stream: impl Stream) -> Self {
-        Self(Kind::Boxed(Mutex::new(Box::new(stream))))
+        Self::from(Box::new(Plain(stream)) as Box<dyn doors::Stream>)
     }
 
     /// `self`, of which `ahead` was read already.
@@ -142,10 +152,13 @@ impl Io {
     }
 
     /// Makes closing a reset, so that the peer does not take what it got for all there was.
-    pub(crate) fn reset_on_close(&self) {
-        if let Kind::Tcp(tcp) = &self.0 {
-            // At worst the peer sees an orderly end of something that is framed anyway.
-            let _closed = tcp.set_zero_linger();
+    pub fn reset_on_close(&self) {
+        match &self.0 {
+            Kind::Tcp(tcp) => {
+                // At worst the peer sees an orderly end of something that is framed anyway.
+                let _closed = tcp.set_zero_linger();
+            }
+            Kind::Boxed(stream) => stream.lock().reset_on_close(),
         }
     }
 }

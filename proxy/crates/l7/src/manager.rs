@@ -133,9 +133,9 @@ impl Manager {
         let Some((io, protocol)) = codec::choose(&self.config, io, &connection).await else {
             return;
         };
-        let _open = self.tally.connection(protocol, connection.facts.tls.is_some());
+        let _open = self.tally.connection(protocol, connection.facts.is_secure());
         let worker = connection.worker.clone();
-        let secure = connection.facts.tls.is_some();
+        let secure = connection.facts.is_secure();
         let serving = Serving::new(Arc::clone(self), connection);
         match protocol {
             Protocol::Http1 => {

@@ -7,7 +7,7 @@
 //! Reading order: [`Upstreams`]; [`cluster`] (one of them) and `pick` (the choice of an endpoint), `host`
 //! (what is known of an endpoint), `places` (all endpoints of a moment), [`chosen`] (one that a
 //! request or a connection has), `limits` (circuit breakers); `wire` (how a cluster's connections
-//! are made), `sides` (their TLS), `socket`, `greeting` and `door` (opening one), `pools`; `outlier`
+//! are made), `sides` (their TLS), `socket`, `mesh`, `greeting` and `door` (opening one), `pools`; `outlier`
 //! (endpoints left out), `health` (endpoints that are asked), `names` and `resolve` (endpoints by
 //! name), `warming` (what is waited for at first), `passed` (endpoints that are wherever a connection
 //! was bound); `tally` and [`Traffic`] (numbers) and [`view`] (what people see of it).
@@ -18,6 +18,7 @@ mod greeting;
 mod health;
 mod host;
 mod limits;
+mod mesh;
 mod names;
 mod outlier;
 mod passed;
@@ -52,7 +53,7 @@ use culvert_model::http::{
     cluster::{Cluster, Discovery},
     snapshot::Snapshot,
 };
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{doors, drain::Worker};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
@@ -73,6 +74,8 @@ pub struct Deps {
     pub began: Instant,
     pub names: Arc<Names>,
     pub stats: Stats,
+    /// Who opens connections; `None`: sockets of our own.
+    pub mesh: Option<Arc<dyn doors::Dial>>,
     warming: Arc<Warming>,
 }
 
@@ -95,7 +98,7 @@ impl Deps {
     /// With the system's resolvers, and numbers of their own.
     pub fn new(worker: Worker, clock: Arc<dyn Clock>) -> Self {
         let (names, stats, warming) = (Arc::default(), Stats::default(), Arc::default());
-        Self { worker, clock, began: Instant::now(), names, stats, warming }
+        Self { worker, clock, began: Instant::now(), names, stats, mesh: None, warming }
     }
 
     #[must_use]
@@ -106,6 +109,12 @@ impl Deps {
     #[must_use]
     pub fn with_names(self, names: Names) -> Self {
         Self { names: Arc::new(names), ..self }
+    }
+
+    /// Has somebody else open all connections.
+    #[must_use]
+    pub fn with_mesh(self, mesh: Arc<dyn doors::Dial>) -> Self {
+        Self { mesh: Some(mesh), ..self }
     }
 
     fn now(&self) -> Duration {

@@ -71,6 +71,14 @@ impl PodIps {
         self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
     }
 
+    /// The one of the same family.
+    pub fn like(&self, ip: IpAddr) -> Option<IpAddr> {
+        match ip.to_canonical() {
+            IpAddr::V4(_) => self.v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
+
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.iter().any(|own| own == ip.to_canonical())
     }

@@ -32,6 +32,8 @@ pub enum CloseReason {
     /// There is no way there that may be taken: an unknown destination, another network, a waypoint
     /// that is not known, or a port of the proxy's own.
     NoRoute,
+    /// It must pass L7, and nobody has said in time what L7 is to do with it.
+    NoL7,
     /// There is no certificate to prove with who we are.
     IdentityMissing,
     /// The other side of a tunnel did not prove who it is, or did not believe us.
@@ -56,7 +58,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Done,
         Self::SourceReset,
         Self::DestinationReset,
@@ -70,6 +72,7 @@ impl CloseReason {
         Self::PolicyRevoked,
         Self::NoEndpoint,
         Self::NoRoute,
+        Self::NoL7,
         Self::IdentityMissing,
         Self::TlsFailed,
         Self::CertRevoked,
@@ -99,6 +102,7 @@ impl CloseReason {
             Self::PolicyRevoked => "policy_revoked",
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
+            Self::NoL7 => "no_l7",
             Self::IdentityMissing => "identity_missing",
             Self::TlsFailed => "tls_failed",
             Self::CertRevoked => "cert_revoked",
@@ -130,6 +134,7 @@ impl CloseReason {
             | Self::PolicyDenied
             | Self::PolicyRevoked
             | Self::NoRoute
+            | Self::NoL7
             | Self::PeerDenied => "DENY",
             Self::IdentityMissing => "IDENTITY_ERROR",
             Self::TlsFailed => "TLS_FAILURE",
@@ -152,6 +157,7 @@ impl CloseReason {
             | Self::PolicyDenied
             | Self::NoEndpoint
             | Self::NoRoute
+            | Self::NoL7
             | Self::IdentityMissing
             | Self::TlsFailed
             | Self::TunnelFailed

@@ -3,9 +3,9 @@
 //! Pure: no I/O, no clock, no tokio, no serde, no protocol types. A value that exists is valid.
 //!
 //! Reading order: [`name`], [`identity`], [`addr`], [`workload`], [`network`], [`locality`],
-//! [`service`] and [`member`] (what every node knows of the mesh), [`share`] and [`shards`] (at little cost), [`pod`] (what this node must
+//! [`l7`], [`service`] and [`member`] (what every node knows of the mesh), [`share`] and [`shards`] (at little cost), [`pod`] (what this node must
 //! hold), [`authz`] (who may talk to whom), [`snapshot`] (what a worker reads), [`path`],
-//! [`tunnel`] and [`facts`] (what is known of one connection), [`close`] (how it ended); beside them
+//! [`tunnel`] and [`facts`] (what is known of one connection), [`party`] (as whom others are opened for it), [`close`] (how it ended); beside them
 //! [`http`] (what the HTTP engine is told).
 
 pub mod name;
@@ -19,6 +19,8 @@ pub mod workload;
 pub mod network;
 
 pub mod locality;
+
+pub mod l7;
 
 pub mod service;
 
@@ -39,6 +41,8 @@ pub mod path;
 pub mod tunnel;
 
 pub mod facts;
+
+pub mod party;
 
 pub mod close;
 

@@ -2,6 +2,7 @@
 use crate::{
     addr::PodIps,
     identity::Identity,
+    l7::L7Ports,
     locality::Locality,
     name::{ObjectName, WorkloadUid},
     network::{Gateway, NetworkIp},
@@ -43,6 +44,8 @@ pub struct Member {
     pub owner_kind: OwnerKind,
     /// The services it is an endpoint of, and where it has their ports.
     pub services: Services,
+    /// Those of its ports to which connections must pass L7.
+    pub l7: L7Ports,
     /// The policies that select it.
     pub policies: Arc<[ObjectName]>,
     pub health: Health,
@@ -128,6 +131,7 @@ impl Member {
             owner: empty,
             owner_kind: OwnerKind::default(),
             services: Services::default(),
+            l7: L7Ports::default(),
             policies: Arc::default(),
             health: Health::default(),
             capacity: 1,

@@ -12,11 +12,13 @@ pub enum Path {
     Local,
     /// From socket to socket on one node, past the proxy, which permitted it before.
     Direct,
+    /// By the HTTP engine of the namespace, which opens others for what it carries.
+    L7,
 }
 
 impl Path {
     /// Every path, for metrics and documentation.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Tunnel, Self::Local, Self::Direct];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Tunnel, Self::Local, Self::Direct, Self::L7];
 
     /// As the access log and metrics write it.
     #[must_use]
@@ -26,6 +28,7 @@ impl Path {
             Self::Tunnel => "tunnel",
             Self::Local => "local",
             Self::Direct => "direct",
+            Self::L7 => "l7",
         }
     }
 
@@ -37,7 +40,7 @@ impl Path {
     pub const fn security_policy(self) -> &'static str {
         match self {
             Self::Tunnel => "mutual_tls",
-            Self::Plain | Self::Local | Self::Direct => "none",
+            Self::Plain | Self::Local | Self::Direct | Self::L7 => "none",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A service: addresses and a host name that stand for several workloads.
 use crate::{
     identity::Identity,
+    l7::L7Ports,
     locality::Balance,
     name::ServiceName,
     network::{Gateway, NetworkRange},
@@ -28,6 +29,8 @@ pub struct Service {
     /// For gateways.
     pub ingress_use_waypoint: bool,
     pub visibility: Visibility,
+    /// Those of its ports of which connections must pass L7 where they are made.
+    pub l7: L7Ports,
 }
 
 /// One port of a service.
@@ -88,6 +91,7 @@ impl Service {
             canonical: false,
             ingress_use_waypoint: false,
             visibility: Visibility::default(),
+            l7: L7Ports::default(),
         }
     }
 

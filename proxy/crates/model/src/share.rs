@@ -57,6 +57,7 @@ impl Sharing {
             owner,
             owner_kind: _,
             services,
+            l7: _,
             policies,
             health: _,
             capacity: _,

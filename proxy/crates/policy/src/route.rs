@@ -126,6 +126,22 @@ pub const fn is_own_port(port: u16) -> bool {
     matches!(port, 15001 | 15006 | 15008 | 15080)
 }
 
+/// The service of which a connection must pass L7 before its way is found: what is at a workload's
+/// own address is asked for by nobody's name.
+#[must_use]
+pub fn must_pass<'s>(
+    snapshot: &'s Snapshot,
+    source: &Known,
+    destination: SocketAddr,
+) -> Option<&'s Arc<Bound>> {
+    let (ip, namespace) = (destination.ip(), &source.member.name.namespace);
+    if snapshot.known_at(ip).is_some() || snapshot.is_closed(ip, namespace) {
+        return None;
+    }
+    let bound = snapshot.service_at(ip, namespace)?;
+    bound.service.l7.contains(destination.port()).then_some(bound)
+}
+
 /// Finds the way.
 ///
 /// # Errors

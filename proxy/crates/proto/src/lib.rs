@@ -69,6 +69,9 @@ pub mod google {
 
 /// Our own.
 pub mod culvert {
+    pub mod l7 {
+        pub mod v1;
+    }
     pub mod node {
         pub mod v1;
     }

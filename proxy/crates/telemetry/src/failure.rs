@@ -18,6 +18,7 @@ pub(crate) const fn is_failure(reason: CloseReason) -> bool {
         | CloseReason::PolicyRevoked
         | CloseReason::NoEndpoint
         | CloseReason::NoRoute
+        | CloseReason::NoL7
         | CloseReason::IdentityMissing
         | CloseReason::TlsFailed
         | CloseReason::CertRevoked

@@ -81,5 +81,6 @@ fn service(name: &str) -> Service {
         canonical: false,
         ingress_use_waypoint: false,
         visibility: Visibility::default(),
+        l7: culvert_model::l7::L7Ports::default(),
     }
 }

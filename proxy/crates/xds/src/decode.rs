@@ -10,6 +10,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroU16};
 
 pub mod authorization;
 pub(crate) mod gateway;
+pub(crate) mod l7;
 pub mod service;
 pub mod workload;
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 pub mod authorization;
 pub(crate) mod gateway;
+mod l7;
 pub mod service;
 pub mod workload;
 

@@ -110,6 +110,7 @@ fn membership(
         cluster: "".into(),
         trust_domain: "cluster.local".into(),
         ambient,
+        l7: false,
     });
     let (of_namespace, of_pod) = (ObjectName::new("", namespace), ObjectName::new(namespace, name));
     let applied = own

@@ -51,6 +51,7 @@ impl Api {
             cluster: "c".into(),
             trust_domain: "td".into(),
             ambient: Ambient::Ours,
+            l7: false,
         };
         let worker = self.drain.worker();
         let views = start((&reach, Path::new("/nowhere")), settings, book.clone(), &worker).await;

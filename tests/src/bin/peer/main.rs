@@ -4,6 +4,7 @@
 //! peer serve MANNER ADDRESS [BYTES]     until killed; says where it listens, then each connection
 //! peer relay ADDRESS [NEXT…]            HTTP until killed; asks each of the next ones before it answers
 //! peer dial KIND ADDRESS [MORE]         one connection to a greeting server
+//! peer get ADDRESS PATH [HEADER…]       one request of HTTP
 //! peer raw-syn SOURCE ADDRESS           one SYN without a socket behind it
 //! peer half-close ADDRESS BYTES         sends, ends its side, then reads (server: sink)
 //! peer outlive ADDRESS BYTES            reads to the end, then sends (server: source)
@@ -32,6 +33,7 @@ use std::{
 
 mod bulk;
 mod dial;
+mod get;
 mod load;
 mod relay;
 mod serve;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         ["serve", manner, at, more @ ..] => address(at).and_then(|at| serve::run(manner, at, more)),
         ["relay", at, next @ ..] => address(at).and_then(|at| relay::run(at, next)),
         ["dial", kind, to, more @ ..] => address(to).and_then(|to| dial::run(kind, to, more)),
+        ["get", to, path, headers @ ..] => address(to).and_then(|to| get::run(to, path, headers)),
         ["raw-syn", from, to] => address(to).and_then(|to| syn::run(&address(from)?, &to)),
         ["half-close", to, bytes] => address(to).and_then(|to| bulk::half_close(to, count(bytes)?)),
         ["outlive", to, bytes] => address(to).and_then(|to| bulk::outlive(to, count(bytes)?)),

@@ -74,16 +74,20 @@ fn echo(mut stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
     Ok(json!({"ok": true, "bytes": bytes}))
 }
 
-/// HTTP/1.1 with keep-alive; answers with the address it saw.
+/// HTTP/1.1 with keep-alive; answers with the address it saw, its own, and headers `x-…` it got.
 fn http(stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
-    let peer = plain(stream.peer_addr()?);
+    let (peer, local) = (plain(stream.peer_addr()?), plain(stream.local_addr()?));
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     loop {
         let (mut line, mut close, mut first) = (String::new(), false, true);
+        let mut heard = Vec::new();
         while reader.read_line(&mut line)? > 0 && line.trim_end() != "" {
             first = false;
             close |= line.eq_ignore_ascii_case("connection: close\r\n");
+            if line.to_ascii_lowercase().starts_with("x-") {
+                heard.push(line.trim_end().to_owned());
+            }
             line.clear();
         }
         if first {
@@ -92,10 +96,12 @@ fn http(stream: &TcpStream, _: u64) -> io::Result<serde_json::Value> {
         let body = format!("{peer}\n");
         let connection = if close { "close" } else { "keep-alive" };
         let length = body.len();
+        let heard = heard.join("; ");
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain";
+        let own = format!("x-own: {local}\r\nx-heard: {heard}");
         write!(
             writer,
-            "{head}\r\ncontent-length: {length}\r\nconnection: {connection}\r\n\r\n{body}"
+            "{head}\r\n{own}\r\ncontent-length: {length}\r\nconnection: {connection}\r\n\r\n{body}"
         )?;
         if close {
             return Ok(serde_json::Value::Null);

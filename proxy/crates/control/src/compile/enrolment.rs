@@ -1,5 +1,8 @@
 //! Whether a pod is in the mesh, and what happens to it without a proxy.
-use super::local::{NETNS, RESOLVERS};
+use super::{
+    l7,
+    local::{NETNS, RESOLVERS},
+};
 use crate::{
     object::{guess, meta::Meta, namespace::Namespace, pod::Pod, spanned::Spanned},
     problem::{Mark, Problem},
@@ -13,7 +16,6 @@ const FAIL: &str = "culvert.dev/fail";
 
 /// What Istio's injector writes on a pod to which it gives a sidecar.
 const SIDECAR: &str = "sidecar.istio.io/status";
-const L7: &str = "culvert.dev/l7";
 
 /// What all our own labels and annotations begin with.
 const OURS: &str = "culvert.dev/";
@@ -21,7 +23,7 @@ const OURS: &str = "culvert.dev/";
 /// Our own keys, and what each is to be; one that is something else does nothing.
 const OWN: [(&str, Place); 5] = [
     (MESH, Place::Label),
-    (L7, Place::Label),
+    (l7::LABEL, Place::Label),
     (FAIL, Place::Annotation),
     (NETNS, Place::Annotation),
     (RESOLVERS, Place::Annotation),

@@ -28,11 +28,11 @@ impl Compiler {
         touched.offers(&self.store);
         let mut drafts = BTreeMap::new();
         let mut told = Vec::new();
-        let config = Arc::clone(&self.mesh().config);
+        let (config, l7) = (Arc::clone(&self.mesh().config), self.settings.l7);
         for name in &touched.services {
             let namespace = self.store.namespace(&name.namespace).map(AsRef::as_ref);
             let found = self.store.services.get(name);
-            let offered = found.map(|found| service::of_service(found, namespace, &config));
+            let offered = found.map(|found| service::of_service(found, namespace, &config, l7));
             let (drafted, notes) = offered.unwrap_or_default();
             let key = (Kind::Service, name.clone());
             told.push((key.clone(), notes));
@@ -41,7 +41,7 @@ impl Compiler {
         for name in &touched.service_entries {
             let namespace = self.store.namespace(&name.namespace).map(AsRef::as_ref);
             let found = self.store.service_entries.get(name);
-            let offered = found.map(|found| service::of_entry(found, namespace, &config));
+            let offered = found.map(|found| service::of_entry(found, namespace, &config, l7));
             let (drafted, notes) = offered.unwrap_or_default();
             let key = (Kind::ServiceEntry, name.clone());
             told.push((key.clone(), notes));

@@ -182,6 +182,7 @@ mod tests {
             cluster: "c".into(),
             trust_domain: "td".into(),
             ambient: Ambient::Ours,
+            l7: false,
         })
     }
 

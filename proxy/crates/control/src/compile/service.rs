@@ -1,5 +1,6 @@
 //! What a `Service` and a `ServiceEntry` offer, each by itself.
 use super::{
+    l7,
     mesh::MeshConfig,
     select::Selector,
     store::{Key, Object as _},
@@ -65,6 +66,7 @@ pub(super) fn of_service(
     service: &service::Service,
     namespace: Option<&Namespace>,
     config: &MeshConfig,
+    l7: bool,
 ) -> (Vec<Draft>, Vec<Problem>) {
     let meta = &service.meta;
     let mut notes = Vec::new();
@@ -89,6 +91,7 @@ pub(super) fn of_service(
         },
         protocol: port.protocol,
     });
+    let ports: Box<[Port]> = ports.collect();
     let offered = Service {
         host: ServiceName::new(
             Arc::clone(&meta.name.namespace),
@@ -96,7 +99,8 @@ pub(super) fn of_service(
         ),
         name: Arc::clone(&meta.name.name),
         vips: vips(&given, config),
-        ports: ports.collect(),
+        l7: l7::asked_for(meta, namespace, &ports, l7, &mut notes),
+        ports,
         accepted: Box::default(),
         waypoint: None,
         weighted_waypoints: Box::default(),
@@ -149,6 +153,7 @@ pub(super) fn of_entry(
     entry: &ServiceEntry,
     namespace: Option<&Namespace>,
     config: &MeshConfig,
+    l7: bool,
 ) -> (Vec<Draft>, Vec<Problem>) {
     let meta = &entry.meta;
     let mut notes = Vec::new();
@@ -162,6 +167,7 @@ pub(super) fn of_entry(
     let ports: Box<[Port]> = (entry.ports.iter())
         .map(|port| Port { port: port.number, target: Some(port.target), protocol: port.protocol })
         .collect();
+    let l7 = l7::asked_for(meta, namespace, &ports, l7, &mut notes);
     let names: Arc<[DraftPort]> = (entry.ports.iter())
         .map(|port| DraftPort {
             name: port.name.clone(),
@@ -193,6 +199,7 @@ pub(super) fn of_entry(
                 canonical: false,
                 ingress_use_waypoint: false,
                 visibility,
+                l7: l7.clone(),
             },
             selector: Arc::clone(&selector),
             ports: Arc::clone(&names),

@@ -65,7 +65,13 @@ fn compile(objects: &Objects, settings: &Settings) -> Result<Compiled, Vec<Probl
 
 fn settings() -> Settings {
     let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
-    Settings { node_name, cluster, trust_domain: "cluster.local".into(), ambient: Ambient::Ours }
+    Settings {
+        node_name,
+        cluster,
+        trust_domain: "cluster.local".into(),
+        ambient: Ambient::Ours,
+        l7: true,
+    }
 }
 
 fn objects(text: &str) -> Objects {

@@ -40,7 +40,7 @@ pub(super) fn workload(
     enrolment: Enrolment,
     settings: &Settings,
 ) -> Result<Workload, Box<Problem>> {
-    let Settings { node_name: _, cluster, trust_domain, ambient: _ } = settings;
+    let Settings { node_name: _, cluster, trust_domain, ambient: _, l7: _ } = settings;
     let name = pod.meta.name.clone();
     let wrong = |message: String| Box::new(pod.meta.named().error(message));
     let identity = Identity::try_new(trust_domain, &name.namespace, &pod.service_account)

@@ -102,6 +102,7 @@ impl Replica {
                 cluster: "Kubernetes".into(),
                 trust_domain: "cluster.local".into(),
                 ambient: Ambient::Ours,
+                l7: false,
             },
             ca: ca(&client),
             cluster: Some(control::Cluster {

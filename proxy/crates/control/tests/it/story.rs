@@ -29,7 +29,13 @@ pub(crate) struct Story {
 
 pub(crate) fn settings() -> Settings {
     let (node_name, cluster) = ("node-a".into(), "Kubernetes".into());
-    Settings { node_name, cluster, trust_domain: "cluster.local".into(), ambient: Ambient::Ours }
+    Settings {
+        node_name,
+        cluster,
+        trust_domain: "cluster.local".into(),
+        ambient: Ambient::Ours,
+        l7: true,
+    }
 }
 
 /// An enrolled pod.

@@ -67,6 +67,12 @@ pub(crate) struct Room {
     pub(super) frame_max: u32,
 }
 
+impl Room {
+    pub(super) const fn bytes(self) -> usize {
+        self.bytes
+    }
+}
+
 impl Line {
     pub(super) fn new() -> Self {
         Self {

@@ -106,6 +106,21 @@ impl Parcel {
         Ok((read, space))
     }
 
+    /// Takes in as much of `bytes` as fits.
+    pub(super) fn fill(&mut self, mut bytes: &[u8]) {
+        for (index, record) in self.buffer.bytes_mut().chunks_mut(RECORD_MAX).enumerate() {
+            let head = HEADER + self.framing.head(index);
+            let end = record.len().saturating_sub(TRAILER);
+            if end <= head || bytes.is_empty() {
+                break;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(end - head));
+            record[head..head + now.len()].copy_from_slice(now);
+            self.content += now.len();
+            bytes = later;
+        }
+    }
+
     /// Writes the heads of frames and seals the records.
     pub(super) fn seal(mut self, sealer: &mut Sealer) -> io::Result<Sealed> {
         let Self { framing, stream, content, .. } = self;

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
 };
-use tokio::net::TcpStream;
+use tokio::{io::ReadBuf, net::TcpStream};
 
 /// The smallest and the largest block.
 const BLOCK_MIN: usize = 1 << 10;
@@ -85,6 +85,23 @@ impl Queue {
         let written = write_all_of(tcp, &slices[..used], whole)?;
         self.drop_front(written);
         Ok(written)
+    }
+
+    /// Reads what there is room for; says how much that was.
+    pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) -> usize {
+        let (mut read, mut gone) = (0, self.gone);
+        for block in &self.blocks {
+            let part = &block[gone..];
+            let fits = part.len().min(buf.remaining());
+            buf.put_slice(&part[..fits]);
+            read += fits;
+            gone = 0;
+            if fits < part.len() {
+                break;
+            }
+        }
+        self.drop_front(read);
+        read
     }
 
     fn drop_front(&mut self, count: usize) {

@@ -15,11 +15,11 @@ use super::{
 };
 use culvert_model::close::CloseReason;
 use std::{
-    io,
+    io, mem,
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::net::TcpStream;
+use tokio::{io::ReadBuf, net::TcpStream};
 
 /// An open CONNECT stream, of either end.
 #[derive(Debug)]
@@ -119,12 +119,24 @@ impl Tunnel {
     pub(crate) fn write(&mut self, tcp: &TcpStream) -> io::Result<usize> {
         let written = self.held.write(tcp)?;
         if 0 < written {
-            self.wire.link.go(written);
-            let update = self.stream.inlet.lock().leave(written);
-            let taken = Taken { gone: written, update };
-            self.wire.update(&self.stream, taken);
+            self.taken(written);
         }
         Ok(written)
+    }
+
+    /// So much of what came is where it belongs.
+    fn taken(&self, gone: usize) {
+        self.wire.link.go(gone);
+        let update = self.stream.inlet.lock().leave(gone);
+        self.wire.update(&self.stream, Taken { gone, update });
+    }
+
+    /// Reads what came, once; the peer may send as much more.
+    pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) {
+        let read = self.held.read(buf);
+        if 0 < read {
+            self.taken(read);
+        }
     }
 
     /// Keeps room to send something, at most `want`, which is what is about to be sent.
@@ -188,6 +200,13 @@ impl Tunnel {
         let sending = !self.stream.send.lock().finished;
         if sending || self.stream.inlet.lock().phase() == Phase::Open {
             self.wire.reset(&self.stream, Code::CONNECT_ERROR);
+        }
+    }
+
+    /// Says that nothing more is taken, to a peer that has heard everything.
+    pub(super) fn let_go(&mut self) {
+        if mem::take(&mut self.receiving) && self.stream.inlet.lock().phase() == Phase::Open {
+            self.wire.reset(&self.stream, Code::NO_ERROR);
         }
     }
 

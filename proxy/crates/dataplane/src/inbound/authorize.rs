@@ -11,6 +11,8 @@ pub(crate) struct Authorized {
     pub(crate) known: Arc<Known>,
     /// A policy on trial would have denied it.
     pub(crate) on_trial: bool,
+    /// It reaches the application by way of L7 only.
+    pub(crate) must_pass: bool,
 }
 
 /// Asks the policies of the pod it came to, as they are now; waits some time when the pod is not
@@ -31,5 +33,6 @@ pub(crate) async fn authorize(account: &mut Account) -> Result<Authorized, Inbou
         return Err(InboundError::AppTunnel);
     }
     let on_trial = account.judge(&seen.known).map_err(InboundError::Denied)?;
-    Ok(Authorized { known: seen.known, on_trial })
+    let must_pass = seen.known.member.l7.contains(port);
+    Ok(Authorized { known: seen.known, on_trial, must_pass })
 }

@@ -1,18 +1,25 @@
 //! One connection in a tunnel: what it asks for, whether it may, and the application.
-use super::authorize::{Authorized, authorize};
+use super::{
+    authorize::{Authorized, authorize},
+    deliver::{Reached, reach},
+};
 use crate::{
     account::{self, Account},
     conn::Abrupt,
-    connect::reached,
     copy::Side,
     cut::Why,
     dice::new_trace,
     errors::{CopyError, InboundError},
     hbone::{
+        bytes::Bytes,
         headers::{Baggage, Request},
         relay::relay,
         server::{Incoming, Respond},
         tunnel::Tunnel,
+    },
+    l7::{
+        self,
+        carried::{Carried, Io},
     },
     pods::{door::Door, pod::Pod},
 };
@@ -28,7 +35,6 @@ use culvert_model::{
 use culvert_telemetry::chain::Chain;
 use http::StatusCode;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
-use tokio::net::TcpStream;
 use tracing::debug;
 
 /// Where requests come from: one tunnel.
@@ -63,7 +69,7 @@ pub(super) async fn carry(door: Arc<Door>, origin: Arc<Origin>, incoming: Incomi
 }
 
 async fn answer(door: Arc<Door>, mut account: Account, mut respond: Respond) {
-    let (io, baggage) = match connect(&door, &mut account, &mut respond).await {
+    let (reached, baggage) = match connect(&door, &mut account, &mut respond).await {
         Ok(connected) => connected,
         Err(error) => {
             debug!(pod = %door.pod.uid, error = %Chain(&error), "inbound connection refused");
@@ -71,7 +77,18 @@ async fn answer(door: Arc<Door>, mut account: Account, mut respond: Respond) {
             return account.fail(&error);
         }
     };
-    let io = Abrupt::new(io);
+    let io = match reached {
+        Reached::App(io) => Abrupt::new(io),
+        Reached::L7(place) => {
+            return match respond.accept(&baggage) {
+                Ok(tunnel) => {
+                    let io = Io::Tunnel(Bytes::new(tunnel));
+                    l7::hand_in(place, Carried::new(io, Side::Source, [account]));
+                }
+                Err(_gone) => account.fail(&InboundError::Abandoned),
+            };
+        }
+    };
     match respond.accept(&baggage) {
         Ok(tunnel) => Box::pin(relayed(account, io, tunnel)).await,
         Err(_gone) => {
@@ -86,22 +103,13 @@ async fn connect(
     door: &Door,
     account: &mut Account,
     respond: &mut Respond,
-) -> Result<(TcpStream, Baggage), InboundError> {
-    let Authorized { known, .. } = authorize(account).await?;
-    let (client, destination) = (account.source(), account.destination());
-    let pod = Arc::clone(account.pod());
-    let limit = pod.shared.connect_timeout;
-    let connecting = door
-        .sockets
-        .deliver(client.ip(), destination)
-        .map_err(|error| InboundError::deliver(error, limit))?;
-    let io = tokio::select! {
-        io = account.guard(reached(connecting, destination, limit)) => {
-            io.map_err(InboundError::Cut)??
-        }
+) -> Result<(Reached, Baggage), InboundError> {
+    let Authorized { known, must_pass, .. } = authorize(account).await?;
+    let reached = tokio::select! {
+        reached = reach(account, &door.sockets, must_pass, None) => reached?,
         () = respond.abandoned() => return Err(InboundError::Abandoned),
     };
-    Ok((io, Baggage::of(&known.member)))
+    Ok((reached, Baggage::of(&known.member)))
 }
 
 async fn relayed(mut account: Account, io: Abrupt, mut tunnel: Tunnel) {
@@ -144,6 +152,7 @@ fn status(error: &InboundError) -> StatusCode {
         | InboundError::OwnPort(_)
         | InboundError::AppTunnel
         | InboundError::Held(_)
+        | InboundError::NoL7(_)
         | InboundError::Cut(_)
         | InboundError::Deliver(_)
         | InboundError::Open(_)

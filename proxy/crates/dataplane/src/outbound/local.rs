@@ -5,11 +5,15 @@
 use crate::{
     account::Account,
     conn::{Abrupt, Admitted},
-    copy,
+    copy::{self, Side},
     cut::Why,
     direct::Passed,
     errors::{CopyError, HoldError, LocalError},
-    inbound::{self, authorize::Authorized},
+    inbound::{self, authorize::Authorized, deliver::Reached},
+    l7::{
+        self,
+        carried::{Carried, Io},
+    },
     limits::Refusal,
     pods::{door::Door, pod::Pod},
 };
@@ -23,7 +27,6 @@ use culvert_model::{
 use culvert_policy::route::{Hop, To};
 use culvert_telemetry::chain::Chain;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
-use tokio::net::TcpStream;
 use tracing::debug;
 
 /// A connection that is counted at its destination, and has not got further.
@@ -41,7 +44,7 @@ pub(super) struct Entered {
 #[derive(Debug)]
 pub(super) struct Handed {
     account: Account,
-    other: TcpStream,
+    other: Reached,
 }
 
 /// What a way through a tunnel says of a connection.
@@ -133,7 +136,7 @@ impl Uncertified {
 }
 
 /// The pod to which a tunnel would lead if it is to be handed over where it can, and its address.
-fn next_door<'h>(door: &Door, hop: &'h Hop) -> Option<(&'h Arc<Known>, SocketAddr)> {
+pub(crate) fn next_door<'h>(door: &Door, hop: &'h Hop) -> Option<(&'h Arc<Known>, SocketAddr)> {
     let Hop { peer: Some(peer), authority: Authority::Addr(target), is_waypoint: false, .. } = hop
     else {
         return None;
@@ -147,7 +150,7 @@ fn is_of(other: &Door, target: SocketAddr) -> bool {
     other.pod.workload().ips.contains(target.ip())
 }
 
-fn may_be_handed(pod: &Pod) -> bool {
+pub(crate) fn may_be_handed(pod: &Pod) -> bool {
     pod.is_certified() && pod.is_believed()
 }
 
@@ -159,9 +162,9 @@ fn may_be_handed(pod: &Pod) -> bool {
 pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed, LocalError> {
     let Entered { mut account, door, meant, source, service } = entered;
     match inbound::deliver::deliver(&mut account, &door.sockets, &admitted.io).await {
-        Ok((other, Authorized { known: destination, on_trial })) => {
+        Ok((other, Authorized { known: destination, on_trial, must_pass })) => {
             let to_itself = source.member.uid == destination.member.uid;
-            if !on_trial && !to_itself {
+            if !on_trial && !to_itself && !must_pass {
                 let target = account.destination();
                 let passed = Passed { meant, target, source, service, destination };
                 account.pod().shared.direct.permit(&passed);
@@ -179,7 +182,13 @@ pub(super) async fn hand(admitted: &Admitted, entered: Entered) -> Result<Handed
 pub(super) async fn carry(admitted: Admitted, handed: Handed) {
     let Admitted { io, mut account } = admitted;
     let Handed { account: mut far, other } = handed;
-    let other = Abrupt::new(other);
+    let other = match other {
+        Reached::App(other) => Abrupt::new(other),
+        Reached::L7(place) => {
+            let carried = Carried::new(Io::Tcp(io), Side::Source, [account, far]);
+            return l7::hand_in(place, carried);
+        }
+    };
     account.opened();
     far.opened();
     let bounds = account.pod().shared.copy;

@@ -10,15 +10,19 @@ use crate::{
     dice::{dice, new_trace},
     errors::{OpenError, OutboundError},
     hbone::tunnel::Tunnel,
+    l7,
     pods::{door::Door, pod::Seen},
 };
-use culvert_model::{name::WorkloadUid, path::Path, tunnel::Authority};
+use culvert_model::{
+    facts::Direction, name::WorkloadUid, path::Path, snapshot::Bound, tunnel::Authority,
+};
 use culvert_policy::{
     Asking, Route,
     route::{self, Hop, To},
 };
+use culvert_runtime::doors::Place;
 use std::{net::SocketAddr, sync::Arc};
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tracing::debug;
 
 /// How many endpoints of a service are tried.
@@ -30,6 +34,7 @@ pub(super) enum Opened {
     Plain(TcpStream),
     Tunnel(Tunnel),
     Local(Handed),
+    L7(Box<dyn Place>),
 }
 
 /// Goes to where the application meant to go, from the pod's own namespace and address.
@@ -49,6 +54,11 @@ pub(super) async fn open(
     let mut has_waited = false;
     loop {
         let seen = door.pod.known().await?;
+        if let Some(bound) = route::must_pass(seen.snapshot(), &seen.known, destination) {
+            note_l7(admitted, &seen, bound);
+            drop(seen);
+            return l7(admitted, door, destination).await;
+        }
         let asking = Asking {
             source: &seen.known,
             destination,
@@ -123,6 +133,28 @@ async fn go(
     let member = Arc::clone(&seen.known.member);
     drop(seen);
     Ok(Opened::Tunnel(tunnel::open(admitted, door, &member, hop, host).await?))
+}
+
+/// Leaves the way to the engine of the pod's namespace.
+async fn l7(
+    admitted: &Admitted,
+    door: &Door,
+    destination: SocketAddr,
+) -> Result<Opened, OutboundError> {
+    let place = Box::pin(l7::place(&door.pod, Direction::Outbound, destination));
+    tokio::select! {
+        place = place => Ok(Opened::L7(place?)),
+        _ = admitted.io.ready(Interest::ERROR) => Err(OutboundError::SourceLeft),
+    }
+}
+
+fn note_l7(admitted: &Admitted, seen: &Seen, bound: &Bound) {
+    admitted.account.learn(|facts| {
+        facts.source_workload = Some(Arc::clone(&seen.known.workload));
+        facts.source_identity = Some(seen.known.member.identity.clone());
+        facts.service = Some(Arc::clone(&bound.service));
+        facts.path = Path::L7;
+    });
 }
 
 /// Notes what the way says of the connection.

@@ -194,6 +194,7 @@ pub(crate) fn member(name: &str, ip: IpAddr) -> Member {
         owner: name.into(),
         owner_kind: OwnerKind::default(),
         services: std::iter::empty::<(ServiceName, Vec<Port>)>().collect(),
+        l7: culvert_model::l7::L7Ports::default(),
         policies: Arc::default(),
         health: Health::Healthy,
         capacity: 1,
@@ -243,5 +244,6 @@ pub(crate) fn service(name: &str, vip: IpAddr) -> Service {
         canonical: false,
         ingress_use_waypoint: false,
         visibility: Visibility::default(),
+        l7: culvert_model::l7::L7Ports::default(),
     }
 }

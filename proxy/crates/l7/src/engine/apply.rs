@@ -82,6 +82,8 @@ impl Inner {
         });
         self.directory.set(state.listeners.values().filter_map(|one| one.active.clone()));
         self.show(&state);
+        drop(state);
+        self.applied.send_replace(());
     }
 
     /// Takes no more connections, and gives all addresses back.
@@ -161,7 +163,7 @@ impl Inner {
             Ok(active) => Some(Change {
                 name: Arc::clone(name),
                 active: Arc::new(active),
-                plans: if has_sockets { plans(wanted) } else { Vec::new() },
+                plans: if has_sockets && self.options.binds { plans(wanted) } else { Vec::new() },
             }),
             Err(error) => {
                 self.fail(running, error);

@@ -174,7 +174,7 @@ fn believe(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
     let config = manager.config();
     let connection = std::sync::Arc::clone(&record.connection);
     let facts = &connection.facts;
-    let secure = facts.tls.is_some();
+    let secure = facts.is_secure();
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let peer = facts.source.or(facts.direct_remote).unwrap_or(nobody);
     let own = if peer.ip().is_loopback() { own::address() } else { IpAddr::from([0; 4]) };

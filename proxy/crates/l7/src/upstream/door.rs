@@ -1,5 +1,5 @@
 //! Opening a connection to an endpoint: its socket, a PROXY header, TLS.
-use super::{greeting, host::Host, pools::Key, socket, wire::Wire};
+use super::{greeting, host::Host, mesh, pools::Key, socket, wire::Wire};
 use crate::{
     dial::{Dial, DialError, Dialled, Dialling, Protocol},
     handshakes::Handshakes,
@@ -56,7 +56,17 @@ impl Door {
         let Some(way) = wire.ways.get(self.way) else {
             return Err(DialError("no transport socket".to_owned()));
         };
-        let mut socket = socket::open(&self.to, &self.host, &wire.config).await?;
+        let mut socket = match &wire.deps.mesh {
+            None => socket::open(&self.to, &self.host, &wire.config).await?,
+            Some(mesh) => {
+                let party = self.key.party.as_deref();
+                match mesh::open(&**mesh, party, &self.to, &self.host).await? {
+                    mesh::Way::Outside(tcp) => socket::Socket::Tcp(tcp),
+                    // Whatever the cluster says of TLS.
+                    mesh::Way::Member(io) => return Ok(Dialled { io, protocol: None }),
+                }
+            }
+        };
         if let Some(version) = way.greeting {
             let bytes = greeting::bytes(version, self.key.ends);
             match &mut socket {

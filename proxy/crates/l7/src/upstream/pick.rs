@@ -7,7 +7,10 @@ use super::{
     pools::Key,
 };
 use crate::forward::NoHost;
-use culvert_model::http::{address::Address, cluster::Discovery, value::Fields};
+use culvert_model::{
+    http::{address::Address, cluster::Discovery, value::Fields},
+    party::Party,
+};
 use std::{net::SocketAddr, sync::Arc};
 
 /// How deep clusters of clusters may be.
@@ -40,6 +43,8 @@ pub struct Downstream<'a> {
     pub ends: Option<Ends>,
     /// Where it was bound, for `ORIGINAL_DST`.
     pub destination: Option<SocketAddr>,
+    /// As whom a node opens the connection.
+    pub party: Option<&'a Arc<Party>>,
 }
 
 impl Upstream {
@@ -135,7 +140,7 @@ impl Upstream {
         use culvert_model::http::cluster::UpstreamVersion;
 
         let http = &self.config().http;
-        let Downstream { two, host, ends, .. } = ask.downstream;
+        let Downstream { two, host, ends, party, .. } = ask.downstream;
         let by_host = !raw && http.auto_sni && place.pools.is_secure();
         let sni = host.filter(|_| by_host).map(without_port);
         Key {
@@ -143,6 +148,7 @@ impl Upstream {
             two: two && http.version == UpstreamVersion::AsDownstream,
             sni: sni.filter(|sni| !sni.is_empty()).map(Arc::from),
             ends: ends.filter(|_| place.pools.greets()),
+            party: party.map(Arc::clone),
         }
     }
 }

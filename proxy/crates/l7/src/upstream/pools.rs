@@ -1,9 +1,12 @@
 //! The pools of one endpoint: one for each way in which its connections may differ.
 use super::{door::Door, greeting::Ends, host::Host, wire::Wire};
 use crate::pool::{Pool, Speaks};
-use culvert_model::http::{
-    address::Address,
-    endpoint::{Endpoint, LocalityEndpoints},
+use culvert_model::{
+    http::{
+        address::Address,
+        endpoint::{Endpoint, LocalityEndpoints},
+    },
+    party::Party,
 };
 use parking_lot::RwLock;
 use std::{
@@ -23,6 +26,8 @@ pub(super) struct Key {
     pub(super) two: bool,
     pub(super) sni: Option<Arc<str>>,
     pub(super) ends: Option<Ends>,
+    /// As whom a node opens them.
+    pub(super) party: Option<Arc<Party>>,
 }
 
 /// Those of one endpoint, reached by one wire.

@@ -1,7 +1,10 @@
 //! What decisions may depend on: the fields are the limit of it.
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, sync::Arc, time::SystemTime};
 
-use culvert_model::http::{field::Field, runtime::RuntimeValues, value::Metadata};
+use culvert_model::{
+    http::{field::Field, runtime::RuntimeValues, value::Metadata},
+    party::Party,
+};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 /// What a request says before its body, as decisions see it.
@@ -46,10 +49,19 @@ pub struct Connection {
     pub transport: &'static str,
     /// What the client offered (before the handshake) or agreed to.
     pub protocols: Arc<[Arc<str>]>,
+    /// What was proven: by a handshake here, or by whoever handed the connection over.
     pub tls: Option<Arc<Tls>>,
+    /// As whom a node opens connections for it; `None`: we are no node.
+    pub party: Option<Arc<Party>>,
 }
 
 impl Connection {
+    /// Whether the client itself speaks TLS with us.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some() && self.transport == "tls"
+    }
+
     /// Where it was meant to go, if that was found out: another place than where we listen.
     #[must_use]
     pub fn restored(&self) -> Option<SocketAddr> {

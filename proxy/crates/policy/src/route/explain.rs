@@ -2,6 +2,7 @@
 use super::{Asking, NoRoute, Route, Step, Trace, walk};
 use crate::balance::{Out, Place};
 use culvert_model::{
+    l7::L7Ports,
     name::ServiceName,
     network::Gateway,
     snapshot::{Bound, Known, Snapshot},
@@ -100,8 +101,18 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Workload(known) => writeln!(f, "is workload {}", known.member.name),
-            Self::Service(bound) => writeln!(f, "is service {}", bound.service.host),
+            Self::Workload(known) => {
+                writeln!(f, "is workload {}", known.member.name)?;
+                l7(f, &known.member.l7, "at its node, after the policies here")
+            }
+            Self::Service(bound) => {
+                writeln!(f, "is service {}", bound.service.host)?;
+                l7(
+                    f,
+                    &bound.service.l7,
+                    "at the client's node, which finds the way in place of this",
+                )
+            }
             Self::Unknown => writeln!(f, "is not known to the mesh"),
             Self::Waypoint(gateway) => writeln!(f, "goes by the waypoint {gateway}"),
             Self::FromWaypoint(gateway) => {
@@ -116,6 +127,15 @@ impl fmt::Display for Found {
             }
         }
     }
+}
+
+/// Says what must pass L7, if something must.
+fn l7(f: &mut fmt::Formatter<'_>, ports: &L7Ports, place: &str) -> fmt::Result {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<_> = ports.iter().map(|port| port.to_string()).collect();
+    writeln!(f, "  port {} passes L7 {place}", ports.join(", "))
 }
 
 impl fmt::Display for Candidate {

@@ -91,7 +91,7 @@ fn fields(line: &AccessLine, mut field: impl FnMut(&str, Value<'_>)) {
             field("dst.addr", Value::Plain(hop));
             field("dst.hbone_addr", Value::Plain(destination));
         }
-        (Path::Tunnel | Path::Plain | Path::Local | Path::Direct, _) => {
+        (Path::Tunnel | Path::Plain | Path::Local | Path::Direct | Path::L7, _) => {
             field("dst.addr", Value::Plain(destination));
         }
     }

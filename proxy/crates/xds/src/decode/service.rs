@@ -1,5 +1,5 @@
 //! Services off the wire.
-use super::{DecodeError, Problem, at, each, gateway, known, port, port_or_none};
+use super::{DecodeError, Problem, at, each, gateway, known, l7, port, port_or_none};
 use culvert_model::{
     identity::Identity,
     locality::{Balance, BalanceMode, HealthPolicy, Nearness},
@@ -31,7 +31,6 @@ pub fn decode(message: pb::Service) -> Result<Service, DecodeError> {
         weighted_waypoints,
         visibility,
     } = message;
-    refuse_own_extensions(&extensions)?;
     for (field, value) in [("namespace", &namespace), ("hostname", &hostname)] {
         if value.is_empty() {
             return Err(at(field, Problem::Empty));
@@ -60,6 +59,7 @@ pub fn decode(message: pb::Service) -> Result<Service, DecodeError> {
             pb::ServiceVisibility::Public => Visibility::Public,
             pb::ServiceVisibility::Namespace => Visibility::Namespace,
         },
+        l7: l7::decode(&extensions)?,
     })
 }
 
@@ -78,15 +78,6 @@ pub(crate) fn decode_port(message: pb::Port) -> Result<Port, DecodeError> {
             Ok(pb::AppProtocol::Tls) => AppProtocol::Tls,
         },
     })
-}
-
-/// Refuses what our own control plane says and this version does not follow; extensions of others
-/// are none of ours.
-pub(crate) fn refuse_own_extensions(extensions: &[pb::Extension]) -> Result<(), DecodeError> {
-    match extensions.iter().position(|extension| extension.name.starts_with("culvert.dev/")) {
-        Some(i) => Err(at(format!("extensions[{i}]"), Problem::Unsupported)),
-        None => Ok(()),
-    }
 }
 
 fn decode_identity(name: String) -> Result<Identity, DecodeError> {

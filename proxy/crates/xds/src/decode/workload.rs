@@ -1,7 +1,7 @@
 //! Workloads off the wire.
 use super::{
-    DecodeError, Problem, at, each, gateway, ip, known, or, pair, port_or_none,
-    service::{decode_port, refuse_own_extensions},
+    DecodeError, Problem, at, each, gateway, ip, known, l7, or, pair, port_or_none,
+    service::decode_port,
 };
 use culvert_model::{
     identity::{Identity, NotAnIdentity},
@@ -58,7 +58,6 @@ pub fn decode(message: pb::Workload) -> Result<Member, DecodeError> {
         extensions,
         capacity,
     } = message;
-    refuse_own_extensions(&extensions)?;
     if uid.is_empty() {
         return Err(at("uid", Problem::Empty));
     }
@@ -89,6 +88,7 @@ pub fn decode(message: pb::Workload) -> Result<Member, DecodeError> {
         owner: workload_name.into(),
         owner_kind: decode_owner_kind(workload_type),
         services: decode_services(services)?,
+        l7: l7::decode(&extensions)?,
         policies: each("authorization_policies", authorization_policies, |name| {
             decode_policy(&name)
         })?,

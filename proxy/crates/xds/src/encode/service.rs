@@ -1,5 +1,5 @@
 //! Services on their way to the wire.
-use super::gateway;
+use super::{gateway, l7};
 use culvert_model::{
     locality::{Balance, BalanceMode, HealthPolicy, Nearness},
     service::{AppProtocol, Families, Port, Service, Visibility},
@@ -21,6 +21,7 @@ pub fn encode(service: &Service) -> pb::Service {
         canonical,
         ingress_use_waypoint,
         visibility,
+        l7,
     } = service;
     let families = match families {
         Families::Automatic => pb::IpFamilies::Automatic,
@@ -46,7 +47,7 @@ pub fn encode(service: &Service) -> pb::Service {
         waypoint: waypoint.as_ref().map(gateway::encode),
         load_balancing: (*balance != Balance::default()).then(|| encode_balance(balance)),
         ip_families: families.into(),
-        extensions: Vec::new(),
+        extensions: l7::encode(l7),
         canonical: *canonical,
         ingress_use_waypoint: *ingress_use_waypoint,
         weighted_waypoints: weighted.collect(),

@@ -1,5 +1,5 @@
 //! Workloads on their way to the wire.
-use super::{bytes, gateway, service::encode_port};
+use super::{bytes, gateway, l7, service::encode_port};
 use culvert_model::{
     locality::Locality,
     member::{AppTunnel, AppTunnelProtocol, Health, Member, NetworkMode, OwnerKind, Tunnel},
@@ -31,6 +31,7 @@ pub fn encode(member: &Member) -> pb::Workload {
         owner,
         owner_kind,
         services,
+        l7,
         policies,
         health,
         capacity,
@@ -60,7 +61,7 @@ pub fn encode(member: &Member) -> pb::Workload {
         cluster_id: (**cluster).into(),
         locality: (**locality != Locality::default()).then(|| encode_locality(locality)),
         network_mode: encode_network_mode(*network_mode).into(),
-        extensions: Vec::new(),
+        extensions: l7::encode(l7),
         capacity: Some(*capacity),
     }
 }

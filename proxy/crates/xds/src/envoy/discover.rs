@@ -11,7 +11,7 @@ use super::{
     stream::Wanted,
     wanted::Asked,
 };
-use crate::transport::upstream::Connect;
+use crate::transport::upstream::{Bearer, Connect};
 use culvert_model::http::{runtime::RuntimeLayer, snapshot::Snapshot, source::GrpcTarget};
 use culvert_proto::api::envoy::config::core::v3::Node;
 use culvert_runtime::{alarm, drain::Worker, publish::Publisher};
@@ -52,6 +52,8 @@ pub struct Way {
     pub connect: Connect,
     /// `host:port`, as requests name it.
     pub authority: Arc<str>,
+    /// The token that is shown there.
+    pub bearer: Option<Bearer>,
 }
 
 /// What runs; a clone is another handle of it.

@@ -5,6 +5,7 @@ use culvert_model::{
         set::{Account, Condition, StringMatch},
     },
     identity::Identity,
+    l7::L7Ports,
     locality::{Balance, BalanceMode, HealthPolicy, Locality, Nearness},
     member::{AppTunnel, AppTunnelProtocol, Health, Member, NetworkMode, OwnerKind, Tunnel},
     name::{ObjectName, ServiceName, WorkloadUid},
@@ -48,6 +49,10 @@ fn net() -> impl Strategy<Value = IpNet> {
 
 fn port_number() -> impl Strategy<Value = NonZeroU16> {
     (1..=u16::MAX).prop_map(|port| NonZeroU16::new(port).unwrap())
+}
+
+fn l7() -> impl Strategy<Value = L7Ports> {
+    collection::vec(port_number(), 0..3).prop_map(|ports| ports.into_iter().collect())
 }
 
 fn port() -> impl Strategy<Value = Port> {
@@ -118,12 +123,12 @@ pub(crate) fn service() -> impl Strategy<Value = Service> {
     (
         (host(), text(), list(vip), list(port()), list(identity())),
         (option::of(gateway()), list((gateway(), any::<u32>())), balance),
-        (families, any::<bool>(), any::<bool>(), visibility),
+        (families, any::<bool>(), any::<bool>(), visibility, l7()),
     )
         .prop_map(|(named, ways, rest)| {
             let (host, name, vips, ports, accepted) = named;
             let (waypoint, weighted_waypoints, balance) = ways;
-            let (families, canonical, ingress_use_waypoint, visibility) = rest;
+            let (families, canonical, ingress_use_waypoint, visibility, l7) = rest;
             Service {
                 host,
                 name,
@@ -137,6 +142,7 @@ pub(crate) fn service() -> impl Strategy<Value = Service> {
                 canonical,
                 ingress_use_waypoint,
                 visibility,
+                l7,
             }
         })
 }
@@ -164,14 +170,14 @@ pub(crate) fn member() -> impl Strategy<Value = Member> {
         (tunnel, any::<bool>(), option::of(gateway()), option::of(gateway())),
         (option::of(app_tunnel), text(), word(), locality, text(), text(), text(), owner_kind),
         collection::btree_map(host(), list(port()), 0..3),
-        (list(object()), health, any::<u32>()),
+        (list(object()), health, any::<u32>(), l7()),
     )
         .prop_map(|(named, ways, facts, services, rest)| {
             let (uid, name, identity, addresses, hostname, network, network_mode) = named;
             let (tunnel, native_tunnel, waypoint, network_gateway) = ways;
             let (app_tunnel, node, cluster, locality, ..) = facts.clone();
             let (.., canonical_name, canonical_revision, owner, owner_kind) = facts;
-            let (policies, health, capacity) = rest;
+            let (policies, health, capacity, l7) = rest;
             Member {
                 uid: WorkloadUid::new(uid),
                 name: ObjectName::new(identity.namespace(), name),
@@ -193,6 +199,7 @@ pub(crate) fn member() -> impl Strategy<Value = Member> {
                 owner,
                 owner_kind,
                 services: services.into_iter().collect(),
+                l7,
                 policies: policies.into(),
                 health,
                 capacity,

@@ -1,6 +1,7 @@
 //! Each thing that is not understood, and the field that is named.
 use culvert_model::{authz::Scope, name::ObjectName};
 use culvert_proto::{
+    Message as _,
     envoy::service::discovery::v3 as ads,
     istio::{
         security::{self, string_match::MatchType},
@@ -54,7 +55,15 @@ fn gateway(destination: Option<Destination>, hbone_mtls_port: u32) -> workload::
 }
 
 fn extension() -> workload::Extension {
-    workload::Extension { name: "culvert.dev/l7".into(), config: None }
+    workload::Extension { name: "culvert.dev/new".into(), config: None }
+}
+
+/// What must pass L7: these ports.
+fn l7(ports: Vec<u32>) -> workload::Extension {
+    let value = culvert_proto::culvert::l7::v1::MustPass { ports }.encode_to_vec();
+    let type_url = "type.googleapis.com/culvert.l7.v1.MustPass".to_owned();
+    let config = Some(culvert_proto::Any { type_url, value });
+    workload::Extension { name: "culvert.dev/l7".into(), config }
 }
 
 #[test]
@@ -105,6 +114,18 @@ fn workloads() {
         |w| w.extensions = vec![extension()],
         "extensions[0]: set, and this version does not implement it",
     );
+    workload(
+        |w| w.extensions = vec![l7(vec![80]), l7(vec![80])],
+        "extensions[1]: set, and this version does not implement it",
+    );
+    workload(
+        |w| w.extensions = vec![l7(vec![80, 0])],
+        "extensions[0].config.ports[1]: 0 is not a port",
+    );
+    workload(
+        |w| w.extensions = vec![workload::Extension { config: None, ..l7(Vec::new()) }],
+        "extensions[0].config: not set",
+    );
 }
 
 #[test]
@@ -146,6 +167,18 @@ fn services() {
     service(
         |s| s.extensions = vec![extension()],
         "extensions[0]: set, and this version does not implement it",
+    );
+    service(
+        |s| s.extensions = vec![l7(vec![80]), l7(vec![80])],
+        "extensions[1]: set, and this version does not implement it",
+    );
+    service(
+        |s| s.extensions = vec![l7(vec![80, 0])],
+        "extensions[0].config.ports[1]: 0 is not a port",
+    );
+    service(
+        |s| s.extensions = vec![workload::Extension { config: None, ..l7(Vec::new()) }],
+        "extensions[0].config: not set",
     );
 }
 

@@ -65,7 +65,7 @@ impl Polled {
 impl Reach for Polled {
     fn reach(&self, _: &GrpcTarget) -> Result<Way, String> {
         let address = self.address.to_string();
-        Ok(Way { connect: plain(&address), authority: address.into() })
+        Ok(Way { connect: plain(&address), authority: address.into(), bearer: None })
     }
 }
 

@@ -87,7 +87,7 @@ impl Reach for Server {
         let GrpcTarget::Cluster(name) = target else { return Err("no such server".to_owned()) };
         assert_eq!(&**name, "xds");
         let address = self.address.to_string();
-        Ok(Way { connect: plain(&address), authority: address.into() })
+        Ok(Way { connect: plain(&address), authority: address.into(), bearer: None })
     }
 }
 

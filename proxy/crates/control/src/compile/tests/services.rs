@@ -300,3 +300,39 @@ fn networks_are_named_by_the_root_namespace() {
       Kubernetes//Pod/shop/web at [10.1.0.1] in net-1 recorded
     ");
 }
+
+#[test]
+fn a_label_has_ports_of_http_pass_l7() {
+    let service = |labels: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: shop, labels: {{{labels}}}}}, \
+             spec: {{clusterIP: 10.0.0.1, selector: {{app: web}}, ports: [{{name: http, port: 80, \
+             targetPort: http}}, {{name: tcp, port: 90}}, {{port: 91}}]}}}}\n"
+        )
+    };
+    let namespace = |labels: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: shop, labels: {{{labels}}}}}}}\n---\n"
+        )
+    };
+    let ports = |text: &str, told: bool| {
+        let settings = super::Settings { l7: told, ..super::settings() };
+        let mesh = crate::compile::mesh(&super::objects(text), &settings).unwrap();
+        let outbound = mesh.services.values().flat_map(|one| one.service.l7.iter());
+        let outbound: Vec<_> = outbound.map(std::num::NonZeroU16::get).collect();
+        let inbound = mesh.members.values().flat_map(|one| one.member.l7.iter());
+        let mut inbound: Vec<_> = inbound.map(std::num::NonZeroU16::get).collect();
+        inbound.sort_unstable();
+        (outbound, inbound, mesh.notes.len())
+    };
+    let (on, off) = ("culvert.dev/l7: enabled", "culvert.dev/l7: disabled");
+    let of = |around: &str, own: &str| format!("{WEB}{}{}", namespace(around), service(own));
+    let both = (vec![80], vec![8080, 9090], 0);
+    let none = |notes| (vec![], vec![], notes);
+    assert_eq!(ports(&of("", on), true), both);
+    assert_eq!(ports(&of(on, ""), true), both);
+    assert_eq!(ports(&of(on, off), true), none(0));
+    assert_eq!(ports(&of("", ""), true), none(0));
+    assert_eq!(ports(&of("", on), false), none(1), "nobody serves it, which is said");
+    assert_eq!(ports(&of("", "culvert.dev/l7: yes-please"), true), none(1));
+}

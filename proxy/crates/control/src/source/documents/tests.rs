@@ -17,7 +17,7 @@ const POLICY: usize = 10;
 
 fn settings() -> Settings {
     let (cluster, trust_domain) = ("Kubernetes".into(), "cluster.local".into());
-    Settings { node_name: "".into(), cluster, trust_domain, ambient: Ambient::Ours }
+    Settings { node_name: "".into(), cluster, trust_domain, ambient: Ambient::Ours, l7: true }
 }
 
 /// An API, read and compiled.

@@ -33,6 +33,7 @@ fn service(namespace: &str, host: &str, vips: &[&str]) -> Service {
         canonical: false,
         ingress_use_waypoint: false,
         visibility: Visibility::Public,
+        l7: culvert_model::l7::L7Ports::default(),
     }
 }
 
@@ -60,6 +61,7 @@ fn member(name: &str, ips: &[&str], of: &Service, health: Health) -> Member {
         owner: name.into(),
         owner_kind: OwnerKind::Pod,
         services: [(of.host.clone(), Arc::default())].into_iter().collect(),
+        l7: culvert_model::l7::L7Ports::default(),
         policies: Arc::default(),
         health,
         capacity: 1,

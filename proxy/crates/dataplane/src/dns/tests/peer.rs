@@ -283,6 +283,7 @@ fn mesh() -> culvert_model::snapshot::Snapshot {
         canonical: false,
         ingress_use_waypoint: false,
         visibility: Visibility::Public,
+        l7: culvert_model::l7::L7Ports::default(),
     }));
     builder.build()
 }

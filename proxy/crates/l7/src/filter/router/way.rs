@@ -91,6 +91,7 @@ pub(super) fn downstream<'a>(record: &'a Record, upstream: &Upstream) -> Downstr
         host,
         ends: ends.map(|(source, destination)| Ends { source, destination }),
         destination: destination(record, upstream),
+        party: facts.party.as_ref(),
     }
 }
 

@@ -103,6 +103,7 @@ impl TcpProxy {
                 host: Some(&*facts.server_name).filter(|name| !name.is_empty()),
                 ends: ends.map(|(source, destination)| Ends { source, destination }),
                 destination: facts.restored(),
+                party: facts.party.as_ref(),
                 ..Downstream::default()
             },
             ..Ask::default()

@@ -3,7 +3,7 @@ use super::world::{World, chain, chained, listener, put, say, snapshot, talk, to
 use culvert_l7::{engine::Handover, io::Io};
 use culvert_model::http::{
     address::Address,
-    listener::{ChainMatch, ListenAddress, Listener, NetworkFilterKind},
+    listener::{ChainMatch, Direction, ListenAddress, Listener, NetworkFilterKind},
 };
 use culvert_policy::http::facts::Connection as Facts;
 use culvert_runtime::drain::Drained;
@@ -149,7 +149,8 @@ async fn connections_can_be_handed_over() {
     world.change(|snapshot| put(snapshot, at(virtual_one, "192.0.2.1:80"))).await;
     let facts = || Facts { local: "192.0.2.1:80".parse().ok(), ..Facts::default() };
     let (mut near, far) = tokio::io::duplex(10_000);
-    let handover = Handover { io: Io::boxed(far), facts: facts(), listener: None };
+    let handover =
+        Handover { io: Io::boxed(far), facts: facts(), direction: Direction::Unspecified };
     world.engine.hand_over(handover).unwrap();
     near.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -157,7 +158,7 @@ async fn connections_can_be_handed_over() {
     assert!(answer.contains("chain=all remote=None local=Some(192.0.2.1:80)"), "{answer}");
     let (_near, far) = tokio::io::duplex(10);
     let facts = Facts { local: "192.0.2.1:81".parse().ok(), ..Facts::default() };
-    let handover = Handover { io: Io::boxed(far), facts, listener: None };
+    let handover = Handover { io: Io::boxed(far), facts, direction: Direction::Unspecified };
     assert!(world.engine.hand_over(handover).is_err());
 }
 

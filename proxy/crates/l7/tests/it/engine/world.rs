@@ -72,7 +72,7 @@ impl World {
             node: Node::default(),
             budgets: Budgets::default(),
         }));
-        let options = Options { drain: Duration::from_secs(5) };
+        let options = Options { drain: Duration::from_secs(5), ..Options::default() };
         let managers: Box<Managers> = Box::new(|_| Arc::new(Told));
         let engine = Engine::start(Arc::clone(&shared), options, managers).await.unwrap();
         Self { engine, snapshot, publisher, shared, _drain: drain }

@@ -103,6 +103,10 @@ async fn session(
     let authority = server.authority.as_deref().unwrap_or(&way.authority);
     let upstream = Upstream::try_new(&format!("http://{authority}"), way.connect);
     let upstream = upstream.map(|upstream| {
+        let upstream = match way.bearer {
+            Some(bearer) => upstream.with_bearer(bearer),
+            None => upstream,
+        };
         server
             .headers
             .iter()

@@ -1,0 +1,51 @@
+//! Endpoints as a mesh leads there: somebody else opens their connections.
+use super::host::Host;
+use crate::{dial::DialError, io::Io};
+use culvert_model::{http::address::Address, party::Party};
+use culvert_runtime::doors::{Bytes, Dial, Opened};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+
+/// What was opened.
+pub(super) enum Way {
+    /// A member of the mesh: nothing else is to be done about it.
+    Member(Io),
+    /// Somebody outside, in plain text so far.
+    Outside(TcpStream),
+}
+
+/// Opens a connection as `party`, to the first of the addresses that answers.
+pub(super) async fn open(
+    dial: &dyn Dial,
+    party: Option<&Party>,
+    to: &[Address],
+    host: &Host,
+) -> Result<Way, DialError> {
+    let mut why = DialError("no address".to_owned());
+    for address in to {
+        let at: Vec<SocketAddr> = match address {
+            Address::Socket(at) => vec![*at],
+            Address::Name { port, .. } => {
+                let resolved = host.resolved().into_iter();
+                resolved.map(|at| SocketAddr::new(at.ip(), *port)).collect()
+            }
+            Address::Pipe(path) => {
+                why = DialError(format!("{path}: a node's engine uses no sockets of files"));
+                continue;
+            }
+        };
+        for at in at {
+            match dial.dial(party, at).await {
+                Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh }) => {
+                    tcp.set_nodelay(true)?;
+                    return Ok(if in_mesh { Way::Member(tcp.into()) } else { Way::Outside(tcp) });
+                }
+                Ok(Opened { bytes: Bytes::Other(stream), in_mesh: _ }) => {
+                    return Ok(Way::Member(stream.into()));
+                }
+                Err(error) => why = DialError(format!("delayed connect error: {error}")),
+            }
+        }
+    }
+    Err(why)
+}

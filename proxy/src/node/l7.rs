@@ -1,0 +1,166 @@
+//! L7 on a node: an HTTP engine for each namespace that needs one, with a subscription of its own.
+//!
+//! An engine begins with the first connection that must pass it, and ends when the namespace has no
+//! pod here any more. Until it knows what to do with a connection, the connection is held, and
+//! refused in the end.
+//!
+//! Reading order: [`L7`] (which engines there are), [`engine`] (one of them), [`subscription`] (what
+//! it is told), [`keys`] (what is around its resources), [`facts`] (what it gets to know of a
+//! connection), [`dial`] (the way out), [`view`] (what people see).
+mod dial;
+mod engine;
+mod facts;
+mod keys;
+mod subscription;
+pub(crate) mod view;
+
+use culvert_l7::{log::Sinks, stats::Stats};
+use culvert_model::{facts::Direction, pod::LocalPods};
+use culvert_runtime::{
+    doors::{Answer, Dial, HandOver, NoPlace, Place},
+    drain::Worker,
+    publish::View,
+};
+use culvert_xds::envoy::discover::Way;
+use engine::Running;
+use parking_lot::RwLock;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{runtime::Handle, time};
+use tracing::info;
+
+/// How long a connection is held until it is known what to do with it.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// How long requests may go on of a namespace of which nothing is left.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Every engine of the node; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct L7(Arc<Inner>);
+
+struct Inner {
+    home: Home,
+    /// The way to whoever serves L7.
+    way: Way,
+    /// Who opens connections, from when there is somebody.
+    mesh: OnceLock<Arc<dyn Dial>>,
+    pods: View<LocalPods>,
+    sinks: Sinks,
+    engines: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
+    worker: Worker,
+    /// Where configuration is read.
+    control: Handle,
+    /// Where connections run.
+    data: Handle,
+}
+
+/// Who the node is.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub(super) node: Arc<str>,
+    pub(super) cluster: Arc<str>,
+}
+
+impl L7 {
+    /// Has engines run as part of `worker`'s tasks: control here, connections on `data`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(super) fn new(
+        (home, way): (Home, Way),
+        pods: View<LocalPods>,
+        data: &Handle,
+        worker: &Worker,
+    ) -> Self {
+        let l7 = Self(Arc::new(Inner {
+            home,
+            way,
+            mesh: OnceLock::new(),
+            pods,
+            sinks: Sinks::new(&Stats::default()),
+            engines: RwLock::default(),
+            worker: worker.clone(),
+            control: Handle::current(),
+            data: data.clone(),
+        }));
+        worker.spawn_until_finish(l7.clone().follow());
+        l7
+    }
+
+    /// From now on, connections are opened by `mesh`.
+    pub(super) fn open(&self, mesh: Arc<dyn Dial>) {
+        // There is one for the process.
+        drop(self.0.mesh.set(mesh));
+    }
+
+    /// The engine of a namespace, which begins if there is none.
+    fn engine(&self, namespace: &Arc<str>) -> Result<Arc<Running>, NoPlace> {
+        if let Some(running) = self.0.engines.read().get(namespace) {
+            return Ok(Arc::clone(running));
+        }
+        let mut engines = self.0.engines.write();
+        if let Some(running) = engines.get(namespace) {
+            return Ok(Arc::clone(running));
+        }
+        let running = Arc::new(Running::begin(&self.0, namespace)?);
+        info!(namespace = &**namespace, from = &*self.0.way.authority, "L7 begins");
+        engines.insert(Arc::clone(namespace), Arc::clone(&running));
+        Ok(running)
+    }
+
+    /// Ends the engines of namespaces that have no pod here.
+    async fn follow(self) {
+        let mut pods = self.0.pods.clone();
+        let mut now = pods.pin();
+        loop {
+            let here: BTreeSet<_> =
+                now.value.pods.values().map(|pod| &pod.workload.name.namespace).collect();
+            let mut gone = Vec::new();
+            self.0.engines.write().retain(|namespace, running| {
+                let stays = here.contains(namespace);
+                if !stays {
+                    gone.push(Arc::clone(running));
+                }
+                stays
+            });
+            for running in gone {
+                info!(namespace = &*running.namespace, "L7 ends: no pod of the namespace is left");
+                self.0.worker.spawn(async move { running.end(LAST).await });
+            }
+            let Some(newer) = pods.newer_than(now.generation).await else { return };
+            now = newer;
+        }
+    }
+}
+
+impl HandOver for L7 {
+    fn place(
+        &self,
+        namespace: &Arc<str>,
+        direction: Direction,
+        at: SocketAddr,
+    ) -> Answer<Result<Box<dyn Place>, NoPlace>> {
+        let running = self.engine(namespace);
+        Box::pin(async move {
+            let running = running?;
+            match time::timeout(HOLD, running.taker(at, direction)).await {
+                Ok(Some(taker)) => Ok(taker),
+                Ok(None) => Err(NoPlace("L7 of the namespace has ended".to_owned())),
+                Err(_) => Err(running.nobody(at, HOLD)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for L7 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("L7").field(&self.0.engines.read().keys()).finish()
+    }
+}
