@@ -86,12 +86,23 @@ fn get(mesh: &Mesh, from: &str, path: &str, headers: &[&str]) -> Value {
     mesh.pod(from).peer(&words).last_words()
 }
 
-/// Waits until the services are known, which were written after the start.
-fn known(mesh: &Mesh, from: &str) {
-    eventually("answer of the service", || {
-        let said = mesh.pod(from).dial("plain", vip(90));
-        (said["ok"] == true).then_some(())
-    });
+/// Waits until both nodes know the services, which were written after the start.
+fn known(mesh: &Mesh, nodes: &[&str]) {
+    for node in nodes {
+        eventually("what must pass L7", || {
+            let dump = mesh.node(node).document("/config_dump");
+            let workloads = dump["workloads"].as_array()?;
+            let asked = |workload: &&Value| workload["l7"] == json!([8080]);
+            (workloads.iter().filter(asked).count() == 2).then_some(())
+        });
+    }
+}
+
+/// Who speaks first is not waited for: its port does not ask for L7.
+#[track_caller]
+fn greeted(mesh: &Mesh) {
+    let said = mesh.pod("client").dial("plain", vip(90));
+    assert_eq!(said["ok"], true, "{said}");
 }
 
 #[track_caller]
@@ -110,8 +121,8 @@ fn requests_are_routed_at_their_client_and_authorized_at_their_server() {
     let _greeters = ["first", "second"].map(|pod| mesh.pod(pod).serve("greet", 9090));
     let client = Ads::start(mesh.node("a"), &[told::outbound()], &outbound_clusters(&mesh));
     let server = Ads::start(mesh.node("b"), &[inbound(&mesh)], &[told::original()]);
-    // Who speaks first is not waited for: its port does not ask for L7.
-    known(&mesh, "client");
+    known(&mesh, &["a", "b"]);
+    greeted(&mesh);
 
     let said = get(&mesh, "client", "/", &[]);
     served_by(&mesh, &said, "first", "client");
@@ -154,7 +165,7 @@ fn who_must_pass_l7_waits_for_it_and_is_refused_when_nobody_says_what_to_do() {
     let mesh = two_nodes("l7missing");
     let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
     let _greeters = ["first", "second"].map(|pod| mesh.pod(pod).serve("greet", 9090));
-    known(&mesh, "client");
+    known(&mesh, &["a", "b"]);
     let said = get(&mesh, "client", "/", &[]);
     assert_eq!((&said["ok"], &said["error"]), (&json!(false), &json!("ConnectionReset")), "{said}");
     let line = mesh.node("a").await_access("the refusal", |line| line["close"] == "no_l7");
@@ -197,7 +208,7 @@ fn nobody_gets_round_l7_on_one_node() {
     let clusters = outbound_clusters(&mesh);
     let clusters: Vec<_> = clusters.into_iter().chain([told::original()]).collect();
     let _told = Ads::start(mesh.node("a"), &[told::outbound(), inbound(&mesh)], &clusters);
-    known(&mesh, "client");
+    known(&mesh, &["a"]);
     let direct = mesh.node("a").counter("client", "direct");
     let at = SocketAddr::new(mesh.pod("first").v4(), 8080).to_string();
     for _ in 0..3 {

@@ -7,6 +7,7 @@ use culvert_identity::{
     store::{Identities, Status},
 };
 use culvert_model::{
+    l7::L7Ports,
     locality::{BalanceMode, HealthPolicy},
     member::{AppTunnelProtocol, Health, Member, OwnerKind, Tunnel},
     network::{Gateway, Target},
@@ -81,6 +82,7 @@ fn workload(member: &Member) -> Value {
         json!({ "protocol": protocol, "port": tunnel.port })
     });
     set(&mut fields, "applicationTunnel", tunnel);
+    set(&mut fields, "l7", l7(&member.l7));
     fields
 }
 
@@ -114,6 +116,7 @@ fn service(Bound { service, endpoints, .. }: &Bound) -> Value {
         "canonical": service.canonical,
     });
     set(&mut fields, "waypoint", service.waypoint.as_ref().map(gateway));
+    set(&mut fields, "l7", l7(&service.l7));
     let families = match service.families {
         Families::Automatic => None,
         Families::V4 => Some("IPv4"),
@@ -138,6 +141,11 @@ fn service(Bound { service, endpoints, .. }: &Bound) -> Value {
     });
     set(&mut fields, "loadBalancer", balancer);
     fields
+}
+
+/// What must pass L7, if something must.
+fn l7(ports: &L7Ports) -> Option<Value> {
+    (!ports.is_empty()).then(|| ports.iter().map(|port| port.get()).collect())
 }
 
 fn gateway(gateway: &Gateway) -> Value {

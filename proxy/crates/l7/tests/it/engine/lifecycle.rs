@@ -163,6 +163,33 @@ async fn connections_can_be_handed_over() {
 }
 
 #[tokio::test]
+async fn listeners_get_what_goes_their_way() {
+    let virtual_one = |name: &str, direction, to: &str, rest| Listener {
+        bind: false,
+        direction,
+        use_original_dst: rest,
+        ..at(listener(name, vec![told()]), to)
+    };
+    let mut world = World::start(vec![]).await;
+    let meant: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let takes = |world: &World| {
+        [Direction::Inbound, Direction::Outbound].map(|way| world.engine.takes(meant, way))
+    };
+    assert_eq!(takes(&world), [false, false]);
+    let inbound = virtual_one("in", Direction::Inbound, "0.0.0.0:15006", false);
+    world.change(|snapshot| put(snapshot, inbound)).await;
+    assert_eq!(takes(&world), [true, false], "what comes to pods is told apart by chains");
+    let other = virtual_one("other", Direction::Outbound, "192.0.2.2:80", false);
+    world.change(|snapshot| put(snapshot, other)).await;
+    assert_eq!(takes(&world), [true, false]);
+    let rest = virtual_one("rest", Direction::Outbound, "0.0.0.0:15001", true);
+    world.change(|snapshot| put(snapshot, rest)).await;
+    assert_eq!(takes(&world), [true, true]);
+    world.change(|snapshot| snapshot.listeners_mut().remove("in")).await;
+    assert_eq!(takes(&world), [false, true]);
+}
+
+#[tokio::test]
 async fn a_drain_waits_for_what_is_under_way() {
     let world = World::start(vec![listener("l", vec![NetworkFilterKind::Echo])]).await;
     let mut under_way = world.connect("l").await;
