@@ -31,7 +31,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::{runtime::Handle, time};
+use tokio::{runtime::Handle, sync::oneshot, time};
 use tracing::info;
 
 /// How long a connection is held until it is known what to do with it.
@@ -101,17 +101,32 @@ impl L7 {
     }
 
     /// The engine of a namespace, which begins if there is none.
-    fn engine(&self, namespace: &Arc<str>) -> Result<Arc<Running>, NoPlace> {
-        if let Some(running) = self.0.engines.read().get(namespace) {
-            return Ok(Arc::clone(running));
+    async fn engine(&self, namespace: Arc<str>) -> Result<Arc<Running>, NoPlace> {
+        if let Some(running) = self.running(&namespace) {
+            return Ok(running);
         }
-        let mut engines = self.0.engines.write();
-        if let Some(running) = engines.get(namespace) {
-            return Ok(Arc::clone(running));
+        // Where nobody's connection waits for it.
+        let (tell, told) = oneshot::channel();
+        let own = self.clone();
+        self.0.worker.spawn_on(&self.0.control, async move {
+            // Whoever asked may have left.
+            drop(tell.send(own.begin(&namespace)));
+        });
+        told.await.map_err(|_ends| NoPlace("the node ends".to_owned()))?
+    }
+
+    fn running(&self, namespace: &str) -> Option<Arc<Running>> {
+        self.0.engines.read().get(namespace).map(Arc::clone)
+    }
+
+    /// On the one thread on which engines begin.
+    fn begin(&self, namespace: &Arc<str>) -> Result<Arc<Running>, NoPlace> {
+        if let Some(running) = self.running(namespace) {
+            return Ok(running);
         }
         let running = Arc::new(Running::begin(&self.0, namespace)?);
         info!(namespace = &**namespace, from = &*self.0.way.authority, "L7 begins");
-        engines.insert(Arc::clone(namespace), Arc::clone(&running));
+        self.0.engines.write().insert(Arc::clone(namespace), Arc::clone(&running));
         Ok(running)
     }
 
@@ -147,9 +162,9 @@ impl HandOver for L7 {
         direction: Direction,
         at: SocketAddr,
     ) -> Answer<Result<Box<dyn Place>, NoPlace>> {
-        let running = self.engine(namespace);
+        let (own, namespace) = (self.clone(), Arc::clone(namespace));
         Box::pin(async move {
-            let running = running?;
+            let running = own.engine(namespace).await?;
             match time::timeout(HOLD, running.taker(at, direction)).await {
                 Ok(Some(taker)) => Ok(taker),
                 Ok(None) => Err(NoPlace("L7 of the namespace has ended".to_owned())),
