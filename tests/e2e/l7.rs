@@ -192,7 +192,7 @@ fn who_must_pass_l7_waits_for_it_and_is_refused_when_nobody_says_what_to_do() {
     let _server = Ads::start(mesh.node("b"), &[inbound(&mesh)], &[told::original()]);
     let said = eventually("answer through L7", || {
         let said = get(&mesh, "client", "/", &[]);
-        (said["ok"] == true).then_some(said)
+        (said["status"] == 200).then_some(said)
     });
     served_by(&mesh, &said, "first", "client");
 }
