@@ -63,7 +63,10 @@ impl Door {
                 match mesh::open(&**mesh, party, &self.to, &self.host).await? {
                     mesh::Way::Outside(tcp) => socket::Socket::Tcp(tcp),
                     // Whatever the cluster says of TLS.
-                    mesh::Way::Member(io) => return Ok(Dialled { io, protocol: None }),
+                    mesh::Way::Member(io) => {
+                        let link = io.tcp().map_or_else(|| Link::new(None, None), Link::of);
+                        return Ok(Dialled { io, protocol: None, link });
+                    }
                 }
             }
         };
