@@ -95,12 +95,7 @@ impl Parts {
         let generation = node.claim().map_err(|error| no_node(&error))?.0;
         info!(generation, "kernel maps claimed");
         let telemetry = Telemetry::new(Arc::clone(&plan.metrics), plan.access.clone());
-        let home = l7::Home {
-            node: plan.config.node_name.as_str().into(),
-            cluster: plan.config.cluster.as_str().into(),
-        };
-        let from = (home, feed.l7.clone());
-        let l7 = L7::new(from, feed.held.clone(), &plan.data, &work.worker());
+        let l7 = l7(plan, &feed, &work);
         let wires = Wires {
             kernel: Arc::clone(&node),
             snapshot: feed.snapshot.clone(),
@@ -188,6 +183,15 @@ async fn await_knowledge(plan: &Plan, feed: &Feed) {
         }
     }
     certified(&feed.identities, &feed.held.pin().value, CERTIFICATES).await;
+}
+
+/// HTTP engines, which begin when somebody needs one.
+fn l7(plan: &Plan, feed: &Feed, work: &Drain) -> L7 {
+    let home = l7::Home {
+        node: plan.config.node_name.as_str().into(),
+        cluster: plan.config.cluster.as_str().into(),
+    };
+    L7::new((home, feed.l7.clone()), feed.held.clone(), &plan.data, &work.worker())
 }
 
 /// Has the control plane told what becomes of the pods.

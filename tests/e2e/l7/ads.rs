@@ -1,4 +1,6 @@
 //! A control plane for L7 that says what a test tells it to.
+#![expect(clippy::disallowed_methods, reason = "its tasks end with its runtime")]
+
 use culvert_proto::{
     Message as _,
     api::{
