@@ -13,6 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: compile::Ambient::Ours,
+        l7: true,
     };
     let compiled = compile::mesh(&objects, &settings);
     let more = compiled.err().unwrap_or_default();

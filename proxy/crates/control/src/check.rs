@@ -76,6 +76,7 @@ fn settings() -> Settings {
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: Ambient::default(),
+        l7: true,
     }
 }
 

@@ -41,6 +41,7 @@ fn compiler(text: &str) -> Compiler {
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: Ambient::Ours,
+        l7: true,
     });
     compiler.apply(&objects(text)).unwrap();
     compiler
