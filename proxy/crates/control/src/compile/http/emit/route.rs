@@ -57,7 +57,11 @@ impl Hosts {
         routes: Vec<Route>,
         require_tls: bool,
     ) {
-        let free = domains.into_iter().filter(|domain| {
+        // A star inside is a letter for Envoy, and matches nothing.
+        let is_meant = |domain: &&str| {
+            domain.starts_with('*') || domain.ends_with('*') || !domain.contains('*')
+        };
+        let free = domains.into_iter().filter(is_meant).filter(|domain| {
             domain.parse().is_ok_and(|domain: Domain| self.domains.insert(domain))
         });
         let domains: Vec<String> = free.map(str::to_owned).collect();
