@@ -52,7 +52,7 @@ pub(super) fn assignment(
 ) -> ClusterLoadAssignment {
     let Chosen { facts, port, labels, policy } = chosen;
     let service = &facts.service;
-    let mut found: BTreeMap<(usize, Locality), Vec<LbEndpoint>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, Arc<Locality>), Vec<LbEndpoint>> = BTreeMap::new();
     for (_, workload) in reader.endpoints(&service.host) {
         let member = &workload.member;
         let Some(target) = target(workload, facts, *port) else { continue };
