@@ -194,9 +194,7 @@ impl<R: Resource> Client<R> {
                 Read::Good(mut good) => {
                     good.share(&mut self.sharing);
                     changes.push(Change::Set(good.clone()));
-                    // The name it has itself is the one it is held by; nobody asks by another for
-                    // what everybody is told.
-                    let aliases = if self.is_asked() { aliases } else { Vec::new() };
+                    // The name it has itself is the one it is held by.
                     self.set(good.name(), aliases, resource.version.into(), good);
                 }
                 Read::Bad(error, stand_in) => {
@@ -215,11 +213,6 @@ impl<R: Resource> Client<R> {
             ..Request::default()
         };
         Received { changes, reply }
-    }
-
-    /// Whether things are asked for by name.
-    fn is_asked(&self) -> bool {
-        self.mode == Mode::OnDemand || !self.wanted.is_empty()
     }
 
     /// Whether a first response has come.
@@ -248,7 +241,7 @@ impl<R: Resource> Client<R> {
         self.held.contains(name)
     }
 
-    /// What goes by this name or alias; by an alias only what came once somebody had asked.
+    /// What goes by this name or alias.
     pub fn known(&self, name: &str) -> Known<'_, R> {
         let held: Vec<_> = self.held.find(name).map(|held| &held.resource).collect();
         if !held.is_empty() {
