@@ -9,11 +9,12 @@
 //! request or a connection has), `limits` (circuit breakers); `wire` (how a cluster's connections
 //! are made), `sides` (their TLS), `socket`, `mesh`, `greeting` and `door` (opening one), `pools`; `outlier`
 //! (endpoints left out), `health` (endpoints that are asked), `names` and `resolve` (endpoints by
-//! name), `warming` (what is waited for at first), `passed` (endpoints that are wherever a connection
+//! name), `followers` (who follows what), `warming` (what is waited for at first), `passed` (endpoints that are wherever a connection
 //! was bound); `tally` and [`Traffic`] (numbers) and [`view`] (what people see of it).
 pub mod chosen;
 pub mod cluster;
 mod door;
+mod followers;
 mod greeting;
 mod health;
 mod host;
@@ -49,14 +50,12 @@ pub use traffic::Traffic;
 use crate::stats::Stats;
 use arc_swap::ArcSwap;
 use culvert_identity::clock::Clock;
-use culvert_model::http::{
-    cluster::{Cluster, Discovery},
-    snapshot::Snapshot,
-};
+use culvert_model::http::{cluster::Cluster, snapshot::Snapshot};
 use culvert_runtime::{doors, drain::Worker};
+use followers::Followers;
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -84,7 +83,14 @@ pub struct Upstreams {
     deps: Arc<Deps>,
     directory: Arc<Directory>,
     /// What they were made to be last; held by whoever changes them.
-    applied: Mutex<Option<Snapshot>>,
+    applied: Mutex<Applied>,
+}
+
+/// What clusters were made of.
+#[derive(Default)]
+struct Applied {
+    snapshot: Option<Snapshot>,
+    followers: Followers,
 }
 
 /// Clusters by name.
@@ -131,23 +137,26 @@ impl Upstreams {
     /// Makes clusters what a snapshot says; needs a runtime, for what they do by themselves.
     pub fn apply(&self, snapshot: &Snapshot) {
         let mut applied = self.applied.lock();
-        let before = applied.replace(snapshot.clone());
+        let Applied { snapshot: before, followers } = &mut *applied;
+        let before = before.replace(snapshot.clone());
         let alike = before.as_ref().filter(|before| {
             Arc::ptr_eq(before.runtime(), snapshot.runtime())
                 && before.secrets().is_same(snapshot.secrets())
         });
         match alike {
-            Some(before) => self.change(before, snapshot),
-            None => self.renew(snapshot),
+            Some(before) => self.change(before, snapshot, followers),
+            None => self.renew(snapshot, followers),
         }
     }
 
     /// Looks at every cluster.
-    fn renew(&self, snapshot: &Snapshot) {
+    fn renew(&self, snapshot: &Snapshot, followers: &mut Followers) {
         let before = self.directory.0.load_full();
         let mut after = HashMap::with_capacity(snapshot.clusters().len());
+        *followers = Followers::default();
         for (name, resource) in snapshot.clusters().iter() {
             let upstream = self.upstream(before.get(name), &resource.value, snapshot);
+            followers.insert(upstream.config());
             after.insert(Arc::clone(name), upstream);
         }
         for (name, old) in before.iter() {
@@ -159,15 +168,17 @@ impl Upstreams {
     }
 
     /// Looks at what is another than `before`: one of ten thousand clusters, or its endpoints.
-    fn change(&self, before: &Snapshot, snapshot: &Snapshot) {
+    fn change(&self, before: &Snapshot, snapshot: &Snapshot, followers: &mut Followers) {
         let clusters = snapshot.clusters().differences(before.clusters());
         if !clusters.is_empty() {
             let mut after = HashMap::clone(&self.directory.0.load());
             for name in clusters {
                 let old = after.remove(name);
+                old.iter().for_each(|old| followers.remove(old.config()));
                 match snapshot.clusters().value(name) {
                     Some(config) => {
                         let upstream = self.upstream(old.as_ref(), config, snapshot);
+                        followers.insert(upstream.config());
                         after.insert(Arc::clone(name), upstream);
                     }
                     None => old.iter().for_each(|old| old.stop()),
@@ -175,23 +186,10 @@ impl Upstreams {
             }
             self.directory.0.store(Arc::new(after));
         }
-        let services = snapshot.assignments().differences(before.assignments());
-        if services.is_empty() {
-            return;
-        }
         let directory = self.directory.0.load();
-        // Most are called as their clusters are: those need not wait until all were looked at.
-        services
-            .iter()
-            .filter_map(|name| directory.get(*name))
-            .for_each(|one| one.follow(snapshot));
-        let services: HashSet<&Arc<str>> = services.into_iter().collect();
-        for upstream in directory.values() {
-            if let Discovery::Eds { service, .. } = &upstream.config().discovery
-                && services.contains(service)
-            {
-                upstream.follow(snapshot);
-            }
+        for service in snapshot.assignments().differences(before.assignments()) {
+            let names = followers.of(service);
+            names.filter_map(|name| directory.get(name)).for_each(|one| one.follow(snapshot));
         }
     }
 
