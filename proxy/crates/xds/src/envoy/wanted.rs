@@ -33,9 +33,9 @@ pub enum Asked {
     Static,
 }
 
-/// By type and name.
+/// By type and name, in that order.
 ///
-/// Most have one, and there are tens of thousands of them: a list, without room for more.
+/// Most have one, and there are tens of thousands of them: a list, with room for the first alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Needs(Vec<((Kind, Arc<str>), Need)>);
 
@@ -49,11 +49,11 @@ impl Needs {
     }
 
     pub fn get(&self, key: &(Kind, Arc<str>)) -> Option<&Need> {
-        self.0.iter().find(|(of, _)| of == key).map(|(_, need)| need)
+        self.0.get(self.place(key).ok()?).map(|(_, need)| need)
     }
 
     pub fn contains_key(&self, key: &(Kind, Arc<str>)) -> bool {
-        self.get(key).is_some()
+        self.place(key).is_ok()
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &(Kind, Arc<str>)> {
@@ -66,16 +66,24 @@ impl Needs {
 
     /// What was said of `key` before does not count any more.
     pub fn insert(&mut self, key: (Kind, Arc<str>), need: Need) {
-        if let Some((_, held)) = self.0.iter_mut().find(|(of, _)| *of == key) {
-            *held = need;
-            return;
+        match self.place(&key) {
+            Ok(at) => self.0[at].1 = need,
+            Err(at) => {
+                if self.0.is_empty() {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(at, (key, need));
+            }
         }
-        self.0.reserve_exact(1);
-        self.0.push((key, need));
     }
 
     pub fn extend(&mut self, more: Self) {
         more.0.into_iter().for_each(|(key, need)| self.insert(key, need));
+    }
+
+    /// Where `key` is, or would be.
+    fn place(&self, key: &(Kind, Arc<str>)) -> Result<usize, usize> {
+        self.0.binary_search_by(|(of, _)| of.cmp(key))
     }
 }
 
@@ -195,4 +203,36 @@ fn of_secret(secret: &SecretRef, own: &Asked, needs: &mut Needs) {
         }
     };
     needs.insert((Kind::Secret, Arc::clone(&secret.name)), need);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn some() -> impl Strategy<Value = Vec<((Kind, Arc<str>), Need)>> {
+        let kind = prop::sample::select(vec![Kind::Secret, Kind::Route, Kind::Endpoint]);
+        let need =
+            |seconds| Need { from: Asked::Static, patience: Some(Duration::from_secs(seconds)) };
+        let one = (kind, "[a-c]", 0_u64..3)
+            .prop_map(move |(kind, name, seconds)| ((kind, Arc::from(name)), need(seconds)));
+        prop::collection::vec(one, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn needs_are_a_map_whatever_the_order_they_are_said_in(said in some()) {
+            let mut needs = Needs::new();
+            said.iter().cloned().for_each(|(key, need)| needs.insert(key, need));
+            let map: BTreeMap<_, _> = said.into_iter().collect();
+            prop_assert!(needs.iter().eq(&map));
+            for (key, need) in &map {
+                prop_assert_eq!(needs.get(key), Some(need));
+            }
+            let mut backwards = Needs::new();
+            map.into_iter().rev().for_each(|(key, need)| backwards.insert(key, need));
+            prop_assert_eq!(needs, backwards);
+        }
+    }
 }
