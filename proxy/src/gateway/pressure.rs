@@ -8,7 +8,7 @@ use culvert_proto::{
         extensions::resource_monitors::fixed_heap::v3::FixedHeapConfig,
     },
 };
-use culvert_xds::envoy::bootstrap::Bootstrap;
+use culvert_xds::envoy::{bootstrap::Bootstrap, decode};
 use std::time::Duration;
 
 const MONITOR: &str = "envoy.resource_monitors.fixed_heap";
@@ -44,10 +44,7 @@ impl Pressure {
         let ConfigType::TypedConfig(any) = monitor.config_type.as_ref()?;
         let config = FixedHeapConfig::decode(&*any.value).ok()?;
         let overlay = config.max_heap_size_bytes_runtime.map(|of| of.default_value);
-        let every = manager.refresh_interval.and_then(|every| {
-            let seconds = u64::try_from(every.seconds).ok()?;
-            Some(Duration::new(seconds, u32::try_from(every.nanos).ok()?))
-        });
+        let every = manager.refresh_interval.as_ref().and_then(decode::span);
         Some(Self {
             most: overlay.unwrap_or(config.max_heap_size_bytes).max(1),
             every: every.filter(|every| !every.is_zero()).unwrap_or(Duration::from_secs(1)),

@@ -73,7 +73,7 @@ pub mod node;
 mod tests;
 
 pub use around::{Around, Asking, Bootstrapped, Nothing};
-pub use basic::address;
+pub use basic::{address, span};
 pub use culvert_proto::json::path::Path;
 pub use route::again::Before;
 pub use secret::{certificates, revocation_lists};

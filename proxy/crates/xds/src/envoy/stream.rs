@@ -341,6 +341,19 @@ impl Stream {
     }
 }
 
+impl Received {
+    /// Taken out of a response with that version and that nonce, which nobody has looked at.
+    const fn new(
+        update: Update,
+        malformed: Vec<(Arc<str>, Wrong)>,
+        version: String,
+        nonce: String,
+    ) -> Self {
+        let kind = update.kind;
+        Self { update, receipt: Receipt { kind, malformed, version, nonce, fresh: Vec::new() } }
+    }
+}
+
 impl Channel {
     const fn new(wanted: Wanted) -> Self {
         Self {

@@ -69,12 +69,14 @@ pub(super) fn duration(value: &Option<pb::Duration>, path: &Path<'_>) -> Got<Opt
 }
 
 fn duration_of(value: &pb::Duration, path: &Path<'_>) -> Got<Duration> {
-    match (u64::try_from(value.seconds), u32::try_from(value.nanos)) {
-        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 && seconds <= 315_576_000_000 => {
-            Ok(Duration::new(seconds, nanos))
-        }
-        _ => Err(Wrong::at(path, "not a duration: negative, or out of range")),
-    }
+    span(value).ok_or_else(|| Wrong::at(path, "not a duration: negative, or out of range"))
+}
+
+/// How long a message says; `None`: it is negative, or out of range.
+pub fn span(value: &pb::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(value.seconds).ok().filter(|seconds| *seconds <= 315_576_000_000);
+    let nanos = u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    Some(Duration::new(seconds?, nanos?))
 }
 
 /// A duration of which zero means none.

@@ -1,5 +1,5 @@
 //! What a response of either protocol says, taken apart.
-use super::{Receipt, Received, Stream, WRAPPER, Wanted};
+use super::{Received, Stream, WRAPPER, Wanted};
 use crate::envoy::{
     assemble::{Incoming, Update},
     decode::{self, Wrong},
@@ -33,11 +33,7 @@ impl Stream {
         }
         let is_whole = matches!(kind, Kind::Listener | Kind::Cluster) && malformed.is_empty();
         let update = Update { kind, from: self.from.clone(), set, removed: Vec::new(), is_whole };
-        let (version, nonce) = (response.version_info, response.nonce);
-        Some(Received {
-            update,
-            receipt: Receipt { kind, malformed, version, nonce, fresh: Vec::new() },
-        })
+        Some(Received::new(update, malformed, response.version_info, response.nonce))
     }
 
     pub(super) fn receive_delta(&self, response: DeltaDiscoveryResponse) -> Option<Received> {
@@ -69,11 +65,7 @@ impl Stream {
         }
         let removed = response.removed_resources.iter().map(|name| name.as_str().into()).collect();
         let update = Update { kind, from: self.from.clone(), set, removed, is_whole: false };
-        let (version, nonce) = (response.system_version_info, response.nonce);
-        Some(Received {
-            update,
-            receipt: Receipt { kind, malformed, version, nonce, fresh: Vec::new() },
-        })
+        Some(Received::new(update, malformed, response.system_version_info, response.nonce))
     }
 }
 
@@ -95,12 +87,7 @@ fn unwrap(any: Any, version: &Arc<str>) -> Result<Incoming, String> {
 }
 
 fn ttl(resource: &Resource) -> Result<Option<Duration>, String> {
-    let of = |ttl: &culvert_proto::api::google::protobuf::Duration| {
-        let seconds = u64::try_from(ttl.seconds).ok()?;
-        Some(Duration::new(seconds, u32::try_from(ttl.nanos).ok()?))
-    };
-    match &resource.ttl {
-        None => Ok(None),
-        Some(ttl) => of(ttl).map(Some).ok_or_else(|| "ttl: negative".to_owned()),
-    }
+    let Some(ttl) = &resource.ttl else { return Ok(None) };
+    let ttl = decode::span(ttl).ok_or("ttl: negative, or out of range")?;
+    Ok(Some(ttl))
 }
