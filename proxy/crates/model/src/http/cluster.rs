@@ -202,6 +202,7 @@ impl Cluster {
     /// Envoy's, where nothing is said.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
     pub const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
+    pub const BUFFER_LIMIT: u32 = 1 << 20;
 
     /// One of which no more is said than how its endpoints are found.
     pub fn new(name: Arc<str>, discovery: Discovery) -> Self {
@@ -210,7 +211,7 @@ impl Cluster {
             name,
             discovery,
             connect_timeout: Self::CONNECT_TIMEOUT,
-            buffer_limit: 1 << 20,
+            buffer_limit: Self::BUFFER_LIMIT,
             balance: Balance::default(),
             health_checks: Arc::default(),
             outlier: None,

@@ -74,6 +74,7 @@ impl Assembler {
             }
         }
     }
+
     /// The route table that is held, if it was made of its bytes alone.
     fn table_before(&self, name: &Arc<str>) -> Option<Before<'_>> {
         let held = self.held.get(&(Kind::Route, Arc::clone(name))).filter(|held| held.alone)?;

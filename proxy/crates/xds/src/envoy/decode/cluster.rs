@@ -20,9 +20,6 @@ mod limits;
 
 mod options;
 
-/// Envoy's.
-const BUFFER: u32 = 1 << 20;
-
 pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) -> Got<Cluster> {
     unsupported(value, path)?;
     let discovery = discovery::decode(value, path, around)?;
@@ -37,7 +34,8 @@ pub(super) fn decode(value: &pb::Cluster, path: &Path<'_>, around: &dyn Around) 
         name: value.name.as_str().into(),
         stat_name: some(&value.alt_stat_name).unwrap_or_else(|| value.name.as_str().into()),
         connect_timeout: connect.unwrap_or(Cluster::CONNECT_TIMEOUT),
-        buffer_limit: number(&value.per_connection_buffer_limit_bytes).unwrap_or(BUFFER),
+        buffer_limit: number(&value.per_connection_buffer_limit_bytes)
+            .unwrap_or(Cluster::BUFFER_LIMIT),
         balance: balance::decode(value, path)?,
         health_checks: each(&value.health_checks, &path.field("health_checks"), health::decode)?,
         outlier: match &value.outlier_detection {
