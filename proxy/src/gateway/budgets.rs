@@ -12,11 +12,11 @@ use culvert_proto::{
         extensions::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig,
     },
 };
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{alarm, drain::Worker};
 use culvert_xds::envoy::bootstrap::Bootstrap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::{future::pending, sync::Arc};
-use tokio::time;
+use std::sync::Arc;
+use tokio::time::Instant;
 use tracing::debug;
 
 /// Descriptors that belong to no connection.
@@ -55,7 +55,8 @@ impl Most {
                 shared.budgets.connections.set_limit(most);
                 shared.budgets.streams.set_limit(if shed.requests { 0 } else { u64::MAX });
                 let newer = tokio::select! {
-                    () = later(pressure) => continue,
+                    // Memory is looked at again.
+                    () = alarm::at(pressure.map(|of| Instant::now() + of.every)) => continue,
                     newer = view.newer_than(seen.generation) => newer,
                     () = own.finishing() => return,
                 };
@@ -72,14 +73,6 @@ impl Most {
     )]
     fn with(self, runtime: &RuntimeValues) -> u64 {
         runtime.number(KEY).map_or(self.0, |said| (said.max(0.0) as u64).min(self.0))
-    }
-}
-
-/// When memory is looked at again.
-async fn later(pressure: Option<Pressure>) {
-    match pressure {
-        Some(pressure) => time::sleep(pressure.every).await,
-        None => pending().await,
     }
 }
 
