@@ -1,7 +1,7 @@
 //! HTTP for few and short questions: nobody who asks can hold up another, or the node.
 use axum::Router;
 use culvert_runtime::drain::Worker;
-use hyper::{rt::Executor, server::conn::http1};
+use hyper::rt::Executor;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
@@ -120,34 +120,21 @@ impl Door {
     async fn converse(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { name: door, router, speaks, worker } = self;
         let (io, service) = (TokioIo::new(io), TowerToHyperService::new(router));
-        let conversation = async {
-            match speaks {
-                Speaks::Http1 => http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIME)
-                    .max_headers(64)
-                    .keep_alive(false)
-                    .serve_connection(io, service)
-                    .await
-                    .map_err(|error| error.to_string()),
-                Speaks::Both => {
-                    let mut builder = auto::Builder::new(OnWorker(worker));
-                    builder
-                        .http1()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEAD_TIME)
-                        .max_headers(64)
-                        .keep_alive(false)
-                        .http2()
-                        .timer(TokioTimer::new())
-                        .max_concurrent_streams(STREAMS)
-                        .max_header_list_size(HEADERS);
-                    let served = builder.serve_connection(io, service).await;
-                    served.map_err(|error| error.to_string())
-                }
-            }
-        };
-        match time::timeout(WHOLE_TIME, conversation).await {
+        let mut builder = auto::Builder::new(OnWorker(worker));
+        if speaks == Speaks::Http1 {
+            builder = builder.http1_only();
+        }
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_headers(64)
+            .keep_alive(false)
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEADERS);
+        match time::timeout(WHOLE_TIME, builder.serve_connection(io, service)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(door, %error, "conversation broke off"),
             Err(_elapsed) => debug!(door, "conversation took too long"),
