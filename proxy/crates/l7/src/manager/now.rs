@@ -1,12 +1,14 @@
 //! The configuration of a moment: what does not change during a request.
 use crate::{filter::Filters, manager::beside::Beside, shared::Shared};
 use culvert_model::http::{
+    format::Operator,
     manager::{Manager, Routes},
+    mutation::HeaderMutations,
     route::RouteTable,
     runtime::RuntimeValues,
     snapshot::Snapshot,
 };
-use culvert_policy::http::route::Table;
+use culvert_policy::http::{mutate, route::Table};
 use culvert_runtime::publish::{Generation, Published};
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub(crate) struct Now {
     pub(crate) table: Option<Arc<Table>>,
     /// What of its requests is counted beside their clusters.
     pub(crate) beside: Option<Arc<Beside>>,
+    /// It prints of connections to endpoints, into headers of responses.
+    pub(crate) asks_for_link: bool,
     pub(crate) runtime: Arc<RuntimeValues>,
     filters: Arc<Filters>,
     /// By the kind of upgrade.
@@ -46,19 +50,24 @@ impl Now {
         });
         let old = before.map(|before| &before.filters);
         let table = table.map(|table| Self::table(table, shared, before));
-        let beside = match before.filter(|before| {
+        let same = before.filter(|before| {
             let tables = table.as_ref().zip(before.table.as_ref());
             tables.is_some_and(|(now, before)| Arc::ptr_eq(now, before))
-        }) {
-            Some(before) => before.beside.clone(),
-            None => table
-                .as_ref()
-                .and_then(|table| Beside::new(table.table(), &shared.stats).map(Arc::new)),
+        });
+        let (beside, asks_for_link) = match (same, &table) {
+            (Some(before), _) => (before.beside.clone(), before.asks_for_link),
+            (None, Some(table)) => {
+                let asks = |level: &HeaderMutations| level.any(Operator::is_of_upstream_connection);
+                let beside = Beside::new(table.table(), &shared.stats).map(Arc::new);
+                (beside, mutate::any_response_level(table.table(), asks))
+            }
+            (None, None) => (None, false),
         };
         Self {
             generation: *generation,
             table,
             beside,
+            asks_for_link,
             runtime: Arc::clone(snapshot.runtime()),
             filters: Filters::new(&config.filters, prefix, shared, snapshot, old),
             upgrades: upgrades.collect(),

@@ -16,14 +16,12 @@ use crate::{
 use culvert_model::http::{
     cluster::Cluster,
     endpoint::Endpoint,
-    format::Operator,
     value::{Fields, Metadata, Value},
 };
 use culvert_policy::http::{
     client::INTERNAL,
     facts::{self, Asking, FilterState, Head},
     log::Around,
-    mutate,
 };
 use culvert_runtime::dice::dice;
 use http::{HeaderMap, StatusCode, Version, uri::Authority};
@@ -204,14 +202,7 @@ impl Record {
 
     /// Whether anything that is printed of it speaks of the connection to the endpoint.
     pub(crate) fn asks_for_link(&self) -> bool {
-        if self.manager.asks_for_link() {
-            return true;
-        }
-        let (Some((host, route)), Some(table)) = (self.routed.both(), &self.now.table) else {
-            return false;
-        };
-        mutate::response_levels(table.table(), host, route, self.routed.weighted())
-            .any(|level| level.any(Operator::is_of_upstream_connection))
+        self.manager.asks_for_link() || self.now.asks_for_link
     }
 
     /// The connection to the endpoint, where somebody asks.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use culvert_model::http::{
     field::Field,
     mutation::{Append, HeaderMutations, HeaderValue, Mutation},
-    route::{Route, RouteTable, VirtualHost, WeightedCluster},
+    route::{Action, ClusterChoice, Route, RouteTable, VirtualHost, WeightedCluster},
 };
 use http::{HeaderMap, HeaderName, HeaderValue as Value};
 
@@ -94,6 +94,23 @@ pub fn response_levels<'a>(
 ) -> impl Iterator<Item = &'a HeaderMutations> {
     let levels = [&route.response, &host.response, &table.response];
     ordered(table, weighted.map(|one| &one.response), levels)
+}
+
+/// Whether anything that a table does to headers of responses, on whichever level, is so.
+pub fn any_response_level(table: &RouteTable, is: impl Fn(&HeaderMutations) -> bool) -> bool {
+    let of_route = |route: &Route| {
+        let weighted = match &route.action {
+            Action::Forward(forward) => match &forward.cluster {
+                ClusterChoice::Weighted(weighted) => &*weighted.clusters,
+                ClusterChoice::Named(_) | ClusterChoice::Header(_) => &[],
+            },
+            Action::Redirect(_) | Action::Direct(_) | Action::NonForwarding => &[],
+        };
+        is(&route.response) || weighted.iter().any(|one| is(&one.response))
+    };
+    let of_host =
+        |host: &VirtualHost| is(&host.response) || host.routes.iter().any(|route| of_route(route));
+    is(&table.response) || table.hosts.iter().any(|host| of_host(host))
 }
 
 /// The most specific first, unless it is to win; a weighted cluster's always.
