@@ -298,6 +298,6 @@ async fn a_mirror_gets_the_same_and_holds_nothing_up() {
         assert_eq!(text(forwarded).await, (StatusCode::OK, Bytes::from_static(b"kept")));
     }
     settle().await;
-    assert_eq!(main.dial.paths.kept(), ["abcdef", "abcdef"]);
-    assert_eq!(shadow.dial.paths.kept(), ["abcdef", "abcdef"]);
+    assert_eq!(main.dial.paths.kept(2).await, ["abcdef", "abcdef"]);
+    assert_eq!(shadow.dial.paths.kept(2).await, ["abcdef", "abcdef"]);
 }

@@ -27,4 +27,6 @@ mod upstream_laws;
 #[cfg(test)]
 mod upstream_names;
 #[cfg(test)]
+mod waiting;
+#[cfg(test)]
 mod world;

@@ -13,21 +13,24 @@ use std::{
     future::pending,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 /// Answers by path, and remembers how each exchange ended.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    ended: Mutex<Vec<Exchanged>>,
+    ended: watch::Sender<Vec<Exchanged>>,
     /// How many requests there were.
     pub(crate) calls: AtomicUsize,
     /// What bodies came to `/keep`.
-    kept: Mutex<Vec<String>>,
+    kept: watch::Sender<Vec<String>>,
 }
 
 /// A running server; ends when dropped.
@@ -85,15 +88,19 @@ fn serve(
 }
 
 impl Paths {
-    pub(crate) fn ended(&self) -> Vec<Exchanged> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How exchanges ended, once there are so many.
+    pub(crate) async fn ended(&self, wanted: usize) -> Vec<Exchanged> {
+        so_many(&self.ended, wanted).await
+    }
+
+    /// What was kept, once there is so much.
+    pub(crate) async fn kept(&self, wanted: usize) -> Vec<String> {
+        so_many(&self.kept, wanted).await
     }
 }
 
-impl Paths {
-    pub(crate) fn kept(&self) -> Vec<String> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+async fn so_many<T: Clone>(all: &watch::Sender<Vec<T>>, wanted: usize) -> Vec<T> {
+    all.subscribe().wait_for(|all| wanted <= all.len()).await.unwrap().clone()
 }
 
 impl Service for Paths {
@@ -108,7 +115,7 @@ impl Service for Paths {
             Some("/keep") => {
                 let (whole, _) = request.body.collect(1 << 20).await.unwrap();
                 let text = String::from_utf8(whole.to_vec()).unwrap();
-                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                self.kept.send_modify(|kept| kept.push(text));
                 Response::new(StatusCode::OK, Body::full("kept"))
             }
             _ => answer(request).await,
@@ -117,7 +124,7 @@ impl Service for Paths {
     }
 
     fn ended(&self, (): (), exchanged: Exchanged) {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(exchanged);
+        self.ended.send_modify(|ended| ended.push(exchanged));
     }
 }
 

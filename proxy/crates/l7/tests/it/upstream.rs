@@ -1,6 +1,7 @@
 //! Clusters over real sockets: what stays and what goes when snapshots change.
 use crate::{
     support::{Server, Version},
+    waiting::until,
     world::{World, assignment, cluster, eds},
 };
 use culvert_l7::{
@@ -95,9 +96,7 @@ async fn where_a_connection_was_bound_is_an_endpoint_while_somebody_goes_there()
     // A change that connections do not depend on keeps them.
     assert_eq!(world.number("membership_total"), 1);
     drop((chosen, again));
-    while world.number("membership_total") != 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(|| world.number("membership_total") == 0).await;
     assert!(upstream.view().hosts.is_empty());
     assert!(upstream.choose(&ask).is_ok(), "it comes back when it is asked for");
 }

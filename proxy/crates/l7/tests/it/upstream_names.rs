@@ -1,6 +1,7 @@
 //! Endpoints by name, asked of a resolver of our own.
 use crate::{
     support::{Server, Version},
+    waiting::until,
     world::{World, assignment, cluster},
 };
 use culvert_l7::upstream::{Ask, Names};
@@ -111,10 +112,8 @@ fn hosts(world: &World) -> Vec<String> {
     world.upstream().view().hosts.iter().map(|host| host.name.to_string()).collect()
 }
 
-async fn until(world: &World, wanted: &[&str]) {
-    while hosts(world) != wanted {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+async fn until_hosts(world: &World, wanted: &[&str]) {
+    until(|| hosts(world) == wanted).await;
 }
 
 #[tokio::test]
@@ -128,20 +127,18 @@ async fn each_address_of_a_name_is_an_endpoint() {
     let first = Arc::clone(&world.upstream().view().hosts[0].host);
     // Others, and the same again.
     resolver.set("a.test.", &[[127, 0, 0, 1], [127, 0, 0, 3]], 60);
-    until(&world, &["127.0.0.1:80", "127.0.0.3:80"]).await;
+    until_hosts(&world, &["127.0.0.1:80", "127.0.0.3:80"]).await;
     assert!(Arc::ptr_eq(&first, &world.upstream().view().hosts[0].host), "it is the same");
     // Nobody knows: what was known stays.
     resolver.fail("a.test.", SERVFAIL);
-    while world.number("update_failure") == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(|| world.number("update_failure") != 0).await;
     assert_eq!(hosts(&world).len(), 2);
     // Another way of asking begins with what is known.
     world.set(strict("a.test", Dns { jitter: Duration::from_millis(1), ..often() }));
     assert_eq!(hosts(&world).len(), 2);
     // There is no such name any more.
     resolver.fail("a.test.", NXDOMAIN);
-    until(&world, &[]).await;
+    until_hosts(&world, &[]).await;
     assert!(world.number("update_empty") > 0 && world.number("membership_change") >= 3);
 }
 
@@ -154,7 +151,7 @@ async fn an_answer_holds_as_long_as_it_says() {
     let world = World::with_names(strict("a.test", dns), resolver.names());
     world.upstreams.warm().await;
     resolver.set("a.test.", &[[127, 0, 0, 2]], 1);
-    until(&world, &["127.0.0.2:80"]).await;
+    until_hosts(&world, &["127.0.0.2:80"]).await;
 }
 
 #[tokio::test]
@@ -173,12 +170,10 @@ async fn a_logical_name_is_one_endpoint_wherever_it_leads() {
     let view = world.upstream().view();
     assert_eq!(view.hosts[0].connections, 1);
     resolver.set("a.test.", &[[127, 0, 0, 5]], 60);
-    until(&world, &[&format!("127.0.0.5:{port}")]).await;
+    until_hosts(&world, &[&format!("127.0.0.5:{port}")]).await;
     assert!(Arc::ptr_eq(&view.hosts[0].host, &world.upstream().view().hosts[0].host));
     // No address is no reason to forget the last.
     resolver.fail("a.test.", NXDOMAIN);
-    while world.number("update_empty") == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(|| world.number("update_empty") != 0).await;
     assert_eq!(hosts(&world), [format!("127.0.0.5:{port}")]);
 }

@@ -1,4 +1,5 @@
 //! One cluster, `c`, that tests change.
+use crate::waiting::until;
 use culvert_identity::clock::SystemClock;
 use culvert_l7::{
     body::Body,
@@ -15,7 +16,7 @@ use culvert_model::http::{
 };
 use culvert_runtime::drain::Drain;
 use http::{Method, StatusCode, uri::PathAndQuery};
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 pub(crate) struct World {
     pub(crate) drain: Drain,
@@ -69,9 +70,7 @@ impl World {
 
     /// Waits until the flags are these.
     pub(crate) async fn until_flags(&self, wanted: &[&str]) {
-        while self.flags() != wanted {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| self.flags() == wanted).await;
     }
 
     /// A number, `cluster.c.` left out; 0 where it is not.

@@ -2,6 +2,7 @@
 use super::world::{
     World, chain, chained, inspected, listener, proxy, put_cluster, snapshot, talk, to,
 };
+use crate::waiting::{lines, lines_when};
 use culvert_model::http::{
     access_log::{AccessLog, LogFormat, LogSink},
     format::Format,
@@ -39,16 +40,11 @@ fn logged(path: &Path, name: &str, before: Option<NetworkFilterKind>, proxy: Tcp
     Listener { access_logs: log(path, name), ..listener(name, filters) }
 }
 
-async fn lines(path: &Path, count: usize) -> Vec<String> {
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if count <= text.lines().count() {
-            let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-            lines.sort();
-            return lines;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Two logs write to it, in no order.
+async fn sorted(path: &Path, wanted: usize) -> Vec<String> {
+    let mut lines = lines(path, wanted).await;
+    lines.sort();
+    lines
 }
 
 fn denies() -> NetworkFilterKind {
@@ -138,7 +134,7 @@ async fn why_connections_ended_is_said_as_people_know_it() {
     let lost = "lost NotSet - NR 0 filter_chain_not_found - 0 0 - - - 0 -".to_owned();
     let mut wanted: Vec<_> = both.chain([lost]).collect();
     wanted.sort();
-    assert_eq!(lines(&path, wanted.len()).await, wanted);
+    assert_eq!(sorted(&path, wanted.len()).await, wanted);
 }
 
 #[tokio::test]
@@ -159,9 +155,8 @@ async fn long_connections_are_written_down_while_they_last() {
     let begun = lines(&path, 3).await;
     assert!(begun.iter().all(|line| line.starts_with("x TcpPeriodic all - 0")), "{begun:?}");
     drop(client);
-    while !lines(&path, 4).await.iter().any(|line| line.starts_with("x TcpConnectionEnd")) {
-        tokio::task::yield_now().await;
-    }
+    let ended = |line: &String| line.starts_with("x TcpConnectionEnd");
+    lines_when(&path, |lines| lines.iter().any(ended)).await;
 }
 
 #[tokio::test]
@@ -180,7 +175,7 @@ async fn connections_that_are_cut_off_at_the_end_of_a_drain_are_written_down() {
     assert_eq!(world.engine.drain(Duration::ZERO).await, Drained::Forced(2));
     let line =
         |kind| format!("l {kind} all - 0 - - 2 2 echo {echo} - 1 filter_chain_is_being_removed");
-    assert_eq!(lines(&path, 2).await, ["NotSet", "TcpConnectionEnd"].map(line));
+    assert_eq!(sorted(&path, 2).await, ["NotSet", "TcpConnectionEnd"].map(line));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn a_body_goes_along_when_a_redirect_is_followed() {
                 content-length: 4\r\n\r\nkept";
     let answer = world.raw(post).await;
     assert_eq!((answer.status, &*answer.body), (200, "kept"), "{}", answer.head);
-    assert_eq!(world.backend.paths.kept(), ["kept"]);
+    assert_eq!(world.backend.paths.kept(1).await, ["kept"]);
     let lines = world.lines(2).await;
     assert!(lines[0].contains("302 - internal_redirect"), "{}", lines[0]);
     assert!(lines[1].contains("200 - via_upstream"), "{}", lines[1]);

@@ -3,7 +3,7 @@
 //! Every request ends once: it has one line, its connection goes back or is closed, and nothing that
 //! was counted as busy stays so.
 use super::world::{World, route, table, to_backend};
-use crate::engine::world::cluster;
+use crate::{engine::world::cluster, waiting::until};
 use bytes::Bytes;
 use culvert_model::http::{
     cluster::{Breakers, Thresholds},
@@ -199,10 +199,10 @@ async fn world() -> World {
 /// Nothing is under way, and the next request is answered.
 async fn rests(world: &World) {
     let busy = ["http.test.downstream_rq_active", "cluster.backend.upstream_rq_active"];
-    while busy.iter().any(|name| world.gauge(name) != 0) || world.shared.budgets.streams.used() != 0
-    {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| {
+        busy.iter().all(|name| world.gauge(name) == 0) && world.shared.budgets.streams.used() == 0
+    })
+    .await;
     assert_eq!(world.get("/x", "").await.status, 200);
 }
 

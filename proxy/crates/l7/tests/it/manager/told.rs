@@ -1,6 +1,7 @@
 //! What is left behind of requests beside their own line: lines of tries and of what is under way,
 //! and numbers by listener, virtual cluster and route.
 use super::world::{World, filter, forward, route, table, to_backend};
+use crate::waiting::lines;
 use culvert_model::http::{
     access_log::{AccessLog, LogFormat, LogSink},
     field::Field,
@@ -18,17 +19,6 @@ fn log(path: &Path, line: &str) -> AccessLog {
     let format = Format::Text(line.parse().unwrap());
     let format = LogFormat { format: Arc::new(format), omit_empty: false };
     AccessLog { filter: None, sink: LogSink::File { path: path.to_str().unwrap().into(), format } }
-}
-
-async fn lines(path: &Path, wanted: usize) -> Vec<String> {
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        if wanted <= lines.len() {
-            return lines;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]
@@ -63,23 +53,13 @@ async fn what_takes_long_is_told_of_meanwhile() {
     let mut tcp = TcpStream::connect(world.addr).await.unwrap();
     tcp.write_all(b"GET /stuck HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let begun = "GET /stuck 200 - via_upstream 0 5 / backend";
-    while world.lines(1).await.last().unwrap() != begun {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.last_line(|line| line == begun).await;
     drop(tcp);
     let mut silent = TcpStream::connect(world.addr).await.unwrap();
     silent.write_all(b"GET /never HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    while world.lines(1).await.last().unwrap() != "GET /never 0 - - 0 0 / backend" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.last_line(|line| line == "GET /never 0 - - 0 0 / backend").await;
     drop(silent);
-    loop {
-        let lines = world.lines(4).await;
-        if lines.last().unwrap().contains(" DC downstream_remote_disconnect ") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.last_line(|line| line.contains(" DC downstream_remote_disconnect ")).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The way to a cluster: tries, copies, redirects, tunnels, both versions of HTTP.
 use super::world::{World, forward, route, table, to_backend};
+use crate::waiting::until;
 use bytes::Bytes;
 use culvert_model::http::{
     filter::PerFilter,
@@ -14,7 +15,10 @@ use culvert_model::http::{
     value::Metadata,
 };
 use http::{Request, StatusCode};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -71,10 +75,7 @@ async fn copies_go_to_another_host_and_nobody_waits_for_them() {
     let body =
         "POST /keep HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 4\r\n\r\nkept";
     assert_eq!(world.raw(body).await.body, "kept");
-    while world.backend.paths.kept().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(world.backend.paths.kept(), ["kept", "kept"]);
+    assert_eq!(world.backend.paths.kept(2).await, ["kept", "kept"]);
     assert_eq!(world.stat("cluster.backend.upstream_rq_shadow_total"), 1);
 }
 
@@ -182,9 +183,7 @@ async fn a_client_that_goes_is_noted() {
     let world = World::start(routes(vec![route("/", forward())])).await;
     let mut tcp = TcpStream::connect(world.addr).await.unwrap();
     tcp.write_all(b"GET /never HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    while world.backend.paths.calls.load(std::sync::atomic::Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| world.backend.paths.calls.load(Ordering::SeqCst) != 0).await;
     drop(tcp);
     let lines = world.lines(1).await;
     assert!(lines[0].contains("GET /never 0 DC downstream_remote_disconnect"), "{}", lines[0]);

@@ -2,6 +2,7 @@
 use crate::{
     engine::world::{chain, cluster, listener},
     support::{Server, Version},
+    waiting::{lines, lines_when},
 };
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
@@ -33,12 +34,7 @@ use culvert_runtime::{
     publish::{self, Publisher},
 };
 use http::StatusCode;
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -149,14 +145,12 @@ impl World {
     /// The access log's lines once there are so many.
     pub(crate) async fn lines(&self, wanted: usize) -> Vec<String> {
         let _kept = &self.dir;
-        loop {
-            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-            if wanted <= lines.len() {
-                return lines;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        lines(&self.log, wanted).await
+    }
+
+    /// Waits until the access log's last line is so.
+    pub(crate) async fn last_line(&self, is_so: impl Fn(&str) -> bool) {
+        lines_when(&self.log, |lines| lines.last().is_some_and(|line| is_so(line))).await;
     }
 
     pub(crate) fn gauge(&self, name: &str) -> u64 {
