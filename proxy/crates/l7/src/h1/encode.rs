@@ -85,7 +85,7 @@ pub(super) fn response(
 ) -> Coding {
     let ResponseHead { status, headers, version: _, upgrade, spelling } = head;
     let names = Names::of(spelling.as_ref(), manner.names);
-    status_line(out, *status, manner.version);
+    status_line(out, head, manner.version);
     let bodiless = manner.to_head || *status == StatusCode::NOT_MODIFIED;
     fields(out, names, headers, bodiless);
     let coding = if *status == StatusCode::SWITCHING_PROTOCOLS {
@@ -124,7 +124,7 @@ pub(super) fn response(
 
 /// A response before the response.
 pub(super) fn interim(out: &mut BytesMut, head: &ResponseHead, format: HeaderFormat) {
-    status_line(out, head.status, Version::HTTP_11);
+    status_line(out, head, Version::HTTP_11);
     fields(out, Names::of(head.spelling.as_ref(), format), &head.headers, false);
     put(out, b"\r\n");
 }
@@ -163,11 +163,13 @@ fn reason(status: StatusCode) -> &'static str {
     }
 }
 
-fn status_line(out: &mut BytesMut, status: StatusCode, version: Version) {
+fn status_line(out: &mut BytesMut, head: &ResponseHead, version: Version) {
+    let ResponseHead { status, spelling, .. } = head;
+    let said = spelling.as_ref().and_then(|spelling| spelling.reason());
     put(out, if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     put(out, status.as_str().as_bytes());
     put(out, b" ");
-    put(out, reason(status).as_bytes());
+    put(out, said.unwrap_or_else(|| reason(*status).as_bytes()));
     put(out, b"\r\n");
 }
 

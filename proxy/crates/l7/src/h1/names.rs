@@ -14,6 +14,8 @@ pub struct Spelling {
     names: Vec<(HeaderName, Bytes)>,
     /// How those are written that he did not.
     others: PreserveOthers,
+    /// What a server said beside its status.
+    reason: Option<Bytes>,
 }
 
 /// How the names of one message are written.
@@ -27,9 +29,11 @@ pub(super) enum Names<'a> {
 impl Spelling {
     /// That of `head`, which is a whole one, if the connection keeps it.
     pub(super) fn kept(format: HeaderFormat, head: &[u8]) -> Option<Arc<Self>> {
-        let HeaderFormat::Preserve { others } = format else { return None };
+        let HeaderFormat::Preserve { others, reason } = format else { return None };
         let mut names: Vec<(HeaderName, Bytes)> = Vec::new();
-        for line in head.split(|byte| *byte == b'\n').skip(1) {
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let reason = lines.next().filter(|_| reason).and_then(reason_of);
+        for line in lines {
             let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
             if !name.iter().any(u8::is_ascii_uppercase) {
                 continue;
@@ -40,7 +44,12 @@ impl Spelling {
                 names.push((found, Bytes::copy_from_slice(name)));
             }
         }
-        Some(Arc::new(Self { names, others }))
+        Some(Arc::new(Self { names, others, reason }))
+    }
+
+    /// What is said beside the status in place of what it means.
+    pub(super) fn reason(&self) -> Option<&[u8]> {
+        self.reason.as_deref()
     }
 }
 
@@ -59,7 +68,7 @@ impl<'a> Names<'a> {
         match self {
             Self::Lower => out.extend_from_slice(name.as_bytes()),
             Self::Trains => train(out, name),
-            Self::As(Spelling { names, others }) => {
+            Self::As(Spelling { names, others, .. }) => {
                 match (names.iter().find(|(one, _)| one == name), others) {
                     (Some((_, spelled)), _) => out.extend_from_slice(spelled),
                     (None, PreserveOthers::Lower) => out.extend_from_slice(name.as_bytes()),
@@ -68,6 +77,14 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+/// What the first line of a response ends with, if anything.
+fn reason_of(line: &[u8]) -> Option<Bytes> {
+    let rest = line.strip_prefix(b"HTTP/")?;
+    let mut words = rest.strip_suffix(b"\r").unwrap_or(rest).splitn(3, |byte| *byte == b' ');
+    let reason = words.nth(2).filter(|reason| !reason.is_empty())?;
+    Some(Bytes::copy_from_slice(reason))
 }
 
 /// `Content-Type`
@@ -97,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_written_as_it_came() {
-        let format = HeaderFormat::Preserve { others: PreserveOthers::ProperCase };
+        let format = HeaderFormat::Preserve { others: PreserveOthers::ProperCase, reason: true };
         let head = b"GET /A:b HTTP/1.1\r\nHOST: h\r\nplain: 1\r\nX-oNe: A:b\r\nx-One: 2\r\n\r\n";
         let spelling = Spelling::kept(format, head);
         let names = Names::of(spelling.as_ref(), HeaderFormat::Lower);
@@ -106,5 +123,21 @@ mod tests {
         assert_eq!(written(names, "x-two"), "X-Two", "another's");
         assert!(Spelling::kept(HeaderFormat::ProperCase, head).is_none());
         assert!(matches!(Names::of(None, format), Names::Lower));
+        assert_eq!(spelling.unwrap().reason(), None, "a request has none");
+    }
+
+    #[test]
+    fn what_a_server_says_beside_its_status_is_kept_where_it_is_to_be() {
+        let kept = |reason, head: &str| {
+            let format = HeaderFormat::Preserve { others: PreserveOthers::Lower, reason };
+            let spelling = Spelling::kept(format, head.as_bytes()).unwrap();
+            spelling.reason().map(|reason| String::from_utf8(reason.to_vec()).unwrap())
+        };
+        let head = "HTTP/1.1 200 Fine by me\r\n\r\n";
+        assert_eq!(kept(true, head).as_deref(), Some("Fine by me"));
+        assert_eq!(kept(false, head), None);
+        for head in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
+            assert_eq!(kept(true, head), None, "{head}");
+        }
     }
 }

@@ -51,7 +51,11 @@ pub enum HeaderFormat {
     /// `Content-Type`
     ProperCase,
     /// As the peer wrote them; others in lower case, or proper case.
-    Preserve { others: PreserveOthers },
+    Preserve {
+        others: PreserveOthers,
+        /// What a server says beside its status is kept, too.
+        reason: bool,
+    },
 }
 
 /// How those are written that are ours, beside those that are kept as they were.

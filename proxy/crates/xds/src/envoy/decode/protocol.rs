@@ -1,7 +1,7 @@
 //! Options of HTTP/1 and HTTP/2, of both sides.
 use super::{
     Got, Path, Wrong,
-    basic::{duration, flag, inner, known, limit, must, number, open, some, unless_zero},
+    basic::{duration, flag, inner, known, limit, must, number, open, refuse, some, unless_zero},
 };
 use culvert_model::http::protocol::{
     CommonOptions, HeaderFormat, Http1Options, Http2Floods, Http2Keepalive, Http2Options,
@@ -60,6 +60,8 @@ pub(super) fn http1(
     path: &Path<'_>,
 ) -> Got<Http1Options> {
     let Some(value) = value else { return Ok(Http1Options::default()) };
+    let what = "upgrades are allowed or refused, not passed by; leave it out";
+    refuse(path, &[("ignore_http_11_upgrade", !value.ignore_http_11_upgrade.is_empty(), what)])?;
     let format = value.header_key_format.as_ref().and_then(|format| format.header_format.as_ref());
     let header_format = match format {
         None => HeaderFormat::Lower,
@@ -82,6 +84,7 @@ pub(super) fn http1(
                     FormatterTypeOnEnvoyHeaders::Default => PreserveOthers::Lower,
                     FormatterTypeOnEnvoyHeaders::ProperCase => PreserveOthers::ProperCase,
                 },
+                reason: config.forward_reason_phrase,
             }
         }
     };
