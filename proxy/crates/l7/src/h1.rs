@@ -30,19 +30,23 @@ pub use line::Incoming;
 pub use names::Spelling;
 pub use server::{Closed, Options, serve};
 
-/// How much a head may be.
+/// How much a head may be, and what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many headers.
     pub headers: usize,
     /// How many bytes all together.
     pub bytes: usize,
+    /// A request may name its whole URL, as to a proxy; otherwise that is a path like none.
+    pub whole_url: bool,
+    /// Chunks may come with a length beside them, which does not count.
+    pub chunks_with_length: bool,
 }
 
 impl Default for Limits {
     /// Envoy's.
     fn default() -> Self {
-        Self { headers: 100, bytes: 60 << 10 }
+        Self { headers: 100, bytes: 60 << 10, whole_url: true, chunks_with_length: false }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Settings {
     pub frame: u32,
     /// How large headers may be.
     pub headers: u32,
+    /// How much of earlier headers the peer may refer to.
+    pub header_table: u32,
     /// How much is held of what a stream could not send yet.
     pub send_buffer: usize,
     /// How much of small DATA frames is taken before the connection is ended.
@@ -58,15 +60,22 @@ impl Default for Settings {
             streams: 1024,
             frame: 16 << 10,
             headers: 60 << 10,
+            header_table: HEADER_TABLE,
             send_buffer: 1 << 20,
             data_frame_budget: usize::MAX >> 1,
         }
     }
 }
 
+/// What holds where nobody says anything (RFC 9113 §6.5.2).
+const HEADER_TABLE: u32 = 4096;
+
 /// The same settings for both builders, which share no type.
 macro_rules! configure {
     ($builder:expr, $settings:expr) => {
+        if $settings.header_table != $crate::h2::HEADER_TABLE {
+            $builder.header_table_size($settings.header_table);
+        }
         $builder
             .initial_window_size($settings.stream_window)
             .initial_connection_window_size($settings.connection_window)

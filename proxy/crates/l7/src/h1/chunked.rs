@@ -149,7 +149,11 @@ fn trailers(inbox: &mut Inbox) -> Result<Step, BodyError> {
         Ok(httparse::Status::Partial) => return Err(BodyError::Malformed("trailers too large")),
         Err(_) => return Err(MALFORMED),
     };
-    let limits = super::Limits { headers: TRAILERS_MAX, bytes: TRAILERS_BYTES_MAX };
+    let limits = super::Limits {
+        headers: TRAILERS_MAX,
+        bytes: TRAILERS_BYTES_MAX,
+        ..super::Limits::default()
+    };
     head::check_lines(&data[..len], limits).map_err(|_why| MALFORMED)?;
     let mut trailers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {

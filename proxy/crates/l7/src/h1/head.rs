@@ -54,6 +54,13 @@ impl Hop {
         Ok((hop, headers))
     }
 
+    /// A length beside chunks is forgotten.
+    pub(super) fn chunks_count(&mut self, headers: &mut HeaderMap) {
+        if self.encoding == Some(Encoding::Chunked) && self.length.take().is_some() {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+    }
+
     /// What the connection is asked to become.
     pub(super) fn upgrade(&mut self) -> Option<HeaderValue> {
         self.upgrade.take().filter(|_| self.upgrades)

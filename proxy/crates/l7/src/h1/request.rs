@@ -61,9 +61,12 @@ fn parse_with<'a>(
     };
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let method = Method::from_bytes(method.as_bytes()).map_err(|_why| MALFORMED)?;
-    let target = Target::parse(&method, data.slice_ref(target.as_bytes()))?;
+    let target = Target::parse(&method, data.slice_ref(target.as_bytes()), limits.whole_url)?;
     let (mut hop, mut headers) = Hop::read(data, request.headers)?;
 
+    if limits.chunks_with_length {
+        hop.chunks_count(&mut headers);
+    }
     let framing = framing(&mut hop, &method, version)?;
     let keep_alive = hop.stays(version);
     let has_body = !matches!(framing, Framing::Exactly(0));

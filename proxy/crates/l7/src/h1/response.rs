@@ -61,7 +61,10 @@ fn parse_with<'a>(
     };
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let status = StatusCode::from_u16(code).map_err(|_why| MALFORMED)?;
-    let (mut hop, headers) = Hop::read(data, response.headers)?;
+    let (mut hop, mut headers) = Hop::read(data, response.headers)?;
+    if limits.chunks_with_length {
+        hop.chunks_count(&mut headers);
+    }
 
     let upgrade = hop.upgrade().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
     if status == StatusCode::SWITCHING_PROTOCOLS && (asked.upgrade.is_none() || upgrade.is_none()) {

@@ -20,7 +20,8 @@ pub(super) struct Target {
 const BAD: Refusal = Refusal::bad("http1.invalid_url");
 
 impl Target {
-    pub(super) fn parse(method: &Method, target: Bytes) -> Result<Self, Refusal> {
+    /// With `whole_url`, the absolute form is one; without, it is no path of ours.
+    pub(super) fn parse(method: &Method, target: Bytes, whole_url: bool) -> Result<Self, Refusal> {
         if *method == Method::CONNECT {
             let authority = authority(target)?;
             // Where to connect to is a port, too.
@@ -32,7 +33,12 @@ impl Target {
         match &*target {
             [b'/', ..] => {}
             b"*" if *method == Method::OPTIONS => {}
-            _ => return absolute(&target),
+            _ if whole_url => return absolute(&target),
+            // Nobody serves it, whatever it is.
+            _ => {
+                let path = Some(PathAndQuery::from_static("*"));
+                return Ok(Self { scheme: None, authority: None, path });
+            }
         }
         Ok(Self { scheme: None, authority: None, path: Some(path(target)?) })
     }
@@ -83,7 +89,7 @@ mod tests {
 
     fn parse(method: &Method, target: &'static str) -> Result<String, &'static str> {
         let Target { scheme, authority, path } =
-            Target::parse(method, target.into()).map_err(|refusal| refusal.details)?;
+            Target::parse(method, target.into(), true).map_err(|refusal| refusal.details)?;
         let scheme = scheme.map_or("-", Scheme::name);
         let authority = authority.map_or_else(|| "-".to_owned(), |host| host.to_string());
         Ok(format!("{scheme} {authority} {}", path.as_ref().map_or("-", PathAndQuery::as_str)))
@@ -99,6 +105,14 @@ mod tests {
         assert_eq!(get("//a/b"), "- - //a/b");
         assert_eq!(parse(&Method::OPTIONS, "*").unwrap(), "- - *");
         assert_eq!(parse(&Method::CONNECT, "a:443").unwrap(), "- a:443 -");
+    }
+
+    #[test]
+    fn where_no_url_is_taken_it_is_no_path() {
+        for target in ["http://a:8080/b", "a"] {
+            let target = Target::parse(&Method::GET, target.into(), false).unwrap();
+            assert!(target.authority.is_none() && target.path.is_some_and(|path| path == "*"));
+        }
     }
 
     #[test]

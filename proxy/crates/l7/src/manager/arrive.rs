@@ -82,9 +82,6 @@ fn check(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
     }
     let connect = head.method == Method::CONNECT;
     let path = head.path.as_ref().map_or("", PathAndQuery::as_str);
-    if path == "*" {
-        return Err(no_path(manager, "path_normalization_failed"));
-    }
     if !path.starts_with('/') && !connect {
         manager.tally().rq_non_relative_path.inc();
         let details =

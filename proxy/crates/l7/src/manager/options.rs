@@ -43,6 +43,8 @@ fn h1_of(config: &Manager) -> h1::Options {
         limits: h1::Limits {
             headers: usize::try_from(common.max_headers).unwrap_or(usize::MAX),
             bytes: usize::try_from(bytes(config)).unwrap_or(usize::MAX),
+            whole_url: config.http1.allow_absolute_url,
+            chunks_with_length: config.http1.allow_chunked_length,
         },
         scheme: Scheme::Http,
         idle: common.idle_timeout,
@@ -69,6 +71,7 @@ fn h2_of(config: &Manager) -> h2::Options {
             connection_window: http2.connection_window,
             streams: http2.max_streams,
             headers: bytes(config),
+            header_table: http2.hpack_table,
             ..h2::Settings::default()
         },
         extended_connect: http2.allow_connect,

@@ -96,11 +96,17 @@ impl Wire {
         let headers = usize::try_from(common.max_headers).unwrap_or(usize::MAX);
         let kib = http.max_headers_kb.unwrap_or(60);
         let bytes = kib.saturating_mul(1024);
-        let limits = h1::Limits { headers, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) };
+        let limits = h1::Limits {
+            headers,
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            chunks_with_length: http.http1.allow_chunked_length,
+            ..h1::Limits::default()
+        };
         let settings = h2::Settings {
             stream_window: http.http2.stream_window,
             connection_window: http.http2.connection_window,
             headers: bytes,
+            header_table: http.http2.hpack_table,
             ..h2::Settings::default()
         };
         let keepalive = http.http2.keepalive.and_then(|keepalive| {
