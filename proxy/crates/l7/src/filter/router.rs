@@ -26,7 +26,7 @@ use crate::{
     outcome::Flag,
     upstream::Upstream,
 };
-use concluded::{Counting, concluded};
+use concluded::{Answers, Counting, concluded};
 use culvert_model::http::{
     filter::Router,
     route::{Action, Forward, Route, VirtualHost},
@@ -136,11 +136,11 @@ async fn go(
     let internal = record.head.headers.contains_key(INTERNAL);
     let traffic = Arc::clone(&upstream);
     let traffic = traffic.traffic();
-    let mut way = RouteWay::new(record, &plan, upstream, policy, retries);
+    let answers = Answers::of(config, &record.head.headers);
+    let mut way = RouteWay::new(record, &plan, upstream, (policy, retries), answers);
     let forwarded = forward::forward(body, interim, &mut way, clock).await;
     let judged = way.judged;
-    let by_status = config.dynamic_stats;
-    concluded(record, &plan, forwarded, Counting { traffic, internal, judged, by_status })
+    concluded(record, &plan, forwarded, Counting { traffic, internal, judged, answers })
 }
 
 /// The cluster of a request, noted in `record`.

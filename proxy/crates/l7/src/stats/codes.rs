@@ -28,26 +28,41 @@ impl Codes {
         }
     }
 
+    /// An answer: as [`Self::count`] does; one that nobody is to know the status of, all in all.
+    pub fn answered(&self, status: Option<u16>) {
+        match status {
+            Some(status) => self.count(status),
+            None => self.completed().inc(),
+        }
+    }
+
     /// An answer: by its code, its class, and all in all.
     pub fn count(&self, status: u16) {
         self.count_class(status);
         for place in &self.near {
-            let make = || (status, self.scope.counter(&format!("{}_{status}", self.name)));
+            let make = || (status, self.counter(&status.to_string()));
             let (code, counter) = place.get_or_init(make);
             if *code == status {
                 return counter.inc();
             }
         }
-        self.scope.counter(&format!("{}_{status}", self.name)).inc();
+        self.counter(&status.to_string()).inc();
     }
 
     /// An answer by its class, and all in all: connection managers do not count by code.
     pub fn count_class(&self, status: u16) {
-        let counter = |end: &str| self.scope.counter(&format!("{}_{end}", self.name));
-        self.completed.get_or_init(|| counter("completed")).inc();
+        self.completed().inc();
         let class = usize::from(status / 100).wrapping_sub(1);
         if let Some(place) = self.classes.get(class) {
-            place.get_or_init(|| counter(&format!("{}xx", class + 1))).inc();
+            place.get_or_init(|| self.counter(&format!("{}xx", class + 1))).inc();
         }
+    }
+
+    fn completed(&self) -> &Counter {
+        self.completed.get_or_init(|| self.counter("completed"))
+    }
+
+    fn counter(&self, end: &str) -> Counter {
+        self.scope.counter(&format!("{}_{end}", self.name))
     }
 }

@@ -77,11 +77,12 @@ impl Traffic {
         }
     }
 
-    /// A request was answered; `internal`: it came from inside (`x-envoy-internal`).
-    pub fn completed(&self, status: u16, internal: bool) {
-        self.codes.count(status);
+    /// A request was answered, with a status that may not be told; `internal`: it came from inside
+    /// (`x-envoy-internal`).
+    pub fn completed(&self, status: Option<u16>, internal: bool) {
+        self.codes.answered(status);
         let side = if internal { &self.internal } else { &self.external };
-        side.count(status);
+        side.answered(status);
     }
 
     /// How long the whole of a request took that an endpoint answered.
@@ -93,8 +94,8 @@ impl Traffic {
     }
 
     /// An answer was not taken, and the request tried again.
-    pub fn retried(&self, status: u16) {
-        self.retried.count(status);
+    pub fn retried(&self, status: Option<u16>) {
+        self.retried.answered(status);
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Router {
     /// `x-envoy-…` headers that must be valid, else 400.
     pub strict_headers: Arc<[Arc<str>]>,
     pub respect_expected_timeout: bool,
-    /// A gRPC request that is retried counts once.
+    /// Answers to calls of gRPC are counted, and not by their status.
     pub suppress_grpc_failure_codes: bool,
 }
 

@@ -11,8 +11,9 @@ use crate::{
     outcome::{Flag, Reset},
     upstream::Traffic,
 };
+use culvert_model::http::filter::Router;
 use culvert_policy::http::{facts::is_grpc, grpc};
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use std::sync::Arc;
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -25,17 +26,43 @@ pub(super) struct Counting<'a> {
     pub(super) internal: bool,
     /// Its slow tries are counted already.
     pub(super) judged: bool,
-    /// Answers are counted by their status.
-    pub(super) by_status: bool,
+    pub(super) answers: Answers,
+}
+
+/// What is counted of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    Not,
+    /// That there are some: what became of calls of gRPC is for others to count.
+    AllInAll,
+    ByStatus,
+}
+
+impl Answers {
+    pub(super) fn of(config: &Router, headers: &HeaderMap) -> Self {
+        if !config.dynamic_stats {
+            Self::Not
+        } else if config.suppress_grpc_failure_codes && is_grpc(headers) {
+            Self::AllInAll
+        } else {
+            Self::ByStatus
+        }
+    }
+
+    /// The status, as far as it is told.
+    pub(super) fn told(self, status: u16) -> Option<u16> {
+        (self == Self::ByStatus).then_some(status)
+    }
 }
 
 impl Counting<'_> {
     fn completed(self, record: &Record, status: StatusCode) {
-        if !self.by_status || record.health_check {
+        if self.answers == Answers::Not || record.health_check {
             return;
         }
-        self.traffic.completed(status.as_u16(), self.internal);
-        record.beside.iter().for_each(|beside| beside.completed(status.as_u16()));
+        let status = self.answers.told(status.as_u16());
+        self.traffic.completed(status, self.internal);
+        record.beside.iter().for_each(|beside| beside.completed(status));
     }
 }
 

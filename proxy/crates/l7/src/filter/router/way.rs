@@ -1,5 +1,5 @@
 //! Where each try of a request goes, and whether there is another.
-use super::{ATTEMPTS, Plan, outgoing::set_host, upstream_log};
+use super::{ATTEMPTS, Plan, concluded::Answers, outgoing::set_host, upstream_log};
 use crate::{
     forward::{self, NoHost, Tried, Verdict, Way},
     link::Learns,
@@ -34,6 +34,7 @@ pub(super) struct RouteWay<'a> {
     retries: Option<Retries>,
     subset: Option<Arc<Fields>>,
     tried: Vec<Arc<Host>>,
+    answers: Answers,
     /// A try that was too slow is counted.
     pub(super) judged: bool,
 }
@@ -43,12 +44,13 @@ impl<'a> RouteWay<'a> {
         record: &'a mut Record,
         plan: &'a Plan<'a>,
         upstream: Arc<Upstream>,
-        policy: Option<&'a Arc<RetryPolicy>>,
-        retries: Option<Retries>,
+        (policy, retries): (Option<&'a Arc<RetryPolicy>>, Option<Retries>),
+        answers: Answers,
     ) -> Self {
         let subset = subset(record, plan);
         let policy = policy.map(|policy| &**policy);
-        Self { record, plan, upstream, policy, retries, subset, tried: Vec::new(), judged: false }
+        let tried = Vec::new();
+        Self { record, plan, upstream, policy, retries, subset, tried, answers, judged: false }
     }
 
     const fn is_high(&self) -> bool {
@@ -249,7 +251,7 @@ impl Way for RouteWay<'_> {
                 traffic.retry_backoff_exponential.inc();
                 self.record.beside.iter().for_each(|beside| beside.retry.inc());
                 if let Some(status) = status {
-                    traffic.retried(status);
+                    traffic.retried(self.answers.told(status));
                 }
                 Verdict::Again(wait, share)
             }
