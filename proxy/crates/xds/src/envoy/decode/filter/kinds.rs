@@ -2,7 +2,7 @@
 use super::super::{
     Around, Got, Path, Wrong,
     access_log::logs,
-    basic::{duration, each, flag, known, must, number, texts, unless_zero},
+    basic::{duration, each, flag, known, must, number, refuse, texts, unless_zero},
     header::header,
     mutation::{query, steps},
     text::{header_template, template},
@@ -41,6 +41,18 @@ pub(super) fn router(
     if value.upstream_http_filters.iter().any(|filter| !is_codec(filter)) {
         let what = "filters of the upstream side come later";
         return Err(Wrong::at(&path.field("upstream_http_filters"), what));
+    }
+    if let Some(options) = &value.upstream_log_options {
+        let what = "a try has a line when it is over; leave it out";
+        let fields = [
+            (
+                "flush_upstream_log_on_upstream_stream",
+                options.flush_upstream_log_on_upstream_stream,
+                what,
+            ),
+            ("upstream_log_flush_interval", options.upstream_log_flush_interval.is_some(), what),
+        ];
+        refuse(&path.field("upstream_log_options"), &fields)?;
     }
     Ok(Router {
         dynamic_stats: flag(&value.dynamic_stats, true),
