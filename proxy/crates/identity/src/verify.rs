@@ -53,6 +53,10 @@ pub enum VerifyError {
     OtherTrustDomain { got: Vec<Identity>, own: String },
     #[error("the certificate is not for {0}")]
     OtherName(String),
+    #[error("none of the certificate's names is one that is asked for")]
+    NoName,
+    #[error("neither the certificate nor its key is one that is pinned")]
+    NoPin,
     #[error("there was no certificate")]
     NoCertificate,
 }
@@ -103,6 +107,8 @@ impl From<VerifyError> for Error {
             | VerifyError::Unexpected { .. }
             | VerifyError::OtherTrustDomain { .. }
             | VerifyError::OtherName(_)
+            | VerifyError::NoName
+            | VerifyError::NoPin
             | VerifyError::NoCertificate => CertificateError::Other(OtherError(Arc::new(error))),
         })
     }

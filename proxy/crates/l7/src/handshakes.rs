@@ -13,6 +13,7 @@ pub(crate) struct Handshakes {
     errors: Late<Counter>,
     no_certificate: Late<Counter>,
     other_name: Late<Counter>,
+    other_pin: Late<Counter>,
     unverified: Late<Counter>,
     pub(crate) updated: Late<Counter>,
     pub(crate) unready: Late<Counter>,
@@ -31,6 +32,7 @@ impl Handshakes {
             errors: scope.late("connection_error"),
             no_certificate: scope.late("fail_verify_no_cert"),
             other_name: scope.late("fail_verify_san"),
+            other_pin: scope.late("fail_verify_cert_hash"),
             unverified: scope.late("fail_verify_error"),
             updated: side.late("ssl_context_update_by_sds"),
             unready: side.late("downstream_context_secrets_not_ready"),
@@ -55,7 +57,10 @@ impl Handshakes {
     pub(crate) fn failed(&self, error: &HandshakeError) {
         match error {
             HandshakeError::Peer(VerifyError::NoCertificate) => self.no_certificate.inc(),
-            HandshakeError::Peer(VerifyError::OtherName(_)) => self.other_name.inc(),
+            HandshakeError::Peer(VerifyError::OtherName(_) | VerifyError::NoName) => {
+                self.other_name.inc();
+            }
+            HandshakeError::Peer(VerifyError::NoPin) => self.other_pin.inc(),
             HandshakeError::Peer(_) => self.unverified.inc(),
             HandshakeError::Refused(_) | HandshakeError::Tls(_) => self.errors.inc(),
             // Nothing of TLS's doing.

@@ -1,5 +1,6 @@
 //! Whether a peer is who a context says it must be.
 use super::{EdgeError, names::Names, suite};
+use crate::verify::VerifyError;
 use culvert_model::http::tls::{Revoked, Trust, Validation};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -41,10 +42,6 @@ enum Roots {
 /// What webpki and rustls have no word for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unfit {
-    #[error("none of the certificate's names is one that is asked for")]
-    Name,
-    #[error("neither the certificate nor its key is one that is pinned")]
-    Pin,
     #[error("the certificate is of no trust domain that is known")]
     Domain,
     #[error("the certificate chain is longer than allowed")]
@@ -123,7 +120,7 @@ impl Checker {
         let is_named =
             self.wanted.sans.is_empty() || self.wanted.sans.iter().any(|wanted| names.are(wanted));
         let is_asked = by_sni.is_none_or(|sni| names.has_host(&sni.to_str()));
-        if is_named && is_asked { Ok(()) } else { Err(unfit(Unfit::Name)) }
+        if is_named && is_asked { Ok(()) } else { Err(VerifyError::NoName.into()) }
     }
 
     fn pinned(&self, leaf: &CertificateDer<'_>, read: &EndEntityCert<'_>) -> Result<(), Error> {
@@ -135,7 +132,7 @@ impl Checker {
             |pins: &[[u8; 32]], bytes: &[u8]| pins.iter().any(|pin| *pin == *Sha256::digest(bytes));
         match is(hashes, leaf) || is(spki, &read.subject_public_key_info()) {
             true => Ok(()),
-            false => Err(unfit(Unfit::Pin)),
+            false => Err(VerifyError::NoPin.into()),
         }
     }
 
