@@ -93,6 +93,11 @@ fn unsupported(value: &pb::Cluster, path: &Path<'_>) -> Got<()> {
             1.0 < preconnect(value).predictive,
             "connecting to endpoints that were not chosen yet comes later; give per_upstream_preconnect_ratio",
         ),
+        (
+            "connection_pool_per_downstream_connection",
+            value.connection_pool_per_downstream_connection,
+            "requests of all clients share connections; leave it out",
+        ),
         ("upstream_config", value.upstream_config.is_some(), "is not supported"),
         ("filters", !value.filters.iter().all(informs), "filters of clusters are not supported"),
     ];

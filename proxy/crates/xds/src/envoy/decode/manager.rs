@@ -118,6 +118,11 @@ fn unsupported(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<()> {
             value.path_normalization_options.is_some(),
             "not supported; give normalize_path and merge_slashes",
         ),
+        (
+            "proxy_status_config",
+            value.proxy_status_config.is_some(),
+            "the header proxy-status is not supported; leave it out",
+        ),
         ("forward_proto_config", value.forward_proto_config.is_some(), "not supported"),
     ];
     refuse(path, &fields)

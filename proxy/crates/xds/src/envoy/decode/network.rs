@@ -3,7 +3,8 @@ use super::{
     Around, Got, Path, Wrong,
     access_log::logs,
     basic::{
-        data, duration, each, inner, known, limit, must, number, open, runtime_flag, unless_zero,
+        data, duration, each, inner, known, limit, must, number, open, refuse, runtime_flag,
+        unless_zero,
     },
     filter::state,
     manager, ratelimit, rbac,
@@ -165,9 +166,27 @@ fn connections(value: &limit_pb::ConnectionLimit, path: &Path<'_>) -> Got<Connec
 
 fn tcp(value: &tcp_pb::TcpProxy, path: &Path<'_>, around: &dyn Around) -> Got<TcpProxy> {
     use tcp_pb::tcp_proxy::ClusterSpecifier;
-    if value.on_demand.is_some() {
-        return Err(Wrong::at(&path.field("on_demand"), "clusters on demand are not supported"));
-    }
+    let options = value.access_log_options.as_ref();
+    let fields = [
+        ("on_demand", value.on_demand.is_some(), "clusters on demand are not supported"),
+        (
+            "upstream_connect_mode",
+            value.upstream_connect_mode != 0,
+            "the upstream is connected to at once; leave it out",
+        ),
+        ("proxy_protocol_tlvs", !value.proxy_protocol_tlvs.is_empty(), "TLVs are not supported"),
+        (
+            "backoff_options",
+            value.backoff_options.is_some(),
+            "another try follows at once; leave it out",
+        ),
+        (
+            "access_log_options.flush_access_log_on_connected",
+            options.is_some_and(|options| options.flush_access_log_on_connected),
+            "a connection has a line when it is over; leave it out",
+        ),
+    ];
+    refuse(path, &fields)?;
     let clusters = match must(&value.cluster_specifier, path)? {
         ClusterSpecifier::Cluster(name) => TcpClusters::One(name.as_str().into()),
         ClusterSpecifier::WeightedClusters(weighted) => {

@@ -54,6 +54,10 @@ pub(super) fn http(value: &http_pb::LocalRateLimit, path: &Path<'_>) -> Got<Loca
         let what = "sharing a limit between proxies is not supported";
         return Err(Wrong::at(&path.field("local_cluster_rate_limit"), what));
     }
+    if value.enable_retry_after_header {
+        let what = "not supported; give response_headers_to_add";
+        return Err(Wrong::at(&path.field("enable_retry_after_header"), what));
+    }
     let code = match &value.status {
         Some(status) => u32::try_from(status.code).unwrap_or(429),
         None => 429,

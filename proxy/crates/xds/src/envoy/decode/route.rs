@@ -103,6 +103,10 @@ fn host(value: &pb::VirtualHost, path: &Path<'_>, around: &dyn Around) -> Got<Vi
         let what = "not supported; give retry_policy";
         return Err(Wrong::at(&path.field("retry_policy_typed_config"), what));
     }
+    if value.include_is_timeout_retry_header {
+        let what = "not supported; give include_request_attempt_count";
+        return Err(Wrong::at(&path.field("include_is_timeout_retry_header"), what));
+    }
     let require_tls = match known(value.require_tls, &path.field("require_tls"))? {
         TlsRequirementType::None => RequireTls::None,
         TlsRequirementType::ExternalOnly => RequireTls::External,

@@ -171,6 +171,7 @@ fn client(
 
 fn common(value: &pb::CommonTlsContext, path: &Path<'_>, around: &dyn Around) -> Got<CommonTls> {
     let no = "is not supported";
+    let parameters = value.tls_params.as_ref();
     let provider = value.tls_certificate_certificate_provider.is_some()
         || value.tls_certificate_certificate_provider_instance.is_some();
     let fields = [
@@ -182,6 +183,17 @@ fn common(value: &pb::CommonTlsContext, path: &Path<'_>, around: &dyn Around) ->
         ("custom_tls_certificate_selector", value.custom_tls_certificate_selector.is_some(), no),
         ("custom_handshaker", value.custom_handshaker.is_some(), no),
         ("tls_certificate_certificate_provider", provider, no),
+        ("key_log", value.key_log.is_some(), "keys are not written down; leave it out"),
+        (
+            "tls_params.signature_algorithms",
+            parameters.is_some_and(|tls| !tls.signature_algorithms.is_empty()),
+            "those of the library are offered; leave it out",
+        ),
+        (
+            "tls_params.compliance_policies",
+            parameters.is_some_and(|tls| !tls.compliance_policies.is_empty()),
+            "not supported; give cipher_suites and ecdh_curves",
+        ),
     ];
     refuse(path, &fields)?;
     let at = path.field("tls_certificates");
@@ -195,7 +207,6 @@ fn common(value: &pb::CommonTlsContext, path: &Path<'_>, around: &dyn Around) ->
     })?;
     certificates.extend(of_sds.into_iter().map(CertificateSource::Secret));
     let (min, max) = versions(value, path)?;
-    let parameters = value.tls_params.as_ref();
     Ok(CommonTls {
         min,
         max,

@@ -1,7 +1,7 @@
 //! How much a cluster is used at once, and which endpoints are left out.
 use super::super::{
     Got, Path, Wrong,
-    basic::{duration, flag, known, number},
+    basic::{duration, flag, known, number, refuse},
 };
 use culvert_model::http::{
     cluster::{Breakers, RetryLimit, Thresholds},
@@ -60,9 +60,11 @@ fn thresholds(value: &circuit_breakers::Thresholds) -> Thresholds {
 
 #[expect(clippy::too_many_lines, reason = "one field after the other")]
 pub(super) fn outlier(value: &OutlierDetection, path: &Path<'_>) -> Got<Outlier> {
-    if !value.monitors.is_empty() {
-        return Err(Wrong::at(&path.field("monitors"), "is not supported"));
-    }
+    let no = "is not supported";
+    let degraded = value.detect_degraded_hosts.is_some_and(|value| value.value);
+    let fields =
+        [("monitors", !value.monitors.is_empty(), no), ("detect_degraded_hosts", degraded, no)];
+    refuse(path, &fields)?;
     let default = Outlier::default();
     let of = |value: &Option<_>, default: u32| number(value).unwrap_or(default);
     let time = |value: &Option<_>, default: Duration, name: &str| {

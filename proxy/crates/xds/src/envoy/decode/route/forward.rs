@@ -89,6 +89,11 @@ fn unsupported(value: &pb::RouteAction, path: &Path<'_>) -> Got<()> {
             value.path_rewrite_policy.is_some(),
             "URI templates are not supported; give prefix_rewrite or regex_rewrite",
         ),
+        (
+            "flush_timeout",
+            value.flush_timeout.is_some(),
+            "not supported; give the manager's stream_flush_timeout",
+        ),
         ("path_rewrite", !value.path_rewrite.is_empty(), "is not supported"),
         (
             "retry_policy_typed_config",

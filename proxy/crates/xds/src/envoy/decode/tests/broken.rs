@@ -1,6 +1,8 @@
 //! Configurations that are wrong, each with what a person needs to mend it.
 use super::*;
 
+mod nothing;
+
 /// What is said of a listener.
 fn of_listener(fields: &str) -> String {
     let base = "name: l\naddress: {socket_address: {address: 0.0.0.0, port_value: 80}}\n";
