@@ -200,7 +200,11 @@ impl Direct {
 impl State {
     fn verdict(&mut self, passed: &Passed) -> Option<Verdict> {
         let Passed { meant, target, source, service, destination } = passed;
-        let dialled = service.as_ref().is_some_and(|bound| bound.service.l7.contains(meant.port()));
+        let namespace = &source.member.name.namespace;
+        let dialled = service.as_ref().is_some_and(|bound| {
+            let l7 = &bound.service.l7;
+            l7.contains(meant.port()) && l7.is_for(namespace)
+        });
         if dialled || destination.member.l7.contains(target.port()) {
             // Nobody gets round L7.
             return None;

@@ -129,7 +129,7 @@ pub fn decide(authz: &Authz, facts: &Facts<'_>) -> Decision {
 
 /// Decides, and lets `trace` hear how.
 pub(crate) fn walk<T: Trace>(authz: &Authz, facts: &Facts<'_>, trace: &mut T) -> Decision {
-    let Authz { deny, allow, dry_run, missing } = authz;
+    let Authz { deny, allow, dry_run, missing, beside_l7: _ } = authz.at(facts.destination.port());
     let denied = first(deny, facts, trace);
     if let Some(denied) = &denied
         && !T::THOROUGH

@@ -139,7 +139,8 @@ pub fn must_pass<'s>(
         return None;
     }
     let bound = snapshot.service_at(ip, namespace)?;
-    bound.service.l7.contains(destination.port()).then_some(bound)
+    let l7 = &bound.service.l7;
+    (l7.contains(destination.port()) && l7.is_for(namespace)).then_some(bound)
 }
 
 /// Finds the way.

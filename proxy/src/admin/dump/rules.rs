@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Every policy once, by name.
 pub(super) fn policies<'a>(all: impl Iterator<Item = &'a Authz>) -> Value {
     let mut found: BTreeMap<&ObjectName, &Authorization> = BTreeMap::new();
-    for Authz { deny, allow, dry_run, missing: _ } in all {
+    for Authz { deny, allow, dry_run, missing: _, beside_l7: _ } in all {
         let policies = [deny, allow, dry_run].into_iter().flatten();
         found.extend(policies.map(|policy| (&policy.name, &**policy)));
     }

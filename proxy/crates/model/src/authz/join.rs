@@ -1,6 +1,6 @@
 //! Which policies speak of which workload, found out once per snapshot and not per connection.
 use super::{Action, Authorization, Scope};
-use crate::name::ObjectName;
+use crate::{l7::L7Ports, name::ObjectName};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -20,6 +20,15 @@ pub struct Authz {
     pub dry_run: Box<[Arc<Authorization>]>,
     /// Policies the workload names and nobody knows: nothing passes while there is one.
     pub missing: Box<[ObjectName]>,
+    /// What is asked instead where L7 decides some of them.
+    pub beside_l7: Option<Box<BesideL7>>,
+}
+
+/// What is left to L4 of connections that pass L7.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BesideL7 {
+    ports: L7Ports,
+    authz: Authz,
 }
 
 /// Every policy, and the joins made so far.
@@ -46,6 +55,17 @@ struct Kind {
     namespace: Arc<str>,
     /// Sorted.
     named: Box<[ObjectName]>,
+    /// Empty where L7 decides nothing.
+    l7: L7Ports,
+}
+
+impl Authz {
+    /// What is asked of connections to a port.
+    #[must_use]
+    pub fn at(&self, port: u16) -> &Self {
+        let beside = self.beside_l7.as_ref().filter(|beside| beside.ports.contains(port));
+        beside.map_or(self, |beside| &beside.authz)
+    }
 }
 
 impl Spoken {
@@ -113,13 +133,29 @@ impl Policies {
     ///
     /// A named policy counts whatever its scope says.
     pub fn join(&mut self, namespace: &Arc<str>, named: &[ObjectName]) -> Arc<Authz> {
+        self.join_beside(namespace, named, &L7Ports::default())
+    }
+
+    /// The same, without those that L7 decides on its ports.
+    pub fn join_beside(
+        &mut self,
+        namespace: &Arc<str>,
+        named: &[ObjectName],
+        l7: &L7Ports,
+    ) -> Arc<Authz> {
         let mut named: Box<[ObjectName]> = named.into();
         named.sort_unstable();
-        let kind = Kind { namespace: Arc::clone(namespace), named };
+        let l7 = if l7.policies().is_empty() { L7Ports::default() } else { l7.clone() };
+        let kind = Kind { namespace: Arc::clone(namespace), named, l7 };
         if let Some(joined) = self.joined.get(&kind) {
             return Arc::clone(joined);
         }
-        let joined = Arc::new(self.joined_anew(namespace, &kind.named));
+        let mut joined = self.joined_anew(namespace, &kind.named, &[]);
+        if !kind.l7.is_empty() {
+            let authz = self.joined_anew(namespace, &kind.named, kind.l7.policies());
+            joined.beside_l7 = Some(Box::new(BesideL7 { ports: kind.l7.clone(), authz }));
+        }
+        let joined = Arc::new(joined);
         self.joined.insert(kind, Arc::clone(&joined));
         joined
     }
@@ -151,9 +187,10 @@ impl Policies {
         }
     }
 
-    fn joined_anew(&self, namespace: &str, named: &[ObjectName]) -> Authz {
+    fn joined_anew(&self, namespace: &str, named: &[ObjectName], without: &[ObjectName]) -> Authz {
         let here = self.of_namespace.get(namespace).into_iter().flatten();
-        let names: BTreeSet<&ObjectName> = self.global.iter().chain(here).chain(named).collect();
+        let all = self.global.iter().chain(here).chain(named);
+        let names: BTreeSet<&ObjectName> = all.filter(|name| !without.contains(name)).collect();
         let (mut deny, mut allow, mut dry_run, mut missing) = (vec![], vec![], vec![], vec![]);
         for name in names {
             let Some(policy) = self.by_name.get(name) else {
@@ -172,6 +209,7 @@ impl Policies {
             allow: allow.into(),
             dry_run: dry_run.into(),
             missing: missing.into(),
+            beside_l7: None,
         }
     }
 }
@@ -237,6 +275,15 @@ mod tests {
     #[test]
     fn says_which_named_policies_nobody_knows() {
         check("bank", &["shop/nothing"], "root/everywhere | bank/all |  | shop/nothing");
+    }
+
+    #[test]
+    fn what_l7_decides_is_left_to_it_on_its_ports() {
+        let ports: L7Ports = [8080].into_iter().filter_map(std::num::NonZeroU16::new).collect();
+        let ports = ports.deciding([named("shop/all"), named("shop/cart")]);
+        let authz = world().join_beside(&"shop".into(), &[named("shop/cart")], &ports);
+        let count = |authz: &Authz| (authz.deny.len(), authz.allow.len());
+        assert_eq!((count(authz.at(8080)), count(authz.at(81))), ((1, 0), (2, 1)));
     }
 
     #[test]

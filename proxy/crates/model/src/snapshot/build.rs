@@ -151,8 +151,9 @@ impl Builder {
         };
         let concerned: Vec<_> = self.known.values().filter(concerned).cloned().collect();
         for before in concerned {
-            let authz = self.policies.join(&before.member.name.namespace, &before.member.policies);
             let member = Arc::clone(&before.member);
+            let namespace = &member.name.namespace;
+            let authz = self.policies.join_beside(namespace, &member.policies, &member.l7);
             let workload = Called::after(&before.workload, &member);
             self.replace(&Arc::new(Known { member, workload, authz }));
         }
@@ -163,7 +164,8 @@ impl Builder {
         if before.as_ref().is_some_and(|before| before.member == member) {
             return;
         }
-        let authz = self.policies.join(&member.name.namespace, &member.policies);
+        let namespace = &member.name.namespace;
+        let authz = self.policies.join_beside(namespace, &member.policies, &member.l7);
         let workload = match &before {
             Some(before) => Called::after(&before.workload, &member),
             None => Called::new(Arc::clone(&member)),

@@ -1,7 +1,8 @@
 //! What must pass L7, off the wire: an extension of our own on workloads and services.
-use super::{DecodeError, Problem, at, port};
-use culvert_model::l7::L7Ports;
+use super::{DecodeError, Problem, at, each, port, workload::decode_policy};
+use culvert_model::{l7::L7Ports, name::ObjectName};
 use culvert_proto::{Any, Message as _, culvert::l7::v1::MustPass, istio::workload::Extension};
+use std::sync::Arc;
 
 /// The extension's name.
 pub(crate) const NAME: &str = "culvert.dev/l7";
@@ -39,9 +40,10 @@ fn must_pass(config: Option<&Any>) -> Result<L7Ports, DecodeError> {
         return Err(at("config", Problem::OtherType(config.type_url.clone())));
     }
     let read = MustPass::decode(&*config.value);
-    let MustPass { ports } = read.map_err(|error| at("config", Problem::Bytes(error)))?;
-    let ports = ports.into_iter().enumerate().map(|(i, number)| {
-        port(number).map_err(|problem| at(format!("config.ports[{i}]"), problem))
-    });
-    ports.collect()
+    let MustPass { ports, namespaces, policies } =
+        read.map_err(|error| at("config", Problem::Bytes(error)))?;
+    let ports: L7Ports =
+        each("config.ports", ports, |number| port(number).map_err(DecodeError::whole))?;
+    let policies: Vec<ObjectName> = each("config.policies", policies, |name| decode_policy(&name))?;
+    Ok(ports.only_for(namespaces.into_iter().map(Arc::from)).deciding(policies))
 }

@@ -174,7 +174,7 @@ fn decode_services(services: BTreeMap<String, pb::PortList>) -> Result<Services,
         .collect()
 }
 
-fn decode_policy(name: &str) -> Result<ObjectName, DecodeError> {
+pub(super) fn decode_policy(name: &str) -> Result<ObjectName, DecodeError> {
     let (namespace, name) = pair(name, "namespace/name").map_err(DecodeError::whole)?;
     Ok(ObjectName::new(namespace, name))
 }

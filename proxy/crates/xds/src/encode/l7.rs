@@ -8,8 +8,12 @@ pub(super) fn encode(ports: &L7Ports) -> Vec<Extension> {
     if ports.is_empty() {
         return Vec::new();
     }
-    let ports = ports.iter().map(|port| u32::from(port.get())).collect();
-    let value = MustPass { ports }.encode_to_vec();
+    let must_pass = MustPass {
+        ports: ports.iter().map(|port| u32::from(port.get())).collect(),
+        namespaces: ports.clients().iter().map(ToString::to_string).collect(),
+        policies: ports.policies().iter().map(ToString::to_string).collect(),
+    };
+    let value = must_pass.encode_to_vec();
     let config = Any { type_url: TYPE_URL.to_owned(), value };
     vec![Extension { name: NAME.to_owned(), config: Some(config) }]
 }

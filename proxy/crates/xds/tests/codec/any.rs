@@ -52,7 +52,15 @@ fn port_number() -> impl Strategy<Value = NonZeroU16> {
 }
 
 fn l7() -> impl Strategy<Value = L7Ports> {
-    collection::vec(port_number(), 0..3).prop_map(|ports| ports.into_iter().collect())
+    let ports = collection::vec(port_number(), 0..3);
+    let clients = collection::vec("[a-c]", 0..3);
+    let policies = collection::vec(("[a-c]", "[a-c]"), 0..3);
+    (ports, clients, policies).prop_map(|(ports, clients, policies)| {
+        let ports: L7Ports = ports.into_iter().collect();
+        let policies =
+            policies.into_iter().map(|(namespace, name)| ObjectName::new(namespace, name));
+        ports.only_for(clients.into_iter().map(Arc::from)).deciding(policies)
+    })
 }
 
 fn port() -> impl Strategy<Value = Port> {

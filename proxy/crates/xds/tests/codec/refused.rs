@@ -60,7 +60,8 @@ fn extension() -> workload::Extension {
 
 /// What must pass L7: these ports.
 fn l7(ports: Vec<u32>) -> workload::Extension {
-    let value = culvert_proto::culvert::l7::v1::MustPass { ports }.encode_to_vec();
+    let value =
+        culvert_proto::culvert::l7::v1::MustPass { ports, ..Default::default() }.encode_to_vec();
     let type_url = "type.googleapis.com/culvert.l7.v1.MustPass".to_owned();
     let config = Some(culvert_proto::Any { type_url, value });
     workload::Extension { name: "culvert.dev/l7".into(), config }

@@ -55,7 +55,7 @@ fn member(name: &str, ips: &[&str], of: &Service, health: Health) -> Member {
         app_tunnel: None,
         node: "a".into(),
         cluster: "c".into(),
-        locality: Locality::default(),
+        locality: Locality::default().into(),
         canonical_name: name.into(),
         canonical_revision: "v1".into(),
         owner: name.into(),

@@ -4,4 +4,11 @@ pub struct MustPass {
     /// Of a workload, the ports that its application listens to; of a service, its own.
     #[prost(uint32, repeated, tag = "1")]
     pub ports: ::prost::alloc::vec::Vec<u32>,
+    /// Of a service, the namespaces of the clients that are meant; none: everybody.
+    #[prost(string, repeated, tag = "2")]
+    pub namespaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of a workload, the policies (`namespace/name`) that are decided there, with all that L7 sees:
+    /// L4 leaves them to it on those ports.
+    #[prost(string, repeated, tag = "3")]
+    pub policies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
