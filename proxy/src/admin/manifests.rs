@@ -2,6 +2,7 @@
 use super::view;
 use crate::node::Source;
 use culvert_control::{
+    compile::http::gateway_api::status::{Condition, Says, Standing},
     problem::Problem,
     status::{Invalid, KindStatus, SkippedKind, Status},
 };
@@ -29,7 +30,32 @@ pub(super) fn of(status: &Status, paths: &[PathBuf]) -> view::Configuration {
         skipped: status.skipped.iter().map(skipped).collect(),
         invalid: status.invalid.iter().map(invalid).collect(),
         kinds: status.kinds.iter().map(followed).collect(),
+        objects: status.standings.iter().map(stood).collect(),
     }
+}
+
+fn stood(standing: &Standing) -> view::Stood {
+    let mut conditions = Vec::new();
+    let mut say = |of: String, all: &[Condition]| {
+        conditions.extend(all.iter().map(|one| view::Condition {
+            of: of.clone(),
+            kind: one.kind.to_owned(),
+            status: one.is_so,
+            reason: one.reason.to_owned(),
+            message: one.message.clone(),
+        }));
+    };
+    match &standing.says {
+        Says::Class(all) | Says::Policy(all) => say(String::new(), all),
+        Says::Gateway { conditions, listeners } => {
+            say(String::new(), conditions);
+            listeners.iter().for_each(|one| say(format!("listener {}", one.name), &one.conditions));
+        }
+        Says::Route(parents) => {
+            parents.iter().for_each(|one| say(format!("parent {}", one.index), &one.conditions));
+        }
+    }
+    view::Stood { object: standing.object.to_string(), conditions }
 }
 
 fn problem(problem: &Problem) -> view::Problem {

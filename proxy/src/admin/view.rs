@@ -124,6 +124,31 @@ pub(crate) struct Configuration {
     /// Kinds of the Kubernetes API, where objects come from there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kinds: Vec<Followed>,
+    /// What became of objects of the Gateway API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) objects: Vec<Stood>,
+}
+
+/// An object of the Gateway API, and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stood {
+    /// `Kind/namespace/name`
+    pub(crate) object: String,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// One of its conditions, as the Gateway API has them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Condition {
+    /// Of what of the object: `listener NAME`, or which of its parents; empty: of all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) of: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) status: bool,
+    pub(crate) reason: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) message: String,
 }
 
 /// An object of the Kubernetes API that is not in force as it is.

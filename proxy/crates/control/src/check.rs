@@ -53,13 +53,35 @@ fn findings(objects: &Objects, unread: Vec<Problem>) -> Vec<Problem> {
         Ok(mesh) => mesh.notes,
         Err(problems) => problems,
     };
+    let told = unsaid(told, &findings);
+    let is_open = objects.services.is_empty() && objects.service_entries.is_empty();
     findings.extend(told.into_iter().map(|problem| {
-        if problem.code == Code::Rule { problem.coded(Code::Meaning) } else { problem }
+        if problem.code == Code::Rule {
+            problem.coded(Code::Meaning)
+        } else if problem.code == Code::Reference && is_open {
+            Problem { severity: Severity::Info, ..problem }
+        } else {
+            problem
+        }
     }));
     findings.extend(skipped(&objects.skipped));
     findings.sort();
     findings.dedup();
     findings
+}
+
+/// What is not told of the same object already: that something is not there.
+fn unsaid(told: Vec<Problem>, findings: &[Problem]) -> Vec<Problem> {
+    let mut said: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.code == Code::Reference) {
+        said.entry(finding.object.as_deref()).or_default().push(&finding.message);
+    }
+    let is_new = |problem: &Problem| {
+        let of = said.get(&problem.object.as_deref()).into_iter().flatten();
+        problem.code != Code::Reference
+            || !of.into_iter().any(|said| problem.message.ends_with(said))
+    };
+    told.into_iter().filter(is_new).collect()
 }
 
 /// Whoever names an empty folder means another one.

@@ -5,6 +5,7 @@
 use crate::{
     compile::{
         Settings,
+        http::{emit::scene::Scene, gateway_api},
         incremental::{Changes, Compiler},
         mesh::Mesh,
     },
@@ -35,7 +36,7 @@ pub(crate) struct Manifests {
     settings: Settings,
     compiler: Arc<Mutex<Compiler>>,
     /// What was told of last, where the compiler does not know it any more.
-    lost: Option<Mesh>,
+    lost: Option<(Mesh, Scene)>,
     status: watch::Sender<Arc<Status>>,
     /// How each policy of the Kubernetes API stands.
     standings: watch::Sender<Arc<[Standing]>>,
@@ -55,6 +56,7 @@ struct Loaded {
     notes: Vec<Problem>,
     counts: Counts,
     skipped: Vec<SkippedKind>,
+    gateway_api: Arc<[gateway_api::status::Standing]>,
 }
 
 impl Manifests {
@@ -166,7 +168,8 @@ impl Manifests {
                 skipped: objects.skipped.len(),
             };
             let (notes, skipped) = (compiler.mesh().notes.clone(), skipped_kinds(&objects));
-            Ok(Loaded { changes, notes, counts, skipped })
+            let gateway_api = Arc::clone(compiler.standings());
+            Ok(Loaded { changes, notes, counts, skipped, gateway_api })
         };
         match tokio::task::spawn_blocking(load).await {
             Ok(Ok(loaded)) => {
@@ -186,13 +189,16 @@ impl Manifests {
     fn lose(&mut self) {
         let new = Compiler::new(self.settings.clone());
         let lost = std::mem::replace(&mut *self.compiler.lock(), new);
-        self.lost.get_or_insert(lost.into_mesh());
+        let scene = lost.scene().clone();
+        self.lost.get_or_insert_with(|| (lost.into_mesh(), scene));
     }
 
     /// What a compiler that began anew tells is everything: what is not in it is gone.
     fn since_lost(&mut self, mut all: Changes) -> Changes {
-        let Some(lost) = self.lost.take() else { return all };
-        let Changes { config, local, members, expected, services, policies, closing } = &mut all;
+        let Some((lost, scene)) = self.lost.take() else { return all };
+        all.l7.extend(scene.without(self.compiler.lock().scene()));
+        let Changes { config, local, members, expected, services, policies, closing, l7: _ } =
+            &mut all;
         (*config, *local) = (true, true);
         lost.members.into_keys().for_each(|uid| _ = members.entry(uid).or_insert(None));
         lost.expected.into_keys().for_each(|uid| _ = expected.entry(uid).or_insert(None));
@@ -203,11 +209,12 @@ impl Manifests {
     }
 
     fn accept(&mut self, loaded: Loaded, is_first: bool) -> Changes {
-        let Loaded { changes, notes, counts, skipped } = loaded;
+        let Loaded { changes, notes, counts, skipped, gateway_api: standings } = loaded;
         let before = Arc::clone(&self.status.borrow());
         tell_notes(&notes, &before.notes);
         tell_skipped(&skipped, &before.skipped);
-        let mut status = Status { counts, skipped, notes, refused: None, ..Status::clone(&before) };
+        let (refused, before) = (None, Status::clone(&before));
+        let mut status = Status { counts, skipped, notes, refused, standings, ..before };
         if is_first || changes != Changes::default() {
             status.generation += 1;
             status.since_unix_ms = unix_ms(SystemTime::now());

@@ -1,11 +1,13 @@
 //! What the control plane tells of itself.
 use crate::{
+    compile::http::gateway_api::status::Standing,
     object::{Because, Objects, Skipped},
     problem::Problem,
 };
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -28,6 +30,9 @@ pub struct Status {
     pub invalid: Vec<Invalid>,
     /// And how each kind is.
     pub kinds: Vec<KindStatus>,
+    /// What became of objects of the Gateway API.
+    #[serde(skip)]
+    pub standings: Arc<[Standing]>,
 }
 
 /// An object of the Kubernetes API that is not in force as it is.

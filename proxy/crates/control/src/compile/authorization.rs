@@ -26,38 +26,48 @@ pub(super) struct Translated {
     pub(super) notes: Vec<Problem>,
 }
 
-/// Says `policy` in the words of L4; `root` is the namespace of policies for the whole mesh.
-pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated {
+/// Says `policy` in the words of L4; `root` is the namespace of policies for the whole mesh, and with
+/// `l7` somebody decides what L4 does not see.
+pub(super) fn translate(policy: &AuthorizationPolicy, root: &str, l7: bool) -> Translated {
     let AuthorizationPolicy { meta, selects: _, action, provider: _, dry_run, rules } = policy;
-    let (scope, meant) = match meant(policy, root) {
-        Ok(meant) => meant,
-        Err(note) => return Translated { notes: vec![*note], ..Translated::default() },
+    let (meant, wrong) = match meant(policy, root) {
+        Ok(meant) => (Some(meant), None),
+        Err(note) => (None, Some(*note)),
     };
+    if let (Some(wrong), false) = (&wrong, l7) {
+        return Translated { notes: vec![wrong.clone()], ..Translated::default() };
+    }
+    let action_at_l4 = if *action == PolicyAction::Allow { Action::Allow } else { Action::Deny };
     let mut told = Vec::new();
     if *action == PolicyAction::Custom {
-        told.push("there is nobody to ask at L4: what its rules match is denied".to_owned());
+        let place = if l7 { "yet" } else { "at L4" };
+        told.push(format!("there is nobody to ask {place}: what its rules match is denied"));
     }
     let mut notes: Vec<Problem> =
         told.iter().map(|told| meta.named().warning(told.clone())).collect();
     let mut compiled = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let unseen = unseen(rule);
-        if unseen.is_empty() {
+        let mut unseen = unseen(rule);
+        let closes = !unseen.is_empty();
+        if !closes || action_at_l4 == Action::Deny {
             compiled.push((translate_rule(rule, &meta.name.namespace), rule.origin.line()));
+        }
+        if l7 {
+            unseen.retain(|key| !is_answered(key));
+        }
+        if unseen.is_empty() || *action == PolicyAction::Audit {
             continue;
         }
-        let follows = match meant {
+        let follows = match action_at_l4 {
             Action::Allow => "it allows nothing",
             Action::Deny => "it denies whatever they are",
         };
-        let asks = format!("asks for {}, which L4 does not see: {follows}", unseen.join(", "));
+        let why = if l7 { "nobody answers yet" } else { "L4 does not see" };
+        let asks = format!("asks for {}, which {why}: {follows}", unseen.join(", "));
         notes.push(rule.origin.warning(format!("rule {index} {asks}")));
         told.push(format!("rule {index} {asks}"));
-        if meant == Action::Deny {
-            compiled.push((translate_rule(rule, &meta.name.namespace), rule.origin.line()));
-        }
     }
-    if rules.is_empty() && meant == Action::Deny {
+    if rules.is_empty() && *action == PolicyAction::Deny {
         notes.push(meta.named().warning("without rules it denies nothing"));
     }
     let closing = (!told.is_empty() && !dry_run).then(|| Closing {
@@ -69,15 +79,15 @@ pub(super) fn translate(policy: &AuthorizationPolicy, root: &str) -> Translated 
     if !meta.origin.has_lines() {
         lines.clear();
     }
-    let policy = Authorization {
+    let policy = meant.map(|(scope, action)| Authorization {
         name: meta.name.clone(),
         scope,
-        action: meant,
+        action,
         dry_run: *dry_run,
         rules: rules.into(),
         origin: Some(Origin { at: meta.origin.to_string().into(), rules: lines.into() }),
-    };
-    Translated { policy: Some(policy), closing, notes }
+    });
+    Translated { policy, closing, notes }
 }
 
 /// Of which workloads `policy` speaks, and what L4 does with what it matches.
@@ -87,7 +97,7 @@ fn meant(policy: &AuthorizationPolicy, root: &str) -> Result<(Scope, Action), Bo
         Selects::Targets(targets) => {
             let targets: Vec<_> = targets.iter().map(|target| target.value.called()).collect();
             let note = named.warning(format!(
-                "the policy is for {}: L7 sees to it, which is not done yet; it does nothing",
+                "the policy is for {}: nobody serves L7 here, which sees to it; it does nothing",
                 targets.join(", ")
             ));
             return Err(Box::new(note.with_fix("choose workloads by a selector to have it at L4")));
@@ -105,6 +115,12 @@ fn meant(policy: &AuthorizationPolicy, root: &str) -> Result<(Scope, Action), Bo
         }
     };
     Ok((scope, action))
+}
+
+/// Whether L7 answers what L4 does not see: all but what is said by tokens, or by others' filters.
+fn is_answered(key: &str) -> bool {
+    let of_tokens = ["requestPrincipals", "notRequestPrincipals"].contains(&key);
+    !of_tokens && !key.starts_with("request.auth.") && !key.starts_with("experimental.")
 }
 
 /// What a rule asks for that L4 does not see.

@@ -27,11 +27,17 @@ impl Compiler {
         let Some(policy) = self.store.authorization_policies.get(name) else {
             return Effect::default();
         };
-        let translated = authorization::translate(policy, &self.mesh().config.root_namespace);
+        let (root, l7) = (&self.mesh().config.root_namespace, self.settings.l7);
+        let translated = authorization::translate(policy, root, l7);
         match (translated.policy, translated.closing) {
+            (_, Some(Closing { because, .. })) => Effect::Closes(because.to_string()),
             (Some(_), None) => Effect::Whole,
-            (Some(_), Some(Closing { because, .. })) => Effect::Closes(because.to_string()),
-            (None, _) => Effect::Nothing(in_words(&translated.notes)),
+            // L7 alone sees to it.
+            (None, None) if l7 => match self.plan_notes_of(name) {
+                [] => Effect::Whole,
+                notes => Effect::Nothing(in_words(notes)),
+            },
+            (None, None) => Effect::Nothing(in_words(&translated.notes)),
         }
     }
 
@@ -52,7 +58,7 @@ impl Compiler {
         let root = &self.mesh().config.root_namespace;
         let mut advice = Vec::new();
         for policy in &coming.authorization_policies {
-            advice.extend(authorization::translate(policy, root).notes);
+            advice.extend(authorization::translate(policy, root, self.settings.l7).notes);
             if let Selects::Labels(labels) = &policy.selects {
                 advice.extend(self.chooses_nothing(&policy.meta, labels));
             }

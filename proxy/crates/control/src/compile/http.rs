@@ -4,7 +4,8 @@
 //! [`gateway_api`] say theirs so); [`emit`] turns a plan, with the services and workloads there are (`facts`), into
 //! Envoy's messages.
 //!
-//! Reading order: [`plan`], [`istio`], [`gateway_api`], [`emit`], `facts`.
+//! Reading order: [`plan`], [`istio`], [`gateway_api`], `join` (both as one plan), [`emit`], `facts`,
+//! [`steps`] (what of it is done anew when something changes), `told` (what people are told of it).
 
 pub mod plan;
 
@@ -12,6 +13,15 @@ pub mod istio;
 
 pub mod gateway_api;
 
+mod join;
+
 pub mod emit;
 
 mod facts;
+
+pub mod steps;
+
+mod told;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! telling the next where workloads may mean something else than before.
 use super::{
     Settings, enrolment,
+    http::{emit::scene::Edit, steps::L7},
     member::World,
     mesh::{Closing, Expected, Mesh, Offered, Wanted},
     policies::Policies,
@@ -20,8 +21,10 @@ use crate::{
 };
 use culvert_model::{
     authz::Authorization,
+    l7::L7Ports,
     name::{ObjectName, ServiceName, WorkloadUid},
     pod::LocalPod,
+    service::Service,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -45,8 +48,9 @@ pub struct Compiler {
     pub(super) netns: Unique,
     /// What is to be told of an object, level by level.
     told: BTreeMap<(Level, Key), Vec<Problem>>,
-    /// What was looked at since L7 followed last.
+    /// What was looked at in a step, for L7 to follow.
     pub(super) looked: Looked,
+    pub(super) l7: L7,
 }
 
 /// Services and workloads that may be something else than before.
@@ -67,6 +71,8 @@ pub struct Changes {
     pub services: BTreeMap<ServiceName, Option<Arc<Offered>>>,
     pub policies: BTreeMap<ObjectName, Option<Arc<Authorization>>>,
     pub closing: BTreeMap<ObjectName, Option<Arc<Closing>>>,
+    /// What L7 is made of; nothing where nobody serves it.
+    pub l7: Vec<Edit>,
 }
 
 /// Which slices list a pod.
@@ -103,6 +109,7 @@ impl Compiler {
             netns: Unique::new("the network namespace"),
             told: BTreeMap::new(),
             looked: Looked::default(),
+            l7: L7::default(),
         }
     }
 
@@ -166,6 +173,7 @@ impl Compiler {
         self.list(&mut touched);
         self.judge(&mut touched, &mut changes);
         self.populate(&mut touched, &mut changes);
+        self.plan(&touched, &mut changes);
         changes
     }
 
@@ -223,6 +231,7 @@ impl Compiler {
         problems.extend(self.store.problems());
         problems.extend(self.addresses.problems());
         problems.extend(self.netns.problems());
+        problems.extend(self.plan_notes());
         problems
     }
 
@@ -239,8 +248,12 @@ impl Compiler {
             self.mesh.members.remove(&gone);
             changes.members.insert(gone, None);
         }
-        for one in wanted {
+        for mut one in wanted {
             let uid = one.member.uid.clone();
+            let l7 = self.l7_of_workload(&uid);
+            if !l7.is_empty() {
+                Arc::make_mut(&mut one.member).l7 = l7;
+            }
             change(&mut self.mesh.members, &mut changes.members, uid, Some(Arc::new(one)));
         }
     }
@@ -274,10 +287,28 @@ impl Compiler {
     pub(super) fn set_service(
         &mut self,
         name: ServiceName,
-        offered: Option<Arc<Offered>>,
+        mut offered: Option<Arc<Offered>>,
         changes: &mut Changes,
     ) {
+        if let Some(offered) = &mut offered {
+            *offered = passing(offered, self.l7_of_service(&name));
+        }
         change(&mut self.mesh.services, &mut changes.services, name, offered);
+    }
+
+    /// Has connections to a service pass L7, or no longer.
+    pub(super) fn pass_service(&mut self, name: &ServiceName, l7: L7Ports, changes: &mut Changes) {
+        let Some(offered) = self.mesh.services.get(name) else { return };
+        let offered = passing(offered, l7);
+        change(&mut self.mesh.services, &mut changes.services, name.clone(), Some(offered));
+    }
+
+    /// The same of a workload.
+    pub(super) fn pass_member(&mut self, uid: &WorkloadUid, l7: L7Ports, changes: &mut Changes) {
+        let Some(wanted) = self.mesh.members.get(uid) else { return };
+        let mut wanted = Wanted::clone(wanted);
+        Arc::make_mut(&mut wanted.member).l7 = l7;
+        change(&mut self.mesh.members, &mut changes.members, uid.clone(), Some(Arc::new(wanted)));
     }
 
     pub(super) fn set_policy(
@@ -318,6 +349,16 @@ impl Listing {
         }
         before
     }
+}
+
+/// The same service, of which these connections must pass L7.
+fn passing(offered: &Arc<Offered>, l7: L7Ports) -> Arc<Offered> {
+    if offered.service.l7 == l7 {
+        return Arc::clone(offered);
+    }
+    let Offered { service, origin } = &**offered;
+    let service = Arc::new(Service { l7, ..Service::clone(service) });
+    Arc::new(Offered { service, origin: Arc::clone(origin) })
 }
 
 /// Replaces what is called `key`, and notes it when it is something else than before.

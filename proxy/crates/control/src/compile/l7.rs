@@ -1,53 +1,34 @@
-//! What must pass L7: ports that a label asks it for.
+//! The label that asks for L7 without any rule, for what it tells.
 use crate::{
-    object::{meta::Meta, namespace::Namespace, spanned::Spanned},
+    object::{meta::Meta, spanned::Spanned},
     problem::Problem,
-};
-use culvert_model::{
-    l7::L7Ports,
-    service::{AppProtocol, Port},
 };
 
 /// On a namespace, or a service of it, which counts before.
 pub(super) const LABEL: &str = "culvert.dev/l7";
 
-/// The ports of an object in `namespace`; `told`: somebody says what L7 is to do with them.
-///
-/// Of those alone on which HTTP is spoken: what else there is says nothing that L7 could see, and a
-/// server that speaks first is not waited for.
-pub(super) fn asked_for(
-    meta: &Meta,
-    namespace: Option<&Namespace>,
-    ports: &[Port],
-    told: bool,
-    notes: &mut Vec<Problem>,
-) -> L7Ports {
-    let (own, around) = (label(meta), namespace.and_then(|namespace| label(&namespace.meta)));
-    let Some(said) = own.or(around) else { return L7Ports::default() };
+/// Whether an object asks, or else its namespace.
+pub(super) fn is_asked(own: Option<&Meta>, namespace: Option<&Meta>) -> bool {
+    let said = own.and_then(label).or_else(|| namespace.and_then(label));
+    said.is_some_and(|said| said.value == "enabled")
+}
+
+/// What is to be told of an object's label; `served`: somebody says what L7 is to do.
+pub(super) fn notes(meta: &Meta, served: bool) -> Option<Problem> {
+    let said = label(meta)?;
+    let at = meta.at(said.at);
     match said.value.as_str() {
-        "enabled" if told => {}
+        "disabled" => None,
+        "enabled" if served => None,
         "enabled" => {
-            if let Some(own) = own {
-                let message = format!("label {LABEL}: nobody serves L7 here: ignored");
-                let note = meta.at(own.at).warning(message);
-                let fix = "name a control plane that serves it with the setting l7_control";
-                notes.push(note.with_fix(fix));
-            }
-            return L7Ports::default();
+            let note = at.warning(format!("label {LABEL}: nobody serves L7 here: ignored"));
+            Some(note.with_fix("name a control plane that serves it with the setting l7_control"))
         }
-        "disabled" => return L7Ports::default(),
         other => {
-            if let Some(own) = own {
-                let message = format!("label {LABEL} is `{other}`: ignored");
-                notes.push(meta.at(own.at).warning(message).with_fix("write enabled or disabled"));
-            }
-            return L7Ports::default();
+            let note = at.warning(format!("label {LABEL} is `{other}`: ignored"));
+            Some(note.with_fix("write enabled or disabled"))
         }
     }
-    let is_http = |port: &&Port| {
-        matches!(port.protocol, AppProtocol::Http1 | AppProtocol::Http2 | AppProtocol::Grpc)
-    };
-    ports.iter().filter(is_http).map(|port| port.port).collect()
 }
 
 fn label(meta: &Meta) -> Option<&Spanned<String>> {

@@ -91,7 +91,7 @@ impl Compiler {
         }
         let mut policies = std::mem::take(&mut self.policies);
         let names = &touched.authorization_policies;
-        let changed = policies.authorizations(names, &self.store, &config);
+        let changed = policies.authorizations(names, &self.store, (&config, self.settings.l7));
         self.take(changed, Kind::AuthorizationPolicy, touched, changes);
         if touched.peers.contains(root) || changes.config {
             touched.peers.extend(policies.demanding_namespaces());

@@ -23,7 +23,6 @@ use crate::{
 };
 use culvert_model::{
     identity::Identity,
-    l7::L7Ports,
     locality::Locality,
     member::{Health, Member, NetworkMode, Services, Tunnel},
     name::{ObjectName, ServiceName, WorkloadUid},
@@ -59,7 +58,6 @@ impl<'a> World<'a> {
         let is_ready = pod.ready.unwrap_or(pod.phase != Phase::Pending) && !meta.is_leaving;
         let uid = WorkloadUid::pod(&self.settings.cluster, &meta.name);
         let identity = self.identity_of(pod)?;
-        let services = self.services_of_pod(pod, &labels);
         let member = Member {
             addresses: pod.ips.iter().map(|ip| ip.value).collect(),
             network: Arc::clone(&self.config.network),
@@ -69,8 +67,7 @@ impl<'a> World<'a> {
             },
             node: node.into(),
             locality: self.locality(node).into(),
-            l7: self.l7(&services),
-            services,
+            services: self.services_of_pod(pod, &labels),
             policies: self.policies.choosing(&meta.name.namespace, &labels, self.config),
             health: if is_ready { Health::Healthy } else { Health::Unhealthy },
             ..self.named(uid, meta, identity, names)
@@ -206,19 +203,6 @@ impl<'a> World<'a> {
             *ports = all.into();
         }
         services.into_iter().collect()
-    }
-
-    /// Where an endpoint has the ports that are to pass L7.
-    fn l7(&self, services: &Services) -> L7Ports {
-        let all = services.iter().flat_map(|(name, ports)| {
-            let asked = self.registry.get(name).map(|draft| &draft.service.l7);
-            let asked = asked.filter(|asked| !asked.is_empty());
-            asked.into_iter().flat_map(|asked| {
-                let ports = ports.iter().filter(|port| asked.contains(port.port.get()));
-                ports.filter_map(|port| port.target)
-            })
-        });
-        all.collect()
     }
 
     /// What all workloads have.

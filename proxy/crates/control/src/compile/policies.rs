@@ -58,7 +58,7 @@ impl Policies {
         &mut self,
         names: &BTreeSet<ObjectName>,
         store: &Store,
-        config: &MeshConfig,
+        (config, l7): (&MeshConfig, bool),
     ) -> Changed {
         let mut changed = Changed::default();
         for name in names {
@@ -72,7 +72,7 @@ impl Policies {
                 changed.notes.push((name.clone(), Vec::new()));
                 continue;
             };
-            let translated = authorization::translate(policy, &config.root_namespace);
+            let translated = authorization::translate(policy, &config.root_namespace, l7);
             if let (Some(_), Selects::Labels(labels)) = (&translated.policy, &policy.selects) {
                 let selector = Arc::new(labels.clone());
                 self.selectors.insert(&name.namespace, name.clone(), &selector);

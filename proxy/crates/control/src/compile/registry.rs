@@ -128,10 +128,8 @@ impl Registry {
         new: Option<Winner>,
         changed: &mut Changed,
     ) -> bool {
-        let serves = |winner: &Winner| {
-            let draft = &winner.draft;
-            (Arc::clone(&draft.selector), Arc::clone(&draft.ports), draft.service.l7.clone())
-        };
+        let serves =
+            |winner: &Winner| (Arc::clone(&winner.draft.selector), Arc::clone(&winner.draft.ports));
         if old.map(serves) != new.as_ref().map(serves)
             || old.map(|old| &old.draft.key) != new.as_ref().map(|new| &new.draft.key)
         {

@@ -17,6 +17,7 @@ use crate::{
 };
 use culvert_model::{
     identity::Identity,
+    l7::L7Ports,
     locality::{Balance, BalanceMode, HealthPolicy, Nearness},
     name::ServiceName,
     network::NetworkRange,
@@ -36,7 +37,7 @@ const WAYPOINT: &str = "istio.io/use-waypoint";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Draft {
     pub(super) key: Key,
-    /// Still without addresses that are allocated, and not canonical.
+    /// Still without addresses that are allocated and without L7, and not canonical.
     pub(super) service: Service,
     pub(super) network: Arc<str>,
     /// It has no addresses, and should.
@@ -77,6 +78,7 @@ pub(super) fn of_service(
         Vip::ToAllocate | Vip::Headless => Vec::new(),
     };
     waypoint_note(meta, &mut notes);
+    notes.extend(l7::notes(meta, l7));
     let exported = meta.annotation(EXPORT_TO).map(|list| list.split(',').map(str::trim).collect());
     let exported: Vec<&str> = exported.unwrap_or_default();
     let Some(visibility) = visibility(&exported, meta, &mut notes) else {
@@ -99,7 +101,7 @@ pub(super) fn of_service(
         ),
         name: Arc::clone(&meta.name.name),
         vips: vips(&given, config),
-        l7: l7::asked_for(meta, namespace, &ports, l7, &mut notes),
+        l7: L7Ports::default(),
         ports,
         accepted: Box::default(),
         waypoint: None,
@@ -158,6 +160,7 @@ pub(super) fn of_entry(
     let meta = &entry.meta;
     let mut notes = Vec::new();
     waypoint_note(meta, &mut notes);
+    notes.extend(l7::notes(meta, l7));
     let exported: Vec<&str> = entry.export_to.iter().map(String::as_str).collect();
     let Some(visibility) = visibility(&exported, meta, &mut notes) else {
         return (Vec::new(), notes);
@@ -167,7 +170,6 @@ pub(super) fn of_entry(
     let ports: Box<[Port]> = (entry.ports.iter())
         .map(|port| Port { port: port.number, target: Some(port.target), protocol: port.protocol })
         .collect();
-    let l7 = l7::asked_for(meta, namespace, &ports, l7, &mut notes);
     let names: Arc<[DraftPort]> = (entry.ports.iter())
         .map(|port| DraftPort {
             name: port.name.clone(),
@@ -199,7 +201,7 @@ pub(super) fn of_entry(
                 canonical: false,
                 ingress_use_waypoint: false,
                 visibility,
-                l7: l7.clone(),
+                l7: L7Ports::default(),
             },
             selector: Arc::clone(&selector),
             ports: Arc::clone(&names),

@@ -1,5 +1,5 @@
 //! Where a change may matter.
-use super::store::{Diffs, Object, Shelf, Store};
+use super::store::{Diffs, Names, Object, Shelf, Store};
 use culvert_model::name::ObjectName;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,6 +22,17 @@ pub(super) struct Touched {
     pub(super) within: BTreeSet<Arc<str>>,
     /// Every workload of every namespace may.
     pub(super) everywhere: bool,
+    pub(super) renew: Renew,
+    pub(super) secrets: BTreeSet<ObjectName>,
+}
+
+/// What of L7 is to be planned anew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Renew {
+    pub(super) istio: bool,
+    pub(super) gateway_api: bool,
+    /// Which services there are.
+    pub(super) hosts: bool,
 }
 
 impl Touched {
@@ -29,6 +40,7 @@ impl Touched {
     pub(super) fn of(store: &mut Store, diffs: &Diffs) -> Self {
         let name = |name: ObjectName| name.name;
         let names = store.change(diffs);
+        let renew = Renew::of(&names);
         let namespaces: BTreeSet<_> = names.namespaces.into_iter().map(name).collect();
         Self {
             within: namespaces.clone(),
@@ -42,6 +54,8 @@ impl Touched {
             authorization_policies: names.authorization_policies,
             peers: names.peer_authentications.into_iter().map(|name| name.namespace).collect(),
             everywhere: false,
+            secrets: names.secrets,
+            renew,
         }
     }
 
@@ -54,6 +68,7 @@ impl Touched {
         let peers = store.peer_authentications.all();
         self.peers.extend(peers.map(|one| Arc::clone(&one.meta.name.namespace)));
         self.everywhere = true;
+        self.renew.istio = true;
     }
 
     /// Adds the objects in which a namespace's settings matter.
@@ -89,6 +104,29 @@ impl Touched {
             slice.endpoints.iter().any(|endpoint| is_there(endpoint.node.as_deref()))
         });
         self.slices.extend(slices.map(|slice| slice.meta.name.clone()));
+    }
+}
+
+impl Renew {
+    fn of(names: &Names) -> Self {
+        let any = |all: &[&BTreeSet<ObjectName>]| all.iter().any(|names| !names.is_empty());
+        Self {
+            istio: any(&[&names.virtual_services, &names.destination_rules, &names.istio_gateways]),
+            gateway_api: any(&[
+                &names.gateway_classes,
+                &names.kubernetes_gateways,
+                &names.http_routes,
+                &names.grpc_routes,
+                &names.tls_routes,
+                &names.tcp_routes,
+                &names.reference_grants,
+                &names.backend_tls_policies,
+                &names.secrets,
+                &names.services,
+                &names.namespaces,
+            ]),
+            hosts: any(&[&names.services, &names.service_entries]),
+        }
     }
 }
 

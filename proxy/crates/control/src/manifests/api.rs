@@ -4,7 +4,7 @@ use super::{
     tell::{tell_invalid, tell_kinds, tell_notes},
 };
 use crate::{
-    compile::{Settings, incremental::Changes},
+    compile::{Settings, http::gateway_api, incremental::Changes},
     problem::Problem,
     source::{
         api::Intake,
@@ -33,6 +33,7 @@ struct Heard {
     invalid: Vec<Invalid>,
     /// `None`: as before.
     standings: Option<Arc<[Standing]>>,
+    gateway_api: Arc<[gateway_api::status::Standing]>,
 }
 
 impl Manifests {
@@ -117,13 +118,14 @@ impl Manifests {
                 kinds: documents.kinds(),
                 invalid: documents.invalid(),
                 standings,
+                gateway_api: Arc::clone(compiler.standings()),
             }
         };
         task::spawn_blocking(step).await
     }
 
     fn accept_heard(&mut self, heard: Heard) -> Changes {
-        let Heard { changes, notes, counts, kinds, invalid, standings } = heard;
+        let Heard { changes, notes, counts, kinds, invalid, standings, gateway_api } = heard;
         if let Some(standings) = standings {
             self.standings.send_replace(standings);
         }
@@ -132,8 +134,15 @@ impl Manifests {
         tell_notes(&notes, &before.notes);
         tell_kinds(&kinds, &before.kinds);
         tell_invalid(&invalid, &before.invalid);
-        let mut status =
-            Status { counts, notes, kinds, invalid, refused: None, ..Status::clone(&before) };
+        let mut status = Status {
+            counts,
+            notes,
+            kinds,
+            invalid,
+            refused: None,
+            standings: gateway_api,
+            ..Status::clone(&before)
+        };
         if changes != Changes::default() {
             status.generation += 1;
             status.since_unix_ms = unix_ms(SystemTime::now());
@@ -159,6 +168,7 @@ impl Heard {
             kinds: Vec::new(),
             invalid: Vec::new(),
             standings: None,
+            gateway_api: Arc::default(),
         }
     }
 }

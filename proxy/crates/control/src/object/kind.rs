@@ -31,25 +31,25 @@ macro_rules! for_each_kind {
                 $crate::object::authorization_policy::AuthorizationPolicy,
                 "security.istio.io" "AuthorizationPolicy" ["v1", "v1beta1"] used;
             GatewayClass gateway_classes $crate::object::gateway_api::gateway_class::GatewayClass,
-                "gateway.networking.k8s.io" "GatewayClass" ["v1", "v1beta1"] later;
+                "gateway.networking.k8s.io" "GatewayClass" ["v1", "v1beta1"] used;
             KubernetesGateway kubernetes_gateways $crate::object::gateway_api::gateway::Gateway,
-                "gateway.networking.k8s.io" "Gateway" ["v1", "v1beta1"] later;
+                "gateway.networking.k8s.io" "Gateway" ["v1", "v1beta1"] used;
             HttpRoute http_routes $crate::object::gateway_api::http_route::HttpRoute,
-                "gateway.networking.k8s.io" "HTTPRoute" ["v1", "v1beta1"] later;
+                "gateway.networking.k8s.io" "HTTPRoute" ["v1", "v1beta1"] used;
             GrpcRoute grpc_routes $crate::object::gateway_api::grpc_route::GrpcRoute,
-                "gateway.networking.k8s.io" "GRPCRoute" ["v1", "v1alpha2"] later;
+                "gateway.networking.k8s.io" "GRPCRoute" ["v1", "v1alpha2"] used;
             TlsRoute tls_routes $crate::object::gateway_api::stream_route::TlsRoute,
-                "gateway.networking.k8s.io" "TLSRoute" ["v1", "v1alpha3", "v1alpha2"] later;
+                "gateway.networking.k8s.io" "TLSRoute" ["v1", "v1alpha3", "v1alpha2"] used;
             TcpRoute tcp_routes $crate::object::gateway_api::stream_route::TcpRoute,
-                "gateway.networking.k8s.io" "TCPRoute" ["v1", "v1alpha2"] later;
+                "gateway.networking.k8s.io" "TCPRoute" ["v1", "v1alpha2"] used;
             ReferenceGrant reference_grants
                 $crate::object::gateway_api::reference_grant::ReferenceGrant,
-                "gateway.networking.k8s.io" "ReferenceGrant" ["v1", "v1beta1"] later;
+                "gateway.networking.k8s.io" "ReferenceGrant" ["v1", "v1beta1"] used;
             BackendTlsPolicy backend_tls_policies
                 $crate::object::gateway_api::backend_tls_policy::BackendTlsPolicy,
-                "gateway.networking.k8s.io" "BackendTLSPolicy" ["v1", "v1alpha3"] later;
+                "gateway.networking.k8s.io" "BackendTLSPolicy" ["v1", "v1alpha3"] used;
             Secret secrets $crate::object::secret::Secret,
-                "" "Secret" ["v1"] later;
+                "" "Secret" ["v1"] used;
             ServiceAccount service_accounts $crate::object::service_account::ServiceAccount,
                 "" "ServiceAccount" ["v1"] later;
             Deployment deployments $crate::object::workload::kinds::Deployment,
@@ -64,12 +64,12 @@ macro_rules! for_each_kind {
                 "batch" "Job" ["v1"] later;
             VirtualService virtual_services
                 $crate::object::istio::virtual_service::VirtualService,
-                "networking.istio.io" "VirtualService" ["v1", "v1beta1", "v1alpha3"] later;
+                "networking.istio.io" "VirtualService" ["v1", "v1beta1", "v1alpha3"] used;
             DestinationRule destination_rules
                 $crate::object::istio::destination_rule::DestinationRule,
-                "networking.istio.io" "DestinationRule" ["v1", "v1beta1", "v1alpha3"] later;
+                "networking.istio.io" "DestinationRule" ["v1", "v1beta1", "v1alpha3"] used;
             IstioGateway istio_gateways $crate::object::istio::gateway::Gateway,
-                "networking.istio.io" "Gateway" ["v1", "v1beta1", "v1alpha3"] later;
+                "networking.istio.io" "Gateway" ["v1", "v1beta1", "v1alpha3"] used;
             WorkloadGroup workload_groups $crate::object::istio::workload_group::WorkloadGroup,
                 "networking.istio.io" "WorkloadGroup" ["v1", "v1beta1", "v1alpha3"] later;
             RequestAuthentication request_authentications

@@ -10,6 +10,9 @@ mod changes;
 mod corpora;
 
 #[cfg(test)]
+mod bookinfo;
+
+#[cfg(test)]
 mod ambient;
 
 #[cfg(test)]

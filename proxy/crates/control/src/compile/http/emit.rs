@@ -71,7 +71,7 @@ mod services;
 mod out;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// Who is told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,7 +190,8 @@ impl Emitter {
             | Dep::Door(_)
             | Dep::Pods(_)
             | Dep::Gateway(_)
-            | Dep::Policies => None,
+            | Dep::Policies(_)
+            | Dep::Secret(_) => None,
         });
         self.make(units, &services.collect(), scene)
     }
@@ -360,6 +361,15 @@ impl Emitter {
         }
         Built { resources: out.0, needs: needs.into_inner(), seen: reader.into_seen() }
     }
+}
+
+/// Whether a port says that HTTP is spoken there.
+fn is_http(protocol: AppProtocol) -> bool {
+    protocol != AppProtocol::Unknown && may_be_http(protocol)
+}
+
+fn may_be_tls(protocol: AppProtocol) -> bool {
+    matches!(protocol, AppProtocol::Tls | AppProtocol::Unknown)
 }
 
 /// What may be spoken where a port says `protocol`.

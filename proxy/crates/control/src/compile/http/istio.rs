@@ -3,7 +3,7 @@
 //! Reading order: [`Objects`] (what goes in), `hosts` (who is meant by a name, and who may use
 //! what), `matching`, `action`, `delegate` (a rule), `routing` (a service's rules), `policy`,
 //! `traffic` (how a service is talked to), `tls`, `stream`, `gateway` (who listens for strangers),
-//! `authorization` (who may do what).
+//! `references` (what is named and not there), `authorization` (who may do what).
 
 mod action;
 
@@ -19,6 +19,8 @@ mod matching;
 
 mod policy;
 
+mod references;
+
 mod routing;
 
 mod stream;
@@ -30,10 +32,11 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-use super::plan::{At, ServicePlan, gateway::GatewayPlan, policy::Policy};
+pub(in crate::compile) use authorization::policies;
+
+use super::plan::{At, ServicePlan, gateway::GatewayPlan};
 use crate::{
     object::{
-        authorization_policy::AuthorizationPolicy,
         istio::{
             destination_rule::DestinationRule, gateway::Gateway, virtual_service::VirtualService,
         },
@@ -51,7 +54,6 @@ pub struct Objects<'a> {
     pub virtual_services: Vec<&'a VirtualService>,
     pub destination_rules: Vec<&'a DestinationRule>,
     pub gateways: Vec<&'a Gateway>,
-    pub authorization_policies: Vec<&'a AuthorizationPolicy>,
     pub hosts: &'a Hosts,
     /// The namespace of what holds everywhere.
     pub root: &'a str,
@@ -62,8 +64,6 @@ pub struct Objects<'a> {
 pub struct Asked {
     pub services: BTreeMap<ServiceName, ServicePlan>,
     pub gateways: BTreeMap<ObjectName, GatewayPlan>,
-    /// Those that speak of pods and those that speak of services are two, though of one object.
-    pub policies: Vec<Policy>,
     /// What of it cannot be done, or means nothing; sorted.
     pub notes: Vec<Problem>,
 }
@@ -88,14 +88,17 @@ pub fn asked(objects: &Objects<'_>) -> Asked {
         .iter()
         .map(|gateway| (gateway.meta.name.clone(), gateway::plan(gateway, &objects, &mut notes)));
     let gateways = plans.collect();
-    objects.authorization_policies.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
-    let mut policies = Vec::new();
-    for policy in &objects.authorization_policies {
-        policies.extend(authorization::policies(policy, &objects, &mut notes));
-    }
+    references::missing(&objects, &services, &mut notes);
     notes.sort();
     notes.dedup();
-    Asked { services, gateways, policies, notes }
+    Asked { services, gateways, notes }
+}
+
+/// Says of which object notes are that do not say it.
+fn ascribe(notes: &mut [Problem], kind: &str, meta: &Meta) {
+    for note in notes.iter_mut().filter(|note| note.object.is_none()) {
+        note.object = Some(format!("{kind}/{}", meta.name));
+    }
 }
 
 /// Where an object of `kind` is written.

@@ -1,5 +1,5 @@
 //! Policies, and whom they choose.
-use super::shown::shown;
+use super::shown::{shown, shown_without_l7};
 
 const PODS: &str = "
 {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop, labels: {app: a}}, status: {podIP: 10.0.0.1}}
@@ -145,7 +145,7 @@ fn policies_choose_by_namespace_selector_and_root() {
         policy("shop", "idle", "action: DENY"),
     ]
     .concat();
-    insta::assert_snapshot!(shown(&text), @r#"
+    insta::assert_snapshot!(shown_without_l7(&text), @r#"
       Kubernetes//Pod/bank/a at [10.0.0.3] | policies culvert-system/mesh-a
       Kubernetes//Pod/shop/a at [10.0.0.1] | policies culvert-system/mesh-a shop/everyone
       Kubernetes//Pod/shop/b at [10.0.0.2] | policies shop/b shop/everyone
@@ -161,7 +161,7 @@ fn policies_choose_by_namespace_selector_and_root() {
         everything
     shop/idle DENY in its namespace
     shop/nobody ALLOW in its namespace
-    shop.yaml:20:80: the policy is for Service/web, Gateway.gateway.networking.k8s.io/g: L7 sees to it, which is not done yet; it does nothing; choose workloads by a selector to have it at L4
+    shop.yaml:20:80: the policy is for Service/web, Gateway.gateway.networking.k8s.io/g: nobody serves L7 here, which sees to it; it does nothing; choose workloads by a selector to have it at L4
     shop.yaml:22:80: AUDIT does nothing at L4; annotate a policy istio.io/dry-run: "true"
     shop.yaml:24:80: without rules it denies nothing
     "#);
@@ -177,7 +177,7 @@ fn what_l4_cannot_see_closes_and_is_told() {
             .replace("name: dry,", "name: dry, annotations: {istio.io/dry-run: 'true'},"),
     ]
     .concat();
-    insta::assert_snapshot!(shown(&text), @r"
+    insta::assert_snapshot!(shown_without_l7(&text), @r"
     shop/allow ALLOW in its namespace
         (namespace bank)
     shop/ask DENY in its namespace
@@ -194,6 +194,18 @@ fn what_l4_cannot_see_closes_and_is_told() {
     shop.yaml:5:80: there is nobody to ask at L4: what its rules match is denied
     shop.yaml:7:173: rule 0 asks for hosts, which L4 does not see: it denies whatever they are
     ");
+    // Where somebody decides the rest, it is nothing to speak of.
+    let told = shown(&text);
+    let told: Vec<_> = told.lines().filter(|line| line.contains(": ")).collect();
+    assert_eq!(
+        told,
+        [
+            "shop/ask closes: there is nobody to ask yet: what its rules match is denied",
+            "shop/deny closes: rule 0 asks for notRequestPrincipals, which nobody answers yet: it denies whatever they are",
+            "shop.yaml:3:133: rule 0 asks for notRequestPrincipals, which nobody answers yet: it denies whatever they are",
+            "shop.yaml:5:80: there is nobody to ask yet: what its rules match is denied",
+        ]
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A mesh in a few lines.
-use super::{objects, settings};
+use super::{Settings, objects, settings};
 use crate::{
     compile::mesh::{Mesh, Offered, Wanted},
     problem::Problem,
@@ -14,7 +14,16 @@ use std::fmt::Write as _;
 
 /// Everything that `text` means, with what is told of it.
 pub(super) fn shown(text: &str) -> String {
-    match crate::compile::mesh(&objects(text), &settings()) {
+    compiled(text, true)
+}
+
+/// The same where nobody serves L7.
+pub(super) fn shown_without_l7(text: &str) -> String {
+    compiled(text, false)
+}
+
+fn compiled(text: &str, l7: bool) -> String {
+    match crate::compile::mesh(&objects(text), &Settings { l7, ..settings() }) {
         Ok(mesh) => show(&mesh),
         Err(problems) => tell(&problems),
     }

@@ -2,10 +2,12 @@
 use super::settings;
 use crate::{
     compile::{
+        http::emit::scene::Scene,
         incremental::{Changes, Compiler},
         mesh::Mesh,
     },
     object::Objects,
+    problem::Problem,
 };
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
@@ -23,7 +25,12 @@ fn document() -> impl Strategy<Value = String> {
     };
     let namespace = (
         namespaces(),
-        prop::sample::select(vec!["", "culvert.dev/mesh: enabled", "topology.istio.io/network: net"]),
+        prop::sample::select(vec![
+            "",
+            "culvert.dev/mesh: enabled",
+            "topology.istio.io/network: net",
+            "culvert.dev/l7: enabled",
+        ]),
         prop::sample::select(vec!["", "networking.istio.io/traffic-distribution: PreferClose"]),
     )
         .prop_map(|(name, labels, annotations)| {
@@ -77,7 +84,11 @@ fn document() -> impl Strategy<Value = String> {
         move |(namespace, name, selector, action, seen)| {
             let meta = meta("AuthorizationPolicy", "security.istio.io/v1", &name, namespace, "");
             let operation = if seen { "ports: ['80']" } else { "paths: [/x]" };
-            let selector = if selector.is_empty() { String::new() } else { format!("selector: {{matchLabels: {{{selector}}}}}, ") };
+            let selector = match (selector, seen) {
+                ("", false) => "targetRefs: [{group: '', kind: Service, name: s0}], ".to_owned(),
+                ("", true) => String::new(),
+                (selector, _) => format!("selector: {{matchLabels: {{{selector}}}}}, "),
+            };
             format!("{{{meta}, spec: {{{selector}action: {action}, rules: [{{to: [{{operation: {{{operation}}}}}]}}]}}}}")
         },
     );
@@ -89,8 +100,61 @@ fn document() -> impl Strategy<Value = String> {
     });
     prop_oneof![
         2 => namespace, 4 => pod, 3 => service, 1 => slice, 2 => entry, 1 => workload, 2 => peer,
-        2 => policy, 1 => node, 1 => mesh,
+        2 => policy, 1 => node, 1 => mesh, 5 => route(),
     ]
+}
+
+/// What is planned for L7.
+fn route() -> impl Strategy<Value = String> {
+    let meta = |kind: &str, group: &str, name: &str, namespace: &str| {
+        format!(
+            "apiVersion: {group}/v1, kind: {kind}, metadata: {{name: {name}, namespace: {namespace}}}"
+        )
+    };
+    let (istio, gateway_api) = ("networking.istio.io", "gateway.networking.k8s.io");
+    let namespaces = || prop::sample::select(vec!["shop", "bank", "culvert-system"]);
+    let hosts = || prop::sample::select(vec!["s0", "s1.shop", "x.example", "'*.example'"]);
+    let to = || prop::sample::select(vec!["s0", "s2", "s1.bank.svc.cluster.local", "y.example"]);
+    let bound = || prop::sample::select(vec!["mesh", "edge", "shop/edge"]);
+    let virtual_service = (namespaces(), "v[0-1]", hosts(), to(), bound(), any::<bool>()).prop_map(
+        move |(namespace, name, host, to, bound, own)| {
+            let meta = meta("VirtualService", istio, &name, namespace);
+            let shown = if own { ", exportTo: ['.']" } else { "" };
+            format!("{{{meta}, spec: {{hosts: [{host}], gateways: [{bound}], http: [{{route: [{{destination: {{host: {to}, subset: a}}}}]}}]{shown}}}}}")
+        },
+    );
+    let rule = (namespaces(), "d[0-1]", hosts(), any::<bool>()).prop_map(
+        move |(namespace, name, host, asks)| {
+            let meta = meta("DestinationRule", istio, &name, namespace);
+            let policy = if asks { "trafficPolicy: {loadBalancer: {simple: RANDOM}}, " } else { "" };
+            format!("{{{meta}, spec: {{host: {host}, {policy}subsets: [{{name: a, labels: {{app: a}}}}]}}}}")
+        },
+    );
+    let gateway = namespaces().prop_map(move |namespace| {
+        let meta = meta("Gateway", istio, "edge", namespace);
+        format!("{{{meta}, spec: {{servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]}}}}")
+    });
+    let listener = (namespaces(), prop::sample::select(vec!["culvert", "other"])).prop_map(
+        move |(namespace, class)| {
+            let meta = meta("Gateway", gateway_api, "edge", namespace);
+            format!("{{{meta}, spec: {{gatewayClassName: {class}, listeners: [{{name: a, port: 80, protocol: HTTP}}]}}}}")
+        },
+    );
+    let http = (namespaces(), "h[0-1]", "s[0-2]", "s[0-2]", any::<bool>()).prop_map(
+        move |(namespace, name, of, to, at_edge)| {
+            let meta = meta("HTTPRoute", gateway_api, &name, namespace);
+            let parent = match at_edge {
+                true => "{name: edge}".to_owned(),
+                false => format!("{{group: '', kind: Service, name: {of}, namespace: shop}}"),
+            };
+            format!("{{{meta}, spec: {{parentRefs: [{parent}], rules: [{{backendRefs: [{{name: {to}, port: 80}}]}}]}}}}")
+        },
+    );
+    let tls = (namespaces(), "t[0-1]", "s[0-2]").prop_map(move |(namespace, name, of)| {
+        let meta = meta("BackendTLSPolicy", gateway_api, &name, namespace);
+        format!("{{{meta}, spec: {{targetRefs: [{{group: '', kind: Service, name: {of}}}], validation: {{hostname: a.example, wellKnownCACertificates: System}}}}}}")
+    });
+    prop_oneof![4 => virtual_service, 2 => rule, 1 => gateway, 1 => listener, 3 => http, 1 => tls]
 }
 
 /// What happens to the files.
@@ -156,10 +220,18 @@ fn add_up(mut mesh: Mesh, changes: &Changes, after: &Mesh) -> Mesh {
     mesh
 }
 
+/// What one says that begins with these objects.
+fn at_once(objects: &Objects) -> Result<Compiler, Vec<Problem>> {
+    let mut compiler = Compiler::new(settings());
+    compiler.apply(objects)?;
+    Ok(compiler)
+}
+
 proptest! {
     #[test]
     fn step_by_step_is_at_once(edits in edits()) {
         let mut compiler = Compiler::new(settings());
+        let mut scene = Scene::default();
         let mut files = BTreeMap::new();
         for Edit { file, text, turned } in edits {
             match text {
@@ -172,16 +244,21 @@ proptest! {
             }
             let objects = together(&files, turned);
             let before = compiler.mesh().clone();
-            let at_once = crate::compile::mesh(&objects, &settings());
-            match compiler.apply(&objects) {
-                Ok(changes) => {
-                    prop_assert_eq!(Ok(compiler.mesh()), at_once.as_ref());
+            match (compiler.apply(&objects), at_once(&objects)) {
+                (Ok(changes), Ok(anew)) => {
+                    prop_assert_eq!(compiler.mesh(), anew.mesh());
+                    prop_assert_eq!(compiler.scene(), anew.scene());
+                    prop_assert_eq!(compiler.standings(), anew.standings());
                     prop_assert_eq!(&add_up(before, &changes, compiler.mesh()), compiler.mesh());
+                    changes.l7.iter().for_each(|edit| drop(scene.apply(edit)));
+                    prop_assert_eq!(&scene, compiler.scene());
                 }
-                Err(problems) => {
-                    prop_assert_eq!(Err(&problems), at_once.as_ref());
+                (Err(problems), Err(anew)) => {
+                    prop_assert_eq!(problems, anew);
                     prop_assert_eq!(&before, compiler.mesh());
+                    prop_assert_eq!(&scene, compiler.scene());
                 }
+                (one, other) => prop_assert!(false, "{:?} {:?}", one, other),
             }
         }
     }

@@ -1,44 +1,166 @@
 //! Who must pass L7: what L4 is told, so that it never guesses.
+//!
+//! Of a service, ports on which is spoken what rules are about. One that does not say what is spoken
+//! there may be for a server that speaks first: it is asked only where a rule names it, or where
+//! nothing else can be meant.
 use super::{
-    clients, inbound,
+    clients, inbound, is_http,
     reader::Reader,
-    scene::{Scene, ServiceFacts, WorkloadFacts},
+    scene::{Scene, ServiceFacts},
 };
-use crate::compile::http::plan::ServicePlan;
-use culvert_model::name::{ServiceName, WorkloadUid};
+use crate::compile::http::plan::{
+    Clients, Routing, Rules, ServicePlan,
+    matching::HttpMatch,
+    policy::{Applies, Policy, PolicyAction},
+    stream::StreamMatch,
+    traffic::Traffic,
+};
+use culvert_model::{
+    l7::L7Ports,
+    name::{ObjectName, ServiceName, WorkloadUid},
+    service::{AppProtocol, Port},
+};
 use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 
+/// The ports of a service whose connections must pass the engines of its clients, and of which
+/// clients.
+#[must_use]
+pub fn of_service(name: &ServiceName, scene: &Scene) -> L7Ports {
+    let Some(facts) = scene.service(name) else { return L7Ports::default() };
+    let plan = scene.plan().services.get(name);
+    let mut ports = Vec::new();
+    let mut who = Who::default();
+    for port in &facts.service.ports {
+        let is_only = facts.service.ports.len() == 1;
+        let labelled = facts.labelled && is_http(port.protocol);
+        if labelled {
+            who.add(&Clients::default());
+        }
+        let is_asked = plan.is_some_and(|plan| asked(plan, port, is_only, &mut who));
+        if labelled || is_asked {
+            ports.push(port.port);
+        }
+    }
+    let ports: L7Ports = ports.into_iter().collect();
+    ports.only_for(who.namespaces())
+}
+
+/// Ports that rules of HTTP would be for, if it were known what is spoken there.
+#[must_use]
+pub fn unclear(name: &ServiceName, scene: &Scene) -> Vec<NonZeroU16> {
+    let Some(facts) = scene.service(name) else { return Vec::new() };
+    let Some(plan) = scene.plan().services.get(name) else { return Vec::new() };
+    let (ports, is_only) = (&facts.service.ports, facts.service.ports.len() == 1);
+    let would = |port: &&Port| {
+        let named = Port { protocol: AppProtocol::Http1, ..**port };
+        let mut who = Who::default();
+        port.protocol == AppProtocol::Unknown
+            && asked(plan, &named, is_only, &mut who)
+            && !asked(plan, port, is_only, &mut who)
+    };
+    ports.iter().filter(would).map(|port| port.port).collect()
+}
+
+/// The ports of a workload whose connections must pass the engine of its node, and the policies
+/// that are decided there.
+#[must_use]
+pub fn of_workload(uid: &WorkloadUid, scene: &Scene) -> L7Ports {
+    let Some(facts) = scene.workload(uid) else { return L7Ports::default() };
+    let reader = Reader::new(scene);
+    let ports: L7Ports = inbound::asked(facts, &reader).into_iter().collect();
+    ports.deciding(decided(&inbound::of_pod(facts, &reader)))
+}
+
+/// What L4 would close of: policies that it does not see all of. Where one of them allows, all that
+/// allow are asked together: by itself each refuses what only another lets pass.
+fn decided(policies: &[&Policy]) -> BTreeSet<ObjectName> {
+    let of_pods = |policy: &&&Policy| matches!(policy.applies, Applies::Pods(_));
+    let all = || policies.iter().filter(of_pods);
+    let allows = |policy: &Policy| policy.action == PolicyAction::Allow;
+    let together = all().any(|policy| allows(policy) && policy.needs_l7());
+    let is_decided = |policy: &&&Policy| policy.needs_l7() || together && allows(policy);
+    all().filter(is_decided).map(|policy| policy.name.clone()).collect()
+}
+
 /// Whether connections of clients in `namespace` to a service must pass their engine.
-#[must_use]
-pub fn of_service(name: &ServiceName, namespace: &str, scene: &Scene) -> bool {
-    let plan = scene.plan().services.get(name).map(AsRef::as_ref);
-    scene.service(name).is_some_and(|facts| must(facts, plan, namespace))
-}
-
-/// The ports of a workload whose connections must pass the engine of its node.
-#[must_use]
-pub fn of_workload(uid: &WorkloadUid, scene: &Scene) -> BTreeSet<NonZeroU16> {
-    let asked = |facts: &Arc<WorkloadFacts>| inbound::asked(facts, &Reader::new(scene));
-    scene.workload(uid).map(asked).unwrap_or_default()
-}
-
 pub(super) fn must(facts: &ServiceFacts, plan: Option<&ServicePlan>, namespace: &str) -> bool {
     let is_asked = plan.is_some_and(|plan| clients::asks(plan, namespace));
     facts.service.is_visible_from(namespace) && (facts.labelled || is_asked)
 }
 
+/// For whom something is.
+#[derive(Default)]
+struct Who {
+    everybody: bool,
+    some: BTreeSet<Arc<str>>,
+}
+
+impl Who {
+    fn add(&mut self, clients: &Clients) {
+        match &clients.namespaces {
+            None => self.everybody = true,
+            Some(some) => self.some.extend(some.iter().cloned()),
+        }
+    }
+
+    /// None: everybody's.
+    fn namespaces(self) -> BTreeSet<Arc<str>> {
+        if self.everybody { BTreeSet::new() } else { self.some }
+    }
+}
+
+/// Whether anything is asked of connections to a port, and of whose.
+fn asked(plan: &ServicePlan, port: &Port, is_only: bool, who: &mut Who) -> bool {
+    let mut found = false;
+    for Routing { clients, port: of, rules } in &plan.routes {
+        let is_meant = is_only || *of == Some(port.port) || names(rules, port.port);
+        let is_of = of.is_none_or(|of| of == port.port);
+        let is_spoken = match (rules, port.protocol) {
+            (_, AppProtocol::Unknown) => is_meant,
+            (Rules::Http(_), protocol) => is_http(protocol),
+            (Rules::Tls(_), protocol) => protocol == AppProtocol::Tls,
+            (Rules::Tcp(_), protocol) => !is_http(protocol),
+        };
+        if is_of && is_spoken {
+            found = true;
+            who.add(clients);
+        }
+    }
+    let all = plan.traffic.iter().filter(|one| one.clients.labels.is_empty());
+    for Traffic { clients, policy, ports, .. } in all {
+        let own = ports.get(&port.port);
+        let is_meant = is_only || own.is_some() || port.protocol != AppProtocol::Unknown;
+        if is_meant && own.unwrap_or(policy).asks() {
+            found = true;
+            who.add(clients);
+        }
+    }
+    found
+}
+
+/// Whether some rule says that it is for a port.
+fn names(rules: &Rules, port: NonZeroU16) -> bool {
+    let http = |one: &HttpMatch| one.port == Some(port);
+    let stream = |one: &StreamMatch| one.port == Some(port);
+    match rules {
+        Rules::Http(rules) => rules.iter().flat_map(|rule| &rule.matches).any(http),
+        Rules::Tls(rules) => rules.iter().flat_map(|rule| &rule.matches).any(stream),
+        Rules::Tcp(rules) => rules.iter().flat_map(|rule| &rule.matches).any(stream),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{of_service, of_workload};
+    use super::{of_service, of_workload, unclear};
     use crate::compile::http::{
-        emit::tests::{SHOP, host, scene, shown},
+        emit::tests::{SHOP, host, port, scene, shown},
         plan::{Clients, Plan},
     };
     use culvert_model::name::{ObjectName, WorkloadUid};
 
     fn asked(pod: &str, text: &str, plan: Plan) -> Vec<u16> {
         let uid = WorkloadUid::pod("Kubernetes", &ObjectName::new("shop", pod));
-        of_workload(&uid, &scene(text, plan)).into_iter().map(u16::from).collect()
+        of_workload(&uid, &scene(text, plan)).iter().map(u16::from).collect()
     }
 
     #[test]
@@ -49,20 +171,36 @@ mod tests {
     }
 
     #[test]
-    fn a_label_asks_where_http_may_be() {
+    fn a_label_asks_where_http_is() {
         let label = "culvert.dev/mesh: enabled, culvert.dev/l7: enabled";
-        let text = SHOP.replace("culvert.dev/mesh: enabled", label);
+        let text = SHOP
+            .replace("culvert.dev/mesh: enabled", label)
+            .replace("name: web,", "name: http-web,");
         assert_eq!(asked("ratings", &text, Plan::default()), [80]);
         let ratings = host("shop", "ratings");
-        assert!(of_service(&ratings, "bank", &scene(&text, Plan::default())));
-        assert!(!of_service(&ratings, "bank", &scene(SHOP, Plan::default())));
+        let l7 = of_service(&ratings, &scene(&text, Plan::default()));
+        assert!(l7.contains(80) && !l7.contains(3306) && l7.is_for("bank"));
+        assert!(of_service(&ratings, &scene(SHOP, Plan::default())).is_empty());
     }
 
     #[test]
     fn rules_ask_for_those_whom_they_are_for() {
         let reviews = host("shop", "reviews");
-        let scene = scene(SHOP, shown::by_header(Clients::of("bank")));
-        assert!(of_service(&reviews, "bank", &scene));
-        assert!(!of_service(&reviews, "shop", &scene));
+        let l7 = of_service(&reviews, &scene(SHOP, shown::by_header(Clients::of("bank"))));
+        assert!(l7.contains(9080) && l7.is_for("bank") && !l7.is_for("shop"));
+    }
+
+    /// A server that speaks first would wait for ever.
+    #[test]
+    fn a_port_that_says_nothing_is_asked_only_if_it_must_be_meant() {
+        let named = "ports: [{name: http, port: 9080, targetPort: 8080}]";
+        let plan = || shown::by_header(Clients::default());
+        let reviews = host("shop", "reviews");
+        let one = scene(&SHOP.replace(named, "ports: [{port: 9080, targetPort: 8080}]"), plan());
+        assert!(of_service(&reviews, &one).contains(9080));
+        let two = "ports: [{name: a, port: 9080, targetPort: 8080}, {name: b, port: 9081}]";
+        let two = scene(&SHOP.replace(named, two), plan());
+        assert!(of_service(&reviews, &two).is_empty());
+        assert_eq!(unclear(&reviews, &two), [port(9080), port(9081)]);
     }
 }

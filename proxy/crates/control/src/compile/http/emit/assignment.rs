@@ -73,7 +73,7 @@ pub(super) fn assignment(
             })),
             ..LbEndpoint::default()
         };
-        found.entry((distance, member.locality.clone())).or_default().push(endpoint);
+        found.entry((distance, Arc::clone(&member.locality))).or_default().push(endpoint);
     }
     let distances: BTreeSet<usize> = found.keys().map(|(distance, _)| *distance).collect();
     let priorities: BTreeMap<usize, u32> = distances.into_iter().zip(0..).collect();

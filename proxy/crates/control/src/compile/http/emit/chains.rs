@@ -4,8 +4,9 @@
 //! of a class of clients says all that those of other classes say.
 use super::{
     clients::{self, Class},
+    is_http,
     manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, chain, http},
-    may_be_http,
+    may_be_http, may_be_tls,
     outbound::{Behind, View},
     words::range,
 };
@@ -86,16 +87,18 @@ impl<'a> Made<'a> {
             chains.push(chain(&named("http"), when, vec![filter]));
         }
         if let Some(rest) = rest {
-            let to = self.stream(rest, class);
+            let detects = detects || rest.is_twofold(self.view);
             let kinds: &[&str] = if detects { &[PLAIN, TLS] } else { &[""] };
             for kind in kinds {
                 let transport_protocol = (*kind).to_owned();
                 let when = FilterChainMatch { transport_protocol, ..base.clone() };
-                chains.push(chain(&named(&format!("tcp{kind}")), when, vec![to.clone()]));
+                let to = self.stream(rest, class, *kind == TLS);
+                chains.push(chain(&named(&format!("tcp{kind}")), when, vec![to]));
             }
             // What never says a word is neither.
             if detects && class.sources.is_empty() {
                 let when = FilterChainMatch::default();
+                let to = self.stream(rest, class, false);
                 self.last = Some(chain(&named("tcp"), when, vec![to]));
             }
         }
@@ -114,16 +117,17 @@ impl<'a> Made<'a> {
                     && class.connects(&rule.matches, self.view.namespace, self.door(one.port))
             });
             if let Some(rule) = found {
-                let to = one.seen(self.view).shares(&rule.to);
+                let to = one.seen(self.view).shares(&rule.to, true);
                 return Some(manager::tcp(self.name, to, TcpLimits::default()));
             }
         }
         let own = tls().find(|one| one.host() == name).or_else(|| tls().next());
-        own.map(|one| self.stream(one, class))
+        own.map(|one| self.stream(one, class, true))
     }
 
-    /// Where connections go that are not HTTP, and ask for no name that rules are about.
-    fn stream(&self, one: &Behind<'_>, class: &Class) -> Filter {
+    /// Where connections go that are not HTTP, and ask for no name that rules are about; `is_tls`: they
+    /// are known to begin with TLS.
+    fn stream(&self, one: &Behind<'_>, class: &Class, is_tls: bool) -> Filter {
         let seen = one.seen(self.view);
         let rules = one.rules(class, self.view);
         let namespace = self.view.namespace;
@@ -133,8 +137,8 @@ impl<'a> Made<'a> {
         let tls = tls.iter().find(|rule| any_name(&rule.hosts) && fits(&rule.matches));
         let tcp = rules.tcp.unwrap_or_default().iter().find(|rule| fits(&rule.matches));
         let to = match tls.map(|rule| &rule.to).or(tcp.map(|rule| &rule.to)) {
-            Some(to) => seen.shares(to),
-            None => vec![(one.own_cluster(&seen), 1)],
+            Some(to) => seen.shares(to, is_tls),
+            None => vec![(one.own_cluster(&seen, is_tls), 1)],
         };
         let own = &one.facts.service.host;
         let policy = clients::policy(own, None, one.port, namespace, self.view.reader);
@@ -146,14 +150,6 @@ impl<'a> Made<'a> {
     fn door(&self, port: NonZeroU16) -> (Option<IpAddr>, NonZeroU16) {
         (Some(self.ip), port)
     }
-}
-
-fn is_http(protocol: AppProtocol) -> bool {
-    may_be_http(protocol) && protocol != AppProtocol::Unknown
-}
-
-fn may_be_tls(protocol: AppProtocol) -> bool {
-    matches!(protocol, AppProtocol::Tls | AppProtocol::Unknown)
 }
 
 /// A name as TLS asks for it, with at most one `*` as its first part; `None`: it is for all, or

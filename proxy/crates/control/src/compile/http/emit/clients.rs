@@ -165,12 +165,12 @@ pub(super) fn policy(
 /// Whether anything that is asked of a service needs L7 where clients of a namespace are.
 pub(super) fn asks(plan: &ServicePlan, namespace: &str) -> bool {
     let routes = plan.routes.iter().any(|one| one.clients.may_be_of(namespace));
-    let nothing = TrafficPolicy::default();
     let is_more = |traffic: &Traffic| {
         let subsets = traffic.subsets.values();
         let subsets = subsets.flat_map(|one| one.ports.values().chain([&one.policy]));
         let mut all = traffic.ports.values().chain([&traffic.policy]).chain(subsets);
-        traffic.clients.may_be_of(namespace) && all.any(|policy| *policy != nothing)
+        let is_for = traffic.clients.labels.is_empty() && traffic.clients.may_be_of(namespace);
+        is_for && all.any(TrafficPolicy::asks)
     };
     routes || plan.traffic.iter().any(is_more)
 }

@@ -24,7 +24,8 @@ use culvert_proto::api::{
             route::v3::route_action::{
                 HashPolicy,
                 hash_policy::{
-                    ConnectionProperties, Cookie, Header, PolicySpecifier, QueryParameter,
+                    ConnectionProperties, Cookie, CookieAttribute, Header, PolicySpecifier,
+                    QueryParameter,
                 },
             },
         },
@@ -32,7 +33,7 @@ use culvert_proto::api::{
     },
     google::protobuf::{ListValue, Struct, Value, value::Kind},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Istio's, where nothing is said.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,7 +104,7 @@ pub(super) fn cluster(wanted: Wanted<'_>) -> Cluster {
         lb_policy: lb_policy.into(),
         lb_config,
         common_lb_config: common(policy),
-        circuit_breakers: Some(pool::breakers(&policy.pool)),
+        circuit_breakers: Some(pool::breakers(policy)),
         outlier_detection: policy.outlier.as_ref().map(pool::outlier),
         upstream_connection_options: policy.pool.keepalive.map(pool::keepalive),
         typed_extension_protocol_options: pool::options(policy, protocol),
@@ -205,13 +206,13 @@ pub(super) fn hash(policy: &TrafficPolicy) -> Vec<HashPolicy> {
                 header_name: name.to_string(),
                 ..Header::default()
             }),
-            HashKey::Cookie { name, path, ttl } if is_cookie(name) => {
+            HashKey::Cookie { name, path, ttl, attributes } if is_cookie(name) => {
                 let path = path.as_ref().filter(|path| is_value(path) && !path.contains(';'));
                 PolicySpecifier::Cookie(Cookie {
                     name: name.to_string(),
                     ttl: ttl.map(duration),
                     path: path.map(ToString::to_string).unwrap_or_default(),
-                    ..Cookie::default()
+                    attributes: attributes.iter().filter_map(attribute).collect(),
                 })
             }
             HashKey::SourceIp => {
@@ -227,6 +228,12 @@ pub(super) fn hash(policy: &TrafficPolicy) -> Vec<HashPolicy> {
     specifiers
         .map(|specifier| HashPolicy { policy_specifier: Some(specifier), ..HashPolicy::default() })
         .collect()
+}
+
+/// `None`: it would end the cookie, or the header.
+fn attribute((name, value): &(Arc<str>, Arc<str>)) -> Option<CookieAttribute> {
+    let is_fine = is_name(name) && is_value(value) && !value.contains(';');
+    is_fine.then(|| CookieAttribute { name: name.to_string(), value: value.to_string() })
 }
 
 fn is_cookie(name: &str) -> bool {
@@ -260,7 +267,7 @@ pub(super) fn original(name: String) -> Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
         lb_policy: LbPolicy::ClusterProvided.into(),
         connect_timeout: Some(duration(CONNECT_TIMEOUT)),
-        circuit_breakers: Some(pool::breakers(&policy.pool)),
+        circuit_breakers: Some(pool::breakers(&policy)),
         typed_extension_protocol_options: pool::options(&policy, AppProtocol::Unknown),
         ..Cluster::default()
     }

@@ -45,7 +45,7 @@ pub(super) fn listeners(
         Applies::Gateways(names) => names.contains(name),
         Applies::Pods(_) | Applies::Services(_) => false,
     };
-    let policies: Vec<&Policy> = view.reader.policies().filter(applies).collect();
+    let policies: Vec<&Policy> = view.reader.policies(&name.namespace).filter(applies).collect();
     let (mut listeners, mut tables) = (Vec::new(), Vec::new());
     for ((ip, port), servers) in doors {
         let mut made = Made {
@@ -187,7 +187,7 @@ impl Made<'_> {
         let hosts = if rule.hosts.is_empty() { &server.hosts } else { &rule.hosts };
         let Some(when) = self.claim(hosts) else { return };
         let mut filters = rbac::network(self.policies, &self.prefix);
-        let to = self.seen.shares(&rule.to);
+        let to = self.seen.shares(&rule.to, true);
         filters.push(manager::tcp(&self.prefix, to, TcpLimits::default()));
         let name = self.call(format!("sni.{}.{}.{index}", self.prefix, server.name));
         let mut made = chain(&name, when, filters);
@@ -248,7 +248,7 @@ impl Made<'_> {
         let fits = |rule: &&TcpRule| {
             rule.matches.is_empty() || rule.matches.iter().any(|one| connects(one, port))
         };
-        let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to));
+        let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
         filters.push(manager::tcp(&self.prefix, to.unwrap_or_default(), TcpLimits::default()));
         filters
     }

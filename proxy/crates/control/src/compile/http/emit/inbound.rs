@@ -1,9 +1,9 @@
 //! What servers of a namespace on a node are told: one listener, for its own pods only.
 use super::{
     super::plan::policy::{Applies, Policy},
-    Scope, cluster,
+    Scope, cluster, is_http,
     manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, at_port, chain, inspectors},
-    may_be_http, names, rbac,
+    names, rbac,
     reader::Reader,
     route::{self, Hosts},
     scene::WorkloadFacts,
@@ -85,17 +85,13 @@ pub(super) fn asked(pod: &WorkloadFacts, reader: &Reader<'_>) -> BTreeSet<NonZer
 }
 
 /// The policies that may be about a pod, or about services it serves.
-fn of_pod<'a>(pod: &WorkloadFacts, reader: &Reader<'a>) -> Vec<&'a Policy> {
-    let root = reader.root_namespace();
+pub(super) fn of_pod<'a>(pod: &WorkloadFacts, reader: &Reader<'a>) -> Vec<&'a Policy> {
     let chosen = |policy: &&Policy| match &policy.applies {
-        Applies::Pods(labels) => {
-            let namespace = &*policy.name.namespace;
-            (namespace == root || namespace == &*pod.member.name.namespace) && pod.has(labels)
-        }
+        Applies::Pods(labels) => pod.has(labels),
         Applies::Services(names) => names.iter().any(|name| pod.member.services.contains(name)),
         Applies::Gateways(_) => false,
     };
-    reader.policies().filter(chosen).collect()
+    reader.policies(&pod.member.name.namespace).filter(chosen).collect()
 }
 
 fn is_for(policy: &Policy, served: &Served) -> bool {
@@ -111,7 +107,7 @@ fn must_pass(policies: &[&Policy], served: &Served, port: NonZeroU16) -> bool {
     let may_be_about = |policy: &&Policy| {
         policy.needs_l7() && policy.ports().is_none_or(|ports| ports.contains(&port))
     };
-    let labelled = served.labelled && served.protocol.is_some_and(may_be_http);
+    let labelled = served.labelled && served.protocol.is_some_and(is_http);
     labelled || policies.iter().any(may_be_about)
 }
 
@@ -126,7 +122,7 @@ fn served(pod: &WorkloadFacts, reader: &Reader<'_>) -> BTreeMap<NonZeroU16, Serv
             let protocol = known.map_or(port.protocol, |known| known.protocol);
             let served = found.entry(target).or_default();
             served.services.insert(name.clone());
-            served.labelled |= pod.labelled || facts.is_some_and(|facts| facts.labelled);
+            served.labelled |= facts.is_some_and(|facts| facts.labelled);
             // Services that disagree leave it to be found out.
             served.protocol = Some(match served.protocol {
                 None => protocol,

@@ -30,6 +30,11 @@ pub(super) fn outbound(
     }
 }
 
+/// The same for TLS that a client speaks itself, where for others it is spoken.
+pub(super) fn passed(cluster: &str) -> String {
+    format!("{cluster}~tls")
+}
+
 /// `inbound|8080||`
 pub(super) fn inbound(port: NonZeroU16) -> String {
     format!("inbound|{port}||")

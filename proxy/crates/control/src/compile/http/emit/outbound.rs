@@ -16,6 +16,7 @@ use super::{
     reader::Reader,
     route::{self, Hosts},
     scene::{Door, ServiceFacts},
+    tls,
     words::{duration, flag, socket},
 };
 use culvert_model::{name::ServiceName, service::AppProtocol};
@@ -102,10 +103,25 @@ impl Seen<'_> {
         backend.port.or(only).unwrap_or(self.port)
     }
 
+    /// Whether clients may speak TLS to it themselves, though it is spoken for others.
+    fn is_twofold(&self, backend: &Backend) -> bool {
+        let Backend { service, subset, .. } = backend;
+        let (View { reader, namespace, .. }, port) = (self.view, self.port_of(backend));
+        let policy = clients::policy(service, subset.as_deref(), port, namespace, reader);
+        let known = reader.service(service).and_then(|facts| facts.port(port));
+        policy.zip(known).is_some_and(|(policy, port)| tls::is_twofold(&policy, port.protocol))
+    }
+
+    /// The cluster of connections; `is_tls`: their clients speak it.
+    fn cluster_of(&self, backend: &Backend, is_tls: bool) -> String {
+        let name = self.cluster(backend);
+        if is_tls && self.is_twofold(backend) { names::passed(&name) } else { name }
+    }
+
     /// Clusters and their weights.
-    pub(super) fn shares(&self, to: &[StreamShare]) -> Vec<(String, u32)> {
+    pub(super) fn shares(&self, to: &[StreamShare], is_tls: bool) -> Vec<(String, u32)> {
         let names = to.iter().map(|one| match &one.to {
-            Share::To(backend) => self.cluster(backend),
+            Share::To(backend) => self.cluster_of(backend, is_tls),
             Share::Nowhere => names::BLACK_HOLE.to_owned(),
         });
         let weights = weights(to.iter().map(|one| one.weight));
@@ -132,13 +148,18 @@ impl<'a> Behind<'a> {
         Backend { service, port: Some(self.port), subset: None }
     }
 
-    /// Where connections go that no rule is for.
-    pub(super) fn own_cluster(&self, seen: &Seen<'_>) -> String {
+    /// Where connections go that no rule is for; `is_tls`: their clients speak it.
+    pub(super) fn own_cluster(&self, seen: &Seen<'_>, is_tls: bool) -> String {
         match self.facts.is_headless() {
             // To the endpoint that was meant, not to any.
             true => names::PASSTHROUGH.to_owned(),
-            false => seen.cluster(&self.backend()),
+            false => seen.cluster_of(&self.backend(), is_tls),
         }
+    }
+
+    /// Whether clients speak TLS or leave it to others.
+    pub(super) fn is_twofold(&self, view: View<'_>) -> bool {
+        self.seen(view).is_twofold(&self.backend())
     }
 
     fn routes(&self, class: &Class, view: View<'_>) -> Vec<Route> {
@@ -148,7 +169,7 @@ impl<'a> Behind<'a> {
             return route::routes(rules, &is_for, &seen);
         }
         let own = self.backend();
-        vec![route::to(&self.own_cluster(&seen), true, seen.hash(&own))]
+        vec![route::to(&self.own_cluster(&seen, false), true, seen.hash(&own))]
     }
 }
 
@@ -203,15 +224,16 @@ pub(super) fn listener(door: Door, view: View<'_>) -> Option<(Listener, Vec<Rout
         }
     }
     let detects = behind.iter().any(|one| one.protocol == AppProtocol::Unknown);
+    let is_twofold = behind.iter().any(|one| one.is_twofold(view));
     let (has_names, chains, last) = made.done();
     let listener = Listener {
         address: Some(socket(ip, number.get())),
         bind_to_port: Some(flag(false)),
         traffic_direction: TrafficDirection::Outbound.into(),
-        listener_filters: inspectors(detects || has_names, detects),
+        listener_filters: inspectors(detects || has_names || is_twofold, detects),
         // As long as it takes; those who wait for the server's first word are told by it.
-        listener_filters_timeout: detects.then(|| duration(Duration::ZERO)),
-        continue_on_listener_filters_timeout: detects,
+        listener_filters_timeout: (detects || is_twofold).then(|| duration(Duration::ZERO)),
+        continue_on_listener_filters_timeout: detects || is_twofold,
         filter_chains: chains,
         default_filter_chain: last,
         name,

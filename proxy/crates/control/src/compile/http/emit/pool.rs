@@ -1,6 +1,6 @@
 //! Connections to endpoints: how many, how long, which HTTP, and who is left out.
 use super::{
-    super::plan::traffic::{Keepalive, Outlier, Pool, Tls, TrafficPolicy, Version},
+    super::plan::traffic::{Keepalive, Outlier, RetryBudget, Tls, TrafficPolicy, Version},
     words::{any, duration, number, some_time},
 };
 use culvert_model::service::AppProtocol;
@@ -9,11 +9,11 @@ use culvert_proto::api::{
         config::{
             cluster::v3::{
                 CircuitBreakers, OutlierDetection, UpstreamConnectionOptions,
-                circuit_breakers::Thresholds,
+                circuit_breakers::{Thresholds, thresholds},
             },
             core::v3::{
                 Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as Common,
-                TcpKeepalive, UpstreamHttpProtocolOptions,
+                KeepaliveSettings, TcpKeepalive, UpstreamHttpProtocolOptions,
             },
         },
         extensions::upstreams::http::v3::{
@@ -23,6 +23,7 @@ use culvert_proto::api::{
                 explicit_http_config::ProtocolConfig,
             },
         },
+        r#type::v3::Percent,
     },
     google::protobuf::{Any, UInt32Value},
 };
@@ -35,7 +36,15 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const MOST_STREAMS: u32 = i32::MAX as u32;
 
 /// Without limits, unless they are given: as Istio has it.
-pub(super) fn breakers(pool: &Pool) -> CircuitBreakers {
+pub(super) fn breakers(policy: &TrafficPolicy) -> CircuitBreakers {
+    let pool = &policy.pool;
+    let budget = |of: RetryBudget| thresholds::RetryBudget {
+        budget_percent: of
+            .share
+            .map(|share| Percent { value: f64::from(share.parts_of_a_million()) / 10_000.0 }),
+        min_retry_concurrency: of.least.map(number),
+        ..thresholds::RetryBudget::default()
+    };
     let limit = |given: Option<u32>| Some(number(given.unwrap_or(u32::MAX)));
     CircuitBreakers {
         thresholds: vec![Thresholds {
@@ -43,6 +52,7 @@ pub(super) fn breakers(pool: &Pool) -> CircuitBreakers {
             max_pending_requests: limit(pool.max_pending),
             max_requests: limit(pool.max_requests),
             max_retries: limit(pool.max_retries),
+            retry_budget: policy.retry_budget.map(budget),
             track_remaining: true,
             ..Thresholds::default()
         }],
@@ -93,6 +103,11 @@ pub(super) fn options(policy: &TrafficPolicy, protocol: AppProtocol) -> HashMap<
     let http1 = Http1ProtocolOptions::default;
     let http2 = || Http2ProtocolOptions {
         max_concurrent_streams: (pool.max_streams).map(|most| number(most.clamp(1, MOST_STREAMS))),
+        connection_keepalive: pool.pings.map(|(interval, timeout)| KeepaliveSettings {
+            interval: Some(some_time(interval)),
+            timeout: Some(some_time(timeout)),
+            ..KeepaliveSettings::default()
+        }),
         ..Http2ProtocolOptions::default()
     };
     let explicit = |config| {

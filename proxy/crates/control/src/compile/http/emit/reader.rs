@@ -81,12 +81,16 @@ impl<'a> Reader<'a> {
         self.scene.plan.gateways.get(name).map(AsRef::as_ref)
     }
 
-    pub(super) fn policies(&self) -> impl Iterator<Item = &'a Policy> + use<'a> {
-        self.see(Dep::Policies);
-        self.scene.plan.policies.values().map(AsRef::as_ref)
-    }
-
-    pub(super) fn root_namespace(&self) -> &'a str {
-        &self.scene.root_namespace
+    /// Those that may be about something of `namespace`: the root's, and its own.
+    pub(super) fn policies(
+        &self,
+        namespace: &Arc<str>,
+    ) -> impl Iterator<Item = &'a Policy> + use<'a> {
+        let root = &self.scene.root_namespace;
+        self.see(Dep::Policies(Arc::clone(root)));
+        self.see(Dep::Policies(Arc::clone(namespace)));
+        let own = (root != namespace).then(|| self.scene.policies.get(namespace));
+        let all = self.scene.policies.get(root).into_iter().chain(own.flatten());
+        all.flatten().map(AsRef::as_ref)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Whoever makes messages looks through a `Reader`, which notes what was looked at: whatever
 //! changes later, what has looked at it is made anew, and nothing else.
-use super::super::plan::{Labels, Plan};
+use super::super::plan::{Labels, Plan, policy::Policy};
+use crate::object::secret::Secret;
 use culvert_model::{
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
@@ -15,8 +16,12 @@ use std::{
     sync::Arc,
 };
 
+mod edit;
+
+pub use edit::Edit;
+
 /// Everything there is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scene {
     pub(super) services: BTreeMap<ServiceName, Arc<ServiceFacts>>,
     /// In which namespaces a host is.
@@ -27,7 +32,10 @@ pub struct Scene {
     pub(super) workloads: BTreeMap<WorkloadUid, Arc<WorkloadFacts>>,
     pub(super) endpoints: BTreeMap<ServiceName, BTreeSet<WorkloadUid>>,
     pub(super) pods: BTreeMap<Place, BTreeSet<WorkloadUid>>,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
+    /// Those of the plan by their namespaces, in its order.
+    pub(super) policies: BTreeMap<Arc<str>, Vec<Arc<Policy>>>,
+    pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
     pub(super) root_namespace: Arc<str>,
 }
 
@@ -37,7 +45,7 @@ pub type Door = (IpAddr, NonZeroU16);
 /// A namespace on a node.
 pub type Place = (Arc<str>, Arc<str>);
 
-/// What is known of a service.
+/// What is known of a service, but for what must pass L7: that follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFacts {
     pub service: Arc<Service>,
@@ -60,13 +68,11 @@ pub enum Resolution {
     Original,
 }
 
-/// What is known of a workload.
+/// What is known of a workload, but for what must pass L7.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadFacts {
     pub member: Arc<Member>,
     pub labels: Arc<Labels>,
-    /// Its label, or its namespace's, asks for L7.
-    pub labelled: bool,
 }
 
 /// Something that messages depend on.
@@ -80,7 +86,9 @@ pub enum Dep {
     Door(Door),
     Pods(Place),
     Gateway(ObjectName),
-    Policies,
+    /// Those of a namespace.
+    Policies(Arc<str>),
+    Secret(ObjectName),
 }
 
 /// What has changed.
@@ -107,7 +115,7 @@ impl Scene {
     }
 
     #[must_use]
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
@@ -203,15 +211,36 @@ impl Scene {
         single.flat_map(|net| ports().map(move |port| (net.addr(), port))).collect()
     }
 
+    pub(in crate::compile) fn endpoints_of(
+        &self,
+        name: &ServiceName,
+    ) -> impl Iterator<Item = &WorkloadUid> {
+        self.endpoints.get(name).into_iter().flatten()
+    }
+
+    /// The workloads that policies of a namespace may be about.
+    pub(in crate::compile) fn concerned(
+        &self,
+        namespace: &Arc<str>,
+    ) -> impl Iterator<Item = &WorkloadUid> {
+        let is_root = *namespace == self.root_namespace;
+        let is_meant = move |place: &Place| is_root || place.0 == *namespace;
+        let places = self.pods.iter().filter(move |(place, _)| is_meant(place));
+        places.flat_map(|(_, uids)| uids)
+    }
+
     pub(super) fn is_headless(&self, name: &ServiceName) -> bool {
         self.services.get(name).is_some_and(|facts| facts.is_headless())
     }
 
     /// Takes a plan in the place of the one before.
-    pub fn set_plan(&mut self, plan: Plan) -> Changed {
+    pub fn set_plan(&mut self, plan: impl Into<Arc<Plan>>) -> Changed {
         let mut changed = Changed::new();
-        let old = std::mem::replace(&mut self.plan, plan);
+        let old = std::mem::replace(&mut self.plan, plan.into());
         let new = &self.plan;
+        if Arc::ptr_eq(&old, new) {
+            return changed;
+        }
         for name in differing(&old.services, &new.services) {
             changed.insert(Dep::Service(name.clone()));
             // Whether somebody listens there may depend on it.
@@ -220,8 +249,17 @@ impl Scene {
         }
         let gateways = differing(&old.gateways, &new.gateways);
         changed.extend(gateways.map(|name| Dep::Gateway(name.clone())));
+        for key in differing(&old.policies, &new.policies) {
+            let policies = [old.policies.get(key), new.policies.get(key)];
+            let of = |policy: &Arc<Policy>| Dep::Policies(Arc::clone(&policy.name.namespace));
+            changed.extend(policies.into_iter().flatten().map(of));
+        }
         if old.policies != new.policies {
-            changed.insert(Dep::Policies);
+            self.policies.clear();
+            for policy in new.policies.values() {
+                let of = self.policies.entry(Arc::clone(&policy.name.namespace)).or_default();
+                of.push(Arc::clone(policy));
+            }
         }
         changed
     }

@@ -7,9 +7,10 @@ use super::{
     names,
     reader::Reader,
     scene::{Resolution, ServiceFacts},
+    tls,
     words::origin,
 };
-use crate::compile::http::plan::traffic::{Balancer, Subset, Traffic, TrafficPolicy};
+use crate::compile::http::plan::traffic::{Balancer, Subset, Tls, Traffic, TrafficPolicy};
 use culvert_model::{name::ServiceName, service::Port};
 use culvert_proto::api::envoy::config::{
     cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment,
@@ -82,6 +83,11 @@ fn all<'a>(name: &ServiceName, scope: &Scope, reader: &Reader<'a>) -> Vec<One<'a
                 None => TrafficPolicy::default(),
             };
             let name = names::outbound(name, port.port, called, shared);
+            if tls::is_twofold(&policy, port.protocol) {
+                let (name, policy) =
+                    (names::passed(&name), TrafficPolicy { tls: Tls::Off, ..policy.clone() });
+                all.push(One { name, facts, port, subset, policy, traffic });
+            }
             all.push(One { name, facts, port, subset, policy, traffic });
         }
     }

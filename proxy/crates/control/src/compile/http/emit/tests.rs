@@ -29,13 +29,13 @@ use culvert_xds::envoy::{
 };
 use std::{num::NonZeroU16, sync::Arc};
 
-fn objects(text: &str) -> Objects {
+pub(in super::super) fn objects(text: &str) -> Objects {
     let (objects, problems) = Objects::parse("shop.yaml", text.as_bytes());
     assert!(problems.is_empty(), "{problems:?}");
     objects
 }
 
-fn compiler(text: &str) -> Compiler {
+pub(in super::super) fn compiler(text: &str) -> Compiler {
     let mut compiler = Compiler::new(Settings {
         node_name: "".into(),
         cluster: "Kubernetes".into(),
@@ -48,7 +48,7 @@ fn compiler(text: &str) -> Compiler {
 }
 
 pub(super) fn scene(text: &str, plan: Plan) -> Scene {
-    let mut scene = compiler(text).scene();
+    let mut scene = compiler(text).scene().clone();
     scene.set_plan(plan);
     scene
 }
@@ -63,11 +63,11 @@ fn emit(text: &str, plan: Plan, namespace: &str) -> Emitter {
     Emitter::new(engine(namespace), &scene(text, plan))
 }
 
-fn port(number: u16) -> NonZeroU16 {
+pub(in super::super) fn port(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).unwrap()
 }
 
-pub(super) fn host(namespace: &str, name: &str) -> ServiceName {
+pub(in super::super) fn host(namespace: &str, name: &str) -> ServiceName {
     ServiceName::new(namespace, format!("{name}.{namespace}.svc.cluster.local"))
 }
 
@@ -100,7 +100,7 @@ fn shown(emitter: &Emitter, kind: Kind, prefix: &str) -> String {
 }
 
 /// Two services of three versions, with pods on two nodes.
-pub(super) const SHOP: &str = "
+pub(in super::super) const SHOP: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: bank, labels: {culvert.dev/mesh: enabled}}}

@@ -4,6 +4,7 @@ use super::{
         gateway::{ClientAuth, ServerTls, TlsVersion},
         traffic::{Credential, Name, Originate, ProxyProtocol, Tls, TrafficPolicy, Trust, Version},
     },
+    may_be_tls,
     words::{ads, flag, is_value, pattern, transport},
 };
 use culvert_model::service::AppProtocol;
@@ -38,6 +39,11 @@ const CIPHERS: &[&str] = &[
 /// Longest name that TLS can ask for.
 const LONGEST_SNI: usize = 255;
 
+/// Whether clients may speak TLS themselves where it is spoken for those who do not.
+pub(super) fn is_twofold(policy: &TrafficPolicy, protocol: AppProtocol) -> bool {
+    matches!(policy.tls, Tls::Originate(_)) && may_be_tls(protocol)
+}
+
 /// How connections to endpoints begin; `None`: as they are.
 pub(super) fn upstream(
     policy: &TrafficPolicy,
@@ -46,8 +52,6 @@ pub(super) fn upstream(
 ) -> Option<TransportSocket> {
     let tls = match &policy.tls {
         Tls::Mesh | Tls::Off => None,
-        // What is TLS already is passed on.
-        Tls::Originate(_) if protocol == AppProtocol::Tls => None,
         Tls::Originate(tls) => Some(transport("tls", &client(tls, policy, protocol, host))),
     };
     let Some(version) = policy.proxy_protocol else { return tls };

@@ -165,7 +165,8 @@ fn hosts<'a>(
         })
         .collect();
     if named.is_empty() {
-        return Err(("NoMatchingParent", "the Gateway has no such listener".to_owned()));
+        let message = format!("Gateway {} has no such listener", gateway.meta.name);
+        return Err(("NoMatchingParent", message));
     }
     let namespace = &*route.meta.name.namespace;
     let open: Vec<_> = named

@@ -55,6 +55,16 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Whether something is not as it was asked for, and no other condition says why.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        match self.kind {
+            "Accepted" | "ResolvedRefs" => !self.is_so,
+            "Conflicted" | "PartiallyInvalid" => self.is_so,
+            _ => false,
+        }
+    }
+
     /// Everything is as it was asked for.
     pub(super) fn fine(kind: &'static str) -> Self {
         let (is_so, reason) = match kind {

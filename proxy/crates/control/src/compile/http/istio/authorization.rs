@@ -2,7 +2,7 @@
 //!
 //! What cannot be answered yet, tokens above all, is [`Attribute::Unmet`]: it closes. So does a
 //! policy that would ask somebody else.
-use super::{Objects, at, rule_at};
+use super::{at, hosts::Hosts, rule_at};
 use crate::{
     compile::{
         http::plan::{
@@ -13,11 +13,14 @@ use crate::{
         },
         service::hostname,
     },
-    object::authorization_policy::{
-        self as written, AuthorizationPolicy, Both, PolicyOperation, PolicySource, Selects, Target,
-        UnseenAttribute,
+    object::{
+        authorization_policy::{
+            self as written, AuthorizationPolicy, Both, PolicyOperation, PolicySource, Selects,
+            Target, UnseenAttribute,
+        },
+        spanned::Spanned,
     },
-    problem::Problem,
+    problem::{Code, Problem},
 };
 use culvert_model::name::{ObjectName, ServiceName};
 use ipnet::IpNet;
@@ -27,9 +30,9 @@ use std::{num::NonZeroU16, sync::Arc};
 const GATEWAYS: &str = "gateway.networking.k8s.io";
 
 /// What `policy` says, once for each kind of thing that it speaks of.
-pub(super) fn policies(
+pub(in crate::compile) fn policies(
     policy: &AuthorizationPolicy,
-    objects: &Objects<'_>,
+    hosts: &Hosts,
     notes: &mut Vec<Problem>,
 ) -> Vec<Policy> {
     let meta = &policy.meta;
@@ -37,12 +40,8 @@ pub(super) fn policies(
         written::PolicyAction::Allow => PolicyAction::Allow,
         written::PolicyAction::Deny => PolicyAction::Deny,
         written::PolicyAction::Audit => PolicyAction::Audit,
-        written::PolicyAction::Custom => {
-            let note =
-                meta.named().warning("nobody can be asked yet: what its rules match is denied");
-            notes.push(note.with_fix("write action: DENY or ALLOW to have it decided here"));
-            PolicyAction::Deny
-        }
+        // Nobody can be asked yet, which is told of it where L4 is.
+        written::PolicyAction::Custom => PolicyAction::Deny,
     };
     let own = at("AuthorizationPolicy", meta);
     let rule = |(index, rule): (usize, &written::PolicyRule)| PolicyRule {
@@ -58,14 +57,10 @@ pub(super) fn policies(
         dry_run: policy.dry_run,
         rules: rules.clone(),
     };
-    applies(policy, objects, notes).into_iter().map(one).collect()
+    applies(policy, hosts, notes).into_iter().map(one).collect()
 }
 
-fn applies(
-    policy: &AuthorizationPolicy,
-    objects: &Objects<'_>,
-    notes: &mut Vec<Problem>,
-) -> Vec<Applies> {
+fn applies(policy: &AuthorizationPolicy, hosts: &Hosts, notes: &mut Vec<Problem>) -> Vec<Applies> {
     let targets = match &policy.selects {
         Selects::Everything => return vec![Applies::Pods(Labels::new())],
         Selects::Labels(labels) => return vec![Applies::Pods(labels.clone())],
@@ -77,11 +72,17 @@ fn applies(
         let Target { group, kind, name } = &target.value;
         match (group.as_str(), kind.as_str()) {
             ("", "Service") => {
-                services.push(ServiceName::new(Arc::clone(namespace), hostname(namespace, name)));
+                let service = ServiceName::new(Arc::clone(namespace), hostname(namespace, name));
+                if !hosts.has(&service) {
+                    notes.push(absent(policy, target));
+                }
+                services.push(service);
             }
             ("networking.istio.io", "ServiceEntry") => {
-                let found =
-                    objects.hosts.of_entry(&ObjectName::new(Arc::clone(namespace), name.as_str()));
+                let found = hosts.of_entry(&ObjectName::new(Arc::clone(namespace), name.as_str()));
+                if found.is_empty() {
+                    notes.push(absent(policy, target));
+                }
                 services.extend(found.iter().cloned());
             }
             (GATEWAYS, "Gateway") => {
@@ -102,6 +103,11 @@ fn applies(
     services.into_iter().chain(gateways).collect()
 }
 
+fn absent(policy: &AuthorizationPolicy, target: &Spanned<Target>) -> Problem {
+    let told = format!("there is no {}: the policy does nothing there", target.value.called());
+    policy.meta.at(target.at).warning(told).coded(Code::Reference)
+}
+
 fn clauses(rule: &written::PolicyRule, namespace: &str) -> Vec<Clause> {
     let from = rule.from.iter().map(|from| from.iter().map(|one| source(one, namespace)).collect());
     let to = rule.to.iter().map(|to| to.iter().map(operation).collect());
@@ -113,12 +119,12 @@ fn source(source: &PolicySource, namespace: &str) -> Vec<PolicyCondition> {
     let texts = [
         (Attribute::Principal, &source.principals),
         (Attribute::Namespace, &source.namespaces),
+        (Attribute::TrustDomain, &source.trust_domains),
         (Attribute::Unmet("source.requestPrincipals".into()), &source.request_principals),
     ];
     let mut all: Vec<_> =
         texts.into_iter().filter_map(|(attribute, both)| asked(attribute, strings(both))).collect();
     all.extend(asked(Attribute::ServiceAccount, accounts(&source.service_accounts, namespace)));
-    all.extend(trust_domains(&source.trust_domains));
     all.extend(asked(Attribute::SourceIp, networks(&source.ip_blocks)));
     all.extend(asked(Attribute::RemoteIp, networks(&source.remote_ip_blocks)));
     all
@@ -152,9 +158,7 @@ fn condition(condition: &written::PolicyCondition, namespace: &str) -> Vec<Polic
                 UnseenAttribute::Header(name) => Attribute::Header(name.as_str().into()),
                 UnseenAttribute::RemoteIp => Attribute::RemoteIp,
                 UnseenAttribute::Sni => Attribute::Sni,
-                UnseenAttribute::TrustDomain => {
-                    return trust_domains(&unseen.values).into_iter().collect();
-                }
+                UnseenAttribute::TrustDomain => Attribute::TrustDomain,
                 UnseenAttribute::RequestPrincipal
                 | UnseenAttribute::Audiences
                 | UnseenAttribute::Presenter
@@ -165,16 +169,6 @@ fn condition(condition: &written::PolicyCondition, namespace: &str) -> Vec<Polic
         }
     };
     one.into_iter().collect()
-}
-
-/// The beginning of a principal; one with a wildcard cannot be said so.
-fn trust_domains(both: &Both<String>) -> Option<PolicyCondition> {
-    let all = || both.is.iter().chain(&both.is_not);
-    if all().any(|domain| domain.contains('*')) {
-        return asked(Attribute::Unmet("source.trustDomains".into()), strings(both));
-    }
-    let whole = |list: &[String]| list.iter().map(|domain| format!("{domain}/*").into()).collect();
-    asked(Attribute::Principal, (whole(&both.is), whole(&both.is_not)))
 }
 
 type Values = (Vec<Arc<str>>, Vec<Arc<str>>);

@@ -71,7 +71,7 @@ pub(super) fn routes<'a>(
                 Some(route) => said.push(Said { route: Cow::Owned(route), at, meta: &found.meta }),
                 None => {
                     let told = "no request is for this route and for the one that delegates to it";
-                    let note = found.meta.at(*mark).warning(told);
+                    let note = found.meta.at(*mark).warning(told).of(&other.object);
                     notes.push(note.with_fix("match parts of what is delegated, and no regex"));
                 }
             }

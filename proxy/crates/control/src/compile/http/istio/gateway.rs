@@ -1,6 +1,6 @@
 //! Who listens for strangers, and whereto they are led.
 use super::{
-    Objects, at, hosts,
+    Objects, ascribe, at, hosts,
     matching::Place,
     routing::{self, http},
     rule_at, stream, tls,
@@ -36,6 +36,7 @@ pub(super) fn plan(
         let at = rule_at(&own, &gateway.meta, index, *mark);
         servers.push(read(gateway, server, at, objects, notes));
     }
+    ascribe(notes, "Gateway", &gateway.meta);
     GatewayPlan { at: own, servers }
 }
 
@@ -82,7 +83,7 @@ fn serves(
         return Serves::Http { hosts: here.virtual_hosts(false, notes), to_https };
     }
     let Some(tls) = server.tls.as_ref().filter(|_| protocol.is_tls()) else {
-        return Serves::Tcp(here.tcp());
+        return Serves::Tcp(here.tcp(notes));
     };
     match tls.value.mode() {
         ServerTlsMode::Passthrough => {
@@ -106,7 +107,7 @@ fn serves(
             Some(tls) if protocol == Protocol::Https => {
                 Serves::Https { hosts: here.virtual_hosts(true, notes), tls }
             }
-            Some(tls) => Serves::TlsTerminated { rules: here.tcp(), tls },
+            Some(tls) => Serves::TlsTerminated { rules: here.tcp(notes), tls },
         },
     }
 }
@@ -175,8 +176,9 @@ impl<'a> Here<'a> {
         by_domain.into_iter().map(host).collect()
     }
 
-    fn tcp(self) -> Vec<TcpRule> {
+    fn tcp(self, notes: &mut Vec<Problem>) -> Vec<TcpRule> {
         let all = self.services();
-        all.flat_map(|service| stream::tcp(service, self.place(), self.objects.hosts)).collect()
+        let hosts = self.objects.hosts;
+        all.flat_map(|service| stream::tcp(service, self.place(), hosts, notes)).collect()
     }
 }

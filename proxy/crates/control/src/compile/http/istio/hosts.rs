@@ -3,7 +3,7 @@ use crate::{
     compile::{http::plan::Clients, service::hostname},
     object::{
         istio::domain::{ExportTo, HostPattern, Namespaces},
-        service::Service,
+        service::{Service, Vip},
         service_entry::ServiceEntry,
         spanned::Spanned,
     },
@@ -18,14 +18,14 @@ use std::{
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
 
 /// Services by their host names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     by_host: BTreeMap<Arc<str>, Vec<Known>>,
     /// By the objects that name several.
     by_entry: BTreeMap<ObjectName, Vec<ServiceName>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     name: ServiceName,
     /// `None`: every namespace.
@@ -39,6 +39,8 @@ impl Hosts {
         entries: impl IntoIterator<Item = &'a ServiceEntry>,
     ) -> Self {
         let mut hosts = Self::default();
+        // What is an alias is in no mesh: its name is somebody else's.
+        let services = services.into_iter().filter(|service| service.vips != Vip::External);
         for service in services {
             let name = &service.meta.name;
             let exported = service.meta.annotation(EXPORT_TO).unwrap_or_default();
@@ -86,6 +88,12 @@ impl Hosts {
         seen.min_by_key(|known| *known.name.namespace != *namespace).map(|known| &known.name)
     }
 
+    /// Whether there is a service.
+    pub(super) fn has(&self, name: &ServiceName) -> bool {
+        let same = self.by_host.get(&name.hostname).into_iter().flatten();
+        same.into_iter().any(|known| known.name == *name)
+    }
+
     /// The services of a `ServiceEntry`.
     pub(super) fn of_entry(&self, entry: &ObjectName) -> &[ServiceName] {
         self.by_entry.get(entry).map(Vec::as_slice).unwrap_or_default()
@@ -93,8 +101,11 @@ impl Hosts {
 
     /// Services that a pattern, whole, stands for.
     pub(super) fn covered(&self, pattern: &HostPattern) -> impl Iterator<Item = &ServiceName> {
-        let all = self.by_host.iter().filter(|(host, _)| pattern.covers(host));
-        all.flat_map(|(_, same)| same.iter().map(|known| &known.name))
+        let is_one = !pattern.is_wildcard();
+        let one = is_one.then(|| self.by_host.get(pattern.as_str())).flatten();
+        let all = self.by_host.iter().filter(move |(host, _)| !is_one && pattern.covers(host));
+        let all = one.into_iter().chain(all.map(|(_, same)| same));
+        all.flat_map(|same| same.iter().map(|known| &known.name))
     }
 }
 

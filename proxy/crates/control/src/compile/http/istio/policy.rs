@@ -1,9 +1,12 @@
 //! What holds for connections, of a `DestinationRule`.
 use super::tls;
 use crate::{
-    compile::http::plan::traffic::{
-        Balancer, HashKey, HashTable, Keepalive, LocalityPolicy, Outlier, Pool, ProxyProtocol, Tls,
-        TrafficPolicy, Version, Warmup,
+    compile::http::plan::{
+        Fraction,
+        traffic::{
+            Balancer, HashKey, HashTable, Keepalive, LocalityPolicy, Outlier, Pool, ProxyProtocol,
+            RetryBudget, Tls, TrafficPolicy, Version, Warmup,
+        },
     },
     object::{
         istio::destination_rule::{
@@ -28,6 +31,8 @@ pub(super) struct Level<'a> {
     outlier: Option<&'a Spanned<OutlierDetection>>,
     tls: Option<&'a Spanned<ClientTls>>,
     proxy: Option<policy::ProxyProtocol>,
+    budget: Option<policy::RetryBudget>,
+    tunnel: Option<&'a Spanned<policy::Tunnel>>,
 }
 
 impl<'a> Level<'a> {
@@ -38,6 +43,8 @@ impl<'a> Level<'a> {
             outlier: policy.outlier_detection.as_ref(),
             tls: policy.tls.as_ref(),
             proxy: policy.proxy_protocol,
+            budget: policy.retry_budget,
+            tunnel: policy.tunnel.as_ref(),
         }
     }
 
@@ -50,6 +57,8 @@ impl<'a> Level<'a> {
             outlier: port.outlier_detection.as_ref(),
             tls: port.tls.as_ref(),
             proxy: service.proxy,
+            budget: None,
+            tunnel: service.tunnel,
         }
     }
 
@@ -61,21 +70,48 @@ impl<'a> Level<'a> {
             outlier: self.outlier.or(service.outlier),
             tls: self.tls.or(service.tls),
             proxy: self.proxy.or(service.proxy),
+            budget: self.budget.or(service.budget),
+            tunnel: self.tunnel.or(service.tunnel),
         }
     }
 
     /// In the words of the plan.
     pub(super) fn read(self, meta: &Meta, notes: &mut Vec<Problem>) -> TrafficPolicy {
+        self.tell(meta, notes);
         TrafficPolicy {
             balancer: self.balancer.and_then(|one| balancer(&one.value)),
             pool: self.pool.map(|pool| self::pool(&pool.value)).unwrap_or_default(),
             outlier: self.outlier.map(|one| outlier(&one.value)),
             tls: self.tls.map_or(Tls::Mesh, |one| tls::client(one, meta, notes)),
             locality: self.balancer.map(|one| locality(&one.value)).unwrap_or_default(),
+            retry_budget: self.budget.map(|budget| RetryBudget {
+                share: budget.percent.map(|share| Fraction::of_a_million(share.millionths())),
+                least: budget.min_retry_concurrency,
+            }),
             proxy_protocol: self.proxy.map(|proxy| match proxy.version {
                 ProxyVersion::V1 => ProxyProtocol::V1,
                 ProxyVersion::V2 => ProxyProtocol::V2,
             }),
+        }
+    }
+
+    /// Says what of it is not done.
+    fn tell(self, meta: &Meta, notes: &mut Vec<Problem>) {
+        if let Some(tunnel) = self.tunnel {
+            let told = "tunnel is not done: connections go there without it";
+            notes.push(meta.at(tunnel.at).warning(told));
+        }
+        if let Some(aware) = self.balancer.and_then(|one| one.value.zone_aware_lb_setting.as_ref())
+            && aware.value.enabled != Some(false)
+        {
+            let told = "zoneAwareLbSetting is not done: zones are preferred as without it";
+            notes.push(meta.at(aware.at).warning(told).with_fix("write localityLbSetting"));
+        }
+        if let Some(outlier) = self.outlier
+            && !outlier.value.outlier_detection_http_error_codes.is_empty()
+        {
+            let told = "outlierDetectionHttpErrorCodes is not done: what begins with 5 is an error";
+            notes.push(meta.at(outlier.at).warning(told));
         }
     }
 }
@@ -105,6 +141,9 @@ fn balancer(said: &LoadBalancer) -> Option<Balancer> {
                 name: cookie.name.as_str().into(),
                 path: cookie.path.as_deref().map(Arc::from),
                 ttl: cookie.ttl.map(|ttl| ttl.0),
+                attributes: (cookie.attributes.iter())
+                    .map(|one| (one.name.as_str().into(), one.value.as_str().into()))
+                    .collect(),
             },
             balancer::HashKey::SourceIp => HashKey::SourceIp,
             balancer::HashKey::Query(name) => HashKey::Query(name.as_str().into()),
@@ -181,6 +220,10 @@ fn pool(said: &ConnectionPool) -> Pool {
         max_retries: some(http.max_retries),
         http_idle: http.idle_timeout.map(|time| time.0),
         max_streams: some(http.max_concurrent_streams),
+        pings: http.http2_keepalive.and_then(|pings| {
+            let interval = pings.interval?.0;
+            Some((interval, pings.timeout.map_or(interval, |timeout| timeout.0)))
+        }),
         version: match (http.use_client_protocol, http.h2_upgrade_policy) {
             (true, _) => Version::AsClient,
             (false, UpgradePolicy::Upgrade) => Version::Http2,

@@ -2,7 +2,7 @@
 use super::{
     Objects,
     action::{self, Scene},
-    delegate,
+    ascribe, delegate,
     hosts::{self, clients, generality},
     matching::{Place, matching},
     stream,
@@ -82,7 +82,7 @@ fn routings(
     }
     let http = http(service, Place::Mesh, false, objects, notes);
     let tls = stream::tls(service, Place::Mesh, objects.hosts, None);
-    let tcp = stream::tcp(service, Place::Mesh, objects.hosts);
+    let tcp = stream::tcp(service, Place::Mesh, objects.hosts, notes);
     let mut all = Vec::new();
     let mut push = |rules| all.push(Routing { clients: clients.clone(), port: None, rules });
     if !http.is_empty() {
@@ -115,7 +115,9 @@ pub(super) fn http(
         }
         let scene = Scene { meta: said.meta, hosts: objects.hosts, is_tls };
         rules.push(action::rule(&said.route, said.at, matches, &scene, notes));
+        ascribe(notes, "VirtualService", said.meta);
     }
+    ascribe(notes, "VirtualService", &service.meta);
     rules
 }
 

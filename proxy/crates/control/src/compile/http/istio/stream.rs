@@ -1,7 +1,7 @@
 //! Rules for connections.
 use super::{
     action::{Scene, share, weight},
-    at,
+    ascribe, at,
     hosts::Hosts,
     matching::Place,
     rule_at,
@@ -19,12 +19,20 @@ use crate::{
         port::{Block, Port},
         spanned::Spanned,
     },
+    problem::Problem,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Rules for bytes, of those of `service` that hold at a place.
-pub(super) fn tcp(service: &VirtualService, place: Place<'_>, hosts: &Hosts) -> Vec<TcpRule> {
+///
+/// A match that asks for clients' addresses is for nobody: it cannot be answered.
+pub(super) fn tcp(
+    service: &VirtualService,
+    place: Place<'_>,
+    hosts: &Hosts,
+    notes: &mut Vec<Problem>,
+) -> Vec<TcpRule> {
     let own = at("VirtualService", &service.meta);
     let scene = Scene { meta: &service.meta, hosts, is_tls: false };
     let mut rules = Vec::new();
@@ -32,9 +40,15 @@ pub(super) fn tcp(service: &VirtualService, place: Place<'_>, hosts: &Hosts) -> 
         let here = route.matches.iter().map(|one| &one.value);
         let here = here.filter(|one| is_here(&one.gateways, service, place));
         let matches: Vec<StreamMatch> = here
-            .map(|one| {
+            .filter_map(|one| {
+                if let Some(subnet) = &one.source_subnet {
+                    let told = "sourceSubnet is not looked at, so it matches nothing";
+                    let note = service.meta.at(subnet.at).warning(told);
+                    notes.push(note.with_fix("write sourceLabels or sourceNamespace"));
+                    return None;
+                }
                 let namespace = one.source_namespace.as_deref();
-                matching(&one.destination_subnets, one.port, &one.source_labels, namespace)
+                Some(matching(&one.destination_subnets, one.port, &one.source_labels, namespace))
             })
             .collect();
         if !route.matches.is_empty() && matches.is_empty() {
@@ -43,6 +57,7 @@ pub(super) fn tcp(service: &VirtualService, place: Place<'_>, hosts: &Hosts) -> 
         let at = rule_at(&own, &service.meta, index, *mark);
         rules.push(TcpRule { at, matches, to: shares(&route.route, &scene) });
     }
+    ascribe(notes, "VirtualService", &service.meta);
     rules
 }
 

@@ -30,7 +30,6 @@ fn plan_of(read: &Read, turned: bool) -> Asked {
         virtual_services: read.virtual_services.iter().map(|one| &**one).collect(),
         destination_rules: read.destination_rules.iter().map(|one| &**one).collect(),
         gateways: read.istio_gateways.iter().map(|one| &**one).collect(),
-        authorization_policies: read.authorization_policies.iter().map(|one| &**one).collect(),
         hosts: &hosts,
         root: "istio-system",
     };
@@ -38,7 +37,6 @@ fn plan_of(read: &Read, turned: bool) -> Asked {
         objects.virtual_services.reverse();
         objects.destination_rules.reverse();
         objects.gateways.reverse();
-        objects.authorization_policies.reverse();
     }
     asked(&objects)
 }

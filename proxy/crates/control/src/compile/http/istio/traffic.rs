@@ -4,7 +4,7 @@
 //! then what the root says; in each, who says the host most exactly. Rules of one namespace for
 //! one host are one: their subsets are put together, and of the rest the oldest counts.
 use super::{
-    Objects, at,
+    Objects, ascribe, at,
     hosts::{clients, full_pattern, generality},
     policy::{Level, ports},
 };
@@ -46,6 +46,13 @@ pub(super) fn of_services(
         let Some(first) = group.rules.first() else { continue };
         let own = &*first.meta.name.namespace;
         let selector = first.selector.clone().unwrap_or_default();
+        if !selector.is_empty() {
+            let told = "workloadSelector is not looked at yet: the rule does nothing";
+            for rule in &group.rules {
+                notes.push(rule.meta.named().warning(told));
+                ascribe(notes, "DestinationRule", &rule.meta);
+            }
+        }
         let shown = clients(&first.export_to, own);
         let traffic = traffic(&group.rules, notes);
         for name in objects.hosts.covered(&group.host) {
@@ -77,18 +84,13 @@ pub(super) fn of_services(
 
 fn groups<'a>(objects: &Objects<'a>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut places = BTreeMap::new();
     for rule in &objects.destination_rules {
-        let host = full_pattern(&rule.host.value, &rule.meta.name.namespace);
-        let same = groups.iter_mut().find(|group| {
-            let first = group.rules.first();
-            group.host == host
-                && first.is_some_and(|first| {
-                    first.meta.name.namespace == rule.meta.name.namespace
-                        && first.selector == rule.selector
-                        && exported(first) == exported(rule)
-                })
-        });
-        match same {
+        let own = &rule.meta.name.namespace;
+        let host = full_pattern(&rule.host.value, own);
+        let key = (own, host.as_str().to_owned(), &rule.selector, exported(rule));
+        let place = *places.entry(key).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some(group) => group.rules.push(rule),
             None => groups.push(Group { host, rules: vec![rule] }),
         }
@@ -117,10 +119,12 @@ fn traffic(rules: &[&DestinationRule], notes: &mut Vec<Problem>) -> Traffic {
     let mut subsets: BTreeMap<Arc<str>, Subset> = BTreeMap::new();
     for rule in rules {
         for Spanned { value: subset, at } in &rule.subsets {
-            let name: Arc<str> = subset.name.value.as_str().into();
-            if subsets.contains_key(&name) {
-                let told = format!("subset {name} is said by an older rule for this host already");
+            let called: Arc<str> = subset.name.value.as_str().into();
+            if subsets.contains_key(&called) {
+                let told =
+                    format!("subset {called} is said by an older rule for this host already");
                 notes.push(rule.meta.at(*at).warning(told).with_fix("leave one out"));
+                ascribe(notes, "DestinationRule", &rule.meta);
                 continue;
             }
             let own = subset.policy.as_ref().map(|policy| &policy.value);
@@ -134,14 +138,17 @@ fn traffic(rules: &[&DestinationRule], notes: &mut Vec<Problem>) -> Traffic {
                 policy: own_level.over(level).read(&rule.meta, notes),
                 ports: read(&levels, notes),
             };
-            subsets.insert(name, read_subset);
+            subsets.insert(called, read_subset);
+            ascribe(notes, "DestinationRule", &rule.meta);
         }
     }
-    Traffic {
+    let traffic = Traffic {
         at: at("DestinationRule", &speaker.meta),
         clients: Clients::default(),
         policy: level.read(&speaker.meta, notes),
         ports: read(&service_ports, notes),
         subsets,
-    }
+    };
+    ascribe(notes, "DestinationRule", &speaker.meta);
+    traffic
 }

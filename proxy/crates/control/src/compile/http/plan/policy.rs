@@ -66,6 +66,8 @@ pub enum Attribute {
     /// `cluster.local/ns/shop/sa/web`
     Principal,
     Namespace,
+    /// Of the principal.
+    TrustDomain,
     /// `shop/web`
     ServiceAccount,
     /// A network, of the connection.
@@ -91,7 +93,8 @@ impl Policy {
     #[must_use]
     pub fn needs_l7(&self) -> bool {
         let is_l7 = |condition: &PolicyCondition| match condition.attribute {
-            Attribute::RemoteIp
+            Attribute::TrustDomain
+            | Attribute::RemoteIp
             | Attribute::Host
             | Attribute::Method
             | Attribute::Path

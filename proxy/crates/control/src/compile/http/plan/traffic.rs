@@ -1,5 +1,5 @@
 //! How a service is talked to.
-use super::{At, Clients, Labels};
+use super::{At, Clients, Fraction, Labels};
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 /// For some clients of a service.
@@ -31,6 +31,8 @@ pub struct TrafficPolicy {
     pub outlier: Option<Outlier>,
     pub tls: Tls,
     pub locality: LocalityPolicy,
+    /// In the place of [`Pool::max_retries`].
+    pub retry_budget: Option<RetryBudget>,
     /// A PROXY header first.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -68,6 +70,8 @@ pub enum HashKey {
         name: Arc<str>,
         path: Option<Arc<str>>,
         ttl: Option<Duration>,
+        /// What else is said of it.
+        attributes: Vec<(Arc<str>, Arc<str>)>,
     },
     SourceIp,
     Query(Arc<str>),
@@ -93,7 +97,17 @@ pub struct Pool {
     pub max_retries: Option<u32>,
     pub http_idle: Option<Duration>,
     pub max_streams: Option<u32>,
+    /// How often HTTP/2 is asked whether it is still there, and for how long an answer is waited.
+    pub pings: Option<(Duration, Duration)>,
     pub version: Version,
+}
+
+/// How many of the requests of a moment may be tries again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryBudget {
+    pub share: Option<Fraction>,
+    /// So many may be in any case.
+    pub least: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,6 +222,15 @@ pub type Shares = BTreeMap<Arc<str>, u32>;
 pub enum ProxyProtocol {
     V1,
     V2,
+}
+
+impl TrafficPolicy {
+    /// Whether it asks for anything that only L7 does.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        let tls = if self.tls == Tls::Off { Tls::Mesh } else { self.tls.clone() };
+        Self { tls, ..self.clone() } != Self::default()
+    }
 }
 
 impl Traffic {

@@ -119,6 +119,7 @@ fn is_of_requests(attribute: &Attribute) -> bool {
         | Attribute::Header(_) => true,
         Attribute::Principal
         | Attribute::Namespace
+        | Attribute::TrustDomain
         | Attribute::ServiceAccount
         | Attribute::SourceIp
         | Attribute::DestinationIp
@@ -138,6 +139,7 @@ fn one(attribute: &Attribute, value: &str, namespace: &str) -> Option<One> {
     };
     match attribute {
         Attribute::Principal => id(named(&identity(value))),
+        Attribute::TrustDomain => id(named(&format!("spiffe://{}/.+", wild(value, "[^/]*")))),
         Attribute::Namespace => id(named(&of_namespace(value, "[^/]+"))),
         Attribute::ServiceAccount => {
             let (namespace, account) = value.split_once('/').unwrap_or((namespace, value));

@@ -7,8 +7,8 @@ use crate::compile::http::plan::{
     rule::{Action, Cors, Direct, HeaderOps, HttpRule, PathRewrite, Redirect, RedirectPort},
     stream::{StreamShare, TcpRule, TlsRule},
     traffic::{
-        Balancer, Credential, HashKey, HashTable, Keepalive, Name, Originate, Outlier, Pool, Tls,
-        Traffic, TrafficPolicy, Trust, Version,
+        Balancer, Credential, HashKey, HashTable, Keepalive, Name, Originate, Outlier, Pool,
+        RetryBudget, Tls, Traffic, TrafficPolicy, Trust, Version,
     },
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -120,6 +120,7 @@ fn traffic() -> Traffic {
         max_retries: Some(1),
         http_idle: Some(Duration::from_secs(30)),
         max_streams: Some(10),
+        pings: Some((Duration::from_secs(30), Duration::from_secs(5))),
         version: Version::Http2,
     };
     let keys = vec![
@@ -128,6 +129,7 @@ fn traffic() -> Traffic {
             name: "c".into(),
             path: Some("/".into()),
             ttl: Some(Duration::from_secs(1)),
+            attributes: vec![("SameSite".into(), "Strict".into())],
         },
         HashKey::SourceIp,
     ];
@@ -144,6 +146,7 @@ fn traffic() -> Traffic {
         pool,
         outlier: Some(Outlier { consecutive_gateway: Some(2), ..Outlier::default() }),
         tls: Tls::Originate(Box::new(originate)),
+        retry_budget: Some(RetryBudget { share: Some(Fraction::percent(25.0)), least: Some(3) }),
         ..TrafficPolicy::default()
     };
     Traffic {

@@ -1,8 +1,12 @@
 //! Ways to talk to services, at random.
 use super::{at, clients, labels, number, port, text, time};
-use crate::compile::http::plan::traffic::{
-    Balancer, Credential, HashKey, HashTable, Keepalive, LocalityPolicy, Name, Originate, Outlier,
-    Pool, ProxyProtocol, Subset, Tls, Traffic, TrafficPolicy, Trust, Version, Warmup,
+use crate::compile::http::plan::{
+    Fraction,
+    traffic::{
+        Balancer, Credential, HashKey, HashTable, Keepalive, LocalityPolicy, Name, Originate,
+        Outlier, Pool, ProxyProtocol, RetryBudget, Subset, Tls, Traffic, TrafficPolicy, Trust,
+        Version, Warmup,
+    },
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
@@ -13,11 +17,9 @@ fn balancer() -> impl Strategy<Value = Balancer> {
         });
     let key = prop_oneof![
         text().prop_map(HashKey::Header),
-        (text(), of(text()), of(time())).prop_map(|(name, path, ttl)| HashKey::Cookie {
-            name,
-            path,
-            ttl
-        }),
+        (text(), of(text()), of(time()), vec((text(), text()), 0..2)).prop_map(
+            |(name, path, ttl, attributes)| HashKey::Cookie { name, path, ttl, attributes }
+        ),
         Just(HashKey::SourceIp),
         text().prop_map(HashKey::Query),
     ];
@@ -40,9 +42,11 @@ fn pool() -> impl Strategy<Value = Pool> {
     let numbers =
         (of(number()), of(number()), of(number()), of(number()), of(number()), of(number()));
     let keepalive = (of(number()), of(time()), of(time()));
+    let pings = of((time(), time()));
     let version =
         select(&[Version::AsDeclared, Version::Http1, Version::Http2, Version::AsClient][..]);
-    (times, numbers, of(keepalive), version).prop_map(|(times, numbers, keepalive, version)| Pool {
+    let all = (times, numbers, of(keepalive), pings, version);
+    all.prop_map(|(times, numbers, keepalive, pings, version)| Pool {
         connect_timeout: times.0,
         max_connection_duration: times.1,
         tcp_idle: times.2,
@@ -54,6 +58,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         max_retries: numbers.4,
         max_streams: numbers.5,
         keepalive: keepalive.map(|(probes, time, interval)| Keepalive { probes, time, interval }),
+        pings,
         version,
     })
 }
@@ -116,14 +121,12 @@ fn locality() -> impl Strategy<Value = LocalityPolicy> {
 
 fn traffic_policy() -> impl Strategy<Value = TrafficPolicy> + Clone {
     let proxy = of(select(&[ProxyProtocol::V1, ProxyProtocol::V2][..]));
-    let all = (of(balancer()), pool(), of(outlier()), tls(), locality(), proxy);
-    all.prop_map(|(balancer, pool, outlier, tls, locality, proxy_protocol)| TrafficPolicy {
-        balancer,
-        pool,
-        outlier,
-        tls,
-        locality,
-        proxy_protocol,
+    let share = (0..2_000_000_u32).prop_map(Fraction::of_a_million);
+    let budget = (of(share), of(number()));
+    let budget = of(budget.prop_map(|(share, least)| RetryBudget { share, least }));
+    let all = (of(balancer()), pool(), of(outlier()), tls(), locality(), budget, proxy);
+    all.prop_map(|(balancer, pool, outlier, tls, locality, retry_budget, proxy_protocol)| {
+        TrafficPolicy { balancer, pool, outlier, tls, locality, retry_budget, proxy_protocol }
     })
     .boxed()
 }

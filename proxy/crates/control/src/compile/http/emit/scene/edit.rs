@@ -1,0 +1,70 @@
+//! What of a scene is another: told by whoever compiles, to whoever has a scene of their own.
+use super::{super::super::plan::Plan, Changed, Dep, Scene, ServiceFacts, WorkloadFacts};
+use crate::object::secret::Secret;
+use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One thing that is another than before; `None`: it is no longer there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// The namespace of what holds everywhere.
+    Root(Arc<str>),
+    Service(ServiceName, Option<Arc<ServiceFacts>>),
+    Workload(WorkloadUid, Option<Arc<WorkloadFacts>>),
+    Plan(Arc<Plan>),
+    Secret(ObjectName, Option<Arc<Secret>>),
+}
+
+impl Scene {
+    /// Takes an edit in; gives what depends on it.
+    pub fn apply(&mut self, edit: &Edit) -> Changed {
+        match edit {
+            Edit::Root(root) => self.set_root(root),
+            Edit::Service(name, facts) => self.set_service(name, facts.clone()),
+            Edit::Workload(uid, facts) => self.set_workload(uid, facts.clone()),
+            Edit::Plan(plan) => self.set_plan(Arc::clone(plan)),
+            Edit::Secret(name, secret) => self.set_secret(name, secret.clone()),
+        }
+    }
+
+    /// What takes away from a scene like this one all that `other` does not have, and has both plan
+    /// the same.
+    pub(crate) fn without(&self, other: &Self) -> Vec<Edit> {
+        let services = gone(&self.services, &other.services);
+        let workloads = gone(&self.workloads, &other.workloads);
+        let secrets = gone(&self.secrets, &other.secrets);
+        let services = services.map(|name| Edit::Service(name.clone(), None));
+        let workloads = workloads.map(|uid| Edit::Workload(uid.clone(), None));
+        let secrets = secrets.map(|name| Edit::Secret(name.clone(), None));
+        let rest =
+            [Edit::Plan(Arc::clone(&other.plan)), Edit::Root(Arc::clone(&other.root_namespace))];
+        services.chain(workloads).chain(secrets).chain(rest).collect()
+    }
+
+    fn set_secret(&mut self, name: &ObjectName, secret: Option<Arc<Secret>>) -> Changed {
+        if self.secrets.get(name) == secret.as_ref() {
+            return Changed::new();
+        }
+        match secret {
+            Some(secret) => drop(self.secrets.insert(name.clone(), secret)),
+            None => drop(self.secrets.remove(name)),
+        }
+        [Dep::Secret(name.clone())].into()
+    }
+
+    fn set_root(&mut self, root: &Arc<str>) -> Changed {
+        if self.root_namespace == *root {
+            return Changed::new();
+        }
+        let before = std::mem::replace(&mut self.root_namespace, Arc::clone(root));
+        // Who has looked at policies has looked at the root's.
+        [Dep::Policies(before), Dep::Policies(Arc::clone(root))].into()
+    }
+}
+
+fn gone<'a, K: Ord, V>(
+    all: &'a BTreeMap<K, V>,
+    other: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    all.keys().filter(|key| !other.contains_key(key))
+}

@@ -1,0 +1,307 @@
+//! What L7 is told, step by step: services and workloads as they were compiled, the plan when
+//! something changed that it is made of, and what must pass L7 for that.
+//!
+//! A pod that comes or goes has nothing planned anew. Objects of Istio are planned when one of them
+//! changed, or which services there are; those of the Gateway API when one of theirs did, a service,
+//! a namespace or a secret; each policy by itself.
+use super::{
+    emit::{
+        asks,
+        scene::{Changed, Dep, Edit, Scene},
+    },
+    gateway_api::{self, Outcome, status::Standing},
+    istio::{self, Asked, hosts::Hosts},
+    join::{Shadowed, join},
+    plan::{Plan, policy::Policy},
+    told,
+};
+use crate::{
+    compile::{
+        incremental::{Changes, Compiler, Looked},
+        store::Store,
+        touched::Touched,
+    },
+    object::{Objects, authorization_policy::Selects},
+    problem::Problem,
+};
+use culvert_model::{
+    l7::L7Ports,
+    name::{ObjectName, ServiceName, WorkloadUid},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
+
+/// What names of services end in, of Kubernetes.
+const DOMAIN: &str = "cluster.local";
+
+/// What L7 is told, as it was compiled last.
+#[derive(Debug, Default)]
+pub(in crate::compile) struct L7 {
+    scene: Scene,
+    hosts: Hosts,
+    istio: Asked,
+    gateway_api: Plan,
+    standings: Arc<[Standing]>,
+    policies: BTreeMap<ObjectName, Spoken>,
+    shadowed: BTreeSet<Shadowed>,
+    /// What must pass: of services and of workloads, where anything must.
+    services: BTreeMap<ServiceName, L7Ports>,
+    workloads: BTreeMap<WorkloadUid, L7Ports>,
+    effort: Effort,
+}
+
+/// What an `AuthorizationPolicy` comes to.
+#[derive(Debug, Default)]
+struct Spoken {
+    policies: Vec<Arc<Policy>>,
+    notes: Vec<Problem>,
+}
+
+/// How often something was planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Everything of Istio but policies.
+    pub istio: usize,
+    /// Everything of the Gateway API.
+    pub gateway_api: usize,
+    /// Single policies.
+    pub policies: usize,
+    /// Services and workloads of which it was asked what must pass L7.
+    pub asked: usize,
+}
+
+/// What must pass L7 otherwise than before.
+#[derive(Default)]
+struct Passing {
+    services: BTreeMap<ServiceName, L7Ports>,
+    workloads: BTreeMap<WorkloadUid, L7Ports>,
+}
+
+impl Compiler {
+    /// What L7 is made of, as far as anybody serves it.
+    #[must_use]
+    pub fn scene(&self) -> &Scene {
+        &self.l7.scene
+    }
+
+    /// What became of objects of the Gateway API.
+    #[must_use]
+    pub fn standings(&self) -> &Arc<[Standing]> {
+        &self.l7.standings
+    }
+
+    /// How much was planned so far.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        self.l7.effort
+    }
+
+    /// Follows what was compiled.
+    pub(in crate::compile) fn plan(&mut self, touched: &Touched, changes: &mut Changes) {
+        let looked = mem::take(&mut self.looked);
+        if !self.settings.l7 {
+            return;
+        }
+        let mut l7 = mem::take(&mut self.l7);
+        let mut deps = Changed::new();
+        let mut push = |edit: Edit| {
+            let changed = l7.scene.apply(&edit);
+            if !changed.is_empty() {
+                changes.l7.push(edit);
+                deps.extend(changed);
+            }
+        };
+        push(Edit::Root(Arc::clone(&self.mesh().config.root_namespace)));
+        for name in &looked.services {
+            push(Edit::Service(name.clone(), self.service_facts(name).map(Arc::new)));
+        }
+        for (uid, key) in &looked.workloads {
+            push(Edit::Workload(uid.clone(), self.workload_facts(uid, key).map(Arc::new)));
+        }
+        for name in &touched.secrets {
+            push(Edit::Secret(name.clone(), self.store.secrets.get(name).cloned()));
+        }
+        if let Some(plan) = l7.replan(touched, &self.store, &self.mesh().config.root_namespace) {
+            let edit = Edit::Plan(Arc::new(plan));
+            let changed = l7.scene.apply(&edit);
+            if !changed.is_empty() {
+                changes.l7.push(edit);
+                deps.extend(changed);
+            }
+        }
+        let Passing { services, workloads } = l7.pass(&looked, &deps);
+        self.l7 = l7;
+        for (name, ports) in services {
+            self.pass_service(&name, ports, changes);
+        }
+        for (uid, ports) in workloads {
+            self.pass_member(&uid, ports, changes);
+        }
+    }
+
+    /// Which connections to a service must pass L7.
+    pub(in crate::compile) fn l7_of_service(&self, name: &ServiceName) -> L7Ports {
+        self.l7.services.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Which connections to a workload must.
+    pub(in crate::compile) fn l7_of_workload(&self, uid: &WorkloadUid) -> L7Ports {
+        self.l7.workloads.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// What is to be told of a policy, as L7 has it.
+    pub(in crate::compile) fn plan_notes_of(&self, policy: &ObjectName) -> &[Problem] {
+        self.l7.policies.get(policy).map(|spoken| spoken.notes.as_slice()).unwrap_or_default()
+    }
+
+    /// What is to be told of what was planned.
+    pub(in crate::compile) fn plan_notes(&self) -> Vec<Problem> {
+        if !self.settings.l7 {
+            return told::unserved(&self.store).collect();
+        }
+        let L7 { scene, istio, standings, policies, shadowed, .. } = &self.l7;
+        let mut notes = istio.notes.clone();
+        notes.extend(policies.values().flat_map(|spoken| &spoken.notes).cloned());
+        notes.extend(told::standings(standings, &self.store));
+        notes.extend(told::shadowed(shadowed, &self.store));
+        let unclear = scene.plan().services.keys().filter_map(|name| {
+            let ports = asks::unclear(name, scene);
+            let draft = self.registry.get(name).filter(|_| !ports.is_empty())?;
+            Some(told::unclear(name, &ports, &draft.origin))
+        });
+        notes.extend(unclear);
+        notes
+    }
+}
+
+impl L7 {
+    /// The plan, if it may be another now.
+    fn replan(&mut self, touched: &Touched, store: &Store, root: &Arc<str>) -> Option<Plan> {
+        let mut is_new = false;
+        let mut has_hosts = false;
+        if touched.renew.hosts {
+            let services = store.services.all().map(AsRef::as_ref);
+            let entries = store.service_entries.all().map(AsRef::as_ref);
+            let hosts = Hosts::of(services, entries);
+            has_hosts = hosts != self.hosts;
+            self.hosts = hosts;
+        }
+        if touched.renew.istio || has_hosts {
+            let objects = istio::Objects {
+                virtual_services: store.virtual_services.all().map(AsRef::as_ref).collect(),
+                destination_rules: store.destination_rules.all().map(AsRef::as_ref).collect(),
+                gateways: store.istio_gateways.all().map(AsRef::as_ref).collect(),
+                hosts: &self.hosts,
+                root,
+            };
+            let asked = istio::asked(&objects);
+            self.effort.istio += 1;
+            is_new |= asked != self.istio;
+            self.istio = asked;
+        }
+        if touched.renew.gateway_api {
+            let Outcome { plan, standings } = gateway_api::compile(&of_gateway_api(store), DOMAIN);
+            self.effort.gateway_api += 1;
+            is_new |= plan != self.gateway_api;
+            self.gateway_api = plan;
+            if *self.standings != *standings {
+                self.standings = standings.into();
+            }
+        }
+        let mut names = touched.authorization_policies.clone();
+        if has_hosts {
+            let all = store.authorization_policies.all();
+            let named = all.filter(|policy| matches!(policy.selects, Selects::Targets(_)));
+            names.extend(named.map(|policy| policy.meta.name.clone()));
+        }
+        for name in &names {
+            is_new = true;
+            self.effort.policies += 1;
+            match store.authorization_policies.get(name) {
+                None => drop(self.policies.remove(name)),
+                Some(policy) => {
+                    let mut notes = Vec::new();
+                    let policies = istio::policies(policy, &self.hosts, &mut notes);
+                    let object = format!("AuthorizationPolicy/{name}");
+                    let notes = notes.into_iter().map(|note: Problem| note.of(&object)).collect();
+                    let policies = policies.into_iter().map(Arc::new).collect();
+                    self.policies.insert(name.clone(), Spoken { policies, notes });
+                }
+            }
+        }
+        is_new.then(|| {
+            let policies = self.policies.values().flat_map(|spoken| &spoken.policies);
+            let (plan, shadowed) = join(&self.istio, &self.gateway_api, policies);
+            self.shadowed = shadowed;
+            plan
+        })
+    }
+
+    /// Finds out again what must pass, of what may be another now.
+    fn pass(&mut self, looked: &Looked, deps: &Changed) -> Passing {
+        let mut services = looked.services.clone();
+        let mut workloads: BTreeSet<WorkloadUid> = looked.workloads.keys().cloned().collect();
+        for dep in deps {
+            match dep {
+                Dep::Service(name) => {
+                    services.insert(name.clone());
+                    workloads.extend(self.scene.endpoints_of(name).cloned());
+                }
+                Dep::Policies(namespace) => {
+                    workloads.extend(self.scene.concerned(namespace).cloned());
+                }
+                Dep::Endpoints(_)
+                | Dep::Host(_)
+                | Dep::Door(_)
+                | Dep::Pods(_)
+                | Dep::Gateway(_)
+                | Dep::Secret(_) => {}
+            }
+        }
+        self.effort.asked += services.len() + workloads.len();
+        let mut passing = Passing::default();
+        for name in services {
+            let ports = asks::of_service(&name, &self.scene);
+            if replace(&mut self.services, &name, &ports) {
+                passing.services.insert(name, ports);
+            }
+        }
+        for uid in workloads {
+            let ports = asks::of_workload(&uid, &self.scene);
+            if replace(&mut self.workloads, &uid, &ports) {
+                passing.workloads.insert(uid, ports);
+            }
+        }
+        passing
+    }
+}
+
+/// Says whether it is another than before; what is empty is not kept.
+fn replace<K: Ord + Clone>(all: &mut BTreeMap<K, L7Ports>, key: &K, ports: &L7Ports) -> bool {
+    let before = match ports.is_empty() {
+        true => all.remove(key),
+        false => all.insert(key.clone(), ports.clone()),
+    };
+    before.unwrap_or_default() != *ports
+}
+
+/// What its objects are planned with.
+fn of_gateway_api(store: &Store) -> Objects {
+    Objects {
+        namespaces: store.namespaces.all().cloned().collect(),
+        services: store.services.all().cloned().collect(),
+        secrets: store.secrets.all().cloned().collect(),
+        gateway_classes: store.gateway_classes.all().cloned().collect(),
+        kubernetes_gateways: store.kubernetes_gateways.all().cloned().collect(),
+        http_routes: store.http_routes.all().cloned().collect(),
+        grpc_routes: store.grpc_routes.all().cloned().collect(),
+        tls_routes: store.tls_routes.all().cloned().collect(),
+        tcp_routes: store.tcp_routes.all().cloned().collect(),
+        reference_grants: store.reference_grants.all().cloned().collect(),
+        backend_tls_policies: store.backend_tls_policies.all().cloned().collect(),
+        ..Objects::default()
+    }
+}
