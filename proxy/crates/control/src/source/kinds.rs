@@ -17,6 +17,9 @@ pub(crate) fn followed() -> Vec<Kind> {
     };
     let security =
         |kind, plural| Kind::custom("security.istio.io", &["v1", "v1beta1"], kind, plural, POLICY);
+    let gateway_api = |versions: &'static [&'static str], kind, plural| {
+        Kind::custom("gateway.networking.k8s.io", versions, kind, plural, WRITTEN)
+    };
     let all = [
         core("Namespace", "namespaces", NAMED),
         core("Node", "nodes", &["metadata.labels"]),
@@ -29,6 +32,17 @@ pub(crate) fn followed() -> Vec<Kind> {
         networking("WorkloadEntry", "workloadentries"),
         security("PeerAuthentication", "peerauthentications"),
         security("AuthorizationPolicy", "authorizationpolicies"),
+        networking("VirtualService", "virtualservices"),
+        networking("DestinationRule", "destinationrules"),
+        networking("Gateway", "gateways"),
+        gateway_api(&["v1", "v1beta1"], "GatewayClass", "gatewayclasses"),
+        gateway_api(&["v1", "v1beta1"], "Gateway", "gateways"),
+        gateway_api(&["v1", "v1beta1"], "HTTPRoute", "httproutes"),
+        gateway_api(&["v1", "v1alpha2"], "GRPCRoute", "grpcroutes"),
+        gateway_api(&["v1", "v1alpha3", "v1alpha2"], "TLSRoute", "tlsroutes"),
+        gateway_api(&["v1", "v1alpha2"], "TCPRoute", "tcproutes"),
+        gateway_api(&["v1", "v1beta1"], "ReferenceGrant", "referencegrants"),
+        gateway_api(&["v1", "v1alpha3"], "BackendTLSPolicy", "backendtlspolicies"),
     ];
     all.into_iter().map(|kind| kind.with_annotations(is_read)).collect()
 }

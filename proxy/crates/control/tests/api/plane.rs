@@ -93,7 +93,7 @@ impl Plane {
                 cluster,
                 trust_domain: "cluster.local".into(),
                 ambient: Ambient::Ours,
-                l7: false,
+                l7: true,
             },
             ca: Ca::Kept(state_dir.join("root.pem")),
             cluster: None,

@@ -9,7 +9,7 @@ use std::fs;
 
 /// All kinds that are read and are in namespaces.
 const KINDS: &str = "services,endpointslices,pods,peerauthentications,authorizationpolicies,\
-    serviceentries,workloadentries";
+    serviceentries,workloadentries,virtualservices,destinationrules";
 
 /// What is told of a namespace.
 fn of(told: &Told, namespace: &str) -> Told {

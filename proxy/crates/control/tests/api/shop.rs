@@ -60,6 +60,16 @@ spec:
   endpoints: [{address: 192.0.2.8}]
 ---
 apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec: {hosts: [web], http: [{route: [{destination: {host: web}}], timeout: 1s}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
+---
+apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: machine, labels: {app: web}}
 spec: {address: 192.0.2.9, labels: {app: web}, serviceAccount: machine}
