@@ -4,7 +4,7 @@
 use culvert_proto::{
     Any, Message, Struct, Value,
     envoy::{
-        config::core::v3::{Metadata, Node},
+        config::core::v3::{ControlPlane, Locality, Metadata, Node},
         service::discovery::v3::{
             CacheControl, DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest,
             DiscoveryResponse, Resource,
@@ -66,6 +66,7 @@ fn delta_request() {
             metadata: Some(Struct {
                 fields: [("k".into(), Value { kind: Some(Kind::StringValue("v".into())) })].into(),
             }),
+            locality: Some(Locality { region: "r".into(), zone: "z".into(), sub_zone: "s".into() }),
             ..Node::default()
         }),
         type_url: "url".into(),
@@ -76,7 +77,8 @@ fn delta_request() {
         error_detail: Some(Status { code: 3, message: "bad".into(), details: vec![any()] }),
     };
     let metadata = field(1, &[field(1, b"k"), field(2, &field(3, b"v"))].concat());
-    let node = [field(1, b"i"), field(2, b"c"), field(3, &metadata)].concat();
+    let locality = [field(1, b"r"), field(2, b"z"), field(3, b"s")].concat();
+    let node = [field(1, b"i"), field(2, b"c"), field(3, &metadata), field(4, &locality)].concat();
     let status = [number(1, 3), field(2, b"bad"), field(3, &any_bytes())].concat();
     check(
         &message,
@@ -108,6 +110,7 @@ fn delta_response() {
         type_url: "url".into(),
         nonce: "nonce".into(),
         removed_resources: vec!["gone".into()],
+        control_plane: Some(ControlPlane { identifier: "c".into() }),
     };
     let resource = [
         field(1, b"1"),
@@ -127,6 +130,7 @@ fn delta_response() {
             field(4, b"url"),
             field(5, b"nonce"),
             field(6, b"gone"),
+            field(7, &field(1, b"c")),
         ],
     );
 }
@@ -157,8 +161,18 @@ fn state_of_the_world() {
         resources: vec![any()],
         type_url: "t".into(),
         nonce: "r".into(),
+        control_plane: Some(ControlPlane { identifier: "c".into() }),
     };
-    check(&response, &[field(1, b"1"), field(2, &any_bytes()), field(4, b"t"), field(5, b"r")]);
+    check(
+        &response,
+        &[
+            field(1, b"1"),
+            field(2, &any_bytes()),
+            field(4, b"t"),
+            field(5, b"r"),
+            field(6, &field(1, b"c")),
+        ],
+    );
 }
 
 fn gateway() -> workload::GatewayAddress {

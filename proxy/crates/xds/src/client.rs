@@ -175,8 +175,7 @@ impl<R: Resource> Client<R> {
 
     /// Takes a response in; the reply accepts or refuses it.
     pub fn receive(&mut self, response: Response) -> Received<R> {
-        let Response { system_version_info: _, resources, type_url: _, nonce, removed_resources } =
-            response;
+        let Response { resources, nonce, removed_resources, .. } = response;
         let mut changes = Vec::new();
         for name in removed_resources {
             self.remove(&name.into(), &mut changes);

@@ -3,7 +3,7 @@
 //! Reading order: [`kind`] (types of resources), [`decode`] (messages to words of the model),
 //! [`bootstrap`] (what a process starts with), [`wanted`] and [`assemble`] (what is made of it all), [`stream`]
 //! (the two protocols), [`discover`] (who carries them), [`dump`] (what is
-//! shown of it; [`csds`] over gRPC).
+//! shown of it; [`csds`] over gRPC). And [`serve`]: the other end of it.
 
 pub mod kind;
 
@@ -24,3 +24,5 @@ pub mod discover;
 pub mod dump;
 
 pub mod csds;
+
+pub mod serve;

@@ -13,11 +13,14 @@ use std::{
 };
 
 mod connection;
+mod told;
 mod world;
 
 pub use connection::{Connection, UnknownType, Worlds};
-use world::Entry;
-pub use world::World;
+use told::{Draft, Told, Unanswered, is_named};
+pub use told::{Manner, Removals};
+pub(crate) use world::Entry;
+pub use world::{Made, World};
 
 /// Everything there is.
 const WILDCARD: &str = "*";
@@ -25,6 +28,7 @@ const WILDCARD: &str = "*";
 /// One type of resource of one connected node.
 #[derive(Debug, Default)]
 pub struct Subscriber {
+    manner: Manner,
     everything: bool,
     /// What was asked for by name or alias, and whether it was said not to exist.
     names: BTreeMap<Name, bool>,
@@ -38,34 +42,8 @@ pub struct Subscriber {
     refused: BTreeSet<Name>,
     refusal: Option<Arc<str>>,
     started: bool,
-    removals: Removals,
-}
-
-/// When a node is told what is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Removals {
-    /// With everything else.
-    #[default]
-    AtOnce,
-    /// In a push of their own, when nothing that the node holds speaks of it any more.
-    Late,
-}
-
-/// What a node was told of one resource.
-#[derive(Debug)]
-enum Told {
-    Entry(Arc<Entry>),
-    /// On an earlier stream; empty: it does not hold it, and wants to know.
-    Version(String),
-}
-
-/// A response that the node has not answered.
-#[derive(Debug)]
-struct Unanswered {
-    nonce: String,
-    /// With it answered, the node is as far as this.
-    sequence: u64,
-    names: Box<[Name]>,
+    /// What it holds and is to be told of all the same.
+    again: BTreeSet<Name>,
 }
 
 /// How far a node is behind.
@@ -77,17 +55,10 @@ pub struct Lag {
     pub unanswered: usize,
 }
 
-/// What goes into a response.
-struct Draft {
-    removals: Removals,
-    set: BTreeMap<Name, Arc<Entry>>,
-    removed: BTreeSet<Name>,
-}
-
 impl Subscriber {
     #[must_use]
-    pub fn new(removals: Removals) -> Self {
-        Self { removals, ..Self::default() }
+    pub fn new(manner: Manner) -> Self {
+        Self { manner, ..Self::default() }
     }
 
     /// Takes a request in: an answer to a response, a change of what is wanted, or both.
@@ -96,17 +67,23 @@ impl Subscriber {
     pub fn request(&mut self, request: &Request, world: &World) -> Option<Response> {
         self.answered(request);
         if !self.started {
-            let mut draft = Draft::new(self.removals);
+            let mut draft = Draft::new(self.manner.removals);
             self.start(request);
             self.compare_all(world, &mut draft);
+            self.miss(world, &mut draft);
             // Also when there is nothing to say: the node waits for it.
-            let seen = (self.removals == Removals::AtOnce).then(|| world.sequence());
+            let seen = (self.manner.removals == Removals::AtOnce).then(|| world.sequence());
             return Some(self.respond(draft, seen, world));
         }
-        // Of what it asks for, a node is told at once that it does not exist.
-        let mut draft = Draft::new(Removals::AtOnce);
+        // Of what it asks for, a node is told at once that it does not exist; of what it holds, where
+        // nothing else is meant by that, when it is time.
+        let Manner { removals, farewell, .. } = self.manner;
+        let mut draft = Draft::new(if farewell { Removals::AtOnce } else { removals });
         self.subscribe(request, world, &mut draft);
         self.unsubscribe(request, world, &mut draft);
+        if !farewell {
+            self.miss(world, &mut draft);
+        }
         let seen = self.seen;
         (!draft.is_empty()).then(|| self.respond(draft, seen, world))
     }
@@ -123,7 +100,32 @@ impl Subscriber {
 
     /// Whether there is something to push, or may be.
     pub fn is_behind(&self, world: &World) -> bool {
-        self.started && self.seen != Some(world.sequence())
+        self.started && (self.seen != Some(world.sequence()) || !self.again.is_empty())
+    }
+
+    /// Whether anything was asked for so far.
+    pub fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Has these told with the next push, as far as the node was told of them, though it knows
+    /// them as they are.
+    pub fn recall<'a>(&mut self, names: impl IntoIterator<Item = &'a Name>) {
+        let told = names.into_iter().filter(|name| self.told.contains_key(*name));
+        self.again.extend(told.cloned());
+    }
+
+    /// Names of what the last response spoke of that is not answered.
+    pub(crate) fn last(&self) -> &[Name] {
+        self.unanswered.back().map_or(&[], |last| &last.names)
+    }
+
+    /// All that the node was told of on this stream, in the order of names.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &Entry> {
+        self.told.values().filter_map(|told| match told {
+            Told::Entry(entry) => Some(&**entry),
+            Told::Version(_) => None,
+        })
     }
 
     /// Whether the next push waits for an answer.
@@ -131,7 +133,7 @@ impl Subscriber {
         !self.unanswered.is_empty()
     }
 
-    fn push_with(&mut self, removals: Removals, world: &World) -> Option<Response> {
+    pub(crate) fn push_with(&mut self, removals: Removals, world: &World) -> Option<Response> {
         if !self.is_behind(world) || self.is_waiting() {
             return None;
         }
@@ -144,6 +146,9 @@ impl Subscriber {
                 self.compare_names(world, &mut draft);
             }
             None => self.compare_all(world, &mut draft),
+        }
+        for name in std::mem::take(&mut self.again) {
+            self.compare(&name, world, true, &mut draft);
         }
         let seen = match removals {
             Removals::AtOnce => Some(world.sequence()),
@@ -190,8 +195,9 @@ impl Subscriber {
         self.started = true;
         let subscribe = &request.resource_names_subscribe;
         let named = |names: &[String]| names.iter().any(|name| name == WILDCARD);
-        self.everything = (subscribe.is_empty() || named(subscribe))
-            && !named(&request.resource_names_unsubscribe);
+        let unnamed = self.manner.wildcard && subscribe.is_empty();
+        self.everything =
+            (unnamed || named(subscribe)) && !named(&request.resource_names_unsubscribe);
         let names = subscribe.iter().filter(|name| *name != WILDCARD);
         self.names = names.map(|name| ((**name).into(), false)).collect();
         for name in &request.resource_names_unsubscribe {
@@ -205,7 +211,8 @@ impl Subscriber {
         }
     }
 
-    fn answered(&mut self, request: &Request) {
+    /// Takes in an answer alone.
+    pub(crate) fn answered(&mut self, request: &Request) {
         let nonce = &request.response_nonce;
         let Some(at) = self.unanswered.iter().position(|one| one.nonce == *nonce) else { return };
         for Unanswered { nonce: one, sequence, names } in self.unanswered.drain(..=at) {
@@ -258,11 +265,20 @@ impl Subscriber {
                 found.for_each(|found| self.compare(found, world, true, draft));
             }
         }
-        if !self.everything && !request.resource_names_unsubscribe.is_empty() {
+        if self.everything || names.is_empty() {
+            return;
+        }
+        if self.manner.farewell {
             // The node drops by itself what it no longer wants, but by what it holds: an update it
             // refused, or has not got yet, may go by other names.
             let told: Vec<Name> = self.told.keys().cloned().collect();
             told.iter().for_each(|name| self.compare(name, world, false, draft));
+        } else {
+            let Self { names, told, .. } = self;
+            told.retain(|name, told| match told {
+                Told::Entry(entry) => is_named(names, entry),
+                Told::Version(_) => names.contains_key(name),
+            });
         }
     }
 
@@ -332,6 +348,16 @@ impl Subscriber {
         draft.removed.extend(absent);
     }
 
+    /// Drafts which of the names first asked for lead nowhere and never did: nobody speaks of them.
+    fn miss(&mut self, world: &World, draft: &mut Draft) {
+        for (name, said) in &mut self.names {
+            if !*said && !self.told.contains_key(name) && world.find(name).next().is_none() {
+                *said = true;
+                draft.removed.insert(Name::clone(name));
+            }
+        }
+    }
+
     /// `seen`: what of the world the node has been told of in full thereafter.
     fn respond(&mut self, draft: Draft, seen: Option<u64>, world: &World) -> Response {
         let Draft { removals: _, set, removed } = draft;
@@ -349,37 +375,7 @@ impl Subscriber {
             type_url: world.type_url().to_owned(),
             nonce,
             removed_resources: removed.iter().map(|name| (**name).to_owned()).collect(),
+            control_plane: None,
         }
     }
-}
-
-impl Draft {
-    fn new(removals: Removals) -> Self {
-        Self { removals, set: BTreeMap::new(), removed: BTreeSet::new() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.removed.is_empty()
-    }
-}
-
-impl Told {
-    /// Whether the node knows `entry` as it is.
-    fn is(&self, entry: &Entry) -> bool {
-        match self {
-            Self::Entry(told) => told.is(entry),
-            Self::Version(version) => *version == entry.version,
-        }
-    }
-
-    fn goes_by(&self, names: &BTreeSet<Name>) -> bool {
-        match self {
-            Self::Entry(told) => told.aliases.iter().any(|alias| names.contains(alias)),
-            Self::Version(_) => false,
-        }
-    }
-}
-
-fn is_named(names: &BTreeMap<Name, bool>, entry: &Entry) -> bool {
-    names.contains_key(&entry.name) || entry.aliases.iter().any(|alias| names.contains_key(alias))
 }

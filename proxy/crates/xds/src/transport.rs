@@ -7,7 +7,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod discovery;
 pub mod door;
+pub mod engines;
 pub mod follow;
+pub mod followers;
 pub mod grip;
 pub mod nodes;
 pub mod reporter;

@@ -36,6 +36,11 @@ impl Kind {
         }
     }
 
+    /// Where it is in [`ALL`](Self::ALL).
+    pub const fn place(self) -> usize {
+        self as usize
+    }
+
     pub fn of(type_url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.type_url() == type_url)
     }

@@ -2,7 +2,7 @@
 //!
 //! A workload that names a policy which is not known lets nothing pass. So policies come before
 //! the workloads that name them, and go after.
-use super::{Removals, Subscriber, World};
+use super::{Manner, Removals, Subscriber, World};
 use crate::resource::{Address, Resource as _};
 use culvert_model::authz::Authorization;
 use culvert_proto::envoy::service::discovery::v3::{
@@ -40,7 +40,8 @@ impl Default for Worlds {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { addresses: Subscriber::default(), policies: Subscriber::new(Removals::Late) }
+        let late = Manner { removals: Removals::Late, ..Manner::default() };
+        Self { addresses: Subscriber::default(), policies: Subscriber::new(late) }
     }
 }
 

@@ -8,7 +8,7 @@ use culvert_proto::{Any, Message as _, envoy::service::discovery::v3 as ads};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeSet, VecDeque},
-    fmt::Write as _,
+    fmt::{self, Write as _},
     sync::Arc,
 };
 
@@ -30,23 +30,37 @@ pub struct World {
 }
 
 /// One resource, ready to be sent.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: Name,
+pub(crate) struct Entry {
+    pub(crate) name: Name,
     /// Of the content, so that the same is the same after a restart and on another replica.
-    pub(super) version: String,
+    pub(crate) version: String,
     pub(super) aliases: Vec<Name>,
     pub(super) origin: Option<Origin>,
     follows_origin: bool,
-    body: Any,
+    pub(crate) body: Any,
+}
+
+/// A resource that somebody else has written already.
+#[derive(Clone, PartialEq)]
+pub struct Made {
+    pub name: Name,
+    /// Of the content.
+    pub version: Arc<str>,
+    pub body: Any,
 }
 
 impl World {
     /// One in which there is nothing.
     #[must_use]
     pub fn empty<R: Resource>() -> Self {
+        Self::of(R::TYPE_URL)
+    }
+
+    /// The same, by the name of the type.
+    #[must_use]
+    pub fn of(type_url: &'static str) -> Self {
         Self {
-            type_url: R::TYPE_URL,
+            type_url,
             entries: Shards::default(),
             by_alias: Shards::default(),
             sequence: 0,
@@ -111,6 +125,22 @@ impl World {
         self.log(changed)
     }
 
+    /// Like [`change`](Self::change), of resources as others have written them.
+    pub fn change_made<'a>(
+        &mut self,
+        set: impl IntoIterator<Item = Made>,
+        removed: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let mut changed = BTreeSet::new();
+        for name in removed {
+            changed.extend(self.remove(name));
+        }
+        for made in set {
+            changed.extend(self.set(made.into()));
+        }
+        self.log(changed)
+    }
+
     /// Makes `all` of it what there is; returns whether that changed anything.
     pub fn replace<'a, R: Resource>(&mut self, all: impl IntoIterator<Item = &'a R>) -> bool {
         let mut gone: BTreeSet<Name> = self.names().cloned().collect();
@@ -137,7 +167,7 @@ impl World {
     }
 
     /// In no order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         self.entries.values().map(|entry| &entry.name)
     }
 
@@ -220,6 +250,38 @@ impl Entry {
             ttl: None,
             cache_control: None,
             metadata: self.origin.as_ref().map(origin::write),
+        }
+    }
+}
+
+// Content may be nobody's to see.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, .. } = self;
+        f.debug_struct("Entry")
+            .field("name", name)
+            .field("version", version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, .. } = self;
+        f.debug_struct("Made").field("name", name).field("version", version).finish_non_exhaustive()
+    }
+}
+
+impl From<Made> for Entry {
+    fn from(made: Made) -> Self {
+        let Made { name, version, body } = made;
+        Self {
+            name,
+            version: (*version).to_owned(),
+            aliases: Vec::new(),
+            origin: None,
+            follows_origin: false,
+            body,
         }
     }
 }

@@ -1,10 +1,19 @@
 //! The control plane serves discovery: one task for each node's stream.
+//!
+//! Who asks first for a type of Envoy's is an engine, a gateway or an Envoy ([`engines`](super::engines)).
 use super::{
     Answer, LARGEST_REQUEST,
     door::Peer,
+    engines::{Engines, Line},
     nodes::{Listed, Nodes},
 };
-use crate::server::{Connection, Worlds};
+use crate::{
+    envoy::{
+        kind::Kind,
+        serve::channel::{Delta, Whole},
+    },
+    server::{Connection, Worlds},
+};
 use culvert_proto::{
     envoy::{
         config::core::v3::Node,
@@ -16,7 +25,7 @@ use culvert_proto::{
             },
         },
     },
-    value::Kind,
+    value,
 };
 use culvert_runtime::{drain::Worker, publish::View};
 use parking_lot::Mutex;
@@ -29,7 +38,7 @@ use tonic::{Request, Status, Streaming, async_trait};
 const OUTGOING: usize = 4;
 
 /// Within which a stream must say what it wants.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Decides who may know what there is.
 #[async_trait]
@@ -74,16 +83,14 @@ pub struct Discovery {
     worlds: View<Worlds>,
     nodes: Nodes,
     gate: Arc<dyn Gate>,
+    engines: Option<Engines>,
     worker: Worker,
 }
 
 /// One node's stream.
 struct Stream {
     service: Discovery,
-    peer: Peer,
-    bearer: Option<String>,
-    incoming: Streaming<Incoming>,
-    outgoing: mpsc::Sender<Result<Response, Status>>,
+    line: Line<Delta>,
     connection: Arc<Mutex<Connection>>,
 }
 
@@ -108,7 +115,13 @@ impl fmt::Debug for Pass {
 impl Discovery {
     /// Serves what `worlds` shows.
     pub fn new(worlds: View<Worlds>, nodes: Nodes, gate: Arc<dyn Gate>, worker: Worker) -> Self {
-        Self { worlds, nodes, gate, worker }
+        Self { worlds, nodes, gate, engines: None, worker }
+    }
+
+    /// And those who ask for Envoy's resources.
+    #[must_use]
+    pub fn with_engines(self, engines: Engines) -> Self {
+        Self { engines: Some(engines), ..self }
     }
 
     /// As a route of a [`Door`](super::door::Door).
@@ -118,15 +131,31 @@ impl Discovery {
     }
 }
 
+impl Discovery {
+    async fn knock<T>(&self, request: &Request<T>) -> Result<(Peer, Option<String>), Status> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let bearer = bearer(request);
+        self.gate.knock(&peer, bearer.as_deref()).await?;
+        Ok((peer, bearer))
+    }
+}
+
 #[async_trait]
 impl AggregatedDiscoveryService for Discovery {
     type StreamAggregatedResourcesStream = ReceiverStream<Result<DiscoveryResponse, Status>>;
 
     async fn stream_aggregated_resources(
         &self,
-        _: Request<Streaming<DiscoveryRequest>>,
+        request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<tonic::Response<Self::StreamAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented("only delta discovery is served here"))
+        let Some(engines) = self.engines.clone() else {
+            return Err(Status::unimplemented("only delta discovery is served here"));
+        };
+        let (peer, bearer) = self.knock(&request).await?;
+        let (outgoing, responses) = mpsc::channel(OUTGOING);
+        let line: Line<Whole> = Line { peer, bearer, incoming: request.into_inner(), outgoing };
+        self.worker.spawn(async move { engines.serve(line).await });
+        Ok(tonic::Response::new(ReceiverStream::new(responses)))
     }
 
     type DeltaAggregatedResourcesStream = ReceiverStream<Result<Response, Status>>;
@@ -135,18 +164,10 @@ impl AggregatedDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<Incoming>>,
     ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-        let bearer = bearer(&request);
-        self.gate.knock(&peer, bearer.as_deref()).await?;
+        let (peer, bearer) = self.knock(&request).await?;
         let (outgoing, responses) = mpsc::channel(OUTGOING);
-        let stream = Stream {
-            service: self.clone(),
-            peer,
-            bearer,
-            incoming: request.into_inner(),
-            outgoing,
-            connection: Arc::default(),
-        };
+        let line = Line { peer, bearer, incoming: request.into_inner(), outgoing };
+        let stream = Stream { service: self.clone(), line, connection: Arc::default() };
         self.worker.spawn(stream.run());
         Ok(tonic::Response::new(ReceiverStream::new(responses)))
     }
@@ -156,16 +177,21 @@ impl Stream {
     async fn run(mut self) {
         if let Err(status) = self.serve().await {
             // Nobody listens any more: it does not matter.
-            drop(self.outgoing.send(Err(status)).await);
+            drop(self.line.outgoing.send(Err(status)).await);
         }
     }
 
     async fn serve(&mut self) -> Result<(), Status> {
-        let first = time::timeout(FIRST_REQUEST, self.incoming.message()).await;
+        let first = time::timeout(FIRST_REQUEST, self.line.incoming.message()).await;
         let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
         let Some(first) = first else { return Ok(()) };
+        if let Some(engines) = &self.service.engines
+            && Kind::of(&first.type_url).is_some()
+        {
+            return engines.clone().follow(&mut self.line, first).await;
+        }
         let (pass, _listed) = self.admit(first.node.as_ref()).await?;
-        let standing = self.peer.standing.clone();
+        let standing = self.line.peer.standing.clone();
         tokio::select! {
             served = self.follow(&first) => served,
             why = pass.lapsed => {
@@ -186,7 +212,7 @@ impl Stream {
                 () = worker.finishing() => {
                     return Err(Status::unavailable("the control plane is being stopped"));
                 }
-                request = self.incoming.message() => match request? {
+                request = self.line.incoming.message() => match request? {
                     Some(request) => self.take(&request, &now.value).await?,
                     None => return Ok(()),
                 },
@@ -202,12 +228,12 @@ impl Stream {
         let node = node.filter(|node| !node.id.is_empty());
         let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
         let name = node_name(node);
-        let caller = Caller { peer: &self.peer, bearer: self.bearer.as_deref(), node: name };
+        let Line { peer, bearer, .. } = &self.line;
+        let caller = Caller { peer, bearer: bearer.as_deref(), node: name };
         let pass = self.service.gate.admit(&caller).await?;
-        self.peer.standing.admit();
+        peer.standing.admit();
         let connection = Arc::clone(&self.connection);
-        let names = (name.into(), (*node.id).into());
-        let peer = self.peer.clone();
+        let (names, peer) = ((name.into(), (*node.id).into()), peer.clone());
         let listed = self.service.nodes.enter(names, peer, pass.proven, connection);
         Ok((pass, listed))
     }
@@ -230,7 +256,7 @@ impl Stream {
 
     async fn send(&self, responses: impl IntoIterator<Item = Response>) -> Result<(), Status> {
         for response in responses {
-            let sent = self.outgoing.send(Ok(response)).await;
+            let sent = self.line.outgoing.send(Ok(response)).await;
             sent.map_err(|_gone| Status::cancelled("the node is gone"))?;
         }
         Ok(())
@@ -241,7 +267,7 @@ impl Stream {
 fn node_name(node: &Node) -> &str {
     let name = node.metadata.as_ref().and_then(|metadata| metadata.fields.get("NODE_NAME"));
     match name.and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StringValue(name)) if !name.is_empty() => name,
+        Some(value::Kind::StringValue(name)) if !name.is_empty() => name,
         Some(_) | None => &node.id,
     }
 }

@@ -169,7 +169,7 @@ impl Who {
             metadata: Some(Struct { fields: fields.into() }),
             user_agent_name: "culvert".to_owned(),
             user_agent_version: version.clone(),
-            client_features: Vec::new(),
+            ..Node::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use culvert_proto::{
 use culvert_xds::{
     client::{Change, Client, Mode},
     resource::Resource as _,
-    server::{Removals, Subscriber, World},
+    server::{Manner, Removals, Subscriber, World},
 };
 use proptest::{collection, option, prelude::*};
 use std::collections::BTreeSet;
@@ -116,7 +116,10 @@ proptest! {
         steps in collection::vec((request(), option::of(collection::vec(thing(), 0..3))), 0..12),
     ) {
         let mut world = World::empty::<Thing>();
-        let mut server = Subscriber::new(if late { Removals::Late } else { Removals::AtOnce });
+        let mut server = Subscriber::new(Manner {
+            removals: if late { Removals::Late } else { Removals::AtOnce },
+            ..Manner::default()
+        });
         let mut nonces = BTreeSet::new();
         for (request, things) in steps {
             if let Some(things) = things {

@@ -6,7 +6,7 @@ use culvert_proto::envoy::service::discovery::v3::{
 use culvert_xds::{
     client::{Change, Client, Known, Mode},
     resource::{Name, Resource as _},
-    server::{Lag, Removals, Subscriber, World},
+    server::{Lag, Manner, Removals, Subscriber, World},
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -124,7 +124,8 @@ impl Pair {
 
     fn connect(&mut self) {
         if self.server.is_none() {
-            self.server = Some(Subscriber::new(self.removals));
+            self.server =
+                Some(Subscriber::new(Manner { removals: self.removals, ..Manner::default() }));
             self.requests.push_back(self.client.connect());
         }
     }

@@ -8,12 +8,30 @@ pub struct Node {
     pub cluster: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub metadata: ::core::option::Option<::prost_types::Struct>,
+    #[prost(message, optional, tag = "4")]
+    pub locality: ::core::option::Option<Locality>,
     #[prost(string, tag = "6")]
     pub user_agent_name: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub user_agent_version: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "10")]
     pub client_features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Where somebody is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Locality {
+    #[prost(string, tag = "1")]
+    pub region: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub zone: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub sub_zone: ::prost::alloc::string::String,
+}
+/// Who answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlPlane {
+    #[prost(string, tag = "1")]
+    pub identifier: ::prost::alloc::string::String,
 }
 /// What is said beside a resource without being part of it.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -28,6 +28,8 @@ pub struct DiscoveryResponse {
     pub type_url: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub nonce: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub control_plane: ::core::option::Option<super::super::super::config::core::v3::ControlPlane>,
 }
 /// Delta: changes of what is wanted, or what became of an answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -66,6 +68,8 @@ pub struct DeltaDiscoveryResponse {
     pub nonce: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "6")]
     pub removed_resources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub control_plane: ::core::option::Option<super::super::super::config::core::v3::ControlPlane>,
 }
 /// One resource, by name and version.
 #[derive(Clone, PartialEq, ::prost::Message)]
