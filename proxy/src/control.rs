@@ -126,7 +126,8 @@ pub(crate) async fn start(
         cluster: config.cluster.as_str().into(),
         trust_domain: config.trust_domain.as_str().into(),
         ambient: config.ambient,
-        l7: config.l7_control.is_some(),
+        // By this control plane, or by the one of the setting.
+        l7: true,
     };
     let listen = Listen { names: config.serve.names.clone() };
     let access = Access::Nodes;

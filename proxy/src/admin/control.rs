@@ -203,6 +203,14 @@ async fn metrics_of(State(answers): State<Arc<Answers>>) -> Response {
     gauge("culvert_control_nodes_behind", "Nodes that have not accepted all there is.", behind);
     let refusing = nodes.iter().filter(|node| !node.refused.is_empty()).count();
     gauge("culvert_control_nodes_refusing", "Nodes that refused something.", refusing);
+    let engines = &control.engines;
+    gauge("culvert_control_engines", "Engines and gateways that follow HTTP.", engines.len());
+    let behind = engines.iter().filter(|engine| !engine.current).count();
+    let help = "Engines and gateways that have not answered all there is for them.";
+    gauge("culvert_control_engines_behind", help, behind);
+    let refusing = engines.iter().filter(|engine| !engine.refused.is_empty()).count();
+    let help = "Engines and gateways that refused something.";
+    gauge("culvert_control_engines_refusing", help, refusing);
     gauge("culvert_control_workloads", "Workloads of the mesh.", control.workloads);
     gauge("culvert_control_services", "Services of the mesh.", control.services);
     gauge("culvert_control_policies", "Policies of the mesh.", control.policies);

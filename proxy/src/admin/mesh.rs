@@ -3,7 +3,10 @@ use super::{certificates, view, when::rfc3339};
 use crate::node::Handles;
 use culvert_control::{
     control::Control,
-    status::mesh::{AppliedStatus, MeshStatus, NodeStatus, RefusalStatus},
+    status::{
+        engines::EngineStatus,
+        mesh::{AppliedStatus, MeshStatus, NodeStatus, RefusalStatus},
+    },
 };
 
 /// How a node is connected, and how far it is.
@@ -48,6 +51,7 @@ pub(super) fn of_control(control: &Control) -> view::Control {
         guests: (status.guests.iter())
             .map(|guest| view::Guest { name: guest.name.clone(), address: guest.address.clone() })
             .collect(),
+        engines: status.engines.iter().map(engine).collect(),
         uncaptured: (status.uncaptured.iter())
             .map(|pod| view::Uncaptured {
                 pod: format!("{}/{}", pod.namespace, pod.name),
@@ -106,6 +110,24 @@ fn node(status: &NodeStatus) -> view::Node {
         captured: status.pods.captured,
         pending: status.pods.pending,
         leaving: status.pods.leaving,
+    }
+}
+
+fn engine(status: &EngineStatus) -> view::Engine {
+    let EngineStatus { id, scope, address, identity, proven, protocol, current, .. } = status;
+    view::Engine {
+        id: id.clone(),
+        scope: scope.clone(),
+        address: address.clone(),
+        identity: identity.clone(),
+        proven: *proven,
+        protocol: protocol.clone(),
+        connected_for_seconds: status.connected_for_seconds,
+        current: *current,
+        generation: status.generation,
+        behind: status.behind,
+        unanswered: status.unanswered,
+        refused: status.nacks.clone(),
     }
 }
 

@@ -156,7 +156,7 @@ settings! {
     CONTROL_ROOT: "control_root", "PATH", Text, Unset("what the join token says"), NODE,
         "A PEM file of the roots that vouch for the control plane.";
     L7_CONTROL: "l7_control", "URL", Text, Unset("the control plane"), ALWAYS,
-        "Who tells nodes' HTTP engines what to do, by Envoy's discovery (ADS), when that is not the control plane: http://HOST:PORT, or https://HOST:PORT of a server that is known as the control plane is. Each namespace's engine is a client of its own there, `sidecar~IP~NODE.NAMESPACE~NAMESPACE.svc.cluster.local`. The same for all processes of a mesh: it is what the label `culvert.dev/l7: enabled` counts by.";
+        "Who tells nodes' HTTP engines what to do, by Envoy's discovery (ADS), when that is not the control plane: http://HOST:PORT, or https://HOST:PORT of a server that is known as the control plane is. Each namespace's engine is a client of its own there, `sidecar~IP~NODE.NAMESPACE~NAMESPACE.svc.cluster.local`.";
     CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), NODE,
         "Who signs certificates by Istio's CA protocol, when that is not the control plane: https://HOST:PORT.";
     CA_TOKEN: "ca_token", "PATH", Text, Unset("the join token"), NODE,

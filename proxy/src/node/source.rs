@@ -83,7 +83,7 @@ impl Source {
                     cluster: plan.config.cluster.as_str().into(),
                     trust_domain: ways.trust_domain().into(),
                     ambient: plan.config.ambient,
-                    l7: plan.config.l7_control.is_some(),
+                    l7: true,
                 };
                 if let Some(reach) = &plan.config.mesh.cluster {
                     let proc = plan.config.cni.host_proc.as_path();

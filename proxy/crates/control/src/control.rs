@@ -9,7 +9,7 @@ use crate::{
         CertificateService,
         hosted::{Agents, Hosted, Hosting},
         ledger::Ledger,
-        roots, secret,
+        roots,
         trouble::Trouble,
     },
     clerk::{self, Matter, Replica},
@@ -17,16 +17,16 @@ use crate::{
     manifests::Manifests,
     serve::{
         Porter,
-        accounts::{AUDIENCE, Accounts, Dead},
         gate::Doorkeeper,
         hush::Hush,
+        l7::{Hub, desk::L7Desk},
     },
     status::Status,
 };
 use culvert_identity::{
     ca::{
         Authority,
-        files::{FilesError, Given, kept},
+        files::{FilesError, Given},
     },
     clock::{Clock, SystemClock},
     join::{
@@ -40,7 +40,6 @@ use culvert_kubernetes::{
     client::Client,
     lease::Office,
     named::{Named, What},
-    token::{Account, Reviewer},
 };
 use culvert_model::pod::LocalPods;
 use culvert_runtime::{
@@ -49,18 +48,19 @@ use culvert_runtime::{
 };
 use culvert_xds::{
     server::Worlds,
-    transport::{door::Door, nodes::Nodes},
+    transport::{door::Door, followers::Followers, nodes::Nodes},
 };
 use parking_lot::Mutex;
 use std::{
     io,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::watch;
 
+mod authority;
 mod keeper;
 pub(crate) mod scene;
 mod services;
@@ -145,6 +145,9 @@ pub struct Control {
 pub(crate) struct Shared {
     pub(crate) scene: Arc<Mutex<Scene>>,
     pub(crate) nodes: Nodes,
+    /// Who follows L7, and what there is of it.
+    pub(crate) followers: Followers,
+    pub(crate) hub: Hub,
     pub(crate) worlds: View<Worlds>,
     pub(crate) ledger: Ledger,
     pub(crate) authority: View<Arc<Authority>>,
@@ -218,7 +221,20 @@ impl Control {
         let (published, worlds) = publish::channel(Worlds::default());
         let (local, local_view) = publish::channel(LocalPods::default());
         let (nodes, ledger) = (Nodes::default(), Ledger::default());
-        let services = Services { doorkeeper: Arc::clone(&doorkeeper), access, worker };
+        let (hub, followers) = (Hub::default(), Followers::default());
+        let desk = Arc::new(L7Desk {
+            hub: hub.clone(),
+            doorkeeper: Arc::clone(&doorkeeper),
+            hosted: who_hosts.clone(),
+        });
+        worker.spawn(hub.clone().run(worker.clone()));
+        let services = Services {
+            doorkeeper: Arc::clone(&doorkeeper),
+            access,
+            desk,
+            followers: &followers,
+            worker,
+        };
         let certificates = CertificateService {
             authority: authority.clone(),
             hosted: who_hosts,
@@ -251,6 +267,7 @@ impl Control {
             agents,
             local,
             nodes: nodes.clone(),
+            hub: hub.clone(),
             events,
             version: env!("CARGO_PKG_VERSION"),
             life: life(),
@@ -264,6 +281,8 @@ impl Control {
         let shared = Shared {
             scene,
             nodes,
+            followers,
+            hub,
             worlds,
             ledger,
             authority,
@@ -359,37 +378,6 @@ impl Control {
     /// Whom callers' certificates must come from; its revocation lists are somebody else's to set.
     pub fn trust(&self) -> TrustStore {
         self.shared.trust.clone()
-    }
-}
-
-impl Ca {
-    async fn open(
-        self,
-        trust_domain: &Arc<str>,
-        clock: &Arc<dyn Clock>,
-        (join_key, trouble): (&Path, &Trouble),
-        worker: &Worker,
-    ) -> Result<View<Arc<Authority>>, FilesError> {
-        match self {
-            Self::Kept(path) => {
-                let authority = kept(&path, trust_domain, clock.now())?;
-                let (_, view) = publish::channel(Arc::new(authority));
-                Ok(view)
-            }
-            Self::Given(given) => given.follow(trust_domain, worker),
-            Self::Secret(named) => {
-                Ok(secret::open(named, trust_domain, clock, (join_key, trouble), worker).await)
-            }
-            Self::Authority(view) => Ok(view),
-        }
-    }
-}
-
-impl Cluster {
-    fn accounts(&self, agents: &View<Arc<Agents>>) -> Accounts {
-        let (namespace, name) = (self.namespace.clone(), self.node_account.clone());
-        let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
-        Accounts { reviewer, agents: agents.clone(), dead: Dead::default() }
     }
 }
 

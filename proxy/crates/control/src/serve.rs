@@ -1,4 +1,4 @@
-//! The ports: 15010 for this machine, 15012 for all, by TLS.
+//! The ports: 15010 for this machine, 15012 for all, by TLS; and what engines are told there ([`l7`]).
 use culvert_identity::{serving::Serving, trust::TrustStore, verify};
 use culvert_runtime::{
     accept::{Reserve, accept_loop},
@@ -19,6 +19,7 @@ use tracing::{debug, info};
 pub(crate) mod accounts;
 pub mod gate;
 pub(crate) mod hush;
+pub(crate) mod l7;
 pub(crate) mod stranger;
 
 use hush::Hush;

@@ -11,6 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+pub mod engines;
 pub mod mesh;
 
 /// What is in force, and why the last change is not.

@@ -51,6 +51,9 @@ pub(crate) struct Control {
     /// Who follows and proved nothing: it is told what there is, and counts as nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) guests: Vec<Guest>,
+    /// Who is told of HTTP: engines of nodes, gateways, Envoys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) engines: Vec<Engine>,
     /// Enrolled pods that no node has captured, and why.
     pub(crate) uncaptured: Vec<Uncaptured>,
     /// Policies that close more than they say.
@@ -111,6 +114,35 @@ pub(crate) struct Node {
     pub(crate) captured: usize,
     pub(crate) pending: usize,
     pub(crate) leaving: usize,
+}
+
+/// Somebody who is told of HTTP.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Engine {
+    /// As it calls itself.
+    pub(crate) id: String,
+    /// A namespace on a node, or a gateway.
+    pub(crate) scope: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    /// What its certificate proved; absent: it showed a token, or is on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+    /// It proved to be of there; else it only listens.
+    pub(crate) proven: bool,
+    /// `delta`, or `state of the world`.
+    pub(crate) protocol: String,
+    pub(crate) connected_for_seconds: u64,
+    /// It has answered all there is for it.
+    pub(crate) current: bool,
+    /// Of the manifests that it runs, as far as it has answered.
+    pub(crate) generation: u64,
+    /// Changes that it has not answered.
+    pub(crate) behind: u64,
+    /// Responses that it has not answered.
+    pub(crate) unanswered: usize,
+    /// What it refused, and has not accepted since.
+    pub(crate) refused: Vec<String>,
 }
 
 /// How far a node is with one type of resource.

@@ -1,8 +1,8 @@
 //! The part of a status that is about the mesh: the way into it, and all of it.
 use crate::{
     admin::view::{
-        Applied, Authority, Certificate, Closing, Control, Guest, Mesh, Node, RefusedResource,
-        Uncaptured, Writer,
+        Applied, Authority, Certificate, Closing, Control, Engine, Guest, Mesh, Node,
+        RefusedResource, Uncaptured, Writer,
     },
     cli::output,
 };
@@ -22,6 +22,7 @@ pub(super) fn control_is_well(control: &Control) -> bool {
         && control.authority.expires_in_seconds > SOON
         && control.authority.troubles.is_empty()
         && control.nodes.iter().all(|node| node.refused.is_empty())
+        && control.engines.iter().all(|engine| engine.refused.is_empty())
 }
 
 /// One line.
@@ -99,6 +100,7 @@ pub(super) fn control(control: &Control) -> Vec<String> {
         lines.push(format!("\nnode {} does not understand:", node.node));
         lines.extend(node.refused.iter().cloned());
     }
+    lines.extend(engines(&control.engines));
     if !control.uncaptured.is_empty() {
         lines.push("\nenrolled, and not captured:".to_owned());
         lines.push(output::render(
@@ -110,6 +112,37 @@ pub(super) fn control(control: &Control) -> Vec<String> {
         ));
     }
     lines.extend(closing(control));
+    lines
+}
+
+/// Who is told of HTTP, and what of it is not understood.
+fn engines(engines: &[Engine]) -> Vec<String> {
+    if engines.is_empty() {
+        return Vec::new();
+    }
+    let heads = ["HTTP OF", "FROM", "PROTOCOL", "CONNECTED", "CONFIGURATION"];
+    let rows = engines.iter().map(|engine| {
+        let Engine { scope, address, protocol, connected_for_seconds, generation, .. } = engine;
+        let configuration = match engine.current {
+            true => format!("current, generation {generation}"),
+            false => format!(
+                "behind: generation {generation}, {} changes and {} responses not answered",
+                engine.behind, engine.unanswered
+            ),
+        };
+        [
+            scope.clone(),
+            address.clone().unwrap_or_default(),
+            protocol.clone(),
+            format!("{connected_for_seconds}s"),
+            configuration,
+        ]
+    });
+    let mut lines = vec![String::new(), output::render(heads, rows)];
+    for engine in engines.iter().filter(|engine| !engine.refused.is_empty()) {
+        lines.push(format!("\n{} ({}) does not understand:", engine.scope, engine.id));
+        lines.extend(engine.refused.iter().cloned());
+    }
     lines
 }
 
@@ -163,4 +196,43 @@ fn row(node: &Node) -> [String; 6] {
         pods,
         [current.to_owned(), versions.join(", ")].join(" ").trim_end().to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_told_of_with_what_they_refused() {
+        let well = Engine {
+            id: "sidecar~10.0.0.1~n1.shop~shop.svc.cluster.local".into(),
+            scope: "namespace shop on n1".into(),
+            address: Some("10.0.0.1:4000".into()),
+            protocol: "delta".into(),
+            connected_for_seconds: 7,
+            current: true,
+            generation: 12,
+            ..Engine::default()
+        };
+        let ill = Engine {
+            id: "router~10.0.0.2~edge.shop~shop.svc.cluster.local".into(),
+            scope: "gateway shop/edge".into(),
+            protocol: "state of the world".into(),
+            current: false,
+            generation: 11,
+            behind: 2,
+            unanswered: 1,
+            refused: vec!["listener: no such filter".into()],
+            ..well.clone()
+        };
+        insta::assert_snapshot!(engines(&[well, ill]).join("\n"), @r"
+
+        HTTP OF               FROM           PROTOCOL            CONNECTED  CONFIGURATION
+        namespace shop on n1  10.0.0.1:4000  delta               7s         current, generation 12
+        gateway shop/edge     10.0.0.1:4000  state of the world  7s         behind: generation 11, 2 changes and 1 responses not answered
+
+        gateway shop/edge (router~10.0.0.2~edge.shop~shop.svc.cluster.local) does not understand:
+        listener: no such filter
+        ");
+    }
 }

@@ -60,6 +60,21 @@ impl Hosted {
         self.0.get(node).is_some_and(|pods| pods.contains_key(identity))
     }
 
+    /// Whether a workload of `namespace` is on `node`.
+    pub(crate) fn has_any_of(&self, namespace: &str, node: &str) -> bool {
+        let pods = self.0.get(node);
+        pods.is_some_and(|pods| pods.keys().any(|one| one.namespace() == namespace))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(pods: [(&str, Identity, ObjectName); N]) -> Self {
+        let mut hosted = Self::default();
+        for (node, identity, name) in pods {
+            hosted.add(node.into(), identity, name);
+        }
+        hosted
+    }
+
     /// Which pods are on `node`.
     pub(super) fn told(&self, node: &str) -> Told<'_> {
         Told(self.0.get(node).map(|pods| &**pods))

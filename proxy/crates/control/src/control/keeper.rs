@@ -5,6 +5,7 @@ use crate::{
     ca::hosted::{Agents, Hosted, Hosting, Other},
     compile::{incremental::Changes, mesh::MeshConfig},
     manifests::Manifests,
+    serve::l7::Hub,
     source::{Follow, News},
 };
 use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy};
@@ -51,6 +52,8 @@ pub(super) struct Keeper {
     pub(super) agents: Publisher<Arc<Agents>>,
     pub(super) local: Publisher<LocalPods>,
     pub(super) nodes: Nodes,
+    /// Whoever follows L7 is told by it.
+    pub(super) hub: Hub,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) version: &'static str,
     pub(super) life: String,
@@ -115,6 +118,8 @@ impl Keeper {
     /// Does all that follows from `changes` and from what nodes said and accepted.
     pub(super) async fn advance(&mut self, mut changes: Changes) {
         self.scene.lock().change(&changes, Instant::now());
+        let generation = self.manifests.status().borrow().generation;
+        self.hub.follow(std::mem::take(&mut changes.l7), generation);
         self.settle(&changes);
         loop {
             let acked = self.nodes.acked(Kind::Addresses);

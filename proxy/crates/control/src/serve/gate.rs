@@ -2,12 +2,14 @@
 use super::{
     accounts::{AccountError, Accounts, Proven},
     hush::Hush,
+    l7::desk::Who,
 };
 use culvert_identity::{
     clock::Clock,
     join::{JoinError, book::Book},
     node,
 };
+use culvert_model::identity::Identity;
 use culvert_runtime::publish::View;
 use culvert_xds::transport::{
     discovery::{Caller, Gate, Pass},
@@ -90,8 +92,7 @@ impl Doorkeeper {
     ///
     /// Nobody is asked whose a token is that comes with a node's certificate.
     pub async fn proofs(&self, peer: &Peer, bearer: Option<&str>) -> Proofs {
-        let identity = peer.identity.as_ref();
-        let identity = identity.filter(|one| one.trust_domain() == &*self.trust_domain);
+        let identity = self.identity(peer);
         let certificate = identity.and_then(node::name_of).map(str::to_owned);
         let token = match bearer {
             Some(bearer) => Some(self.token(bearer, peer, certificate.is_some()).await),
@@ -104,6 +105,11 @@ impl Doorkeeper {
         };
         let (in_mesh, on_machine) = (identity.is_some(), peer.trusted);
         Proofs { token, no_token, certificate, in_mesh, on_machine }
+    }
+
+    /// What a caller's certificate says, if it is of this mesh.
+    pub(crate) fn identity<'a>(&self, peer: &'a Peer) -> Option<&'a Identity> {
+        peer.identity.as_ref().filter(|one| one.trust_domain() == &*self.trust_domain)
     }
 
     async fn token(&self, bearer: &str, peer: &Peer, is_known: bool) -> Result<Token, NoToken> {
@@ -123,7 +129,7 @@ impl Doorkeeper {
     }
 
     /// What the caller is let in with, having proved to be its node by `proofs`.
-    fn pass(self: &Arc<Self>, proofs: Proofs, caller: &Caller<'_>) -> Pass {
+    pub(crate) fn pass(self: &Arc<Self>, proofs: Proofs, caller: &Caller<'_>) -> Pass {
         let (Some(bearer), Some(token)) = (caller.bearer, proofs.token) else {
             return Pass::lasting();
         };
@@ -141,7 +147,7 @@ impl Doorkeeper {
         Pass { lapsed, ..Pass::lasting() }
     }
 
-    fn told(&self, what: &'static str, peer: &Peer, node: &str, status: &Status) {
+    pub(crate) fn told(&self, what: &'static str, peer: &Peer, node: &str, status: &Status) {
         let Some(unwritten) = self.hush.line(peer.addr, (what, status.code())) else { return };
         let from = peer.addr.map(|addr| addr.to_string()).unwrap_or_default();
         let reason = status.message();
@@ -207,6 +213,20 @@ impl Proofs {
         Err(Status::permission_denied(format!("the caller is node {proven}, not {node}")))
     }
 
+    /// Who the caller is to those who tell nodes and workloads apart; `identity` is what its
+    /// certificate says.
+    pub(crate) fn who(&self, identity: Option<&Identity>) -> Who {
+        if self.on_machine && !self.claims_a_node() {
+            return Who::Anybody;
+        }
+        let nodes: Vec<String> = self.nodes().map(|(node, _)| node.to_owned()).collect();
+        match (self.must_be_a_node(), identity) {
+            (Ok(()), _) => Who::Node(nodes),
+            (Err(_), Some(identity)) => Who::Workload(identity.clone()),
+            (Err(why), None) => Who::Nobody(why),
+        }
+    }
+
     /// Whether the caller showed something that says which node it is, be it good or not.
     fn claims_a_node(&self) -> bool {
         let other_kind =
@@ -265,7 +285,8 @@ impl DiscoveryGate {
 impl Gate for DiscoveryGate {
     async fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
         let proofs = self.doorkeeper.proofs(peer, bearer).await;
-        if self.is_open(&proofs) {
+        // Workloads are told of L7, and of nothing else.
+        if self.is_open(&proofs) || proofs.in_mesh {
             return Ok(());
         }
         let admitted = proofs.must_be_a_node();

@@ -3,6 +3,7 @@ use crate::{
     ca::ledger::Account,
     compile::mesh::Wanted,
     control::{Control, Scene, scene::Reporter},
+    status::engines::{self, EngineStatus},
 };
 use culvert_identity::clock::{Clock as _, SystemClock};
 use culvert_model::name::WorkloadUid;
@@ -23,6 +24,8 @@ pub struct MeshStatus {
     pub nodes: Vec<NodeStatus>,
     /// Who follows and proved nothing.
     pub guests: Vec<Guest>,
+    /// Who is told of L7, in the order of what they are told.
+    pub engines: Vec<EngineStatus>,
     /// Wanted in the mesh, and not captured.
     pub uncaptured: Vec<Uncaptured>,
     /// Policies that close more than they say, for L4 cannot see what they ask for.
@@ -172,6 +175,7 @@ impl Control {
             },
             nodes: nodes(listed, &scene),
             guests: guests.collect(),
+            engines: engines::list(shared.followers.list(), shared.hub.generation()),
             uncaptured: uncaptured(&scene),
             closing: closing.collect(),
             authority: AuthorityStatus {

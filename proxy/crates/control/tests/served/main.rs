@@ -7,6 +7,7 @@ mod plane;
 mod until;
 
 mod certificates;
+mod engines;
 mod follow;
 mod joined;
 mod leave;

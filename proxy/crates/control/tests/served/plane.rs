@@ -226,7 +226,7 @@ async fn run(folder: &Path, ca: Ca) -> (Control, Drain) {
             cluster,
             trust_domain: "cluster.local".into(),
             ambient: Ambient::Ours,
-            l7: false,
+            l7: true,
         },
         ca,
         cluster: None,

@@ -5,28 +5,27 @@
 //! a change makes those anew that looked at what changed, and nobody is told of what came out
 //! the same. Versions are made of content; where something was written is no part of them.
 //!
-//! Reading order: [`names`] (what resources are called), [`scene`] (what goes in), `reader`, `words` (small
+//! Reading order: [`names`] (what resources are called), `scope` (for whom), [`scene`] (what goes in), `reader`, `words` (small
 //! parts), `clients` (for whom rules are), `matching`, `action`, `rewrite`, `route` (requests), `cluster`,
 //! `pool`, `tls`, `assignment` (endpoints), `rbac` (policies), `manager` (filters), `outbound`,
-//! `chains`, `inbound`, `gateway` (listeners), `services`, `out` (resources), [`asks`] (who must pass L7 at all).
-use culvert_model::{
-    locality::Locality,
-    name::{ObjectName, ServiceName},
-    service::AppProtocol,
-};
+//! `chains`, `inbound`, `gateway` (listeners), `services`, `api` (clients without a proxy), `secrets`, `out` (resources), `unit` (what is made in one go), [`asks`] (who must pass L7 at all).
+use culvert_model::{name::ServiceName, service::AppProtocol};
 use culvert_proto::api::google::protobuf::Any;
 use culvert_xds::envoy::kind::Kind;
-use out::Out;
-use outbound::View;
 use reader::Reader;
 use scene::{Changed, Dep, Door, Scene};
+pub use scope::Scope;
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
+use unit::Built;
+pub use unit::Unit;
 
 pub mod names;
+
+mod scope;
 
 pub mod scene;
 
@@ -68,28 +67,22 @@ pub mod asks;
 
 mod services;
 
+mod secrets;
+
+mod api;
+
+mod unit;
+
 mod out;
 
 #[cfg(test)]
-pub(super) mod tests;
-
-/// Who is told.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope {
-    pub namespace: Arc<str>,
-    /// Empty where it is not known.
-    pub node: Arc<str>,
-    /// Where the node is.
-    pub locality: Locality,
-    /// A gateway; without, the engine of the namespace on the node.
-    pub gateway: Option<ObjectName>,
-}
+pub(crate) mod tests;
 
 /// Names a resource.
 pub type Key = (Kind, Arc<str>);
 
 /// One resource, as it is served.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Resource {
     pub kind: Kind,
     pub name: Arc<str>,
@@ -110,28 +103,6 @@ pub struct Delta {
     pub made: Vec<Unit>,
 }
 
-/// Something that is made in one go.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unit {
-    /// The clusters that are always there.
-    Base,
-    Door(Door),
-    Routes(ServiceName),
-    Clusters(ServiceName),
-    Endpoints(ServiceName),
-    Inbound,
-    Gateway,
-}
-
-/// What a unit came to.
-#[derive(Clone, Debug, Default)]
-struct Built {
-    resources: BTreeMap<Key, Arc<Resource>>,
-    /// Services whose clusters it names.
-    needs: BTreeSet<ServiceName>,
-    seen: BTreeSet<Dep>,
-}
-
 /// The resources of one scope.
 #[derive(Clone, Debug)]
 pub struct Emitter {
@@ -141,6 +112,8 @@ pub struct Emitter {
     index: BTreeMap<Dep, BTreeSet<Unit>>,
     /// How many units need a service.
     needed: BTreeMap<ServiceName, usize>,
+    /// How many units name a secret.
+    named: BTreeMap<Arc<str>, usize>,
     /// Doors of services that ask for L7, by service.
     open: BTreeMap<ServiceName, BTreeSet<Door>>,
     resources: BTreeMap<Key, Arc<Resource>>,
@@ -151,19 +124,21 @@ impl Emitter {
     #[must_use]
     pub fn new(scope: Scope, scene: &Scene) -> Self {
         let mut emitter = Self {
-            scope,
+            scope: scope.placed(scene),
             units: BTreeMap::new(),
             index: BTreeMap::new(),
             needed: BTreeMap::new(),
+            named: BTreeMap::new(),
             open: BTreeMap::new(),
             resources: BTreeMap::new(),
         };
-        let first = match emitter.scope.gateway {
-            Some(_) => [Unit::Base, Unit::Gateway],
-            None => [Unit::Base, Unit::Inbound],
+        let first: &[Unit] = match emitter.scope.gateway {
+            _ if emitter.scope.api => &[],
+            Some(_) => &[Unit::Base, Unit::Gateway],
+            None => &[Unit::Base, Unit::Inbound],
         };
         let services: BTreeSet<ServiceName> = scene.services().cloned().collect();
-        emitter.make(first.into(), &services, scene);
+        emitter.make(first.iter().cloned().collect(), &services, scene);
         emitter
     }
 
@@ -205,7 +180,9 @@ impl Emitter {
     ) -> Delta {
         let mut touched = Touched::new();
         let mut made = Vec::new();
-        if self.scope.gateway.is_none() {
+        if self.scope.api {
+            units.extend(services.iter().cloned().map(Unit::Api));
+        } else if self.scope.gateway.is_none() {
             for name in services {
                 units.extend(self.open_doors(name, scene));
             }
@@ -215,7 +192,7 @@ impl Emitter {
                 self.drop_unit(&unit, &mut units, &mut touched);
                 continue;
             }
-            let built = self.build(&unit, scene);
+            let built = Built::of(&unit, &self.scope, scene);
             made.push(unit.clone());
             self.replace(unit, built, &mut units, &mut touched);
         }
@@ -250,10 +227,11 @@ impl Emitter {
     /// Whether there is still reason to make a unit.
     fn is_wanted(&self, unit: &Unit) -> bool {
         match unit {
-            Unit::Base | Unit::Inbound | Unit::Gateway => true,
+            Unit::Base | Unit::Inbound | Unit::Gateway | Unit::Api(_) => true,
             Unit::Door(door) => self.open.values().any(|doors| doors.contains(door)),
             Unit::Routes(name) => self.open.contains_key(name),
             Unit::Clusters(name) | Unit::Endpoints(name) => self.needed.contains_key(name),
+            Unit::Secret(name) => self.named.contains_key(name),
         }
     }
 
@@ -284,21 +262,10 @@ impl Emitter {
         for dep in built.seen.difference(&old.seen) {
             self.index.entry(dep.clone()).or_default().insert(unit.clone());
         }
-        for name in built.needs.difference(&old.needs) {
-            let count = self.needed.entry(name.clone()).or_insert(0);
-            *count += 1;
-            if *count == 1 {
-                units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name.clone())]);
-            }
+        for name in count(&mut self.needed, &old.needs, &built.needs) {
+            units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name)]);
         }
-        for name in old.needs.difference(&built.needs) {
-            let Some(count) = self.needed.get_mut(name) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                self.needed.remove(name);
-                units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name.clone())]);
-            }
-        }
+        units.extend(count(&mut self.named, &old.secrets, &built.secrets).map(Unit::Secret));
         for (key, resource) in &old.resources {
             touched.entry(key.clone()).or_insert_with(|| Some(Arc::clone(resource)));
             self.resources.remove(key);
@@ -313,53 +280,17 @@ impl Emitter {
         }
         self.units.insert(unit, built);
     }
+}
 
-    fn build(&self, unit: &Unit, scene: &Scene) -> Built {
-        let reader = Reader::new(scene);
-        let needs = RefCell::new(BTreeSet::new());
-        let scope = &self.scope;
-        let view = View::new(scope, &reader, &needs);
-        let mut out = Out::default();
-        match unit {
-            Unit::Base => {
-                out.cluster(&cluster::passthrough());
-                out.cluster(&cluster::black_hole());
-            }
-            Unit::Door(door) => {
-                if let Some((listener, tables)) = outbound::listener(*door, view) {
-                    out.listener(&listener);
-                    tables.iter().for_each(|table| out.table(table));
-                }
-            }
-            Unit::Routes(name) => {
-                if let Some(facts) = reader.service(name) {
-                    let tables = outbound::routes(facts, view);
-                    tables.iter().for_each(|table| out.table(table));
-                }
-            }
-            Unit::Clusters(name) => {
-                let all = services::clusters(name, scope, &reader);
-                all.iter().for_each(|cluster| out.cluster(cluster));
-            }
-            Unit::Endpoints(name) => {
-                let all = services::assignments(name, scope, &reader);
-                all.iter().for_each(|assignment| out.assignment(assignment));
-            }
-            Unit::Inbound => {
-                if let Some((listener, clusters)) = inbound::listener(scope, &reader) {
-                    out.listener(&listener);
-                    clusters.iter().for_each(|cluster| out.cluster(cluster));
-                }
-            }
-            Unit::Gateway => {
-                if let Some(name) = &scope.gateway {
-                    let (listeners, tables) = gateway::listeners(name, view);
-                    listeners.iter().for_each(|listener| out.listener(listener));
-                    tables.iter().for_each(|table| out.table(table));
-                }
-            }
-        }
-        Built { resources: out.0, needs: needs.into_inner(), seen: reader.into_seen() }
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, version, any: _ } = self;
+        // Some of it is nobody's to see.
+        f.debug_struct("Resource")
+            .field("kind", kind)
+            .field("name", name)
+            .field("version", version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -370,6 +301,31 @@ fn is_http(protocol: AppProtocol) -> bool {
 
 fn may_be_tls(protocol: AppProtocol) -> bool {
     matches!(protocol, AppProtocol::Tls | AppProtocol::Unknown)
+}
+
+/// Counts who needs what; gives what came to be needed, or is no longer.
+fn count<K: Ord + Clone>(
+    all: &mut BTreeMap<K, usize>,
+    old: &BTreeSet<K>,
+    new: &BTreeSet<K>,
+) -> impl Iterator<Item = K> + use<K> {
+    let mut turned = Vec::new();
+    for key in new.difference(old) {
+        let count = all.entry(key.clone()).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            turned.push(key.clone());
+        }
+    }
+    for key in old.difference(new) {
+        let Some(count) = all.get_mut(key) else { continue };
+        *count -= 1;
+        if *count == 0 {
+            all.remove(key);
+            turned.push(key.clone());
+        }
+    }
+    turned.into_iter()
 }
 
 /// What may be spoken where a port says `protocol`.

@@ -12,7 +12,12 @@ mod wide;
 
 mod recorded;
 
-use super::{Emitter, Resource, Scope, scene::Scene};
+mod served;
+
+use super::{
+    Emitter, Resource, Scope,
+    scene::{Edit, Scene},
+};
 use crate::{
     compile::{
         Ambient, Settings,
@@ -36,15 +41,33 @@ pub(in super::super) fn objects(text: &str) -> Objects {
 }
 
 pub(in super::super) fn compiler(text: &str) -> Compiler {
-    let mut compiler = Compiler::new(Settings {
+    let mut compiler = Compiler::new(settings());
+    compiler.apply(&objects(text)).unwrap();
+    compiler
+}
+
+/// What somebody is told who has a scene of their own.
+pub(crate) fn changes(text: &str) -> Vec<Edit> {
+    let mut compiler = Compiler::new(settings());
+    compiler.apply(&objects(text)).unwrap().l7
+}
+
+/// The same, where the label asks for L7.
+pub(crate) fn labelled(text: &str) -> String {
+    text.replace(
+        "{culvert.dev/mesh: enabled}",
+        "{culvert.dev/mesh: enabled, culvert.dev/l7: enabled}",
+    )
+}
+
+fn settings() -> Settings {
+    Settings {
         node_name: "".into(),
         cluster: "Kubernetes".into(),
         trust_domain: "cluster.local".into(),
         ambient: Ambient::Ours,
         l7: true,
-    });
-    compiler.apply(&objects(text)).unwrap();
-    compiler
+    }
 }
 
 pub(super) fn scene(text: &str, plan: Plan) -> Scene {
@@ -56,7 +79,13 @@ pub(super) fn scene(text: &str, plan: Plan) -> Scene {
 /// The engine of a namespace on `node-a`.
 fn engine(namespace: &str) -> Scope {
     let locality = Locality { region: "r1".into(), zone: "z1".into(), subzone: "".into() };
-    Scope { namespace: namespace.into(), node: "node-a".into(), locality, gateway: None }
+    Scope {
+        namespace: namespace.into(),
+        node: "node-a".into(),
+        locality,
+        gateway: None,
+        api: false,
+    }
 }
 
 fn emit(text: &str, plan: Plan, namespace: &str) -> Emitter {
@@ -100,7 +129,7 @@ fn shown(emitter: &Emitter, kind: Kind, prefix: &str) -> String {
 }
 
 /// Two services of three versions, with pods on two nodes.
-pub(in super::super) const SHOP: &str = "
+pub(crate) const SHOP: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {culvert.dev/mesh: enabled}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: bank, labels: {culvert.dev/mesh: enabled}}}

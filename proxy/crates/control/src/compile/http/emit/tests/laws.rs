@@ -78,7 +78,8 @@ proptest! {
     /// Step by step it comes to what it comes to at once.
     #[test]
     fn following_is_as_good_as_beginning(first in random::plan(), then in random::plan()) {
-        for scope in scopes() {
+        let client = Scope { api: true, ..engine("shop") };
+        for scope in scopes().into_iter().chain([client]) {
             let mut scene = scene(SHOP, first.clone());
             let mut emitter = Emitter::new(scope.clone(), &scene);
             let changed = scene.set_plan(then.clone());

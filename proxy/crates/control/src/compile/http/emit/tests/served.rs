@@ -1,0 +1,87 @@
+//! What only some are told: secrets, and listeners for clients without a proxy.
+use super::{
+    super::{Emitter, Scope},
+    SHOP, compiler, engine, objects, scene, shown,
+};
+use culvert_model::name::ObjectName;
+use culvert_proto::{
+    Message as _,
+    api::envoy::{
+        config::{
+            cluster::v3::{Cluster, cluster::LbPolicy},
+            endpoint::v3::ClusterLoadAssignment,
+            listener::v3::Listener,
+        },
+        extensions::transport_sockets::tls::v3::{Secret, secret::Type},
+    },
+};
+use culvert_xds::envoy::kind::Kind;
+use std::sync::Arc;
+
+const DEMO: &str = "kubernetes://shop/demo";
+
+/// A certificate that says `of`.
+fn secret(of: &str) -> String {
+    format!(
+        "---\n{{apiVersion: v1, kind: Secret, type: kubernetes.io/tls, metadata: {{name: demo, namespace: shop}}, \
+         stringData: {{tls.crt: chain-{of}, tls.key: hunter-{of}}}}}\n"
+    )
+}
+
+fn told(emitter: &Emitter) -> Option<Secret> {
+    let found = emitter.resources().get(&(Kind::Secret, DEMO.into()))?;
+    Some(Secret::decode(&*found.any.value).unwrap())
+}
+
+#[test]
+fn secrets_are_told_to_gateways_that_name_them_and_to_nobody_else() {
+    let mut compiler = compiler(&format!("{SHOP}{}", secret("1")));
+    let mut scene = compiler.scene().clone();
+    scene.set_plan(shown::gateway());
+    let mut gateway = Emitter::new(shown::gateway_scope(), &scene);
+    let Some(Type::TlsCertificate(found)) = told(&gateway).unwrap().r#type else { panic!() };
+    let said = format!("{found:?}");
+    assert!(said.contains(&format!("{:?}", b"hunter-1".to_vec())), "{said}");
+    assert!(!format!("{gateway:?}").contains("104, 117, 110"), "bytes are nobody's to see");
+    assert!(told(&Emitter::new(engine("shop"), &scene)).is_none());
+    let gateway_name = Some(ObjectName::new("shop", "other"));
+    let other = Scope { gateway: gateway_name, ..shown::gateway_scope() };
+    assert!(told(&Emitter::new(other, &scene)).is_none());
+
+    let edits = compiler.apply(&objects(&format!("{SHOP}{}", secret("2")))).unwrap().l7;
+    let changed = edits.iter().flat_map(|edit| scene.apply(edit)).collect();
+    scene.set_plan(shown::gateway());
+    let delta = gateway.follow(&changed, &scene);
+    let set: Vec<_> = delta.set.iter().map(|one| (one.kind, &*one.name)).collect();
+    assert_eq!(set, [(Kind::Secret, DEMO)]);
+
+    let edits = compiler.apply(&objects(SHOP)).unwrap().l7;
+    let changed = edits.iter().flat_map(|edit| scene.apply(edit)).collect();
+    scene.set_plan(shown::gateway());
+    let delta = gateway.follow(&changed, &scene);
+    assert_eq!((delta.set, delta.removed), (vec![], vec![(Kind::Secret, Arc::from(DEMO))]));
+}
+
+#[test]
+fn clients_without_a_proxy_are_told_what_they_understand() {
+    let scope = Scope { api: true, ..engine("shop") };
+    let emitter = Emitter::new(scope, &scene(SHOP, shown::shop_plan()));
+    let of = |kind: Kind, name: &str| {
+        let found = emitter.resources().get(&(kind, name.into()));
+        &*found.unwrap_or_else(|| panic!("{name}")).any.value
+    };
+    let called = "reviews.shop.svc.cluster.local:9080";
+    let listener = Listener::decode(of(Kind::Listener, called)).unwrap();
+    assert!(listener.api_listener.is_some() && listener.filter_chains.is_empty());
+    assert!(!of(Kind::Route, called).is_empty());
+    let name = "outbound|9080|v1|reviews.shop.svc.cluster.local";
+    let cluster = Cluster::decode(of(Kind::Cluster, name)).unwrap();
+    assert_eq!(cluster.lb_policy(), LbPolicy::RoundRobin);
+    let assignment = ClusterLoadAssignment::decode(of(Kind::Endpoint, name)).unwrap();
+    let weights = assignment.endpoints.iter().map(|place| place.load_balancing_weight.as_ref());
+    assert!(weights.map(|weight| weight.unwrap().value).eq([1]));
+    // One that speaks something else is not for them.
+    let bytes = (Kind::Listener, "ratings.shop.svc.cluster.local:3306".into());
+    assert!(!emitter.resources().contains_key(&bytes));
+    assert!(emitter.resources().keys().all(|(_, name)| !name.contains("virtualInbound")));
+}
