@@ -36,8 +36,15 @@ impl Which {
         }
     }
 
-    /// The command that runs `file`.
+    /// The command that runs `file`, whose node it does not say itself.
     pub(crate) fn command(self, file: &Path) -> Command {
+        let mut command = self.bare(file);
+        command.args(["--service-node", "node-1", "--service-cluster", "case"]);
+        command
+    }
+
+    /// The command that runs `file`.
+    pub(crate) fn bare(self, file: &Path) -> Command {
         let program = self.program().expect("no Envoy: cargo xtask peers --bench");
         let mut command = Command::new(program);
         match self {
@@ -50,7 +57,6 @@ impl Which {
             }
         }
         command.args(["--concurrency", "1"]);
-        command.args(["--service-node", "node-1", "--service-cluster", "case"]);
         command
     }
 }
@@ -72,9 +78,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with the bootstrap in `file` and waits until it is ready.
     pub(crate) fn start(which: Which, file: &Path, admin: u16) -> Result<Self, String> {
+        Self::start_as(which, which.command(file), file, admin)
+    }
+
+    /// The same with a command of one's own, which runs `file`.
+    pub(crate) fn start_as(
+        which: Which,
+        mut command: Command,
+        file: &Path,
+        admin: u16,
+    ) -> Result<Self, String> {
         let log = file.with_extension(format!("{}.log", which.name()));
         let said = File::create(&log).unwrap();
-        let mut command = which.command(file);
         command.stdout(said.try_clone().unwrap()).stderr(said);
         let child = command.spawn().unwrap();
         let admin = SocketAddr::from(([127, 0, 0, 1], admin));

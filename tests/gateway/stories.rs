@@ -9,6 +9,7 @@ mod peers;
 mod plane;
 mod rotation;
 mod scale;
+mod served;
 mod stage;
 mod told;
 mod transports;
@@ -35,6 +36,10 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     ("long::plane::routes_change_under_load", plane::long),
     ("story::plane::changes_only_under_load", plane::short_delta),
     ("long::plane::changes_only_under_load", plane::long_delta),
+    ("story::served::by_changes", served::by_changes),
+    ("story::served::by_states_of_the_world", served::by_states_of_the_world),
+    ("story::served::to_a_sidecar", served::to_a_sidecar),
+    ("story::served::a_client_without_a_proxy", served::a_client_without_a_proxy),
     ("story::transports::ads", transports::state_of_the_world),
     ("story::transports::ads_of_changes", transports::delta),
     ("story::transports::ecds", transports::filters),

@@ -55,9 +55,9 @@ def serve(port):
     server.wait_for_termination()
 
 
-def call(port, count):
+def call(target, count):
     said = []
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with grpc.insecure_channel(target if "://" in target else f"127.0.0.1:{target}") as channel:
         said.append(f"unary {len(channel.unary_unary('/calls/Unary')(b'x', timeout=30))}")
         answers = channel.unary_stream("/calls/ServerStream")(b"%d" % count, timeout=60)
         said.append(f"server-stream {sum(1 for n, m in enumerate(answers) if m == b'%d' % n)}")
