@@ -37,7 +37,7 @@ pub(super) fn of(status: &Status, paths: &[PathBuf]) -> view::Configuration {
 fn stood(standing: &Standing) -> view::Stood {
     let mut conditions = Vec::new();
     let mut say = |of: String, all: &[Condition]| {
-        conditions.extend(all.iter().map(|one| view::Condition {
+        conditions.extend(all.iter().map(|one| view::Said {
             of: of.clone(),
             kind: one.kind.to_owned(),
             status: one.is_so,

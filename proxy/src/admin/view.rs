@@ -9,8 +9,8 @@ mod mesh;
 mod why;
 
 pub(crate) use mesh::{
-    Applied, Authority, Certificate, Certificates, Closing, Control, Guest, Mesh, Node, Policy,
-    RefusedResource, Token, Uncaptured, Voided, Writer,
+    Applied, Authority, Certificate, Certificates, Closing, Control, Engine, Guest, Mesh, Node,
+    Policy, RefusedResource, Token, Uncaptured, Voided, Writer,
 };
 pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
 
@@ -134,12 +134,12 @@ pub(crate) struct Configuration {
 pub(crate) struct Stood {
     /// `Kind/namespace/name`
     pub(crate) object: String,
-    pub(crate) conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Said>,
 }
 
 /// One of its conditions, as the Gateway API has them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Condition {
+pub(crate) struct Said {
     /// Of what of the object: `listener NAME`, or which of its parents; empty: of all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) of: String,
