@@ -94,8 +94,8 @@ impl Numbers {
         })
     }
 
-    pub(crate) fn completed(&self, status: Option<u16>) {
-        self.codes.answered(status);
+    pub(crate) fn completed(&self, status: u16) {
+        self.codes.count(status);
     }
 
     pub(crate) fn took(&self, time: Duration) {

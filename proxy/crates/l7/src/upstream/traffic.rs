@@ -77,12 +77,12 @@ impl Traffic {
         }
     }
 
-    /// A request was answered, with a status that may not be told; `internal`: it came from inside
-    /// (`x-envoy-internal`).
-    pub fn completed(&self, status: Option<u16>, internal: bool) {
-        self.codes.answered(status);
+    /// A request was answered; `internal`: it came from inside (`x-envoy-internal`). Unless it is
+    /// `told`, its status is not in the cluster's own numbers.
+    pub fn completed(&self, status: u16, internal: bool, told: bool) {
+        self.codes.answered(told.then_some(status));
         let side = if internal { &self.internal } else { &self.external };
-        side.answered(status);
+        side.count(status);
     }
 
     /// How long the whole of a request took that an endpoint answered.

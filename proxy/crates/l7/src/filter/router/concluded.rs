@@ -33,7 +33,7 @@ pub(super) struct Counting<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Not,
-    /// That there are some: what became of calls of gRPC is for others to count.
+    /// That there are some; by status only by where they came from and for what they were.
     AllInAll,
     ByStatus,
 }
@@ -60,8 +60,8 @@ impl Counting<'_> {
         if self.answers == Answers::Not || record.health_check {
             return;
         }
-        let status = self.answers.told(status.as_u16());
-        self.traffic.completed(status, self.internal);
+        let (status, told) = (status.as_u16(), self.answers == Answers::ByStatus);
+        self.traffic.completed(status, self.internal, told);
         record.beside.iter().for_each(|beside| beside.completed(status));
     }
 }

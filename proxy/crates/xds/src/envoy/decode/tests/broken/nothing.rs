@@ -7,7 +7,9 @@ fn what_would_do_nothing_is_named() {
     let what = "requests of all clients share connections; leave it out";
     assert_eq!(said, format!("connection_pool_per_downstream_connection: {what}"));
     assert_eq!(
-        of_cluster("outlier_detection: {detect_degraded_hosts: true}"),
+        of_cluster(
+            "load_assignment: {cluster_name: c}, outlier_detection: {detect_degraded_hosts: true}"
+        ),
         "outlier_detection.detect_degraded_hosts: is not supported"
     );
     assert_eq!(
