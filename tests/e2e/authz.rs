@@ -118,10 +118,10 @@ fn a_policy_that_cannot_be_understood_here_closes_and_status_says_so() {
     });
     let server = mesh.pod("server").serve("greet", 8080);
     assert_eq!(mesh.pod("client").dial("plain", server.v4())["ok"], true);
-    let method = "[{to: [{operation: {methods: [GET]}}]}]";
-    mesh.write("l7.yaml", &policy("only-get", "ALLOW", "app: server", method));
+    let token = "[{from: [{source: {requestPrincipals: ['*']}}]}]";
+    mesh.write("l7.yaml", &policy("with-token", "ALLOW", "app: server", token));
     await_dial(&mesh, "client", server.v4(), false);
     let status = mesh.plane().cli(&["status"]);
     let said = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(said.contains("only-get"), "{said}");
+    assert!(said.contains("with-token"), "{said}");
 }

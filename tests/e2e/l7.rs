@@ -57,6 +57,8 @@ fn vip(port: u16) -> SocketAddr {
 /// Two nodes, one with clients, one with both versions.
 fn two_nodes(test: &str) -> Mesh {
     let mesh = Mesh::start(test, |m| {
+        // One that knows what every node has captured: between nodes there are tunnels.
+        m.plane();
         told(m.node("a")).pod("client").pod("other");
         versions(told(m.node("b")));
     });

@@ -144,6 +144,7 @@ fn asked(cluster: &Cluster) -> BTreeMap<String, usize> {
 async fn five_thousand_pods_and_five_hundred_services() {
     let cluster = Cluster::api("control-large");
     cluster.install(Crds::Istio);
+    cluster.install(Crds::Gateway);
     cluster.apply(&shipped::rules());
     let namespace = cluster.namespace("large");
     let name = namespace.name();

@@ -11,6 +11,7 @@ use tokio::time;
 async fn the_shipped_rules_suffice_and_one_less_does_not() {
     let own = Cluster::api("control-rules");
     own.install(Crds::Istio);
+    own.install(Crds::Gateway);
     own.apply(&rules());
     let kubeconfig = own.kubeconfig_of("culvert-system", "culvert-control");
     let plane = Plane::of_cluster(kubeconfig.clone()).await;
