@@ -89,7 +89,10 @@ fn plan(plan: &Plan) -> String {
                 Serves::Https { hosts: all, tls } => {
                     format!("https {:?}{}", tls.client, hosts(all))
                 }
-                other => format!("{other:?}"),
+                other @ (Serves::TlsTerminated { .. }
+                | Serves::TlsPassed(_)
+                | Serves::Tcp(_)
+                | Serves::Nothing) => format!("{other:?}"),
             };
             writeln!(out, "gateway {name} {} {serves}", server.port).unwrap();
         }
@@ -120,7 +123,7 @@ fn http(rules: &[HttpRule], indent: &str) -> String {
         let fault = rule.fault.as_ref().map_or(String::new(), |fault| format!(" {fault:?}"));
         let action = match &rule.action {
             Action::Forward(to) => forward(to),
-            other => format!("{other:?}"),
+            other @ (Action::Redirect(_) | Action::Direct(_)) => format!("{other:?}"),
         };
         format!("\n{indent}{}[{index}] {} -> {action}{fault}", rule.at.object, matches.join(" or "))
     };

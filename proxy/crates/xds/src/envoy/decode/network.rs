@@ -164,6 +164,7 @@ fn connections(value: &limit_pb::ConnectionLimit, path: &Path<'_>) -> Got<Connec
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one field after the other")]
 fn tcp(value: &tcp_pb::TcpProxy, path: &Path<'_>, around: &dyn Around) -> Got<TcpProxy> {
     use tcp_pb::tcp_proxy::ClusterSpecifier;
     let options = value.access_log_options.as_ref();
