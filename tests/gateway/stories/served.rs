@@ -119,10 +119,8 @@ impl Plane {
         fs::write(&manifests, text.replace("$TURN", "0")).unwrap();
         let log = fs::File::create(scene.dir.join("control.log")).unwrap();
         let mut command = Command::new(e2e::programs::culvert());
-        command
-            .env_remove("CULVERT_BIN")
-            .env_remove("CULVERT_GATEWAY_ACCEPT")
-            .env_remove("RUST_LOG");
+        let of_the_test = ["CULVERT_BIN", "CULVERT_GATEWAY_ACCEPT", "RUST_LOG"];
+        of_the_test.iter().for_each(|name| _ = command.env_remove(name));
         command.args(["control", "--xds-tls-address", "off", "--metrics-address", "off"]);
         command.args(["--instance", &format!("served-{port}")]);
         command.arg("--xds-address").arg(format!("127.0.0.1:{port}"));
@@ -262,7 +260,6 @@ fn told(answer: &Value, seen: &[Value]) -> Value {
         if let Some(headers) = value.get_mut("headers").and_then(Value::as_array_mut) {
             let passing = ["date", "x-request-id", "x-envoy-upstream-service-time"];
             headers.retain(|pair| !passing.iter().any(|name| pair[0] == *name));
-            // No order of names is meant.
             headers.sort_by_key(ToString::to_string);
         }
         value
