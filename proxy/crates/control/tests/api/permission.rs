@@ -14,9 +14,8 @@ async fn the_shipped_rules_suffice_and_one_less_does_not() {
     own.install(Crds::Gateway);
     own.apply(&rules());
     let kubeconfig = own.kubeconfig_of("culvert-system", "culvert-control");
-    let plane = Plane::of_cluster(kubeconfig.clone()).await;
-    let status = plane.control.status();
-    assert!(status.kinds.iter().all(|kind| kind.because.is_none()), "{:#?}", status.kinds);
+    let mut plane = Plane::of_cluster(kubeconfig.clone()).await;
+    plane.until(|status| status.kinds.iter().all(|kind| kind.because.is_none())).await;
     drop(plane);
     let user = "system:serviceaccount:culvert-system:culvert-control";
     let refused: Vec<_> = own
