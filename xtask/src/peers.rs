@@ -46,25 +46,24 @@ const NODE: &str = "ws@8.18.3";
 /// What tells whether a server speaks HTTP/2 as the standard has it.
 const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
 
+/// Who talks HTTP.
+const HTTP: &[Wanted] = &[Wanted::Units, Wanted::Tests, Wanted::Gateway];
+
 /// A program, the Debian package that has it, and who wants it.
 const PROGRAMS: &[Program] = &[
     Program { name: "iperf3", package: "iperf3", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-server", package: "redis-server", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-benchmark", package: "redis-tools", wanted_by: &[Wanted::Tests] },
     Program { name: "redis-cli", package: "redis-tools", wanted_by: &[Wanted::Tests] },
-    Program { name: "nginx", package: "nginx-light", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
-    Program {
-        name: "h2load",
-        package: "nghttp2-client",
-        wanted_by: &[Wanted::Tests, Wanted::Gateway],
-    },
-    Program { name: "curl", package: "curl", wanted_by: &[Wanted::Tests, Wanted::Gateway] },
+    Program { name: "nginx", package: "nginx-light", wanted_by: HTTP },
+    Program { name: "h2load", package: "nghttp2-client", wanted_by: HTTP },
+    Program { name: "curl", package: "curl", wanted_by: HTTP },
     Program { name: "ip", package: "iproute2", wanted_by: &[Wanted::Tests] },
     Program { name: "initdb", package: "postgresql", wanted_by: &[Wanted::Tests] },
     Program { name: "postgres", package: "postgresql", wanted_by: &[Wanted::Tests] },
     Program { name: "psql", package: "postgresql-client", wanted_by: &[Wanted::Tests] },
     Program { name: "promtool", package: "prometheus", wanted_by: &[Wanted::Tests] },
-    Program { name: "openssl", package: "openssl", wanted_by: &[Wanted::Tests] },
+    Program { name: "openssl", package: "openssl", wanted_by: HTTP },
     Program { name: "dig", package: "bind9-dnsutils", wanted_by: &[Wanted::Tests] },
     Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: &[Wanted::Tests] },
     Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: &[Wanted::Tests] },
@@ -74,7 +73,11 @@ const PROGRAMS: &[Program] = &[
         package: "containernetworking-plugins",
         wanted_by: &[Wanted::Tests, Wanted::Nodes],
     },
-    Program { name: "nghttp", package: "nghttp2-client", wanted_by: &[Wanted::Gateway] },
+    Program {
+        name: "nghttp",
+        package: "nghttp2-client",
+        wanted_by: &[Wanted::Units, Wanted::Gateway],
+    },
     Program {
         name: "qemu-system-x86_64",
         package: "qemu-system-x86",
@@ -119,6 +122,8 @@ struct Program {
 /// Who a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
+    /// `cargo xtask test unit`.
+    Units,
     /// `cargo xtask test e2e`.
     Tests,
     /// `cargo xtask test gateway`.

@@ -17,7 +17,7 @@ use nextest::Filter;
 pub(crate) struct Test {
     /// [unit|gateway|e2e|api|interop|kubernetes|kernel [VERSION…]] [FILTER…]: the suite, then parts of test names.
     ///
-    /// unit: needs nothing but the compiler.
+    /// unit: needs no privilege; curl, nginx, nghttp2 and openssl are its peers.
     /// gateway: the gateway beside a real Envoy, and real clients and servers; `long` for those that
     ///   take minutes. Needs Python with pip, Node.js with npm, and Go.
     /// e2e: network namespaces, the real kernel and real peers; needs root and Go.

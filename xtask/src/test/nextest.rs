@@ -3,7 +3,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{process, workspace};
+use crate::{
+    peers::{self, Wanted},
+    process, workspace,
+};
 
 const VERSION: &str = "0.9.151";
 
@@ -55,9 +58,11 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Runs the tests that need nothing but the compiler.
+/// Runs the tests that need no privilege: the codecs' have curl, nginx and nghttp2 as their peers.
 pub(super) fn unit(filter: Filter<'_>) -> Result<()> {
+    peers::get(Wanted::Units)?;
     let mut command = Command::new(program()?);
+    command.env("PATH", peers::path()?);
     command.args(arguments(ALL, &format!("not ({NEEDS_ROOT} + {API} + {NODES})"), filter));
     process::run(command.current_dir(workspace::root()))?;
     if filter.words.is_empty() { examples() } else { Ok(()) }
