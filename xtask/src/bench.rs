@@ -27,8 +27,8 @@ pub(crate) struct Bench {
     /// P1 to P4: a tunnel between two nodes. P5: two pods of one node. P6: connect(2) beside the
     /// mesh. P7 to P9: HTTP at the edge. P10, P11: a whole chain of filters. P12: TLS handshakes.
     /// P13: plain TCP. P14: 10,000 services on a node, and at the edge. P15: memory. P16: the control
-    /// plane with 10,000 pods. P17: a decision among 10,000 policies. P7 to P11, P16 and P17 need no
-    /// root.
+    /// plane with 10,000 pods. P17: a decision among 10,000 policies. P18: a request with L7 on two
+    /// nodes. P7 to P11, P16 and P17 need no root.
     goals: Vec<String>,
     /// Also write the numbers to this file.
     #[arg(long)]

@@ -15,10 +15,7 @@ impl Around for Process {
         pem: &[u8],
         password: Option<&[u8]>,
     ) -> Result<KeyHandle, String> {
-        if password.is_some() {
-            return Err(key::NotAKey::Encrypted.to_string());
-        }
-        key::keep(chain, pem).map_err(|error| error.to_string())
+        key::keep(chain, pem, password).map_err(|error| error.to_string())
     }
 
     /// Tickets are of our own making; these are taken and not used.

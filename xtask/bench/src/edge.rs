@@ -6,7 +6,7 @@
 //! behind it), [`idle`] (P15).
 mod ads;
 pub(crate) mod chain;
-mod config;
+pub(crate) mod config;
 pub(crate) mod idle;
 pub(crate) mod plain;
 pub(crate) mod scale;

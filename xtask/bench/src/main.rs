@@ -24,6 +24,7 @@ mod process;
 mod report;
 mod role;
 mod rounds;
+mod row;
 mod services;
 mod stage;
 mod throughput;
@@ -109,6 +110,7 @@ const BENCHES: &[(&[&str], Bench)] = &[
     (&["P15"], edge::idle::measure),
     (&["P16"], plane::measure),
     (&["P17"], decision::measure),
+    (&["P18"], row::measure),
 ];
 
 fn main() -> ExitCode {

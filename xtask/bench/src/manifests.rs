@@ -15,6 +15,9 @@ use crate::stage::MESH;
 pub(crate) const SERVICE_PORT: u16 = 80;
 pub(crate) const POD_PORT: u16 = 7001;
 
+/// Where the first rule of an app's route applies.
+const PREFIX: &str = "/api/v1";
+
 /// Files that changed so lately are looked into again by whoever watches them.
 const FRESH: Duration = Duration::from_millis(1200);
 
@@ -23,6 +26,8 @@ const FRESH: Duration = Duration::from_millis(1200);
 pub(crate) struct Apps {
     pub(crate) count: u32,
     pub(crate) pods_each: u32,
+    /// Each speaks HTTP, and has a route.
+    pub(crate) routed: bool,
 }
 
 impl Apps {
@@ -49,8 +54,18 @@ impl Apps {
         Ok(usize::try_from(self.count * (self.pods_each + 1))?)
     }
 
+    /// Gives an app's route another path, seen whole or not at all, as above.
+    pub(crate) fn draft_prefix(self, app: u32, prefix: &str, draft: &Path) -> Result<()> {
+        let text = self.manifest(app, 0).replace(PREFIX, prefix);
+        Ok(fs::write(draft, text)?)
+    }
+
     fn manifest(self, app: u32, moved: u8) -> String {
-        let mut text = service(&format!("app-{app}"), vip(app), &format!("app-{app}"));
+        let name = format!("app-{app}");
+        let mut text = match self.routed {
+            true => service(&name, vip(app), &name, "http") + &route(&name),
+            false => service(&name, vip(app), &name, "tcp"),
+        };
         for pod in 0..self.pods_each {
             let moved = if pod == 0 { moved } else { 0 };
             text += &self::pod(
@@ -80,12 +95,27 @@ pub(crate) fn vip(app: u32) -> IpAddr {
 }
 
 /// A service whose endpoints are the pods with a label.
-pub(crate) fn service(name: &str, vip: IpAddr, app: &str) -> String {
+pub(crate) fn service(name: &str, vip: IpAddr, app: &str, port: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: {MESH}\n\
-         spec:\n  clusterIP: {vip}\n  selector:\n    app: {app}\n  ports:\n  - name: tcp\n    \
+         spec:\n  clusterIP: {vip}\n  selector:\n    app: {app}\n  ports:\n  - name: {port}\n    \
          port: {SERVICE_PORT}\n    targetPort: {POD_PORT}\n"
     )
+}
+
+/// Two rules for a service.
+fn route(name: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {name}\n  \
+         namespace: {MESH}\nspec:\n  hosts: [{name}]\n  http:\n  - match:\n    - uri: {{prefix: \
+         {PREFIX}}}\n    timeout: 5s\n    route:\n    - destination: {{host: {name}}}\n  - retries: \
+         {{attempts: 3, perTryTimeout: 2s}}\n    route:\n    - destination: {{host: {name}}}\n"
+    )
+}
+
+/// How the engine of a namespace calls an app's routes.
+pub(crate) fn routes(app: u32) -> String {
+    format!("app-{app}.{MESH}.svc.cluster.local:{SERVICE_PORT}")
 }
 
 /// A pod of another node.

@@ -33,6 +33,7 @@ pub(crate) struct Pair {
     // In the order in which they end.
     proxies: [Player; 2],
     _control: Player,
+    nodes: [NodeNs; 2],
     pub(crate) folder: TempDir,
     _lab: Lab,
 }
@@ -96,15 +97,27 @@ impl Pair {
             let known = |dump: &str| dump.matches("\"HBONE\"").count() >= enrolled.all().len();
             await_http(node, ADMIN, "/config_dump", known).context("tunnels are not announced")?;
         }
-        Ok(Self { enrolled, plain, proxies, _control: control, folder, _lab: lab })
+        let nodes = [a, b];
+        Ok(Self { enrolled, plain, proxies, _control: control, nodes, folder, _lab: lab })
     }
 
     /// Tells the mesh of pods on other nodes.
     pub(crate) fn add_strangers(&self, file: &str, first: u32, count: u32) -> Result<()> {
+        self.write(file, &strangers(first, count)?)
+    }
+
+    /// Gives the control plane more to read.
+    pub(crate) fn write(&self, file: &str, text: &str) -> Result<()> {
         // Beside the folder that is watched, then moved into it: seen whole or not at all.
         let draft = self.folder.path().join(file);
-        fs::write(&draft, strangers(first, count)?)?;
+        fs::write(&draft, text)?;
         Ok(fs::rename(draft, self.folder.path().join(ELSEWHERE).join(file))?)
+    }
+
+    /// What both proxies answer to this path of their admin address.
+    pub(crate) fn admin(&self, path: &str) -> Result<Vec<String>> {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN));
+        self.nodes.iter().map(|node| Ok(node.run(|| http(at, path))??)).collect()
     }
 
     /// The process id of the proxy on the server's node.

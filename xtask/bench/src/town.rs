@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const SERVICES: u32 = 10_000;
 
 /// All others.
-const APPS: Apps = Apps { count: SERVICES - 1, pods_each: 1 };
+const APPS: Apps = Apps { count: SERVICES - 1, pods_each: 1, routed: false };
 
 /// The pod behind the last one, and its file.
 const TURN: &str = "turn";
@@ -83,7 +83,7 @@ impl Town {
             write!(text, "---\n{}", home.enrolled.manifest(MESH, "default"))?;
         }
         fs::write(manifests.join("pods.yaml"), text)?;
-        let last = manifests::service("last", vip(SERVICES - 1), TURN);
+        let last = manifests::service("last", vip(SERVICES - 1), TURN, "tcp");
         fs::write(services.join("last.yaml"), last)?;
         fs::write(services.join(TURN_FILE), turn(&servers[0]))?;
         APPS.write(&services)?;

@@ -11,6 +11,7 @@ pub mod engines;
 pub mod follow;
 pub mod followers;
 pub mod grip;
+mod line;
 pub mod nodes;
 pub mod reporter;
 pub mod reports;

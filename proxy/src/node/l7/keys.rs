@@ -16,10 +16,7 @@ impl Around for Here {
         pem: &[u8],
         password: Option<&[u8]>,
     ) -> Result<KeyHandle, String> {
-        if password.is_some() {
-            return Err(key::NotAKey::Encrypted.to_string());
-        }
-        key::keep(chain, pem).map_err(|error| error.to_string())
+        key::keep(chain, pem, password).map_err(|error| error.to_string())
     }
 
     fn ticket_keys(&self, _: &[Vec<u8>]) -> Result<KeyHandle, String> {

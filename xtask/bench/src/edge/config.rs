@@ -1,4 +1,4 @@
-//! The file that both are started from.
+//! The file that both are started from, and its parts.
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use crate::envoy::{self, socket};
 
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Http {
+pub(crate) enum Http {
     One,
     Two,
 }
@@ -45,7 +45,7 @@ pub(super) fn bare(setup: &Setup, listen: SocketAddr, backend: SocketAddr) -> Va
 }
 
 /// A bootstrap, with whatever else it has beside static resources.
-pub(super) fn bootstrap(listeners: &Value, clusters: &Value, more: &Value) -> Value {
+pub(crate) fn bootstrap(listeners: &Value, clusters: &Value, more: &Value) -> Value {
     let mut whole = json!({
         "node": { "id": "bench", "cluster": "bench" },
         "static_resources": { "listeners": listeners, "clusters": clusters },
@@ -56,7 +56,7 @@ pub(super) fn bootstrap(listeners: &Value, clusters: &Value, more: &Value) -> Va
     whole
 }
 
-pub(super) fn listener(at: SocketAddr, manager: &Value, speaks: Http) -> Value {
+pub(crate) fn listener(at: SocketAddr, manager: &Value, speaks: Http) -> Value {
     let mut manager = manager.clone();
     manager["codec_type"] = json!(if speaks == Http::Two { "HTTP2" } else { "HTTP1" });
     let filter = json!({
@@ -71,7 +71,7 @@ pub(super) fn listener(at: SocketAddr, manager: &Value, speaks: Http) -> Value {
 }
 
 /// What a listener does with HTTP; `routes` says where its routes are.
-pub(super) fn manager(routes: Value, filters: Value) -> Value {
+pub(crate) fn manager(routes: Value, filters: Value) -> Value {
     let mut manager = routes;
     manager["@type"] = json!(
         "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -82,17 +82,17 @@ pub(super) fn manager(routes: Value, filters: Value) -> Value {
 }
 
 /// A filter of HTTP by the last part of its package, and its message.
-pub(super) fn filter(package: &str, message: &str, mut config: Value) -> Value {
+pub(crate) fn filter(package: &str, message: &str, mut config: Value) -> Value {
     config["@type"] =
         json!(format!("type.googleapis.com/envoy.extensions.filters.http.{package}.v3.{message}"));
     json!({ "name": format!("envoy.filters.http.{package}"), "typed_config": config })
 }
 
-pub(super) fn router() -> Value {
+pub(crate) fn router() -> Value {
     filter("router", "Router", json!({}))
 }
 
-pub(super) fn cluster(name: &str, to: SocketAddr) -> Value {
+pub(crate) fn cluster(name: &str, to: SocketAddr) -> Value {
     envoy::cluster(name, to, 100_000)
 }
 
@@ -104,7 +104,7 @@ pub(super) fn options(explicit: &Value) -> Value {
     } })
 }
 
-fn tls(side: &str, folder: &Path) -> Value {
+pub(crate) fn tls(side: &str, folder: &Path) -> Value {
     let file = |name: &str| json!({ "filename": folder.join(name).display().to_string() });
     let mut config = json!({
         "@type": format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{side}TlsContext"),

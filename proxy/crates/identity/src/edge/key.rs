@@ -33,8 +33,12 @@ pub enum NotAKey {
 /// # Errors
 ///
 /// When it is none (PKCS#1, PKCS#8, SEC1), is encrypted, or belongs to another certificate.
-pub fn keep(chain: &[Arc<[u8]>], pem: &[u8]) -> Result<KeyHandle, NotAKey> {
-    if pem.windows(9).any(|window| window == b"ENCRYPTED") {
+pub fn keep(
+    chain: &[Arc<[u8]>],
+    pem: &[u8],
+    password: Option<&[u8]>,
+) -> Result<KeyHandle, NotAKey> {
+    if password.is_some() || pem.windows(9).any(|window| window == b"ENCRYPTED") {
         return Err(NotAKey::Encrypted);
     }
     let der =

@@ -51,7 +51,7 @@ fn leaf_until(
     let certificate = params.signed_by(&key, authority).unwrap();
     let chain: Arc<[Arc<[u8]>]> = [Arc::from(&**certificate.der())].into();
     let pem = key.serialize_pem();
-    let key = key::keep(&chain, pem.as_bytes()).unwrap();
+    let key = key::keep(&chain, pem.as_bytes(), None).unwrap();
     (Arc::new(Certificate { chain, key, ocsp_staple: None }), pem)
 }
 
@@ -265,7 +265,7 @@ fn a_key_that_does_not_fit_is_refused_where_it_comes_in() {
     let authority = authority();
     let (certificate, pem) = leaf_until(&authority, &["a"], OffsetDateTime::now_utc());
     let other = KeyPair::generate().unwrap().serialize_pem();
-    let keep = |pem: &str| key::keep(&certificate.chain, pem.as_bytes()).map(drop);
+    let keep = |pem: &str| key::keep(&certificate.chain, pem.as_bytes(), None).map(drop);
     assert_eq!(keep(&pem), Ok(()));
     assert_eq!(keep(&other), Err(NotAKey::OtherCertificate));
     let encrypted = pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");

@@ -4,7 +4,8 @@
 use super::{
     Answer, LARGEST_REQUEST,
     door::Peer,
-    engines::{Engines, Line},
+    engines::Engines,
+    line::{self, Line},
     nodes::{Listed, Nodes},
 };
 use crate::{
@@ -29,16 +30,13 @@ use culvert_proto::{
 };
 use culvert_runtime::{drain::Worker, publish::View};
 use parking_lot::Mutex;
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time};
+use std::{fmt, sync::Arc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming, async_trait};
 
 /// Responses on their way out of one stream.
 const OUTGOING: usize = 4;
-
-/// Within which a stream must say what it wants.
-pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Decides who may know what there is.
 #[async_trait]
@@ -129,9 +127,7 @@ impl Discovery {
     pub fn into_route(self) -> Stub<Self> {
         Stub::new(self).max_decoding_message_size(LARGEST_REQUEST)
     }
-}
 
-impl Discovery {
     async fn knock<T>(&self, request: &Request<T>) -> Result<(Peer, Option<String>), Status> {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let bearer = bearer(request);
@@ -175,16 +171,12 @@ impl AggregatedDiscoveryService for Discovery {
 
 impl Stream {
     async fn run(mut self) {
-        if let Err(status) = self.serve().await {
-            // Nobody listens any more: it does not matter.
-            drop(self.line.outgoing.send(Err(status)).await);
-        }
+        let served = self.serve().await;
+        self.line.end(served).await;
     }
 
     async fn serve(&mut self) -> Result<(), Status> {
-        let first = time::timeout(FIRST_REQUEST, self.line.incoming.message()).await;
-        let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
-        let Some(first) = first else { return Ok(()) };
+        let Some(first) = self.line.first().await? else { return Ok(()) };
         if let Some(engines) = &self.service.engines
             && Kind::of(&first.type_url).is_some()
         {
@@ -225,8 +217,7 @@ impl Stream {
     }
 
     async fn admit(&self, node: Option<&Node>) -> Result<(Pass, Listed), Status> {
-        let node = node.filter(|node| !node.id.is_empty());
-        let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
+        let node = line::named(node)?;
         let name = node_name(node);
         let Line { peer, bearer, .. } = &self.line;
         let caller = Caller { peer, bearer: bearer.as_deref(), node: name };
@@ -244,22 +235,14 @@ impl Stream {
         if let Some(refusal) = &request.error_detail {
             tracing::warn!(reason = refusal.message, "discovery: a node refused");
         }
-        self.send(answer).await?;
+        self.line.send(answer).await?;
         self.push(worlds).await
     }
 
     async fn push(&self, worlds: &Worlds) -> Result<(), Status> {
         let responses = self.connection.lock().push(worlds);
         self.service.nodes.changed();
-        self.send(responses).await
-    }
-
-    async fn send(&self, responses: impl IntoIterator<Item = Response>) -> Result<(), Status> {
-        for response in responses {
-            let sent = self.line.outgoing.send(Ok(response)).await;
-            sent.map_err(|_gone| Status::cancelled("the node is gone"))?;
-        }
-        Ok(())
+        self.line.send(responses).await
     }
 }
 

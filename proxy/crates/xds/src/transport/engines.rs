@@ -1,9 +1,9 @@
 //! The control plane serves Envoy's discovery: one task for each stream, of either protocol.
 use super::{
     Answer,
-    discovery::FIRST_REQUEST,
     door::Peer,
     followers::{Followers, Listed, Whose},
+    line::{self, Line},
 };
 use crate::envoy::serve::{channel::Channel, offer::Offer, session::Session};
 use culvert_proto::envoy::config::core::v3::Node;
@@ -13,11 +13,8 @@ use culvert_runtime::{
     publish::{Generation, Published, View},
 };
 use std::{any::Any, fmt, sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    time::{self, Instant},
-};
-use tonic::{Status, Streaming, async_trait};
+use tokio::time::Instant;
+use tonic::{Status, async_trait};
 
 /// For so long what needs something else waits until that was accepted.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,14 +58,6 @@ pub struct Engines {
     worker: Worker,
 }
 
-/// Where requests come from and responses go to.
-pub(super) struct Line<C: Channel> {
-    pub(super) peer: Peer,
-    pub(super) bearer: Option<String>,
-    pub(super) incoming: Streaming<C::Request>,
-    pub(super) outgoing: mpsc::Sender<Result<C::Response, Status>>,
-}
-
 /// One stream that was let in.
 struct Stream<'a, C: Channel> {
     engines: &'a Engines,
@@ -98,18 +87,12 @@ impl Engines {
 
     /// Serves a stream until it ends, whose first request was not read so far.
     pub(super) async fn serve<C: Channel>(&self, mut line: Line<C>) {
-        let served = async {
-            let first = time::timeout(FIRST_REQUEST, line.incoming.message()).await;
-            let first = first.map_err(|_late| Status::deadline_exceeded("no request came"))??;
-            match first {
-                Some(first) => self.follow(&mut line, first).await,
-                None => Ok(()),
-            }
+        let served = match line.first().await {
+            Ok(Some(first)) => self.follow(&mut line, first).await,
+            Ok(None) => Ok(()),
+            Err(broken) => Err(broken),
         };
-        if let Err(status) = served.await {
-            // Nobody listens any more: it does not matter.
-            drop(line.outgoing.send(Err(status)).await);
-        }
+        line.end(served).await;
     }
 
     /// The same, with the first request.
@@ -118,9 +101,7 @@ impl Engines {
         line: &mut Line<C>,
         first: C::Request,
     ) -> Result<(), Status> {
-        let head = C::head(&first);
-        let node = head.node.filter(|node| !node.id.is_empty());
-        let node = node.ok_or_else(|| Status::invalid_argument("the first request has no node"))?;
+        let node = line::named(C::head(&first).node)?;
         let caller = Client { peer: &line.peer, bearer: line.bearer.as_deref(), node };
         let seat = self.desk.admit(&caller).await?;
         line.peer.standing.admit();
@@ -179,7 +160,7 @@ impl<C: Channel> Stream<'_, C> {
             );
         }
         let answer = self.session.request(request, offer, &self.engines.from);
-        self.send(answer).await?;
+        self.line.send(answer).await?;
         self.push(now, false).await
     }
 
@@ -191,14 +172,6 @@ impl<C: Channel> Stream<'_, C> {
             false => None,
         };
         self.listed.set(self.session.progress(offer));
-        self.send(responses).await
-    }
-
-    async fn send(&self, responses: impl IntoIterator<Item = C::Response>) -> Result<(), Status> {
-        for response in responses {
-            let sent = self.line.outgoing.send(Ok(response)).await;
-            sent.map_err(|_gone| Status::cancelled("the node is gone"))?;
-        }
-        Ok(())
+        self.line.send(responses).await
     }
 }

@@ -116,6 +116,8 @@ pub struct Emitter {
     named: BTreeMap<Arc<str>, usize>,
     /// Doors of services that ask for L7, by service.
     open: BTreeMap<ServiceName, BTreeSet<Door>>,
+    /// How many services are at a door.
+    doors: BTreeMap<Door, usize>,
     resources: BTreeMap<Key, Arc<Resource>>,
 }
 
@@ -130,6 +132,7 @@ impl Emitter {
             needed: BTreeMap::new(),
             named: BTreeMap::new(),
             open: BTreeMap::new(),
+            doors: BTreeMap::new(),
             resources: BTreeMap::new(),
         };
         let first: &[Unit] = match emitter.scope.gateway {
@@ -217,6 +220,8 @@ impl Emitter {
             false => self.open.insert(name.clone(), now.clone()),
         };
         let old = old.unwrap_or_default();
+        // Whether or not it is the first one there, a door is made anew.
+        drop(count(&mut self.doors, &old, &now));
         let mut units: BTreeSet<Unit> = old.union(&now).copied().map(Unit::Door).collect();
         if !old.is_empty() || !now.is_empty() {
             units.insert(Unit::Routes(name.clone()));
@@ -228,7 +233,7 @@ impl Emitter {
     fn is_wanted(&self, unit: &Unit) -> bool {
         match unit {
             Unit::Base | Unit::Inbound | Unit::Gateway | Unit::Api(_) => true,
-            Unit::Door(door) => self.open.values().any(|doors| doors.contains(door)),
+            Unit::Door(door) => self.doors.contains_key(door),
             Unit::Routes(name) => self.open.contains_key(name),
             Unit::Clusters(name) | Unit::Endpoints(name) => self.needed.contains_key(name),
             Unit::Secret(name) => self.named.contains_key(name),

@@ -106,6 +106,7 @@ impl Compiler {
             return;
         }
         let mut l7 = mem::take(&mut self.l7);
+        let planned = l7.replan(touched, &self.store, &self.mesh().config.root_namespace);
         let mut deps = Changed::new();
         let mut push = |edit: Edit| {
             let changed = l7.scene.apply(&edit);
@@ -124,13 +125,8 @@ impl Compiler {
         for name in &touched.secrets {
             push(Edit::Secret(name.clone(), self.store.secrets.get(name).cloned()));
         }
-        if let Some(plan) = l7.replan(touched, &self.store, &self.mesh().config.root_namespace) {
-            let edit = Edit::Plan(Arc::new(plan));
-            let changed = l7.scene.apply(&edit);
-            if !changed.is_empty() {
-                changes.l7.push(edit);
-                deps.extend(changed);
-            }
+        if let Some(plan) = planned {
+            push(Edit::Plan(Arc::new(plan)));
         }
         let Passing { services, workloads } = l7.pass(&looked, &deps);
         self.l7 = l7;

@@ -53,7 +53,7 @@ async fn certificate(folder: &Path, name: &str) -> Secret {
     run("openssl", &made).await;
     run("openssl", &["x509", "-in", &pem, "-outform", "der", "-out", &der]).await;
     let chain: Arc<[Arc<[u8]>]> = [std::fs::read(der).unwrap().into()].into();
-    let key = key::keep(&chain, &std::fs::read(key).unwrap()).unwrap();
+    let key = key::keep(&chain, &std::fs::read(key).unwrap(), None).unwrap();
     Secret::Certificate(Arc::new(Certificate { chain, key, ocsp_staple: None }))
 }
 

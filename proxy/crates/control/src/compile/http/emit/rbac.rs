@@ -11,10 +11,7 @@ use super::{
 use culvert_proto::api::envoy::{
     config::{
         listener::v3::Filter,
-        rbac::v3::{
-            Permission, Policy as PolicyPb, Principal, Rbac as RbacPb, permission, principal,
-            rbac::Action,
-        },
+        rbac::v3::{Permission, Policy as PolicyPb, Principal, Rbac as RbacPb, rbac::Action},
     },
     extensions::filters::{
         http::rbac::v3::Rbac as HttpRbac,
@@ -22,9 +19,12 @@ use culvert_proto::api::envoy::{
     },
 };
 use std::collections::BTreeMap;
+use term::{all_of, any_of};
 use words::{Means, Said};
 
 mod words;
+
+mod term;
 
 /// What a connection is to those who look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +200,8 @@ fn joined(alternatives: &[Both]) -> Option<Both> {
         return Some(Both { permissions: vec![any_of(rules)], principals: Vec::new() });
     }
     if alternatives.iter().all(|one| one.permissions.is_empty()) {
-        let ids = alternatives.iter().map(|one| all_by(one.principals.clone())).collect();
-        return Some(Both { permissions: Vec::new(), principals: vec![any_by(ids)] });
+        let ids = alternatives.iter().map(|one| all_of(one.principals.clone())).collect();
+        return Some(Both { permissions: Vec::new(), principals: vec![any_of(ids)] });
     }
     None
 }
@@ -216,54 +216,8 @@ impl Both {
     fn policy(self) -> PolicyPb {
         PolicyPb {
             permissions: vec![all_of(self.permissions)],
-            principals: vec![all_by(self.principals)],
+            principals: vec![all_of(self.principals)],
             ..PolicyPb::default()
         }
-    }
-}
-
-fn permission(rule: permission::Rule) -> Permission {
-    Permission { rule: Some(rule) }
-}
-
-fn principal(identifier: principal::Identifier) -> Principal {
-    Principal { identifier: Some(identifier) }
-}
-
-fn all_of(mut rules: Vec<Permission>) -> Permission {
-    match (rules.len(), rules.pop()) {
-        (1, Some(only)) => only,
-        (_, None) => permission(permission::Rule::Any(true)),
-        (_, Some(last)) => {
-            rules.push(last);
-            permission(permission::Rule::AndRules(permission::Set { rules }))
-        }
-    }
-}
-
-fn all_by(mut ids: Vec<Principal>) -> Principal {
-    match (ids.len(), ids.pop()) {
-        (1, Some(only)) => only,
-        (_, None) => principal(principal::Identifier::Any(true)),
-        (_, Some(last)) => {
-            ids.push(last);
-            principal(principal::Identifier::AndIds(principal::Set { ids }))
-        }
-    }
-}
-
-/// `rules` is not empty.
-fn any_of(mut rules: Vec<Permission>) -> Permission {
-    match rules.len() {
-        1 => rules.remove(0),
-        _ => permission(permission::Rule::OrRules(permission::Set { rules })),
-    }
-}
-
-/// `ids` is not empty.
-fn any_by(mut ids: Vec<Principal>) -> Principal {
-    match ids.len() {
-        1 => ids.remove(0),
-        _ => principal(principal::Identifier::OrIds(principal::Set { ids })),
     }
 }

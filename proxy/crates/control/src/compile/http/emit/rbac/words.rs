@@ -1,5 +1,8 @@
 //! Conditions of policies in Envoy's words.
-use super::{Sees, any_by, any_of, permission, principal};
+use super::{
+    Sees,
+    term::{Term as _, all_of, any_of, permission, principal},
+};
 use crate::compile::http::{
     emit::{
         rewrite::escaped,
@@ -36,12 +39,6 @@ pub(super) enum Means {
     Principal(Principal),
 }
 
-/// One value of an attribute, as something to compare with.
-enum One {
-    Permission(Permission),
-    Principal(Principal),
-}
-
 /// What `condition` comes to; `namespace` is the policy's own.
 pub(super) fn condition(of: &PolicyCondition, sees: Sees, namespace: &str) -> Said {
     let PolicyCondition { attribute, is, is_not } = of;
@@ -53,7 +50,7 @@ pub(super) fn condition(of: &PolicyCondition, sees: Sees, namespace: &str) -> Sa
         let is_unmet = matches!(attribute, Attribute::Unmet(_));
         return if is_unmet { Said::Unknown } else { Said::Always };
     }
-    let read = |all: &[Arc<str>]| -> Option<Vec<One>> {
+    let read = |all: &[Arc<str>]| -> Option<Vec<Means>> {
         all.iter().map(|value| one(attribute, value, namespace)).collect()
     };
     let (Some(is), Some(is_not)) = (read(is), read(is_not)) else { return Said::Unknown };
@@ -61,51 +58,43 @@ pub(super) fn condition(of: &PolicyCondition, sees: Sees, namespace: &str) -> Sa
     let unwanted = any(is_not).map(not);
     match (wanted, unwanted) {
         (None, None) => Said::Always,
-        (Some(one), None) | (None, Some(one)) => Said::If(means(one)),
+        (Some(one), None) | (None, Some(one)) => Said::If(one),
         (Some(a), Some(b)) => match both(a, b) {
-            Some(one) => Said::If(means(one)),
+            Some(one) => Said::If(one),
             None => Said::Never,
         },
     }
 }
 
-fn means(one: One) -> Means {
-    match one {
-        One::Permission(one) => Means::Permission(one),
-        One::Principal(one) => Means::Principal(one),
-    }
-}
-
 /// Any of values, which are all of one attribute and so of one kind.
-fn any(all: Vec<One>) -> Option<One> {
+fn any(all: Vec<Means>) -> Option<Means> {
     let (mut permissions, mut principals) = (Vec::new(), Vec::new());
     for one in all {
         match one {
-            One::Permission(one) => permissions.push(one),
-            One::Principal(one) => principals.push(one),
+            Means::Permission(one) => permissions.push(one),
+            Means::Principal(one) => principals.push(one),
         }
     }
     match (permissions.is_empty(), principals.is_empty()) {
         (true, true) => None,
-        (false, _) => Some(One::Permission(any_of(permissions))),
-        (true, false) => Some(One::Principal(any_by(principals))),
+        (false, _) => Some(Means::Permission(any_of(permissions))),
+        (true, false) => Some(Means::Principal(any_of(principals))),
     }
 }
 
-fn not(one: One) -> One {
+fn not(one: Means) -> Means {
     match one {
-        One::Permission(one) => One::Permission(permission(Rule::NotRule(Box::new(one)))),
-        One::Principal(one) => One::Principal(principal(Identifier::NotId(Box::new(one)))),
+        Means::Permission(one) => Means::Permission(Permission::not(one)),
+        Means::Principal(one) => Means::Principal(Principal::not(one)),
     }
 }
 
-fn both(a: One, b: One) -> Option<One> {
+fn both(a: Means, b: Means) -> Option<Means> {
     match (a, b) {
-        (One::Permission(a), One::Permission(b)) => {
-            Some(One::Permission(super::all_of(vec![a, b])))
-        }
-        (One::Principal(a), One::Principal(b)) => Some(One::Principal(super::all_by(vec![a, b]))),
-        (One::Permission(_), One::Principal(_)) | (One::Principal(_), One::Permission(_)) => None,
+        (Means::Permission(a), Means::Permission(b)) => Some(Means::Permission(all_of(vec![a, b]))),
+        (Means::Principal(a), Means::Principal(b)) => Some(Means::Principal(all_of(vec![a, b]))),
+        (Means::Permission(_), Means::Principal(_))
+        | (Means::Principal(_), Means::Permission(_)) => None,
     }
 }
 
@@ -130,9 +119,9 @@ fn is_of_requests(attribute: &Attribute) -> bool {
 }
 
 /// `None`: the value means nothing.
-fn one(attribute: &Attribute, value: &str, namespace: &str) -> Option<One> {
-    let id = |identifier| Some(One::Principal(principal(identifier)));
-    let rule = |rule| Some(One::Permission(permission(rule)));
+fn one(attribute: &Attribute, value: &str, namespace: &str) -> Option<Means> {
+    let id = |identifier| Some(Means::Principal(principal(identifier)));
+    let rule = |rule| Some(Means::Permission(permission(rule)));
     let net = || {
         let single = |value: &str| value.parse::<IpAddr>().ok().map(IpNet::from);
         value.parse::<IpNet>().ok().or_else(|| single(value)).map(|net| range(net.trunc()))
