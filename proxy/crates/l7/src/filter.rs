@@ -243,12 +243,7 @@ impl Placed {
     /// Whether it does anything for this request.
     fn is_on(&self, record: &Record) -> bool {
         let table = record.now.table.as_ref().map(|table| &**table.table());
-        let mut said = overrides(record.routed.per_filter(table), &self.name);
-        let disabled = said.find_map(|one| {
-            // A configuration of its own turns it on.
-            one.disabled.or(one.config.is_some().then_some(false))
-        });
-        !disabled.unwrap_or(self.disabled)
+        routed::is_on(record.routed.per_filter(table), &self.name, self.disabled)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Pure. Each type says what Envoy's defaults are; whoever decodes puts them in, so that no reader
 //! of a value asks what an absent field means.
 //!
-//! Reading order: [`value`] (metadata), [`field`] (names of headers), [`matcher`] (strings, headers,
+//! Reading order: [`value`] (metadata), [`origin`] (where something was written), [`field`] (names of headers), [`matcher`] (strings, headers,
 //! addresses, percentages), [`tree`] (the generic matcher), [`format`](mod@format) (`%…%`),
 //! [`mutation`]; [`route`] with [`retry`] and [`cors`]; [`balance`] and [`outlier`]; [`rbac`],
 //! [`fault`], [`ratelimit`]; [`source`], [`address`], [`protocol`]; [`secret`], [`tls`],
@@ -11,6 +11,8 @@
 //! [`runtime`], [`snapshot`].
 
 pub mod value;
+
+pub mod origin;
 
 pub mod field;
 

@@ -4,13 +4,15 @@
 //! how something is decided, it is decided so, bit by bit where others compute the same (hashes,
 //! rings, tables).
 //!
-//! Reading order: [`facts`] (what may be asked about), [`field`] (headers compared), [`query`],
-//! [`chance`]; [`route`]; [`flags`], [`grpc`], [`format`](mod@format), [`mutate`]; [`path`],
+//! Reading order: [`facts`] (what may be asked about), [`handed`], [`field`] (headers compared), [`query`],
+//! [`chance`]; [`route`], [`routed`]; [`flags`], [`grpc`], [`format`](mod@format), [`mutate`]; [`path`],
 //! [`host`], [`client`]; [`retry`], [`timeout`], [`hash`], [`balance`], [`outlier`]; [`bucket`] and
-//! [`descriptor`], [`fault`], [`cors`]; [`tree`], [`rbac`]; [`chain`]; [`log`], [`reply`],
-//! [`follow`], [`health`].
+//! [`descriptor`], [`fault`], [`cors`]; [`tree`], [`rbac`]; [`directory`], [`chain`]; [`log`], [`reply`],
+//! [`follow`], [`health`]; [`why`] (all of it, from a person's question).
 
 pub mod facts;
+
+pub mod handed;
 
 pub mod field;
 
@@ -19,6 +21,8 @@ pub mod query;
 pub mod chance;
 
 pub mod route;
+
+pub mod routed;
 
 pub mod flags;
 
@@ -56,6 +60,8 @@ pub mod tree;
 
 pub mod rbac;
 
+pub mod directory;
+
 pub mod chain;
 
 pub mod log;
@@ -65,3 +71,5 @@ pub mod reply;
 pub mod follow;
 
 pub mod health;
+
+pub mod why;

@@ -23,11 +23,14 @@ mod ends;
 
 mod question;
 
+mod through;
+
 mod text;
 
 pub use {
     ends::{NoAnswer, Source},
     question::{NotAParty, Party, Question},
+    through::{Elsewhere, Engines, Leg, Passing, Server, Through},
 };
 
 /// The whole answer.

@@ -28,7 +28,7 @@ impl SetFilterState {
             record.state.0.insert(Arc::clone(&value.key), (&*text).into());
         }
         if levels().any(|level| level.clear_route) {
-            record.routed = Routed::find(&record.now, &record.asking());
+            record.routed = Routed::find(record.now.table.as_deref(), &record.asking());
         }
     }
 }

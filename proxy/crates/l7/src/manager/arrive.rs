@@ -10,12 +10,9 @@ use crate::{
     outcome::Flag,
 };
 use bytes::Bytes;
-use culvert_model::http::{
-    manager::{self as model, Scheme as SchemeRule},
-    protocol::Underscores,
-};
+use culvert_model::http::{manager as model, protocol::Underscores};
 use culvert_policy::http::{
-    client::{self, Arrival, Client, FORWARDED_PROTO},
+    client::{self, Came, Client},
     facts, host,
     mutate::{self, Message},
     path::{Normalized, normalize},
@@ -24,12 +21,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode, Version, header,
     uri::{Authority, PathAndQuery},
 };
-use std::{
-    borrow::Cow,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
-
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+use std::{borrow::Cow, net::IpAddr};
 
 /// Checks and cleans the head of `record`, in Envoy's order.
 ///
@@ -171,79 +163,30 @@ fn believe(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
     let config = manager.config();
     let connection = std::sync::Arc::clone(&record.connection);
     let facts = &connection.facts;
-    let secure = facts.is_secure();
-    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let peer = facts.source.or(facts.direct_remote).unwrap_or(nobody);
-    let own = if peer.ip().is_loopback() { own::address() } else { IpAddr::from([0; 4]) };
-    let arrival = Arrival { peer, own, secure };
-    let now = std::sync::Arc::clone(&record.now);
-    let internal_only = now.table.as_ref().map_or(&[][..], |table| &table.table().internal_only);
-    let head = &mut record.head;
-    let found = client::identify(&config.client, arrival, internal_only, &mut head.headers);
-    let Client { address, internal: _, edge } = found.map_err(|status| {
-        manager.tally().rq_rejected_via_ip_detection.inc();
-        Local::new(status, "", "rejecting_because_detection_failed").boxed()
-    })?;
-    if config.add_user_agent {
-        let node = &manager.shared().node;
-        client::add_user_agent(&mut head.headers, &node.cluster, &node.id);
-    }
+    let is_here = client::peer(facts).ip().is_loopback();
+    let own = if is_here { own::address() } else { IpAddr::from([0; 4]) };
     let random = if config.request_id.generate {
         u128::from(culvert_runtime::dice::dice()) << 64 | u128::from(record.dice)
     } else {
         0
     };
-    client::request_id(config.request_id, edge, random, &mut head.headers);
-    client::forwarded_certificate(&config.certificate, facts.tls.as_deref(), &mut head.headers);
-    if let Some(via) = &config.via {
-        append(head, header::VIA, via);
+    let now = std::sync::Arc::clone(&record.now);
+    let internal_only = now.table.as_ref().map_or(&[][..], |table| &table.table().internal_only);
+    let node = &manager.shared().node;
+    let came = Came { facts, own, internal_only, node: (&node.cluster, &node.id), random };
+    let head = &mut record.head;
+    let found = client::believe(config, came, &mut head.headers);
+    let Client { address, internal: _, edge: _ } = found.map_err(|status| {
+        manager.tally().rq_rejected_via_ip_detection.inc();
+        Local::new(status, "", "rejecting_because_detection_failed").boxed()
+    })?;
+    let one = head.version != Version::HTTP_2;
+    if let Some(scheme) = client::scheme(config.scheme, one, &mut head.headers) {
+        head.scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     }
-    if config.append_forwarded_port
-        && !head.headers.contains_key(FORWARDED_PORT)
-        && let Some(local) = facts.local
-    {
-        head.headers.insert(FORWARDED_PORT, HeaderValue::from(local.port()));
-    }
-    scheme(config, head);
     if facts.remote != Some(address) {
         let client = facts::Connection { remote: Some(address), ..facts.clone() };
         record.client = Some(Box::new(client));
     }
     Ok(())
-}
-
-/// Adds to a list.
-pub(super) fn append(head: &mut RequestHead, name: HeaderName, value: &str) {
-    let text = match head.headers.get(&name).and_then(|before| before.to_str().ok()) {
-        Some(before) => HeaderValue::try_from(format!("{before}, {value}")),
-        None => HeaderValue::from_str(value),
-    };
-    if let Ok(text) = text {
-        head.headers.insert(name, text);
-    }
-}
-
-/// HTTP/1 says in `x-forwarded-proto` what HTTP/2 says in `:scheme`.
-fn scheme(config: &model::Manager, head: &mut RequestHead) {
-    match config.scheme {
-        SchemeRule::Http => {
-            head.scheme = Scheme::Http;
-            head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-        }
-        SchemeRule::Https => {
-            head.scheme = Scheme::Https;
-            head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
-        }
-        SchemeRule::Kept | SchemeRule::MatchUpstream => {
-            if head.version != Version::HTTP_2
-                && let Some(proto) = head.headers.get(FORWARDED_PROTO)
-            {
-                match proto.as_bytes() {
-                    b"https" => head.scheme = Scheme::Https,
-                    b"http" => head.scheme = Scheme::Http,
-                    _ => {}
-                }
-            }
-        }
-    }
 }

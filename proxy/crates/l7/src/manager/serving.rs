@@ -200,7 +200,7 @@ async fn once(
     if kind.is_some() && record.head.upgrade.is_some() {
         show_upgrade(&mut record.head);
     }
-    record.routed = Routed::find(&record.now, &record.asking());
+    record.routed = Routed::find(record.now.table.as_deref(), &record.asking());
     // What no route is for is told so, as any other request.
     let routed = record.routed.route.is_some() || record.routed.to_tls;
     if let Some(kind) = &kind

@@ -3,7 +3,7 @@ use super::pools::Pools;
 use arc_swap::ArcSwapOption;
 use culvert_model::http::{
     address::Address,
-    endpoint::{Endpoint, HealthStatus, LocalityEndpoints},
+    endpoint::{Endpoint, LocalityEndpoints},
 };
 use culvert_policy::http::{balance::Health, outlier::Monitor};
 use parking_lot::Mutex;
@@ -168,16 +168,9 @@ impl Place {
         if host.has(Fault::FailedCheck) || host.is_ejected() {
             return Health::Unhealthy;
         }
-        match self.endpoint.health {
-            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {
-                Health::Unhealthy
-            }
-            HealthStatus::Degraded => Health::Degraded,
-            HealthStatus::Unknown | HealthStatus::Healthy if host.has(Fault::DegradedCheck) => {
-                Health::Degraded
-            }
-            HealthStatus::Unknown | HealthStatus::Healthy => Health::Healthy,
-        }
+        let said = Health::said(self.endpoint.health);
+        let degraded = said == Health::Healthy && host.has(Fault::DegradedCheck);
+        if degraded { Health::Degraded } else { said }
     }
 }
 

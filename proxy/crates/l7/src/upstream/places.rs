@@ -12,7 +12,7 @@ use culvert_model::{
         cluster::{Cluster, Discovery},
         endpoint::{Assignment, Endpoint, HealthStatus, LocalityEndpoints},
         runtime::RuntimeValues,
-        value::Value,
+        value::Fields,
     },
     locality::Locality,
 };
@@ -143,6 +143,11 @@ impl Places {
         self.list.get(self.balancer.choose(ask.subset, &mut choice)?)
     }
 
+    /// Which of the list a request that asks for `subset` may go to.
+    pub(super) fn reach(&self, subset: Option<&Fields>) -> Vec<usize> {
+        self.balancer.reach(subset)
+    }
+
     pub(super) fn find(&self, address: &Address) -> Option<&Arc<Place>> {
         self.list.iter().find(|place| place.host.address == *address)
     }
@@ -214,17 +219,5 @@ fn afresh(
 
 fn member(place: &Place, locality: u32) -> Member {
     let Place { host, endpoint, locality: of, .. } = place;
-    let hash_key = endpoint.metadata.find("envoy.lb", ["hash_key"]).and_then(Value::as_str);
-    Member {
-        address: Arc::clone(&host.name),
-        name: Arc::clone(&endpoint.hostname),
-        hash_key: hash_key.map(Arc::from),
-        weight: endpoint.weight.get(),
-        priority: of.priority,
-        locality,
-        locality_weight: of.weight.map_or(0, std::num::NonZero::get),
-        health: place.health(),
-        since: host.since(),
-        metadata: endpoint.metadata.clone(),
-    }
+    Member::new(endpoint, &host.name, (of, locality), (place.health(), host.since()))
 }

@@ -1,9 +1,9 @@
 //! What people see of a cluster: the data of `/clusters`.
 use super::{
     cluster::Upstream,
-    host::{Fault, Host},
+    host::{Fault, Host, Place},
 };
-use culvert_model::http::{cluster::Cluster, endpoint::Endpoint};
+use culvert_model::http::{cluster::Cluster, endpoint::Endpoint, value::Fields};
 use culvert_model::locality::Locality;
 use std::sync::Arc;
 
@@ -32,7 +32,22 @@ impl Upstream {
     pub fn view(&self) -> ClusterView {
         let mut places = self.places().list.clone();
         places.extend(self.passed().all());
-        let hosts = places.iter().map(|place| HostView {
+        let hosts = places.iter().map(|place| HostView::of(place));
+        ClusterView { config: Arc::clone(self.config()), hosts: hosts.collect() }
+    }
+
+    /// The endpoints, and of each whether a request that asks for `subset` may go there now.
+    pub fn reach(&self, subset: Option<&Fields>) -> Vec<(HostView, bool)> {
+        let places = self.places();
+        let reach = places.reach(subset);
+        let all = places.list.iter().enumerate();
+        all.map(|(at, place)| (HostView::of(place), reach.contains(&at))).collect()
+    }
+}
+
+impl HostView {
+    fn of(place: &Place) -> Self {
+        Self {
             host: Arc::clone(&place.host),
             name: place
                 .host
@@ -42,12 +57,9 @@ impl Upstream {
             locality: place.locality.locality.clone(),
             priority: place.locality.priority,
             connections: place.pools.connections(),
-        });
-        ClusterView { config: Arc::clone(self.config()), hosts: hosts.collect() }
+        }
     }
-}
 
-impl HostView {
     /// As Envoy writes it: `healthy`, or `/` with what is wrong.
     pub fn health_flags(&self) -> String {
         use culvert_model::http::endpoint::HealthStatus;

@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use culvert_model::http::{
     balance::{Balance, LocalityMode, SlowStart},
+    endpoint::{Endpoint, HealthStatus, LocalityEndpoints},
     runtime::RuntimeValues,
-    value::Metadata,
+    value::{Metadata, Value},
 };
 
 mod bounded;
@@ -116,6 +117,45 @@ struct Recipe<'a> {
     setting: Setting<'a>,
 }
 
+impl Member {
+    /// An endpoint that is called `name`, in a locality that has this number.
+    #[must_use]
+    pub fn new(
+        endpoint: &Endpoint,
+        name: &Arc<str>,
+        (of, locality): (&LocalityEndpoints, u32),
+        (health, since): (Health, Duration),
+    ) -> Self {
+        let hash_key = endpoint.metadata.find("envoy.lb", ["hash_key"]).and_then(Value::as_str);
+        Self {
+            address: Arc::clone(name),
+            name: Arc::clone(&endpoint.hostname),
+            hash_key: hash_key.map(Arc::from),
+            weight: endpoint.weight.get(),
+            priority: of.priority,
+            locality,
+            locality_weight: of.weight.map_or(0, std::num::NonZero::get),
+            health,
+            since,
+            metadata: endpoint.metadata.clone(),
+        }
+    }
+}
+
+impl Health {
+    /// What the control plane says of an endpoint.
+    #[must_use]
+    pub const fn said(status: HealthStatus) -> Self {
+        match status {
+            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {
+                Self::Unhealthy
+            }
+            HealthStatus::Degraded => Self::Degraded,
+            HealthStatus::Unknown | HealthStatus::Healthy => Self::Healthy,
+        }
+    }
+}
+
 impl Balancer {
     #[must_use]
     pub fn new(balance: &Balance, members: &[Member], setting: Setting<'_>) -> Self {
@@ -147,11 +187,7 @@ impl Balancer {
         };
         let (level, which) = self.loads.choose(hash)?;
         let level = self.levels.get(level)?;
-        let group = match which {
-            Which::Healthy => &level.healthy,
-            Which::Degraded => &level.degraded,
-            Which::All => &level.all,
-        };
+        let group = level.group(which);
         let mut found = None;
         for attempt in 0..=choice.attempts {
             found = group.choose(hash, attempt, choice);
@@ -160,6 +196,19 @@ impl Balancer {
             }
         }
         found
+    }
+
+    /// The places of the endpoints that a request may go to, ascending.
+    #[must_use]
+    pub fn reach(&self) -> Vec<usize> {
+        let groups = self.loads.used().filter_map(|(level, which)| {
+            let level = self.levels.get(level)?;
+            Some(level.group(which))
+        });
+        let mut all: Vec<usize> = groups.flat_map(Group::members).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// How the load is divided among the priorities.
@@ -179,6 +228,14 @@ impl Level {
             healthy: Group::new(recipe, &of(Health::Healthy), here),
             degraded: Group::new(recipe, &of(Health::Degraded), here),
             all: Group::new(recipe, here, here),
+        }
+    }
+
+    const fn group(&self, which: Which) -> &Group {
+        match which {
+            Which::Healthy => &self.healthy,
+            Which::Degraded => &self.degraded,
+            Which::All => &self.all,
         }
     }
 }
@@ -208,6 +265,13 @@ impl Group {
             }
         }
         Self::Localities(turns::Weighted::new(pools, recipe.setting.seed))
+    }
+
+    fn members(&self) -> Vec<usize> {
+        match self {
+            Self::Flat(pool) => pool.reach().to_vec(),
+            Self::Localities(pools) => pools.all().flat_map(Pool::reach).copied().collect(),
+        }
     }
 
     fn choose(&self, hash: u64, attempt: u32, choice: &mut Choice<'_>) -> Option<usize> {

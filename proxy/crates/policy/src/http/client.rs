@@ -7,10 +7,12 @@ use culvert_model::http::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::USER_AGENT};
 
+mod believe;
 mod certificate;
 mod request_id;
 
 pub use self::{
+    believe::{Came, believe, peer, scheme},
     certificate::forwarded_certificate,
     request_id::{Trace, request_id, trace_of},
 };

@@ -1,8 +1,10 @@
 //! What browsers are told of other sites.
-use culvert_model::http::{cors::Cors, runtime::RuntimeValues};
+use std::sync::Arc;
+
+use culvert_model::http::{cors::Cors, filter::OverrideConfig, runtime::RuntimeValues};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::{chance, facts::Head};
+use super::{chance, facts::Head, routed::Routed};
 
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 const REQUEST_PRIVATE: HeaderName =
@@ -61,6 +63,47 @@ pub fn decide(
         said.insert(ALLOW_PRIVATE, HeaderValue::from_static("true"));
     }
     (Decision::Preflight(said), Some(true))
+}
+
+/// What counts of what is said to the filter, else in the deprecated places; what a level does not
+/// say, the next one does.
+#[must_use]
+pub fn said<'a>(
+    all: impl Iterator<Item = &'a OverrideConfig>,
+    routed: &Routed,
+) -> Option<Arc<Cors>> {
+    let mut said =
+        all.filter_map(
+            |config| {
+                if let OverrideConfig::Cors(config) = config { Some(config) } else { None }
+            },
+        );
+    if let Some(first) = said.next() {
+        return Some(said.fold(Arc::clone(first), |first, next| merged(&first, next)));
+    }
+    let route = routed.forward().and_then(|forward| forward.cors.as_ref());
+    let host = routed.both().and_then(|(host, _)| host.cors.as_ref());
+    let mut said = route.into_iter().chain(host);
+    let first = said.next()?;
+    Some(said.fold(Arc::clone(first), |first, next| merged(&first, next)))
+}
+
+/// `first`, with what it does not say from `next`.
+fn merged(first: &Arc<Cors>, next: &Arc<Cors>) -> Arc<Cors> {
+    let or = |first: &Option<Arc<str>>, next: &Option<Arc<str>>| {
+        first.clone().filter(|value| !value.is_empty()).or_else(|| next.clone())
+    };
+    let origins = if first.origins.is_empty() { &next.origins } else { &first.origins };
+    Arc::new(Cors {
+        origins: origins.clone(),
+        methods: or(&first.methods, &next.methods),
+        headers: or(&first.headers, &next.headers),
+        expose: or(&first.expose, &next.expose),
+        max_age: or(&first.max_age, &next.max_age),
+        credentials: first.credentials || next.credentials,
+        private_network: first.private_network || next.private_network,
+        ..Cors::clone(first)
+    })
 }
 
 fn say(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {

@@ -1,9 +1,15 @@
-//! What becomes of a request's host before it is matched.
+//! What becomes of a request's host before it is matched, and what is said of it when it is replaced.
 use std::borrow::Cow;
 
 use culvert_model::http::manager::{HostOptions, StripPort};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::route::port_start;
+
+/// The host that a request had before.
+pub const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A host without the dot at its end, and without its port, as far as that is wanted. `listener` is
 /// the port that the connection came to.
@@ -29,6 +35,18 @@ pub fn normalize(host: &str, options: HostOptions, listener: Option<u16>) -> Cow
         StripPort::Any => true,
     };
     if strip { Cow::Owned(now.get(..colon).unwrap_or_default().to_owned()) } else { now }
+}
+
+/// Says which host was replaced; `forwarded`: also in `x-forwarded-host`.
+pub fn tell_replaced(old: &str, forwarded: bool, headers: &mut HeaderMap) {
+    let Ok(old) = HeaderValue::from_str(old) else { return };
+    if forwarded {
+        let joined = headers.get(FORWARDED_HOST).and_then(|before| {
+            HeaderValue::from_bytes(&[before.as_bytes(), b",", old.as_bytes()].concat()).ok()
+        });
+        headers.insert(FORWARDED_HOST, joined.unwrap_or_else(|| old.clone()));
+    }
+    headers.insert(ORIGINAL_HOST, old);
 }
 
 #[cfg(test)]

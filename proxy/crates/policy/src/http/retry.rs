@@ -100,6 +100,18 @@ impl Retries {
         })
     }
 
+    /// How often it may still be retried.
+    #[must_use]
+    pub const fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// After what.
+    #[must_use]
+    pub const fn on(&self) -> Conditions {
+        self.on
+    }
+
     /// After an answer. `room` says whether the circuit breaker lets one more retry pass; it is
     /// asked only where it matters.
     pub fn answered(

@@ -8,6 +8,10 @@ use super::facts::Head;
 
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
+/// Headers of requests that say how long, for us alone.
+pub const HEADERS: [&str; 2] =
+    ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response"];
+
 /// What counts for one request; `None` is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {

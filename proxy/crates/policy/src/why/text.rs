@@ -1,6 +1,6 @@
 //! An answer as lines of text.
-use super::{Answer, Arrival, Said, Source, Way, Why};
-use crate::balance::Place;
+use super::{Answer, Arrival, Leg, Passing, Said, Server, Source, Through, Way, Why};
+use crate::{balance::Place, http::why::Request};
 use culvert_model::{member::Tunnel, snapshot::Known};
 use std::fmt;
 
@@ -13,6 +13,9 @@ impl fmt::Display for Answer {
         })
     }
 }
+
+/// So many that a person still reads them.
+const SHOWN: usize = 4;
 
 /// The answer, then how it came about.
 impl fmt::Display for Why {
@@ -44,6 +47,62 @@ impl fmt::Display for Source {
     }
 }
 
+/// The answer, then how it came about, engine by engine.
+impl fmt::Display for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.answer())?;
+        writeln!(f, "from {}", self.source)?;
+        let Request { method, authority, path, headers, .. } = &self.request;
+        writeln!(f, "{method} {path} of {authority}")?;
+        for (name, value) in headers {
+            writeln!(f, "  {name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        self.ways.iter().try_for_each(|way| write!(f, "{way}"))
+    }
+}
+
+impl fmt::Display for Passing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.client {
+            None => write!(f, "{}", self.way)?,
+            Some((service, leg)) => {
+                writeln!(f, "to {}", self.way.destination)?;
+                writeln!(f, "  is service {service}")?;
+                write!(f, "{leg}")?;
+            }
+        }
+        let shown = self.servers.iter().take(SHOWN);
+        shown.into_iter().try_for_each(|server| write!(f, "{server}"))?;
+        match self.servers.len().checked_sub(SHOWN) {
+            Some(more @ 1..) => writeln!(f, "and at {more} more"),
+            Some(0) | None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.arrival)?;
+        self.leg.iter().try_for_each(|leg| write!(f, "{leg}"))
+    }
+}
+
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  passes L7 of {}", self.namespace)?;
+        if !self.node.is_empty() {
+            write!(f, " on node {}", self.node)?;
+        }
+        match &self.side {
+            Ok(side) => {
+                writeln!(f)?;
+                side.to_string().lines().try_for_each(|line| writeln!(f, "    {line}"))
+            }
+            Err(elsewhere) => writeln!(f, ": {elsewhere}"),
+        }
+    }
+}
+
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "to {}", self.destination)?;
@@ -67,8 +126,6 @@ impl fmt::Display for Way {
 
 impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // So many that a person still reads them.
-        const SHOWN: usize = 4;
         let shown: Vec<String> = self.at.iter().take(SHOWN).map(place).collect();
         write!(f, "at {}", shown.join(", "))?;
         if let Some(more @ 1..) = self.at.len().checked_sub(SHOWN) {

@@ -4,10 +4,11 @@ use crate::{manager::record::Record, message::RequestHead};
 use bytes::Bytes;
 use culvert_model::http::route::HostRewrite;
 use culvert_policy::http::{
+    host::{ORIGINAL_HOST, tell_replaced},
     mutate::{self, Message},
     retry,
     route::{rewritten_host, rewritten_path},
-    timeout::tell_stream,
+    timeout::{self, tell_stream},
 };
 use http::{
     HeaderName, HeaderValue, header,
@@ -16,12 +17,6 @@ use http::{
 use std::time::Duration;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
-const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// Headers that were for us.
-const OURS: [&str; 2] =
-    ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response"];
 
 /// Changes the head, in Envoy's order: timeouts, headers, host, path.
 pub(super) fn dress(record: &mut Record, plan: &Plan<'_>) {
@@ -41,7 +36,7 @@ pub(super) fn dress(record: &mut Record, plan: &Plan<'_>) {
 fn strip(head: &mut RequestHead) {
     let headers = &mut head.headers;
     if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
-        for name in retry::HEADERS.iter().chain(&OURS) {
+        for name in retry::HEADERS.iter().chain(&timeout::HEADERS) {
             headers.remove(*name);
         }
     }
@@ -90,14 +85,7 @@ fn host(record: &mut Record, plan: &Plan<'_>) {
 pub(super) fn set_host(head: &mut RequestHead, new: &str, forwarded: bool) {
     let Ok(new) = Authority::try_from(new) else { return };
     let Some(old) = head.authority.replace(new) else { return };
-    let Ok(old) = HeaderValue::from_str(old.as_str()) else { return };
-    if forwarded {
-        let joined = head.headers.get(FORWARDED_HOST).and_then(|before| {
-            HeaderValue::from_bytes(&[before.as_bytes(), b",", old.as_bytes()].concat()).ok()
-        });
-        head.headers.insert(FORWARDED_HOST, joined.unwrap_or_else(|| old.clone()));
-    }
-    head.headers.insert(ORIGINAL_HOST, old);
+    tell_replaced(old.as_str(), forwarded, &mut head.headers);
 }
 
 fn path(record: &mut Record, plan: &Plan<'_>) {

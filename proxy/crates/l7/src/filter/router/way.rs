@@ -14,7 +14,7 @@ use culvert_model::http::{
     manager::Scheme as SchemeRule,
     retry::RetryPolicy,
     route::{HostRewrite, Priority},
-    value::{Fields, Value},
+    value::Fields,
 };
 use culvert_policy::http::{
     facts::Answer,
@@ -47,7 +47,7 @@ impl<'a> RouteWay<'a> {
         (policy, retries): (Option<&'a Arc<RetryPolicy>>, Option<Retries>),
         answers: Answers,
     ) -> Self {
-        let subset = subset(record, plan);
+        let subset = record.routed.subset();
         let policy = policy.map(|policy| &**policy);
         let tried = Vec::new();
         Self { record, plan, upstream, policy, retries, subset, tried, answers, judged: false }
@@ -94,25 +94,6 @@ pub(super) fn downstream<'a>(record: &'a Record, upstream: &Upstream) -> Downstr
         ends: ends.map(|(source, destination)| Ends { source, destination }),
         destination: destination(record, upstream),
         party: facts.party.as_ref(),
-    }
-}
-
-/// What endpoints must carry: the route's, with what the weighted cluster adds.
-pub(super) fn subset(record: &Record, plan: &Plan<'_>) -> Option<Arc<Fields>> {
-    let fields = |value: Option<&Value>| match value {
-        Some(Value::Struct(fields)) => Some(Arc::clone(fields)),
-        Some(_) | None => None,
-    };
-    let route = fields(plan.forward.metadata_match.filter("envoy.lb"));
-    let weighted = record.routed.weighted().map(|one| &one.metadata_match);
-    let weighted = fields(weighted.and_then(|metadata| metadata.filter("envoy.lb")));
-    match (route, weighted) {
-        (Some(route), Some(weighted)) => {
-            let mut both = Fields::clone(&route);
-            both.extend(weighted.iter().map(|(key, value)| (Arc::clone(key), value.clone())));
-            Some(Arc::new(both))
-        }
-        (route, weighted) => weighted.or(route),
     }
 }
 

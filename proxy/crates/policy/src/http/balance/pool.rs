@@ -73,6 +73,11 @@ impl Pool {
         Self { members, picker, bound }
     }
 
+    /// Whoever may be chosen.
+    pub(super) fn reach(&self) -> &[usize] {
+        if matches!(self.picker, Picker::Nobody) { &[] } else { &self.members }
+    }
+
     pub(super) fn choose(&self, hash: u64, attempt: u32, choice: &mut Choice<'_>) -> Option<usize> {
         let count = self.members.len();
         let at = match &self.picker {

@@ -124,6 +124,14 @@ impl Loads {
         None
     }
 
+    /// Everything that a number may fall to.
+    pub(super) fn used(&self) -> impl Iterator<Item = (usize, Which)> {
+        let healthy = self.healthy.iter().map(|load| (load, Which::Healthy)).enumerate();
+        let degraded = self.degraded.iter().map(|load| (load, Which::Degraded)).enumerate();
+        let used = healthy.chain(degraded).filter(|(_, (load, _))| **load > 0);
+        used.map(|(at, (_, which))| (at, self.fitness(at, which)))
+    }
+
     fn fitness(&self, at: usize, which: Which) -> Which {
         if self.panic.get(at).copied().unwrap_or(false) { Which::All } else { which }
     }

@@ -54,40 +54,56 @@ impl Subsetted {
     /// The endpoint for a request that asks for `wanted` (what its route's metadata has below
     /// `envoy.lb`).
     pub fn choose(&self, wanted: Option<&Fields>, choice: &mut Choice<'_>) -> Option<usize> {
-        let Some(config) = &self.config else { return self.whole.choose(choice) };
+        self.ask(wanted, &mut |balancer| balancer.choose(choice))
+    }
+
+    /// The places of the endpoints that such a request may go to, ascending.
+    #[must_use]
+    pub fn reach(&self, wanted: Option<&Fields>) -> Vec<usize> {
+        let mut reach = |balancer: &Balancer| Some(balancer.reach()).filter(|all| !all.is_empty());
+        self.ask(wanted, &mut reach).unwrap_or_default()
+    }
+
+    /// Asks the balancers that are for `wanted`, until one has something.
+    fn ask<T>(
+        &self,
+        wanted: Option<&Fields>,
+        of: &mut dyn FnMut(&Balancer) -> Option<T>,
+    ) -> Option<T> {
+        let Some(config) = &self.config else { return of(&self.whole) };
         let list = wanted.and_then(|wanted| Some((wanted, wanted.get(FALLBACK_LIST)?)));
         if config.metadata_fallback
             && let Some((wanted, Value::List(instead))) = list
         {
             let mut asked = instead.iter().map(|instead| overridden(wanted, instead));
-            return asked.find_map(|wanted| self.choose(Some(&wanted), choice));
+            return asked.find_map(|wanted| self.ask(Some(&wanted), of));
         }
         if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
             if let Some(subset) = config.subset(wanted) {
-                return subset.choose(choice);
+                return of(subset);
             }
             match config.fallback_of(wanted) {
                 SelectorFallback::Inherited => {}
                 SelectorFallback::None => return None,
-                SelectorFallback::AnyEndpoint => return self.whole.choose(choice),
-                SelectorFallback::DefaultSubset => return config.default.choose(choice),
+                SelectorFallback::AnyEndpoint => return of(&self.whole),
+                SelectorFallback::DefaultSubset => return of(&config.default),
                 SelectorFallback::Keys(keys) => {
                     let fewer: Fields = wanted
                         .iter()
                         .filter(|(key, _)| keys.contains(key))
                         .map(|(key, value)| (Arc::clone(key), value.clone()))
                         .collect();
-                    return self.choose(Some(&fewer), choice);
+                    return self.ask(Some(&fewer), of);
                 }
             }
         }
         match config.fallback {
             Fallback::None => None,
-            Fallback::AnyEndpoint => self.whole.choose(choice),
+            Fallback::AnyEndpoint => of(&self.whole),
             Fallback::DefaultSubset => {
-                let found = config.default.choose(choice);
+                let found = of(&config.default);
                 if found.is_none() && config.panic_mode_any {
-                    return self.whole.choose(choice);
+                    return of(&self.whole);
                 }
                 found
             }

@@ -352,3 +352,47 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// Whoever is chosen is in reach, and somebody is chosen where anybody is.
+    #[test]
+    fn what_is_in_reach_may_be_chosen(
+        all in prop::collection::vec((0_u32..3, 0_u32..3, 0_u8..4, 1_u32..4), 0..8),
+        weighted: bool,
+        dice: u64,
+    ) {
+        let health = [Health::Healthy, Health::Degraded, Health::Unhealthy, Health::Excluded];
+        let members: Vec<_> = (90..).zip(all).map(|(port, (priority, locality, how, weight))| Member {
+            priority,
+            locality,
+            locality_weight: locality,
+            health: health[usize::from(how)],
+            weight,
+            ..member(port)
+        }).collect();
+        let locality = if weighted { LocalityMode::Weighted } else { LocalityMode::Flat };
+        let hashed = Policy::Maglev(Maglev { table_size: 31 });
+        for policy in [ROUND_ROBIN, Policy::Random, hashed] {
+            let balance = Balance { locality: locality.clone(), ..of(policy) };
+            let runtime = RuntimeValues::default();
+            let balancer = Subsetted::new(&balance, &members, setting(&runtime));
+            let reach = balancer.reach(None);
+            let mut found = Vec::new();
+            for throw in 0..400 {
+                let mut choice = Choice {
+                    hash: None,
+                    dice: &mut || dice.wrapping_add(throw),
+                    active: &idle,
+                    now: Duration::from_secs(1000),
+                    avoid: &|_| false,
+                    attempts: 0,
+                };
+                found.extend(balancer.choose(None, &mut choice));
+            }
+            found.sort_unstable();
+            found.dedup();
+            prop_assert!(found.iter().all(|at| reach.contains(at)), "{:?} of {:?}", found, reach);
+            prop_assert_eq!(found.is_empty(), reach.is_empty());
+        }
+    }
+}

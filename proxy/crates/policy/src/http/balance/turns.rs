@@ -90,6 +90,10 @@ impl<T> Weighted<T> {
         Self { edf: Mutex::new(edf), all: all.into() }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.all.iter().map(|(_, what)| what)
+    }
+
     pub(super) fn next(&self) -> Option<&T> {
         let weight = |at: usize| self.all.get(at).map_or(1.0, |(weight, _)| *weight);
         let at = self.edf.lock().unwrap_or_else(PoisonError::into_inner).next(weight)?;

@@ -56,6 +56,14 @@ impl<'a> Explanation<'a> {
     }
 }
 
+impl Step<'_> {
+    /// Why it was passed over.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        self.miss.map(|miss| Reason { miss, when: &self.route.when }.to_string())
+    }
+}
+
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use std::{net::IpAddr, time::Duration};
 
 /// The key of metadata that says where something was written; no part of any version.
-pub(super) const ORIGIN: &str = "culvert.dev/origin";
+pub(super) const ORIGIN: &str = culvert_model::http::origin::KEY;
 
 /// A year: what is longer is as good as for ever, and some clocks cannot count further.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
