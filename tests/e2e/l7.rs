@@ -3,6 +3,7 @@
 mod ads;
 mod own;
 mod told;
+mod why;
 
 use crate::steps::fields;
 use ads::{Ads, PORT};

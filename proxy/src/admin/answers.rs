@@ -1,7 +1,7 @@
 //! What the doors are answered from: handles on the running parts.
 use super::{
     certificates, dump, manifests, mesh, policies, view,
-    why::{self, Unanswered},
+    why::{self, Unanswered, Wanted},
 };
 use crate::{
     config::{
@@ -9,7 +9,10 @@ use crate::{
         report::{Entry, Report},
         settings,
     },
-    node::{Handles, Source, l7::L7},
+    node::{
+        Handles, Source,
+        l7::{L7, engines::Here},
+    },
 };
 use culvert_dataplane::{ConnState, ConnStatus, Dataplane, PodPhase, PodStatus};
 use culvert_kernel::Capabilities;
@@ -19,6 +22,7 @@ use culvert_model::{
     snapshot::Bound,
     workload::Workload,
 };
+use culvert_policy::why::Leg;
 use culvert_runtime::ready::Readiness;
 use culvert_telemetry::{
     log::LogHandle,
@@ -132,8 +136,37 @@ impl Answers {
         policies::all(&self.feed.snapshot.pin().value)
     }
 
-    pub(super) fn why(&self, from: &str, to: &str) -> Result<view::Why, Unanswered> {
-        why::ask(&self.feed.snapshot.pin().value, from, to)
+    /// Engines that have not begun do so, as with the connection that is asked about.
+    pub(super) async fn why(
+        &self,
+        (from, to): (&str, &str),
+        wanted: &Wanted,
+    ) -> Result<view::Why, Unanswered> {
+        /// The client's, then the server's.
+        const SIDES: usize = 2;
+        if !wanted.is_some() {
+            return why::ask(&self.feed.snapshot.pin().value, from, to);
+        }
+        let mut asleep = SIDES;
+        loop {
+            let snapshot = self.feed.snapshot.pin();
+            let (document, through) =
+                why::ask_for(wanted, (from, to), &snapshot.value, &Here(&self.l7))?;
+            let mut awake = false;
+            let mut waited: Vec<&Leg> = Vec::new();
+            for leg in through.legs().filter(|leg| asleep > 0 && leg.is_asleep()) {
+                let is_same =
+                    |one: &&Leg| one.namespace == leg.namespace && one.direction == leg.direction;
+                if !waited.iter().any(is_same) {
+                    waited.push(leg);
+                    awake |= self.l7.awaken(leg).await;
+                }
+            }
+            if !awake {
+                return Ok(document);
+            }
+            asleep -= 1;
+        }
     }
 
     pub(super) fn dump(&self) -> serde_json::Value {

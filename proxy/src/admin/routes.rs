@@ -3,6 +3,7 @@ use super::{
     answers::Answers,
     control::{Joining, Leaving},
     view,
+    why::Wanted,
 };
 use crate::node::Source;
 use axum::{
@@ -30,7 +31,8 @@ const PATHS: &str = "\
 /config       settings with where each came from, and the workloads known
 /certificates those of the pods, and the roots that are believed
 /policies     which speak of whom
-/why          ?from=SRC&to=DST[:PORT]: how a connection would fare
+/why          ?from=SRC&to=DST[:PORT]: how a connection would fare; with method=, path=, host=,
+              headers= (NAME:VALUE in lines): how a request would
 /config_dump  everything, as tools for Istio's ztunnel read it
 /l7           the HTTP engines of namespaces: what they follow, and what they serve
 /l7/NAMESPACE/stats  the numbers of one, as Envoy writes them
@@ -102,8 +104,12 @@ struct Asked {
     to: String,
 }
 
-async fn why(State(answers): State<Arc<Answers>>, Query(asked): Query<Asked>) -> Response {
-    match answers.why(&asked.from, &asked.to) {
+async fn why(
+    State(answers): State<Arc<Answers>>,
+    Query(asked): Query<Asked>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    match answers.why((&asked.from, &asked.to), &wanted).await {
         Ok(why) => document(&why),
         Err(error) => (StatusCode::BAD_REQUEST, Chain(&error).to_string()).into_response(),
     }

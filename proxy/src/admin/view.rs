@@ -12,7 +12,10 @@ pub(crate) use mesh::{
     Applied, Authority, Certificate, Certificates, Closing, Control, Engine, Guest, Mesh, Node,
     Policy, RefusedResource, Token, Uncaptured, Voided, Writer,
 };
-pub(crate) use why::{Arrival, Condition, Nearest, Rule, Way, Why};
+pub(crate) use why::{
+    Arrival, Cluster, Condition, Endpoint, Filter, Mirror, Nearest, Retries, Route, Rule, Sent,
+    Side, Way, Why,
+};
 
 /// `GET /version`
 #[derive(Clone, Debug, Serialize, Deserialize)]

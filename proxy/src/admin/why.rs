@@ -1,9 +1,16 @@
-//! How a connection would fare, from whatever snapshot: a running node's, or one of manifests.
+//! How a connection or a request would fare, from whatever snapshot: a running node's, or one of
+//! manifests.
 use super::view;
+
+mod request;
+
+pub(crate) use request::{Wanted, ask_for};
+
 use culvert_model::snapshot::Snapshot;
 use culvert_policy::{
     RuleRef,
     explain::Explanation,
+    http::why::NotARequest,
     why::{Answer, Arrival, NoAnswer, NotAParty, Question, Said, Way, Why},
 };
 
@@ -12,6 +19,8 @@ use culvert_policy::{
 pub(crate) enum Unanswered {
     #[error(transparent)]
     Question(#[from] NotAParty),
+    #[error(transparent)]
+    Request(#[from] NotARequest),
     #[error(transparent)]
     Answer(#[from] NoAnswer),
 }
@@ -47,6 +56,7 @@ fn way(way: &Way) -> view::Way {
         answer: way.answer().to_string(),
         route,
         refused,
+        client: None,
         arrivals: way.arrivals.iter().map(arrival).collect(),
     }
 }
@@ -65,6 +75,7 @@ fn arrival(arrival: &Arrival) -> view::Arrival {
         because,
         rule,
         nearest,
+        server: None,
     }
 }
 

@@ -1,4 +1,6 @@
 //! `culvert why`
+mod files;
+
 use super::{
     cluster::{Cluster, crew::Crew},
     door::{Door, DoorArgs, Whom, there::There},
@@ -8,26 +10,27 @@ use super::{
 use crate::{
     admin::{
         view,
-        why::{self, Unanswered},
+        why::{self, Unanswered, Wanted},
     },
-    config::{Config, raw::Layer, settings::Role, sources::Variables},
+    config::{raw::Layer, settings::Role, sources::Variables},
     failure::{Exit, Failure},
 };
-use culvert_control::{
-    compile::{self, Settings},
-    problem::Problem,
-    source::files,
-};
 use culvert_kubernetes::path::escape;
-use culvert_model::snapshot::{Mesh, Snapshot, build::Builder};
 use culvert_policy::why::{Party, Question};
-use std::{path::PathBuf, rc::Rc, sync::Arc};
+use files::Files;
+use std::{path::PathBuf, rc::Rc};
 
 /// Say whether one workload may reach another, by which way, and by which rule.
 ///
 /// From the running node, that of a cluster on which the source runs, or with -f from manifests. All answer as connections are decided:
 /// policy, rule, the condition that fails, file and line. Where an ALLOW is missing, the rule that
 /// came closest and what it lacked.
+///
+/// With a method, a path, a host or a header, of a request: the route that it takes and those that it does
+/// not, clusters and endpoints, timeouts, retries, faults and mirrors at its client; then at each
+/// server the policies that are asked there. A node tells what its own engines do, and which node
+/// to ask for the rest; manifests tell all.
+///
 /// Exit code 0 permitted, 1 denied or depending on what is chosen.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -35,6 +38,7 @@ Examples:
   culvert why pod/shop/web-0 cart.shop:80
   culvert why shop/web-0 cart.shop:80 --kubernetes      as the node of web-0 decides
   culvert why sa/shop/web 10.0.0.7:8080 -f manifests/
+  culvert why shop/web-0 reviews.shop:9080 --path /reviews/0 --header end-user:jason
   culvert why 192.0.2.1 pod/shop/cart-0:8080 -o json | jq '.ways[].arrivals[].rule'")]
 pub(crate) struct Why {
     /// Who opens the connection: a pod as NAMESPACE/NAME, sa/NAMESPACE/NAME, or an address.
@@ -44,6 +48,8 @@ pub(crate) struct Why {
     /// host name.
     #[arg(value_name = "DST[:PORT]")]
     to: String,
+    #[command(flatten)]
+    request: RequestArgs,
     /// A manifest, or a folder of manifests, instead of a running node; may be repeated.
     #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
     files: Vec<PathBuf>,
@@ -57,15 +63,54 @@ pub(crate) struct Why {
     output: output::Format,
 }
 
+/// What is asked of the server, if more than a connection.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Of a request")]
+struct RequestArgs {
+    /// Its method [default: GET].
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// Its path, with its query [default: /].
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Its host [default: DST].
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// One of its headers; may be repeated.
+    #[arg(long = "header", value_name = "NAME:VALUE")]
+    headers: Vec<String>,
+}
+
+impl RequestArgs {
+    fn wanted(self) -> Wanted {
+        let Self { method, path, host, headers } = self;
+        let headers = (!headers.is_empty()).then(|| headers.join("\n"));
+        Wanted { method, path, host, headers }
+    }
+}
+
+/// What is asked of a node.
+fn query(from: &str, to: &str, wanted: &Wanted) -> String {
+    let Wanted { method, path, host, headers } = wanted;
+    let more = [("method", method), ("path", path), ("host", host), ("headers", headers)];
+    let more = more.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    let mut query = format!("/why?from={}&to={}", escape(from), escape(to));
+    for (name, value) in more {
+        query.push_str(&format!("&{name}={}", escape(value)));
+    }
+    query
+}
+
 impl Why {
     pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
-        let Self { from, to, files, config, door, output } = self;
+        let Self { from, to, request, files, config, door, output } = self;
+        let wanted = request.wanted();
         let answer = if files.is_empty() {
             let door = match door.cluster()? {
                 Some(cluster) => Door::There(of_source(&cluster, &door, &from)?),
                 None => door.door(variables, Whom::Node)?,
             };
-            let document = door.get(&format!("/why?from={}&to={}", escape(&from), escape(&to)))?;
+            let document = door.get(&query(&from, &to, &wanted))?;
             door.read::<view::Why>(&document)?
         } else {
             let files: Vec<_> = files.into_iter().map(whole).collect();
@@ -74,8 +119,15 @@ impl Why {
             let Some((config, _)) = start.settings(Role::Control, variables, Layer::new())? else {
                 return Ok(Exit::Done);
             };
-            let snapshot = of_manifests(&files, &config)?;
-            why::ask(&snapshot, &from, &to).map_err(|error| not_asked(&error))?
+            let files = Files::read(&files, &config)?;
+            let answer = match wanted.is_some() {
+                false => why::ask(&files.snapshot, &from, &to),
+                true => {
+                    let asked = why::ask_for(&wanted, (&from, &to), &files.snapshot, &files);
+                    asked.map(|(document, _)| document)
+                }
+            };
+            answer.map_err(|error| not_asked(&error))?
         };
         match output {
             output::Format::Json => output::json(&answer),
@@ -105,40 +157,9 @@ fn of_source(cluster: &Rc<Cluster>, door: &DoorArgs, from: &str) -> Result<There
     Ok(There { cluster: Rc::clone(cluster), pod })
 }
 
-/// The mesh as it would be with every enrolled pod captured.
-fn of_manifests(paths: &[PathBuf], config: &Config) -> Result<Snapshot, Failure> {
-    let objects = files::load(paths).map_err(|problems| wrong(&problems))?;
-    let settings = Settings {
-        node_name: "".into(),
-        cluster: config.cluster.as_str().into(),
-        trust_domain: config.trust_domain.as_str().into(),
-        ambient: config.ambient,
-        l7: true,
-    };
-    let mesh = compile::mesh(&objects, &settings).map_err(|problems| wrong(&problems))?;
-    let mut builder = Builder::new(Mesh {
-        network: Arc::clone(&mesh.config.network),
-        outbound: mesh.config.outbound,
-        node: "".into(),
-    });
-    for wanted in mesh.members.values() {
-        builder.set_member(wanted.announced(true));
-    }
-    for offered in mesh.services.values() {
-        builder.set_service(Arc::clone(&offered.service));
-    }
-    for policy in mesh.policies.values() {
-        builder.set_policy(Arc::clone(policy));
-    }
-    Ok(builder.build())
-}
-
-fn wrong(problems: &[Problem]) -> Failure {
-    let failure =
-        Failure::new(Exit::Found, "the manifests have problems", "mend them and ask again");
-    problems.iter().fold(failure, Failure::and)
-}
-
 fn not_asked(error: &Unanswered) -> Failure {
     Failure::of(Exit::Usage, error, "`culvert why --help` shows how to ask")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,11 @@
 //! refused in the end.
 //!
 //! Reading order: [`L7`] (which engines there are), [`engine`] (one of them), [`subscription`] (what
-//! it is told), [`keys`] (what is around its resources), [`facts`] (what it gets to know of a
-//! connection), [`dial`] (the way out), [`view`] (what people see).
+//! it is told), [`keys`] (what is around its resources), [`dial`] (the way out), [`view`] (what people
+//! see), [`engines`] (what they are asked about requests).
 mod dial;
 mod engine;
-mod facts;
+pub(crate) mod engines;
 mod keys;
 mod subscription;
 pub(crate) mod view;

@@ -4,7 +4,7 @@ use e2e::{Mesh, eventually};
 use serde_json::{Value, json};
 
 /// Requests of `user` go to `second`, others to `first`.
-fn routes(user: &str) -> String {
+pub(super) fn routes(user: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -27,7 +27,7 @@ spec:
 }
 
 /// `client` may ask for what is not below `/admin`.
-const POLICY: &str = "apiVersion: security.istio.io/v1
+pub(super) const POLICY: &str = "apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: shop, namespace: mesh}
 spec:
@@ -40,14 +40,19 @@ spec:
 
 /// Asks until the answer is as it should be.
 #[track_caller]
-fn answers(mesh: &Mesh, from: &str, (path, headers): (&str, &[&str]), is: impl Fn(&Value) -> bool) {
+pub(super) fn answers(
+    mesh: &Mesh,
+    from: &str,
+    (path, headers): (&str, &[&str]),
+    is: impl Fn(&Value) -> bool,
+) {
     eventually("the answer", || {
         let said = get(mesh, from, path, headers);
         is(&said).then_some(())
     });
 }
 
-fn own(mesh: &Mesh, pod: &str) -> Value {
+pub(super) fn own(mesh: &Mesh, pod: &str) -> Value {
     json!(std::net::SocketAddr::new(mesh.pod(pod).v4(), 8080).to_string())
 }
 

@@ -1,7 +1,11 @@
 //! The document of `culvert why`.
 use serde::{Deserialize, Serialize};
 
-/// `GET /why?from=…&to=…`
+mod request;
+
+pub(crate) use request::{Cluster, Endpoint, Filter, Mirror, Retries, Route, Sent, Side};
+
+/// `GET /why?from=…&to=…`, of a request with `&method=…&path=…&host=…&headers=…`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Why {
     /// `permitted`, `denied`, or `depends` on what is chosen.
@@ -24,6 +28,9 @@ pub(crate) struct Way {
     /// Why there is no way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
+    /// The client's side of L7, which finds the way of a request in place of the route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<Side>,
     pub(crate) arrivals: Vec<Arrival>,
 }
 
@@ -44,6 +51,9 @@ pub(crate) struct Arrival {
     /// For want of an ALLOW: the rule that came closest, and what it lacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nearest: Option<Nearest>,
+    /// The server's side of L7, which a request passes after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<Side>,
 }
 
 /// One rule of one policy.

@@ -1,5 +1,5 @@
 //! One namespace's engine, from its subscription to its connections.
-use super::{Inner, dial::AsNamespace, facts, subscription};
+use super::{Inner, dial::AsNamespace, subscription};
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
     engine::{Engine, Handover, Options},
@@ -13,6 +13,7 @@ use culvert_model::{
     facts::Direction,
     http::{listener, snapshot::Snapshot},
 };
+use culvert_policy::http::handed;
 use culvert_runtime::{
     doors::{self, NoPlace, Place},
     drain::Scope,
@@ -143,7 +144,7 @@ impl Running {
 impl Place for Taker {
     fn take(self: Box<Self>, handover: doors::Handover) {
         let doors::Handover { bytes, facts, party } = handover;
-        let (io, facts) = (Io::from(bytes), facts::of(&facts, party));
+        let (io, facts) = (Io::from(bytes), handed::facts(&facts, Some(party)));
         let handover = Handover { io, facts, direction: self.direction };
         if let Err(Handover { io, .. }) = self.engine.hand_over(handover) {
             // Its listener went a moment ago.
