@@ -1,7 +1,10 @@
 //! HTTP in the mesh: routed where requests are made, authorized where they are served, and whoever
 //! does not ask for it left alone.
 mod ads;
+mod calls;
+mod dashboards;
 mod own;
+mod requests;
 mod told;
 mod why;
 

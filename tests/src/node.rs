@@ -141,6 +141,12 @@ impl Node {
     pub fn peer(&self, words: &[&str]) -> Running {
         let mut command = Command::new(crate::programs::peer());
         command.args(words);
+        self.start_program(command)
+    }
+
+    /// Starts any program on the node; what it says is kept.
+    #[track_caller]
+    pub fn start_program(&self, mut command: Command) -> Running {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::new(self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}")))
     }

@@ -62,6 +62,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "initdb", package: "postgresql", wanted_by: &[Wanted::Tests] },
     Program { name: "postgres", package: "postgresql", wanted_by: &[Wanted::Tests] },
     Program { name: "psql", package: "postgresql-client", wanted_by: &[Wanted::Tests] },
+    Program { name: "prometheus", package: "prometheus", wanted_by: &[Wanted::Tests] },
     Program { name: "promtool", package: "prometheus", wanted_by: &[Wanted::Tests] },
     Program { name: "openssl", package: "openssl", wanted_by: HTTP },
     Program { name: "dig", package: "bind9-dnsutils", wanted_by: &[Wanted::Tests] },

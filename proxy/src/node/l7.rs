@@ -5,12 +5,15 @@
 //! refused in the end.
 //!
 //! Reading order: [`L7`] (which engines there are), [`engine`] (one of them), [`subscription`] (what
-//! it is told), [`keys`] (what is around its resources), [`dial`] (the way out), [`view`] (what people
-//! see), [`engines`] (what they are asked about requests).
+//! it is told), [`keys`] (what is around its resources), [`dial`] (the way out), [`ledger`]
+//! and [`ends`] (what is left of requests), [`view`] (what people see), [`engines`] (what they are
+//! asked about requests).
 mod dial;
+mod ends;
 mod engine;
 pub(crate) mod engines;
 mod keys;
+pub(super) mod ledger;
 mod subscription;
 pub(crate) mod view;
 
@@ -23,6 +26,7 @@ use culvert_runtime::{
 };
 use culvert_xds::envoy::discover::Way;
 use engine::Running;
+use ledger::Ledger;
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,6 +56,7 @@ struct Inner {
     mesh: OnceLock<Arc<dyn Dial>>,
     pods: View<LocalPods>,
     sinks: Sinks,
+    ledger: Arc<Ledger>,
     engines: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
     worker: Worker,
     /// Where configuration is read.
@@ -76,6 +81,7 @@ impl L7 {
     pub(super) fn new(
         (home, way): (Home, Way),
         pods: View<LocalPods>,
+        ledger: Ledger,
         data: &Handle,
         worker: &Worker,
     ) -> Self {
@@ -85,6 +91,7 @@ impl L7 {
             mesh: OnceLock::new(),
             pods,
             sinks: Sinks::new(&Stats::default()),
+            ledger: Arc::new(ledger),
             engines: RwLock::default(),
             worker: worker.clone(),
             control: Handle::current(),

@@ -4,7 +4,7 @@ use super::{
     advice::{no_descriptor, no_listener, no_node, no_takeover},
     feed::Feed,
     identity::certified,
-    l7::{self, L7},
+    l7::{self, L7, ledger::Ledger},
     report::Told,
 };
 use crate::{
@@ -95,7 +95,7 @@ impl Parts {
         let generation = node.claim().map_err(|error| no_node(&error))?.0;
         info!(generation, "kernel maps claimed");
         let telemetry = Telemetry::new(Arc::clone(&plan.metrics), plan.access.clone());
-        let l7 = l7(plan, &feed, &work);
+        let l7 = l7(plan, &feed, telemetry.clone(), &work);
         let wires = Wires {
             kernel: Arc::clone(&node),
             snapshot: feed.snapshot.clone(),
@@ -186,12 +186,13 @@ async fn await_knowledge(plan: &Plan, feed: &Feed) {
 }
 
 /// HTTP engines, which begin when somebody needs one.
-fn l7(plan: &Plan, feed: &Feed, work: &Drain) -> L7 {
+fn l7(plan: &Plan, feed: &Feed, telemetry: Telemetry, work: &Drain) -> L7 {
     let home = l7::Home {
         node: plan.config.node_name.as_str().into(),
         cluster: plan.config.cluster.as_str().into(),
     };
-    L7::new((home, feed.l7.clone()), feed.held.clone(), &plan.data, &work.worker())
+    let ledger = Ledger::new(feed.snapshot.clone(), telemetry);
+    L7::new((home, feed.l7.clone()), feed.held.clone(), ledger, &plan.data, &work.worker())
 }
 
 /// Has the control plane told what becomes of the pods.

@@ -136,7 +136,12 @@ impl Node {
     }
 
     pub(super) fn get(&self, port: u16, path: &str) -> Option<(u16, String)> {
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.ask(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), path)
+    }
+
+    /// Status and body of a request that the node makes, if it is answered.
+    #[track_caller]
+    pub fn ask(&self, at: SocketAddr, path: &str) -> Option<(u16, String)> {
         self.ns.run(|| http::get(at, path)).expect("a namespace to enter").ok()
     }
 }

@@ -156,6 +156,18 @@ impl Account {
         self.pod.connections.opened(self.slot);
     }
 
+    /// Notes that somebody has it who is to find out what it carries.
+    pub(crate) fn taken(&mut self) {
+        self.pod.connections.opened(self.slot);
+    }
+
+    /// Notes that it carries requests, which are counted in its place.
+    pub(crate) fn carry_requests(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.carry_requests();
+        }
+    }
+
     pub(crate) fn count(&self, moved: Moved) {
         let Some(record) = &self.record else { return };
         let Moved { sent, received } = moved;
@@ -169,7 +181,7 @@ impl Account {
 
     /// What counts for whoever else moves bytes of it; of one that was opened.
     pub(crate) fn meter(&self) -> Meter {
-        Meter(self.record.as_ref().and_then(ConnRecord::counter))
+        Meter(self.record.as_ref().map(ConnRecord::counter))
     }
 
     pub(crate) fn close(mut self, reason: CloseReason, error: Option<&(dyn Error + 'static)>) {

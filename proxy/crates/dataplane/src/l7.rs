@@ -34,7 +34,7 @@ pub(crate) async fn place(
 pub(crate) fn hand_out(place: Box<dyn Place>, mut carried: Carried) {
     let Some(account) = carried.account() else { return };
     let (facts, party) = (account.facts(), Party::Source(account.pod().uid.clone()));
-    carried.opened();
+    carried.taken();
     place.take(Handover { bytes: Box::new(carried), facts, party });
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn hand_in(place: Box<dyn Place>, mut carried: Carried) {
     let facts = account.facts();
     let client = facts.source.ip();
     let party = Party::Destination { pod: account.pod().uid.clone(), client };
-    carried.opened();
+    carried.taken();
     place.take(Handover { bytes: Box::new(carried), facts, party });
 }
 

@@ -71,6 +71,7 @@ impl Chain {
 
     /// Serves a connection to its end.
     pub(crate) async fn serve(&self, course: &mut Course<'_>, io: Io) {
+        io.carries(self.filters.carries());
         let secured = self.transport.begin(course.change(), io);
         let begun = match self.config.transport_timeout {
             None => secured.await,

@@ -55,7 +55,10 @@ impl Io {
     /// `self`, of which `ahead` was read already.
     #[must_use]
     pub fn after(self, ahead: Bytes) -> Self {
-        if ahead.is_empty() { self } else { Self::boxed(After { ahead, io: self }) }
+        if ahead.is_empty() {
+            return self;
+        }
+        Self::from(Box::new(After { ahead, io: self }) as Box<dyn doors::Stream>)
     }
 
     /// The socket, if it is nothing else.
@@ -161,12 +164,29 @@ impl Io {
             Kind::Boxed(stream) => stream.lock().reset_on_close(),
         }
     }
+
+    /// Tells whoever handed it over what it carries.
+    pub(crate) fn carries(&self, what: doors::Carries) {
+        if let Kind::Boxed(stream) = &self.0 {
+            stream.lock().carries(what);
+        }
+    }
 }
 
 /// A connection that begins with what was read of it to see what it is.
 struct After {
     ahead: Bytes,
     io: Io,
+}
+
+impl doors::Stream for After {
+    fn reset_on_close(&mut self) {
+        self.io.reset_on_close();
+    }
+
+    fn carries(&mut self, what: doors::Carries) {
+        self.io.carries(what);
+    }
 }
 
 impl AsyncRead for After {

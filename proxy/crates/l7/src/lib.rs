@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`io`] (the bytes), [`message`] and [`body`] (what a request is, whatever the
 //! version), [`outcome`] (how it can end), [`stats`] (what is counted), [`log`] (what is written
-//! down of a request), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`link`] (what is
+//! down of a request), [`ledger`] (who is told of it beside that), [`h1`] and [`h2`] (the two codecs), [`dial`] (the door out), [`link`] (what is
 //! known of what it opened), [`pool`]
 //! (connections kept for the next request), [`upstream`] (clusters, and which of their endpoints a
 //! request goes to), [`forward`] (the way of a request), [`connection`] (a connection downstream,
@@ -30,6 +30,8 @@ pub mod service;
 pub mod stats;
 
 pub mod log;
+
+pub mod ledger;
 
 pub mod forward;
 

@@ -3,6 +3,7 @@
 //! Known once it is open, kept beside it, and looked at only by requests of which somebody prints it.
 use crate::secured;
 use culvert_identity::edge::facts::TlsFacts;
+use culvert_model::path::Path;
 use culvert_policy::http::facts::Tls;
 use std::{
     net::SocketAddr,
@@ -20,6 +21,8 @@ pub struct Link {
     /// Our end of it; `None` where ends have no addresses.
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
+    /// The way it takes; of a mesh, which opened it.
+    pub path: Path,
     secured: Option<Secured>,
 }
 
@@ -38,11 +41,18 @@ impl Link {
     pub fn new(local: Option<SocketAddr>, remote: Option<SocketAddr>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
 
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), local, remote, secured: None }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, local, remote, path: Path::Plain, secured: None }
     }
 
     pub fn of(tcp: &TcpStream) -> Self {
         Self::new(tcp.local_addr().ok(), tcp.peer_addr().ok())
+    }
+
+    /// Opened by a mesh, that way.
+    #[must_use]
+    pub(crate) fn through(self, path: Path) -> Self {
+        Self { path, ..self }
     }
 
     /// With TLS over it.

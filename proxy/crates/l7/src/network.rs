@@ -26,7 +26,7 @@ mod tcp_proxy;
 use crate::{connection::Connection, io::Io, listener::ahead::Ahead, shared::Shared};
 pub(crate) use course::{Course, Over};
 use culvert_model::http::listener::{FilterChain, NetworkFilter, NetworkFilterKind};
-use culvert_runtime::drain::Worker;
+use culvert_runtime::{doors::Carries, drain::Worker};
 use http::{Http, Managers};
 use limit::Held;
 use opening::opening;
@@ -107,6 +107,14 @@ impl Filters {
         let shared = Arc::clone(making.shared);
         let last = last.unwrap_or(Last::Nobody);
         Ok(Self { asked: asked.into(), rules: rules.into(), last, shared })
+    }
+
+    /// What becomes of the bytes of its connections.
+    pub(crate) const fn carries(&self) -> Carries {
+        match self.last {
+            Last::Http { .. } => Carries::Requests,
+            Last::Tcp(_) | Last::Echo | Last::Answer(_) | Last::Nobody => Carries::Bytes,
+        }
     }
 
     /// Serves a connection to its end.

@@ -1,5 +1,5 @@
 //! What all parts of one engine share.
-use crate::{log::Sinks, share::Bound, stats::Stats, upstream::Upstreams};
+use crate::{ledger::Ledger, log::Sinks, share::Bound, stats::Stats, upstream::Upstreams};
 use culvert_identity::clock::Clock;
 use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
 use culvert_policy::http::route::Table;
@@ -27,6 +27,7 @@ pub struct Shared {
     /// Health checks fail on purpose.
     failing: AtomicBool,
     tables: Mutex<HashMap<usize, Weak<Table>>>,
+    ledger: Option<Arc<dyn Ledger>>,
 }
 
 /// What an engine is made of.
@@ -79,7 +80,18 @@ impl Shared {
             panics: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             tables: Mutex::default(),
+            ledger: None,
         }
+    }
+
+    /// Has somebody told of each request that is over.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Arc<dyn Ledger>) -> Self {
+        Self { ledger: Some(ledger), ..self }
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {
+        self.ledger.as_deref()
     }
 
     /// Since the engine began.

@@ -6,6 +6,7 @@
 use culvert_model::{
     facts::{ConnFacts, Direction},
     party::Party,
+    path::Path,
 };
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 use tokio::{
@@ -17,6 +18,17 @@ use tokio::{
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Has the peer see a reset when it is dropped.
     fn reset_on_close(&mut self);
+
+    /// Learns what it carries, once somebody has found out.
+    fn carries(&mut self, what: Carries);
+}
+
+/// What a connection carries, for those who count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Each of which is counted for itself.
+    Requests,
+    Bytes,
 }
 
 /// The answer of a door.
@@ -62,6 +74,8 @@ pub struct Opened {
     /// It is protected, and its other end known, as far as the mesh wants that: nothing else is to
     /// be done about it.
     pub in_mesh: bool,
+    /// The way it takes.
+    pub path: Path,
 }
 
 /// What it consists of.

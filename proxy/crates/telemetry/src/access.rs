@@ -1,8 +1,12 @@
-//! The access log: one line per connection, written by one thread.
+//! The access log: one line per connection, and one per request, written by one thread.
 pub mod line;
 
+pub(crate) mod request;
+
+mod words;
+
 use crate::{
-    access::line::AccessLine,
+    access::{line::AccessLine, request::RequestLine},
     lines::{Line, Options, Queue},
     metrics::Metrics,
 };
@@ -33,7 +37,14 @@ pub enum AccessFormat {
 /// Writing never waits: when the queue is full the line is dropped and
 /// `culvert_access_log_dropped_total` counts it.
 #[derive(Clone, Debug)]
-pub struct AccessLog(Option<Arc<Queue<AccessLine>>>);
+pub struct AccessLog(Option<Arc<Queue<Entry>>>);
+
+/// A line that waits.
+#[derive(Debug)]
+enum Entry {
+    Connection(Box<AccessLine>),
+    Request(Box<RequestLine>),
+}
 
 /// Lines were left when the time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,9 +64,9 @@ impl AccessLog {
         sink: Box<dyn Write + Send>,
         metrics: &Metrics,
     ) -> io::Result<Self> {
-        let write: fn(&mut Vec<u8>, &AccessLine) = match format {
-            AccessFormat::Json => line::json,
-            AccessFormat::Text => line::text,
+        let write: fn(&mut Vec<u8>, &Entry) = match format {
+            AccessFormat::Json => json,
+            AccessFormat::Text => text,
             AccessFormat::Off => return Ok(Self::off()),
         };
         let dropped = metrics.access_log_dropped();
@@ -90,7 +101,14 @@ impl AccessLog {
     /// Queues `line`.
     pub fn write(&self, line: AccessLine) {
         if let Some(queue) = &self.0 {
-            queue.push(line);
+            queue.push(Entry::Connection(Box::new(line)));
+        }
+    }
+
+    /// Queues the line of a request.
+    pub(crate) fn write_request(&self, line: RequestLine) {
+        if let Some(queue) = &self.0 {
+            queue.push(Entry::Request(Box::new(line)));
         }
     }
 
@@ -109,7 +127,21 @@ impl AccessLog {
     }
 }
 
-impl Line for AccessLine {
+fn json(out: &mut Vec<u8>, entry: &Entry) {
+    match entry {
+        Entry::Connection(line) => line::json(out, line),
+        Entry::Request(line) => request::json(out, line),
+    }
+}
+
+fn text(out: &mut Vec<u8>, entry: &Entry) {
+    match entry {
+        Entry::Connection(line) => line::text(out, line),
+        Entry::Request(line) => request::text(out, line),
+    }
+}
+
+impl Line for Entry {
     fn weight(&self) -> usize {
         1
     }

@@ -23,16 +23,19 @@ pub struct ConnRecord {
     live: Arc<Live>,
     /// `None` until it is settled, or ends before.
     series: Option<Arc<Series>>,
+    /// What it carries is counted by the request.
+    carries_requests: bool,
     denied: Option<Box<Denied>>,
     telemetry: Telemetry,
     finished: bool,
 }
 
-/// Counts bytes of a connection that is settled, for those who move them.
+/// Counts bytes of a connection, for those who move them.
 #[derive(Clone, Debug)]
 pub struct Counter {
     live: Arc<Live>,
-    series: Arc<Series>,
+    /// Of a connection that was settled.
+    series: Option<Arc<Series>>,
 }
 
 /// What can be seen of a connection while it lives, and after.
@@ -49,7 +52,9 @@ impl ConnRecord {
         telemetry.metrics.accepted(&facts);
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
         let live = Live { facts: Mutex::new(facts), opened, sent, received };
-        Self { live: Arc::new(live), series: None, denied: None, telemetry, finished: false }
+        let (series, denied, carries_requests) = (None, None, false);
+        let live = Arc::new(live);
+        Self { live, series, carries_requests, denied, telemetry, finished: false }
     }
 
     /// Notes what was learnt since it was accepted, while it is still being opened.
@@ -64,9 +69,21 @@ impl ConnRecord {
     ///
     /// Metrics show a connection with all its labels from here on.
     pub fn settle(&mut self) {
+        if self.carries_requests || self.series.is_some() {
+            return;
+        }
         let facts = self.live.facts.lock();
-        let metrics = &self.telemetry.metrics;
-        self.series.get_or_insert_with(|| metrics.opened(&facts, self.live.opened));
+        let series = self.telemetry.metrics.opened(&facts, self.live.opened);
+        // What was moved before it was known what it is.
+        series.add_request(self.live.bytes_sent());
+        series.add_response(self.live.bytes_received());
+        self.series = Some(series);
+    }
+
+    /// Says, in place of that, that it carries requests: Istio's metrics count those, and nothing
+    /// of the connection.
+    pub fn carry_requests(&mut self) {
+        self.carries_requests = self.series.is_none();
     }
 
     /// Notes that policy denied it, or would.
@@ -75,27 +92,22 @@ impl ConnRecord {
         self.denied = Some(Box::new(denied));
     }
 
-    /// Counts `bytes` copied from the source to the destination; none before it is settled.
+    /// Counts `bytes` copied from the source to the destination.
     ///
     /// Two relaxed additions: call it per batch that was copied, so that long connections show
     /// before they end.
     pub fn sent(&self, bytes: u64) {
-        if let Some(series) = &self.series {
-            self.live.sent(series, bytes);
-        }
+        self.live.sent(self.series.as_deref(), bytes);
     }
 
-    /// Counts `bytes` copied from the destination to the source; none before it is settled.
+    /// Counts `bytes` copied from the destination to the source.
     pub fn received(&self, bytes: u64) {
-        if let Some(series) = &self.series {
-            self.live.received(series, bytes);
-        }
+        self.live.received(self.series.as_deref(), bytes);
     }
 
-    /// The same for others to count with; `None` before it is settled.
-    pub fn counter(&self) -> Option<Counter> {
-        let (live, series) = (Arc::clone(&self.live), Arc::clone(self.series.as_ref()?));
-        Some(Counter { live, series })
+    /// The same for others to count with; to be taken anew once it is settled.
+    pub fn counter(&self) -> Counter {
+        Counter { live: Arc::clone(&self.live), series: self.series.clone() }
     }
 
     /// Ends the account; `error` is printed with its causes.
@@ -121,10 +133,8 @@ impl ConnRecord {
     pub fn leave(mut self) {
         self.finished = true;
         self.settle();
-        if let Some(series) = &self.series {
-            let path = self.live.see(|facts| facts.path);
-            self.telemetry.metrics.closed(series, path, CloseReason::Drained);
-        }
+        let facts = self.live.facts.lock();
+        self.telemetry.metrics.closed(&facts, self.series.as_deref(), CloseReason::Drained);
     }
 
     /// What others may see of it; clones of the `Arc` outlive the record.
@@ -155,11 +165,9 @@ impl ConnRecord {
     ) -> Option<AccessLine> {
         self.finished = true;
         self.settle();
-        let Self { live, series, denied, telemetry, finished: _ } = self;
+        let Self { live, series, denied, telemetry, .. } = self;
         let facts = live.facts();
-        if let Some(series) = series {
-            telemetry.metrics.closed(series, facts.path, reason);
-        }
+        telemetry.metrics.closed(&facts, series.as_deref(), reason);
         telemetry.access.is_on().then(|| AccessLine {
             time: SystemTime::now(),
             facts,
@@ -188,25 +196,30 @@ impl Drop for ConnRecord {
 impl Counter {
     /// Counts `bytes` copied from the source to the destination.
     pub fn sent(&self, bytes: u64) {
-        self.live.sent(&self.series, bytes);
+        self.live.sent(self.series.as_deref(), bytes);
     }
 
     /// Counts `bytes` copied from the destination to the source.
     pub fn received(&self, bytes: u64) {
-        self.live.received(&self.series, bytes);
+        self.live.received(self.series.as_deref(), bytes);
     }
 }
 
 impl Live {
-    fn sent(&self, series: &Series, bytes: u64) {
+    fn sent(&self, series: Option<&Series>, bytes: u64) {
         self.sent.fetch_add(bytes, Relaxed);
-        series.add_request(bytes);
+        if let Some(series) = series {
+            series.add_request(bytes);
+        }
     }
 
-    fn received(&self, series: &Series, bytes: u64) {
+    fn received(&self, series: Option<&Series>, bytes: u64) {
         self.received.fetch_add(bytes, Relaxed);
-        series.add_response(bytes);
+        if let Some(series) = series {
+            series.add_response(bytes);
+        }
     }
+
     /// As they are known now.
     pub fn facts(&self) -> ConnFacts {
         self.facts.lock().clone()
@@ -234,149 +247,4 @@ impl Live {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        access::{AccessFormat, AccessLog},
-        metrics::{Format, Metrics},
-        sample,
-    };
-    use culvert_model::facts::Direction;
-    use parking_lot::Mutex;
-    use proptest::prelude::*;
-    use std::{
-        io::{self, Write},
-        panic::{AssertUnwindSafe, catch_unwind},
-    };
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-            self.0.lock().write(buf)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn start() -> (Telemetry, Shared) {
-        let (metrics, sink) = (Arc::new(Metrics::new("test")), Shared::default());
-        let access =
-            AccessLog::start(AccessFormat::Json, Box::new(sink.clone()), &metrics).unwrap();
-        (Telemetry::new(metrics, access), sink)
-    }
-
-    /// The access lines so far, and no more.
-    fn lines(telemetry: &Telemetry, sink: &Shared) -> Vec<serde_json::Value> {
-        telemetry.access.close(Duration::from_secs(60)).unwrap();
-        let text = String::from_utf8(sink.0.lock().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The sum of a metric's samples whose labels contain `labels`.
-    fn sum(telemetry: &Telemetry, metric: &str, labels: &str) -> u64 {
-        let text = telemetry.metrics.encode(Format::Prometheus);
-        let samples = text.lines().filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            let is_it = name.split('{').next() == Some(metric) && name.contains(labels);
-            is_it.then(|| value.parse::<u64>().unwrap())
-        });
-        samples.sum()
-    }
-
-    #[test]
-    fn bytes_show_while_the_connection_lives() {
-        let (telemetry, _) = start();
-        let mut record = telemetry.open(sample::facts(Direction::Outbound));
-        record.settle();
-        record.sent(84);
-        record.received(1600);
-        record.received(17);
-        // Istio's names are those of the destination: it received the request.
-        assert_eq!(sum(&telemetry, "istio_tcp_received_bytes_total", "source"), 84);
-        assert_eq!(sum(&telemetry, "istio_tcp_sent_bytes_total", "source"), 1617);
-        assert_eq!(sum(&telemetry, "istio_tcp_sockets_open", "source"), 1);
-        assert_eq!(sum(&telemetry, "culvert_connections_open", "outbound"), 1);
-        let live = Arc::clone(record.live());
-        record.finish(CloseReason::Done, None);
-        assert_eq!((live.bytes_sent(), live.bytes_received()), (84, 1617));
-        assert_eq!(sum(&telemetry, "istio_tcp_sockets_open", "source"), 0);
-        assert_eq!(sum(&telemetry, "culvert_connections_open", "outbound"), 0);
-    }
-
-    #[test]
-    fn a_refusal_is_opened_closed_failed_refused_and_logged() {
-        let (telemetry, sink) = start();
-        let error = io::Error::from_raw_os_error(libc::ECONNREFUSED);
-        let record = telemetry.open(sample::facts(Direction::Inbound));
-        record.finish(CloseReason::UpstreamRefused, Some(&error));
-        let flags = r#"response_flags="CONNECT""#;
-        assert_eq!(sum(&telemetry, "istio_tcp_connections_opened_total", "destination"), 1);
-        assert_eq!(sum(&telemetry, "istio_tcp_connections_closed_total", flags), 1);
-        assert_eq!(sum(&telemetry, "istio_tcp_connections_failed_total", flags), 1);
-        assert_eq!(sum(&telemetry, "culvert_refused_total", "upstream_refused"), 1);
-        let lines = lines(&telemetry, &sink);
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0]["close"], "upstream_refused");
-        assert_eq!(lines[0]["error"], "Connection refused (os error 111)");
-    }
-
-    #[test]
-    fn a_panic_ends_in_a_line_too() {
-        let (telemetry, sink) = start();
-        let mut record = telemetry.open(sample::facts(Direction::Outbound));
-        record.settle();
-        let task = || {
-            record.sent(5);
-            panic!("on purpose");
-        };
-        assert!(catch_unwind(AssertUnwindSafe(task)).is_err());
-        drop(record);
-        let lines = lines(&telemetry, &sink);
-        assert_eq!(lines.len(), 1);
-        assert_eq!((&lines[0]["close"], &lines[0]["bytes_sent"]), (&"internal".into(), &5.into()));
-        assert_eq!(sum(&telemetry, "culvert_connections_closed_total", "internal"), 1);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        /// However connections end: as many lines as were opened, and every byte in both.
-        #[test]
-        fn everything_is_accounted_for_once(
-            conns in prop::collection::vec(
-                (any::<bool>(), 0..=CloseReason::ALL.len(), 0..1000_u64, 0..1000_u64),
-                0..30,
-            ),
-        ) {
-            let (telemetry, sink) = start();
-            for &(inbound, reason, sent, received) in &conns {
-                let direction = if inbound { Direction::Inbound } else { Direction::Outbound };
-                let mut record = telemetry.open(sample::facts(direction));
-                record.settle();
-                record.sent(sent);
-                record.received(received);
-                // One more than there are: dropped without.
-                if let Some(&reason) = CloseReason::ALL.get(reason) {
-                    record.finish(reason, None);
-                }
-            }
-            let opened = sum(&telemetry, "istio_tcp_connections_opened_total", "");
-            prop_assert_eq!(opened, u64::try_from(conns.len()).unwrap());
-            prop_assert_eq!(sum(&telemetry, "istio_tcp_connections_closed_total", ""), opened);
-            prop_assert_eq!(sum(&telemetry, "culvert_connections_closed_total", ""), opened);
-            prop_assert_eq!(sum(&telemetry, "culvert_connections_open", ""), 0);
-            let sent: u64 = conns.iter().map(|conn| conn.2).sum();
-            let received: u64 = conns.iter().map(|conn| conn.3).sum();
-            prop_assert_eq!(sum(&telemetry, "istio_tcp_received_bytes_total", ""), sent);
-            prop_assert_eq!(sum(&telemetry, "istio_tcp_sent_bytes_total", ""), received);
-            let lines = lines(&telemetry, &sink);
-            prop_assert_eq!(lines.len(), conns.len());
-            let logged: u64 = lines.iter().map(|line| line["bytes_sent"].as_u64().unwrap()).sum();
-            prop_assert_eq!(logged, sent);
-        }
-    }
-}
+mod tests;

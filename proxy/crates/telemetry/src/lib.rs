@@ -1,13 +1,17 @@
-//! What the proxy says of itself: the process log, one access line per connection, metrics.
+//! What the proxy says of itself: the process log, one access line per connection and request,
+//! metrics.
 //!
 //! Knows what a connection was, not how it came about: no sockets, no tasks, no kernel calls.
 //! What only informs fails quiet and is counted: no connection ever waits for its line or number.
 //!
-//! Reading order: [`conn`] (one connection's account, from accept to close), [`access`] (its line),
-//! [`lines`] (how lines reach a file), [`metrics`] (its numbers), [`path`] (the way it took),
-//! [`denial`] (what policy said against it), [`log`] (everything else), [`chain`].
+//! Reading order: [`conn`] (one connection's account, from accept to close), [`request`] (the same
+//! of a request, once it is over), [`access`] (their lines), [`lines`] (how lines reach a file),
+//! [`metrics`] (their numbers), [`path`] (the way a connection took), [`denial`] (what policy said
+//! against it), [`log`] (everything else), [`chain`].
 
 pub mod conn;
+
+pub mod request;
 
 pub mod access;
 

@@ -21,6 +21,8 @@ mod labels;
 
 mod process;
 
+mod requests;
+
 mod xds;
 
 pub(crate) mod tcp;
@@ -39,11 +41,13 @@ use crate::{
         dns::{Dns, DnsSeries, Protocol},
         pods::Pods,
         process::Process,
+        requests::Requests,
         tcp::{Series, Tcp},
         tunnels::{Open, Tunnels},
         xds::Xds,
     },
     path::Path,
+    request::Request,
 };
 use culvert_model::{
     close::CloseReason,
@@ -70,6 +74,7 @@ pub const KEEP: Duration = Duration::from_secs(300);
 pub struct Metrics {
     registry: Registry,
     tcp: Arc<Tcp>,
+    requests: Arc<Requests>,
     dns: Arc<Dns>,
     conns: Conns,
     tunnels: Tunnels,
@@ -94,6 +99,8 @@ impl Metrics {
         let tcp = Arc::new(Tcp::new(keep));
         let istio = registry.sub_registry_with_prefix("istio");
         istio.register_collector(Box::new(Arc::clone(&tcp)));
+        let requests = Arc::new(Requests::new(keep));
+        istio.register_collector(Box::new(Arc::clone(&requests)));
         let dns = Arc::new(Dns::new(keep));
         istio.register_collector(Box::new(Arc::clone(&dns)));
         let build = Family::<Vec<(String, String)>, Gauge>::default();
@@ -117,6 +124,7 @@ impl Metrics {
         Self {
             registry,
             tcp,
+            requests,
             dns,
             conns,
             tunnels,
@@ -192,24 +200,32 @@ impl Metrics {
     /// Call it after the workload's last connection.
     pub fn forget(&self, workload: &WorkloadUid, now: Instant) {
         self.tcp.forget(workload, now);
+        self.requests.forget(workload, now);
         self.dns.forget(workload, now);
     }
 
     /// The workload is here, perhaps again.
     pub fn remember(&self, workload: &WorkloadUid) {
         self.tcp.remember(workload);
+        self.requests.remember(workload);
         self.dns.remember(workload);
     }
 
     /// Removes the series whose time has come; to be called once a minute or so.
     pub fn expire(&self, now: Instant) {
         self.tcp.expire(now);
+        self.requests.expire(now);
         self.dns.expire(now);
     }
 
     /// Where a question that `source` asked is counted; `kind` is the type of record.
     pub fn dns(&self, source: &Workload, kind: u16, protocol: Protocol) -> Arc<DnsSeries> {
         self.dns.series(source, (kind, protocol), Instant::now())
+    }
+
+    /// A request is over.
+    pub(crate) fn request(&self, request: &Request, now: Instant) {
+        self.requests.count(request, now);
     }
 
     /// A connection was accepted.
@@ -233,9 +249,12 @@ impl Metrics {
         self.denials.count(denied);
     }
 
-    pub(crate) fn closed(&self, series: &Series, path: Path, reason: CloseReason) {
-        self.conns.closed(series.direction(), path, reason);
-        series.closed(reason);
+    /// `series`: `None` of one whose requests are counted.
+    pub(crate) fn closed(&self, facts: &ConnFacts, series: Option<&Series>, reason: CloseReason) {
+        self.conns.closed(facts.direction, facts.path, reason);
+        if let Some(series) = series {
+            series.closed(reason);
+        }
     }
 
     pub(crate) fn access_log_dropped(&self) -> Counter {
@@ -277,11 +296,12 @@ mod tests {
             let series = metrics.opened(&facts, Instant::now());
             series.add_request(84);
             series.add_response(1617);
-            metrics.closed(&series, Path::Plain, reason);
+            metrics.closed(&facts, Some(&series), reason);
         }
         let facts = sample::tunnelled(Direction::Inbound);
         metrics.accepted(&facts);
         drop(metrics.opened(&facts, Instant::now()));
+        metrics.request(&sample::request(Direction::Outbound), Instant::now());
         metrics.denied(&sample::denied());
         metrics.xds_message("type.googleapis.com/istio.workload.Address", 17);
         metrics.xds_terminated("Reconnect");

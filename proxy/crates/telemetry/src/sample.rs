@@ -1,5 +1,5 @@
 //! Workloads and connections for tests.
-use crate::denial::Denied;
+use crate::{denial::Denied, request::Request};
 use culvert_model::{
     addr::PodIps,
     facts::{ConnFacts, Direction},
@@ -11,7 +11,7 @@ use culvert_model::{
     tunnel::Trace,
     workload::{Enrolment, Workload},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A pod `<app>-1` of the deployment `app`, in the namespace `shop`.
 pub(crate) fn workload(app: &str, ip: &str) -> Workload {
@@ -53,6 +53,19 @@ pub(crate) fn tunnelled(direction: Direction) -> ConnFacts {
         trace: Some(Trace { trace_id: [0xab; 16], span_id: [1; 8] }),
         path: Path::Tunnel,
         ..facts(direction)
+    }
+}
+
+/// A request by that tunnel.
+pub(crate) fn request(direction: Direction) -> Request {
+    Request {
+        facts: tunnelled(direction),
+        code: 200,
+        call: None,
+        flags: "".into(),
+        request_bytes: 84,
+        response_bytes: 1617,
+        took: Duration::from_micros(7500),
     }
 }
 

@@ -133,7 +133,7 @@ async fn compare(files: &Files, requests: &[Request]) -> Result<(), TestCaseErro
         let driven = Driven::start(snapshot).await;
         for request in requests {
             let party = Party::Source(WorkloadUid::new("pod"));
-            let facts = handed::facts(&place.facts(), Some(party));
+            let facts = handed::facts(place.facts(), Some(party));
             let side = engine.why(facts.clone(), place.direction(), request);
             let seen = driven.ask(facts, place.direction(), request).await;
             let told = told(&side);

@@ -1,9 +1,10 @@
 //! One namespace's engine, from its subscription to its connections.
-use super::{Inner, dial::AsNamespace, subscription};
+use super::{Inner, dial::AsNamespace, ledger, subscription};
 use culvert_identity::clock::{Clock, SystemClock};
 use culvert_l7::{
     engine::{Engine, Handover, Options},
     io::Io,
+    ledger::Ledger,
     manager::managers,
     shared::{Budgets, Node, Parts, Shared},
     stats::Stats,
@@ -68,7 +69,7 @@ impl Running {
         let dial = Arc::new(AsNamespace::new(mesh, inner.pods.clone(), namespace));
         let deps = Deps::new(worker.clone(), Arc::clone(&clock));
         let deps = deps.with_stats(stats.clone()).with_mesh(dial);
-        let shared = Arc::new(Shared::new(Parts {
+        let shared = Shared::new(Parts {
             snapshot: view,
             upstreams: Arc::new(Upstreams::new(deps)),
             stats,
@@ -77,7 +78,9 @@ impl Running {
             clock,
             node,
             budgets: Budgets::default(),
-        }));
+        });
+        let ledger: Arc<dyn Ledger> = Arc::<ledger::Ledger>::clone(&inner.ledger);
+        let shared = Arc::new(shared.with_ledger(ledger));
         let (started, engine) = watch::channel(None);
         let (own, of) = (Arc::clone(&shared), Arc::clone(namespace));
         worker.spawn_on(&inner.data, async move {
@@ -144,7 +147,7 @@ impl Running {
 impl Place for Taker {
     fn take(self: Box<Self>, handover: doors::Handover) {
         let doors::Handover { bytes, facts, party } = handover;
-        let (io, facts) = (Io::from(bytes), handed::facts(&facts, Some(party)));
+        let (io, facts) = (Io::from(bytes), handed::facts(facts, Some(party)));
         let handover = Handover { io, facts, direction: self.direction };
         if let Err(Handover { io, .. }) = self.engine.hand_over(handover) {
             // Its listener went a moment ago.

@@ -8,7 +8,7 @@ use crate::{
     hbone::bytes,
 };
 use culvert_model::close::CloseReason;
-use culvert_runtime::doors::Stream;
+use culvert_runtime::doors::{Carries, Stream};
 use socket2::SockRef;
 use std::{
     io::{self, IoSlice},
@@ -57,9 +57,20 @@ impl Carried {
         self.accounts.iter().map(|(account, _)| account)
     }
 
-    /// Notes that the engine has it.
+    /// Notes that the other end is there.
     pub(crate) fn opened(&mut self) {
         for (account, meter) in &mut self.accounts {
+            account.opened();
+            *meter = account.meter();
+        }
+    }
+
+    /// Notes that an engine has it, which finds out for the last of its accounts what it carries.
+    pub(super) fn taken(&mut self) {
+        let Some(((last, meter), others)) = self.accounts.split_last_mut() else { return };
+        last.taken();
+        *meter = last.meter();
+        for (account, meter) in others {
             account.opened();
             *meter = account.meter();
         }
@@ -104,6 +115,15 @@ impl Carried {
 impl Stream for Carried {
     fn reset_on_close(&mut self) {
         self.resets = true;
+    }
+
+    fn carries(&mut self, what: Carries) {
+        let Some((account, meter)) = self.accounts.last_mut() else { return };
+        match what {
+            Carries::Bytes => account.opened(),
+            Carries::Requests => account.carry_requests(),
+        }
+        *meter = account.meter();
     }
 }
 

@@ -78,7 +78,7 @@ async fn plain(door: &Door, to: SocketAddr) -> Result<Opened, OpenError> {
     let limit = door.pod.shared.connect_timeout;
     let connecting = door.sockets.dial(to).map_err(|error| OpenError::new(to, error, limit))?;
     let tcp = reached(connecting, to, limit).await?;
-    Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh: false })
+    Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh: false, path: Path::Plain })
 }
 
 async fn tunnel(door: &Door, seen: Seen, hop: Hop) -> Result<Opened, OutboundError> {
@@ -98,7 +98,11 @@ async fn tunnel(door: &Door, seen: Seen, hop: Hop) -> Result<Opened, OutboundErr
     let target = Target { next, expected, peer, own };
     let opened = door.pool.open(&target, &request, || door.sockets.dial(next)).await?;
     let carried = Carried::new(Io::Tunnel(bytes::Bytes::new(opened.tunnel)), Side::Destination, []);
-    Ok(Opened { bytes: Bytes::Other(Box::new(carried)), in_mesh: true })
+    Ok(in_mesh(carried, Path::Tunnel))
+}
+
+fn in_mesh(carried: Carried, path: Path) -> Opened {
+    Opened { bytes: Bytes::Other(Box::new(carried)), in_mesh: true, path }
 }
 
 /// To a pod of this process, from hand to hand; `None` when it is none, or a tunnel is wanted.
@@ -131,13 +135,13 @@ async fn enter(door: &Door, mut account: Account) -> Result<Opened, InboundError
             let io = Io::Tcp(crate::conn::Abrupt::new(tcp));
             let mut carried = Carried::new(io, Side::Destination, [account]);
             carried.opened();
-            Ok(Opened { bytes: Bytes::Other(Box::new(carried)), in_mesh: true })
+            Ok(in_mesh(carried, Path::Local))
         }
         Ok(Reached::L7(place)) => {
             let (near, far) = tokio::io::duplex(PIPE);
             l7::hand_in(place, Carried::new(Io::Here(far), Side::Source, [account]));
             let near = Carried::new(Io::Here(near), Side::Destination, []);
-            Ok(Opened { bytes: Bytes::Other(Box::new(near)), in_mesh: true })
+            Ok(in_mesh(near, Path::Local))
         }
         Err(error) => {
             account.fail(&error);
@@ -177,5 +181,5 @@ pub(crate) async fn to_application(
     let connecting =
         connecting.map_err(|error| LocalError::Unavailable(InboundError::deliver(error, limit)))?;
     let tcp = reached(connecting, to, limit).await?;
-    Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh: true })
+    Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh: true, path: Path::Plain })
 }

@@ -6,7 +6,7 @@ use crate::{
     pods::sockets::here,
     sample::{Mesh, TestPod, field, member, service},
 };
-use culvert_model::{facts::Direction, l7::L7Ports, party::Party};
+use culvert_model::{facts::Direction, l7::L7Ports, party::Party, path::Path};
 use culvert_runtime::doors::{Answer, Bytes, HandOver, Handover, NoPlace, Opened, Place};
 use std::{
     io::ErrorKind,
@@ -180,9 +180,10 @@ async fn an_engine_reaches_members_as_the_mesh_does() {
         let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
         mesh.publish();
         let opened = dial::from_source(&cart.door, stock.addr()).await.unwrap();
-        let Opened { bytes: Bytes::Other(mut bytes), in_mesh: true } = opened else {
+        let Opened { bytes: Bytes::Other(mut bytes), in_mesh: true, path } = opened else {
             unreachable!("{opened:?}");
         };
+        assert_eq!(path, if tunnels { Path::Tunnel } else { Path::Local });
         let (mut server, seen) = stock.app.accept().await.unwrap();
         assert_eq!(here::named(seen).ip(), cart.ip, "as the pod whose request it is");
         let big = vec![7; 300_000];

@@ -229,7 +229,7 @@ impl Pull for Counted {
 
 /// Where in a message of gRPC (a flag, four bytes of length, so many bytes) a stream is.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     /// Of the five bytes.
     head: [u8; 5],
     have: usize,
@@ -239,7 +239,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// How many messages begin in `data`.
-    pub(super) fn count(&mut self, mut data: &[u8]) -> u64 {
+    pub(crate) fn count(&mut self, mut data: &[u8]) -> u64 {
         let mut count = 0;
         while !data.is_empty() {
             let skip = usize::try_from(self.left).unwrap_or(usize::MAX).min(data.len());

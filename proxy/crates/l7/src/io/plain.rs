@@ -12,6 +12,8 @@ pub(super) struct Plain<T>(pub(super) T);
 
 impl<T: super::Stream> doors::Stream for Plain<T> {
     fn reset_on_close(&mut self) {}
+
+    fn carries(&mut self, _: doors::Carries) {}
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Plain<T> {

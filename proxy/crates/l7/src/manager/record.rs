@@ -6,7 +6,9 @@ use crate::{
     forward::{Expired, Fate},
     link::{Learns, Link},
     log::Logs,
-    manager::{Manager, beside::Numbers, known::Seeing, lines, now::Now, routed::Routed},
+    manager::{
+        Manager, beside::Numbers, known::Seeing, lines, noted::Noted, now::Now, routed::Routed,
+    },
     message::RequestHead,
     outcome::{Details, Ended, Exchanged, Flag, Flags},
     share::Share,
@@ -78,6 +80,8 @@ pub(crate) struct Record {
     /// Rings when the next line is due of what is under way.
     pub(crate) ticks: Option<Box<Alarm>>,
     pub(super) exchanged: Option<Exchanged>,
+    /// For the ledger, if there is one.
+    pub(super) noted: Option<Box<Noted>>,
     over: Option<Duration>,
     _active: Raised,
     _stream: Share,
@@ -116,6 +120,7 @@ impl Record {
         head: RequestHead,
     ) -> Box<Self> {
         let streams = &manager.shared().budgets.streams;
+        let noted = manager.shared().ledger().map(|_| Box::new(Noted::new(&head)));
         Box::new(Self {
             now: manager.now(),
             began: Instant::now(),
@@ -147,6 +152,7 @@ impl Record {
             upstream_logs: None,
             ticks: lines::ticks(manager),
             exchanged: None,
+            noted,
             over: None,
             _active: manager.tally().rq_active.raise(),
             _stream: streams.take_anyway(),
@@ -202,7 +208,7 @@ impl Record {
 
     /// Whether anything that is printed of it speaks of the connection to the endpoint.
     pub(crate) fn asks_for_link(&self) -> bool {
-        self.manager.asks_for_link() || self.now.asks_for_link
+        self.noted.is_some() || self.manager.asks_for_link() || self.now.asks_for_link
     }
 
     /// The connection to the endpoint, where somebody asks.
@@ -316,6 +322,9 @@ impl Drop for Record {
         }
         self.write_upstream();
         self.write("DownstreamEnd");
+        if let Some(noted) = &self.noted {
+            noted.tell(self);
+        }
     }
 }
 

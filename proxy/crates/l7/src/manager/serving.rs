@@ -71,6 +71,7 @@ impl Service for Serving {
             None => self.panicked(&mut record),
         };
         answer::finish(&mut record, &mut response);
+        note(&mut record, &mut response);
         self.count(&response);
         if response.head.status == StatusCode::SWITCHING_PROTOCOLS
             && self.manager.config().log_options.on_tunnel
@@ -114,6 +115,7 @@ impl Service for Serving {
         }
         let mut response = answer::local(&mut record, local);
         answer::finish(&mut record, &mut response);
+        note(&mut record, &mut response);
         self.count(&response);
         let sent = text.len() as u64;
         record.exchange(Exchanged { ended: Ended::Whole, received: 0, sent });
@@ -149,6 +151,13 @@ fn count(record: &Record) {
     if record.head.version == Version::HTTP_2 { two.inc() } else { one.inc() }
 }
 
+/// For the ledger.
+fn note(record: &mut Record, response: &mut Response) {
+    if let Some(noted) = &mut record.noted {
+        noted.response(response);
+    }
+}
+
 /// `None` if it panicked.
 async fn caught<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| {
@@ -164,6 +173,10 @@ async fn way(record: &mut Box<Record>, body: Body, interim: &Interim) -> Respons
     if body.is_empty() {
         record.times.received = Some(Duration::ZERO);
     }
+    let body = match &record.noted {
+        Some(noted) => noted.request(body),
+        None => body,
+    };
     if let Err(local) = arrive(record) {
         return answer::local(record, *local);
     }

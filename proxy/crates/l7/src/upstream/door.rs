@@ -63,9 +63,9 @@ impl Door {
                 match mesh::open(&**mesh, party, &self.to, &self.host).await? {
                     mesh::Way::Outside(tcp) => socket::Socket::Tcp(tcp),
                     // Whatever the cluster says of TLS.
-                    mesh::Way::Member(io) => {
+                    mesh::Way::Member(io, path) => {
                         let link = io.tcp().map_or_else(|| Link::new(None, None), Link::of);
-                        return Ok(Dialled { io, protocol: None, link });
+                        return Ok(Dialled { io, protocol: None, link: link.through(path) });
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Endpoints as a mesh leads there: somebody else opens their connections.
 use super::host::Host;
 use crate::{dial::DialError, io::Io};
-use culvert_model::{http::address::Address, party::Party};
+use culvert_model::{http::address::Address, party::Party, path::Path};
 use culvert_runtime::doors::{Bytes, Dial, Opened};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 /// What was opened.
 pub(super) enum Way {
     /// A member of the mesh: nothing else is to be done about it.
-    Member(Io),
+    Member(Io, Path),
     /// Somebody outside, in plain text so far.
     Outside(TcpStream),
 }
@@ -36,12 +36,13 @@ pub(super) async fn open(
         };
         for at in at {
             match dial.dial(party, at).await {
-                Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh }) => {
+                Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh, path }) => {
                     tcp.set_nodelay(true)?;
-                    return Ok(if in_mesh { Way::Member(tcp.into()) } else { Way::Outside(tcp) });
+                    let member = |tcp: TcpStream| Way::Member(tcp.into(), path);
+                    return Ok(if in_mesh { member(tcp) } else { Way::Outside(tcp) });
                 }
-                Ok(Opened { bytes: Bytes::Other(stream), in_mesh: _ }) => {
-                    return Ok(Way::Member(stream.into()));
+                Ok(Opened { bytes: Bytes::Other(stream), in_mesh: _, path }) => {
+                    return Ok(Way::Member(stream.into(), path));
                 }
                 Err(error) => why = DialError(format!("delayed connect error: {error}")),
             }

@@ -2,6 +2,7 @@
 mod early;
 mod filters;
 mod laws;
+mod ledger;
 mod levels;
 mod told;
 mod way;

@@ -2,6 +2,7 @@
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use culvert_model::{
+    facts::ConnFacts,
     http::{field::Field, runtime::RuntimeValues, value::Metadata},
     party::Party,
 };
@@ -53,6 +54,8 @@ pub struct Connection {
     pub tls: Option<Arc<Tls>>,
     /// As whom a node opens connections for it; `None`: we are no node.
     pub party: Option<Arc<Party>>,
+    /// What the node that handed it over knows of it; `None`: nobody has.
+    pub origin: Option<Arc<ConnFacts>>,
 }
 
 impl Connection {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The client's identity is what the tunnel proved, or the node knows of its own pods; to rules it
 /// is as the name in a client certificate. `party`: as whom others are opened for it.
 #[must_use]
-pub fn facts(facts: &ConnFacts, party: Option<Party>) -> Connection {
+pub fn facts(facts: ConnFacts, party: Option<Party>) -> Connection {
     let source = Some(facts.source);
     let tls = match (facts.direction, &facts.source_identity) {
         (Direction::Inbound, Some(peer)) => Some(proven(peer, facts.destination_identity.as_ref())),
@@ -28,6 +28,7 @@ pub fn facts(facts: &ConnFacts, party: Option<Party>) -> Connection {
         direct_local: None,
         tls,
         party: party.map(Arc::new),
+        origin: Some(Arc::new(facts)),
         ..Connection::default()
     }
 }
@@ -61,12 +62,12 @@ mod tests {
             ..ConnFacts::new(direction, source, to)
         };
         let party = || Some(Party::Source(WorkloadUid::new("pod")));
-        let inbound = facts(&known(Direction::Inbound), party());
+        let inbound = facts(known(Direction::Inbound), party());
         let peer = inbound.tls.as_ref().and_then(|tls| tls.peer.clone()).unwrap();
         assert_eq!(&*peer.uris[0], "spiffe://td/ns/shop/sa/web");
         assert!(!inbound.is_secure(), "nobody speaks TLS with the engine");
         assert_eq!((inbound.remote, inbound.restored()), (Some(source), Some(to)));
-        assert!(facts(&known(Direction::Outbound), party()).tls.is_none());
-        assert!(facts(&ConnFacts::new(Direction::Inbound, source, to), party()).tls.is_none());
+        assert!(facts(known(Direction::Outbound), party()).tls.is_none());
+        assert!(facts(ConnFacts::new(Direction::Inbound, source, to), party()).tls.is_none());
     }
 }

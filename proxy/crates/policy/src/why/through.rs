@@ -176,7 +176,7 @@ impl Asking<'_> {
         let (namespace, node) =
             (Arc::clone(&of.member.name.namespace), Arc::clone(&of.member.node));
         let engine = self.engines.engine(&namespace, &node);
-        let side = engine.map(|engine| engine.why(handed::facts(&facts, None), direction, request));
+        let side = engine.map(|engine| engine.why(handed::facts(facts, None), direction, request));
         Leg { namespace, node, direction, at, side }
     }
 }

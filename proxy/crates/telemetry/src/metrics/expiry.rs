@@ -58,6 +58,12 @@ impl<K: Clone + Eq + Hash, V> Expiry<K, V> {
         Arc::clone(user.uses.entry(key.clone()).or_insert_with(|| Arc::clone(value)))
     }
 
+    /// Whether a user who may have so many values may have this one.
+    fn has_room(&self, user: Option<&WorkloadUid>, key: &K, most: usize) -> bool {
+        let user = self.users.get(&user.cloned());
+        user.is_none_or(|user| user.uses.len() < most || user.uses.contains_key(key))
+    }
+
     pub(super) fn forget(&mut self, user: &WorkloadUid, now: Instant) {
         if let Some(user) = self.users.get_mut(&Some(user.clone())) {
             user.left.get_or_insert(now);
@@ -102,8 +108,17 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         now: Instant,
         make: impl FnOnce() -> V,
     ) -> Arc<V> {
-        let held = self.0.read().held(user, key);
-        held.unwrap_or_else(|| self.0.write().hold(user, key, now, make))
+        self.held(user, key).unwrap_or_else(|| self.0.write().hold(user, key, now, make))
+    }
+
+    /// The value if `user` is here and uses it already.
+    pub(super) fn held(&self, user: Option<&WorkloadUid>, key: &K) -> Option<Arc<V>> {
+        self.0.read().held(user, key)
+    }
+
+    /// Whether a user who may have so many values may have this one.
+    pub(super) fn has_room(&self, user: Option<&WorkloadUid>, key: &K, most: usize) -> bool {
+        self.0.read().has_room(user, key, most)
     }
 
     pub(super) fn forget(&self, user: &WorkloadUid, now: Instant) {

@@ -1,5 +1,4 @@
-//! The labels of Istio's TCP metrics.
-use crate::path::Path;
+//! The labels of Istio's metrics of traffic: who talks to whom, and how.
 use culvert_model::{
     facts::{ConnFacts, Direction},
     identity::Identity,
@@ -17,13 +16,14 @@ use std::{
 /// What is not known.
 const UNKNOWN: &str = "unknown";
 
-/// What the series of a connection is told by: two workloads, a service, and how they talk.
+/// What the series of a connection, or of a request, is told by: two workloads, a service, and how
+/// they talk.
 ///
 /// Bounded by the workloads and services there are; nothing in it is a client's choice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TcpLabels {
+pub(super) struct Flow {
     pub(super) direction: Direction,
-    path: Path,
+    security_policy: &'static str,
     source: End,
     destination: End,
     service: Addressed,
@@ -43,8 +43,18 @@ struct Addressed(Option<Arc<Service>>);
 /// One series' labels, in ztunnel's order.
 #[derive(Debug)]
 pub(super) struct Labelled<'a> {
-    pub(super) labels: &'a TcpLabels,
-    pub(super) response_flags: &'static str,
+    pub(super) flow: &'a Flow,
+    pub(super) protocol: &'static str,
+    pub(super) response: Response<'a>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Response<'a> {
+    /// A connection.
+    Connection { flags: &'static str },
+    /// A request.
+    Request { code: &'a str, grpc_status: &'a str, flags: &'a str },
 }
 
 /// What [`End`] shows.
@@ -60,7 +70,7 @@ struct Shown<'a> {
     principal: Option<&'a Identity>,
 }
 
-impl TcpLabels {
+impl Flow {
     pub(super) fn of(facts: &ConnFacts) -> Self {
         let end = |workload: &Option<Arc<Workload>>, principal: &Option<Identity>| End {
             workload: workload.as_ref().map(Arc::clone),
@@ -68,11 +78,65 @@ impl TcpLabels {
         };
         Self {
             direction: facts.direction,
-            path: facts.path,
+            security_policy: facts.path.security_policy(),
             source: end(&facts.source_workload, &facts.source_identity),
             destination: end(&facts.destination_workload, &facts.destination_identity),
             service: Addressed(facts.service.as_ref().map(Arc::clone)),
         }
+    }
+
+    /// That of one of the ends with whomever.
+    pub(super) fn rest(&self) -> Self {
+        let nobody = || End { workload: None, principal: None };
+        let (source, destination) = match self.direction {
+            Direction::Outbound => (self.source.clone(), nobody()),
+            Direction::Inbound => (nobody(), self.destination.clone()),
+        };
+        let service = Addressed(None);
+        Self { source, destination, service, ..*self }
+    }
+}
+
+impl EncodeLabelSet for Flow {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self { direction, security_policy: _, source, destination, service } = self;
+        let (source, destination) = (source.shown(), destination.shown());
+        let [service, service_namespace, service_name] = service.shown();
+        // Those a handshake proved, or that are known because both ends are on this node.
+        let principal = |end: &Shown<'_>| end.principal.map(Identity::to_string);
+        let (source_principal, destination_principal) =
+            (principal(&source), principal(&destination));
+        let (source_principal, destination_principal) = (
+            source_principal.as_deref().unwrap_or(UNKNOWN),
+            destination_principal.as_deref().unwrap_or(UNKNOWN),
+        );
+        // A service that nobody answered for is looked for where its client is: Kiali takes none
+        // of which the cluster is unknown.
+        let nobody = destination.cluster == UNKNOWN && service != UNKNOWN;
+        let destination_cluster = if nobody { source.cluster } else { destination.cluster };
+        [
+            ("reporter", reporter(*direction)),
+            ("source_workload", source.workload),
+            ("source_canonical_service", source.canonical_service),
+            ("source_canonical_revision", source.canonical_revision),
+            ("source_workload_namespace", source.namespace),
+            ("source_principal", source_principal),
+            ("source_app", source.app),
+            ("source_version", source.version),
+            ("source_cluster", source.cluster),
+            ("destination_service", service),
+            ("destination_service_namespace", service_namespace),
+            ("destination_service_name", service_name),
+            ("destination_workload", destination.workload),
+            ("destination_canonical_service", destination.canonical_service),
+            ("destination_canonical_revision", destination.canonical_revision),
+            ("destination_workload_namespace", destination.namespace),
+            ("destination_principal", destination_principal),
+            ("destination_app", destination.app),
+            ("destination_version", destination.version),
+            ("destination_cluster", destination_cluster),
+        ]
+        .encode(encoder)
     }
 }
 
@@ -175,43 +239,18 @@ impl Hash for Addressed {
 
 impl EncodeLabelSet for Labelled<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let TcpLabels { direction, path, source, destination, service } = self.labels;
-        let (source, destination) = (source.shown(), destination.shown());
-        let [service, service_namespace, service_name] = service.shown();
-        // Those a handshake proved, or that are known because both ends are on this node.
-        let principal = |end: &Shown<'_>| end.principal.map(Identity::to_string);
-        let (source_principal, destination_principal) =
-            (principal(&source), principal(&destination));
-        let (source_principal, destination_principal) = (
-            source_principal.as_deref().unwrap_or(UNKNOWN),
-            destination_principal.as_deref().unwrap_or(UNKNOWN),
-        );
-        [
-            ("reporter", reporter(*direction)),
-            ("source_workload", source.workload),
-            ("source_canonical_service", source.canonical_service),
-            ("source_canonical_revision", source.canonical_revision),
-            ("source_workload_namespace", source.namespace),
-            ("source_principal", source_principal),
-            ("source_app", source.app),
-            ("source_version", source.version),
-            ("source_cluster", source.cluster),
-            ("destination_service", service),
-            ("destination_service_namespace", service_namespace),
-            ("destination_service_name", service_name),
-            ("destination_workload", destination.workload),
-            ("destination_canonical_service", destination.canonical_service),
-            ("destination_canonical_revision", destination.canonical_revision),
-            ("destination_workload_namespace", destination.namespace),
-            ("destination_principal", destination_principal),
-            ("destination_app", destination.app),
-            ("destination_version", destination.version),
-            ("destination_cluster", destination.cluster),
-            ("request_protocol", "tcp"),
-            ("response_flags", self.response_flags),
-            ("connection_security_policy", path.security_policy()),
-        ]
-        .encode(encoder)
+        let Self { flow, protocol, response } = self;
+        flow.encode(encoder)?;
+        [("request_protocol", *protocol)].encode(encoder)?;
+        let flags = match *response {
+            Response::Connection { flags } => flags,
+            Response::Request { code, grpc_status, flags } => {
+                [("response_code", code), ("grpc_response_status", grpc_status)].encode(encoder)?;
+                flags
+            }
+        };
+        [("response_flags", flags), ("connection_security_policy", flow.security_policy)]
+            .encode(encoder)
     }
 }
 

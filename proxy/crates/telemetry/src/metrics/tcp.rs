@@ -3,7 +3,7 @@ use crate::{
     failure::is_failure,
     metrics::{
         expiry::Kept,
-        labels::{Labelled, TcpLabels, reporter},
+        labels::{Flow, Labelled, Response, reporter},
     },
 };
 use culvert_model::{
@@ -29,12 +29,12 @@ use std::{
 const NO_FLAGS: &str = "-";
 
 /// All series; a handle is looked up once per connection.
-pub(super) type Tcp = Kept<TcpLabels, Series>;
+pub(super) type Tcp = Kept<Flow, Series>;
 
 /// The numbers of one set of labels; every connection that has it holds it.
 #[derive(Debug)]
 pub(crate) struct Series {
-    labels: TcpLabels,
+    flow: Flow,
     opened: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
@@ -45,25 +45,21 @@ pub(crate) struct Series {
 impl Tcp {
     /// The series a connection belongs to.
     pub(super) fn series(&self, facts: &ConnFacts, now: Instant) -> Arc<Series> {
-        let labels = TcpLabels::of(facts);
+        let flow = Flow::of(facts);
         let own = facts.own_workload().map(|workload| &workload.uid);
-        self.hold(own, &labels, now, || Series::new(labels.clone()))
+        self.hold(own, &flow, now, || Series::new(flow.clone()))
     }
 }
 
 impl Series {
-    fn new(labels: TcpLabels) -> Self {
+    fn new(flow: Flow) -> Self {
         Self {
-            labels,
+            flow,
             opened: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             closed: Default::default(),
         }
-    }
-
-    pub(super) fn direction(&self) -> Direction {
-        self.labels.direction
     }
 
     pub(super) fn opened(&self) {
@@ -119,7 +115,7 @@ impl Collector for Tcp {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         // In a fixed order, for people and compression; no lock is held while writing.
         let mut all = self.all();
-        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        all.sort_unstable_by(|a, b| a.flow.cmp(&b.flow));
         let mut counter =
             |name: &str, help: &str, samples: &dyn Fn(&Series) -> Vec<(&'static str, u64)>| {
                 counters(&mut encoder, &all, (name, help), samples)
@@ -156,8 +152,9 @@ fn counters(
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for series in all {
-        for (response_flags, value) in samples(series) {
-            let labels = Labelled { labels: &series.labels, response_flags };
+        for (flags, value) in samples(series) {
+            let response = Response::Connection { flags };
+            let labels = Labelled { flow: &series.flow, protocol: "tcp", response };
             ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
         }
     }
@@ -169,7 +166,7 @@ fn sockets_open(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Series>]) -> fmt
     let mut metric =
         encoder.encode_descriptor("tcp_sockets_open", help, None, MetricType::Gauge)?;
     for direction in [Direction::Outbound, Direction::Inbound] {
-        let own = all.iter().filter(|series| series.labels.direction == direction);
+        let own = all.iter().filter(|series| series.flow.direction == direction);
         let open: u64 = own.map(|series| series.open()).sum();
         let labels = [("reporter", reporter(direction))];
         ConstGauge::new(open).encode(metric.encode_family(&labels)?)?;

@@ -85,6 +85,14 @@ impl Answer {
 impl World {
     /// `change` what is usual: one host, everything to the backend, only a router.
     pub(crate) async fn start(change: impl FnOnce(&mut model::Manager)) -> Self {
+        Self::with(change, |shared| shared).await
+    }
+
+    /// The same, with something more for the whole engine.
+    pub(crate) async fn with(
+        change: impl FnOnce(&mut model::Manager),
+        around: impl FnOnce(Shared) -> Shared,
+    ) -> Self {
         let backend = Server::start(Version::One).await;
         let drain = Drain::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -101,7 +109,7 @@ impl World {
         let log = dir.path().join("access.log");
         let mut config = manager(&log);
         change(&mut config);
-        let shared = Arc::new(Shared::new(Parts {
+        let shared = Shared::new(Parts {
             snapshot: view,
             upstreams,
             sinks: Sinks::new(&stats),
@@ -110,7 +118,8 @@ impl World {
             clock,
             node: Node { id: "node".into(), cluster: "mine".into(), zone: "z".into() },
             budgets: Budgets::default(),
-        }));
+        });
+        let shared = Arc::new(around(shared));
         let manager = Manager::new(&Arc::new(config), &shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
