@@ -40,6 +40,7 @@ Examples:
   culvert demo                show what it does, here and now
   culvert up -f manifests/    hold the pods of this machine, as the manifests say
   culvert control -f manifests/  and on each machine  culvert node --config node.yaml
+  culvert gateway shop/edge --config gateway.yaml  a Gateway of the mesh
   culvert gateway -c envoy.yaml  an HTTP proxy, configured as an Envoy is
   culvert check manifests/    what is wrong with manifests, before anybody runs them
   culvert status              what the running node does, and what is wrong
@@ -90,7 +91,7 @@ impl Cli {
             Command::Up(up) => up.run(variables),
             Command::Node(node) => node.run(variables),
             Command::Control(control) => control.run(variables),
-            Command::Gateway(gateway) => gateway.run(),
+            Command::Gateway(gateway) => gateway.run(variables),
             Command::Token(token) => token.run(variables),
             Command::Status(status) => status.run(variables),
             Command::Ready(ready) => ready.run(variables),

@@ -194,8 +194,13 @@ impl Values {
                 let text = match setting.preset {
                     Preset::Is(text) => text.to_owned(),
                     Preset::Found(_, find) => find(machine),
-                    Preset::Either(_, text) if machine.role == Role::Control => text.to_owned(),
-                    Preset::Either(text, _) => text.to_owned(),
+                    Preset::Door(..) if machine.role == Role::Gateway => "off".to_owned(),
+                    Preset::Either(_, text) | Preset::Door(_, text)
+                        if machine.role == Role::Control =>
+                    {
+                        text.to_owned()
+                    }
+                    Preset::Either(text, _) | Preset::Door(text, _) => text.to_owned(),
                     Preset::Unset(_) => return None,
                 };
                 Some((setting.name, vec![Piece { text, origin: Origin::Default }]))

@@ -1,10 +1,11 @@
-//! `culvert gateway`: the HTTP engine with real listeners, configured as an Envoy is.
+//! `culvert gateway`: the HTTP engine with real listeners, configured as an Envoy is; or as a
+//! gateway of the mesh, by the mesh's control plane.
 //!
 //! The control runtime is the main thread: discovery, its decoding, admin. The data runtime has the
 //! workers, which do nothing but carry connections; neither waits for the other.
 //!
 //! Reading order: [`options`], [`bootstrap`] (what is read), [`keys`] (what is around it),
-//! [`reach`] (the way to servers of discovery), [`budgets`] and [`pressure`] (how much of it),
+//! [`reach`] (the way to servers of discovery), [`mesh`] (all of that for a gateway of the mesh), [`budgets`] and [`pressure`] (how much of it),
 //! [`serving`] (the engine), [`life`] (what state the process is in, and what is wanted of it),
 //! [`numbers`] (what it counts of itself), [`admin`] (what it answers), [`logs`], [`holder`] (who
 //! has an address that is taken).
@@ -15,6 +16,7 @@ mod holder;
 mod keys;
 mod life;
 mod logs;
+mod mesh;
 mod numbers;
 pub(crate) mod options;
 mod pressure;
@@ -26,6 +28,7 @@ pub(crate) use logs::Level;
 use crate::{
     cli::output,
     failure::{Exit, Failure},
+    node::l7::keys::Here,
     tidy,
 };
 use admin::Admin;
@@ -42,9 +45,14 @@ use culvert_runtime::{
     drain::{Drain, Worker},
     publish::{self, View},
 };
-use culvert_xds::envoy::{bootstrap::Bootstrap, discover::Discovery};
+use culvert_xds::envoy::{
+    bootstrap::Bootstrap,
+    decode::Around,
+    discover::{Discovery, Reach},
+};
 use life::{Life, Order, State};
 use logs::Logs;
+use mesh::Mesh;
 use options::{Mode, Options};
 use pressure::Pressure;
 use serving::Serving;
@@ -60,6 +68,8 @@ struct Plan {
     options: Options,
     bootstrap: Arc<Bootstrap>,
     discovery: Discovery,
+    /// Of a gateway of the mesh.
+    mesh: Option<mesh::Plan>,
     logs: Logs,
     sinks: Sinks,
     stats: Stats,
@@ -72,8 +82,20 @@ struct Plan {
 ///
 /// When the configuration is no good, or the process cannot go on.
 pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
-    let bootstrap = Arc::new(bootstrap::read(&options)?);
-    let discovery = Discovery::try_new(&bootstrap, Arc::new(keys::Process)).map_err(|bad| {
+    let (bootstrap, mesh) = match &options.of {
+        None => (bootstrap::read(&options)?, None),
+        Some(of) => {
+            let (bootstrap, mesh) = mesh::prepare(&options, of)?;
+            (bootstrap, Some(mesh))
+        }
+    };
+    let bootstrap = Arc::new(bootstrap);
+    // A control plane sees nothing of the machine that a bootstrap is on.
+    let around: Arc<dyn Around + Send + Sync> = match &mesh {
+        None => Arc::new(keys::Process),
+        Some(_) => Arc::new(Here),
+    };
+    let discovery = Discovery::try_new(&bootstrap, around).map_err(|bad| {
         let source = options.source();
         let lines: Vec<_> = bad.iter().map(|one| format!("{source}: {one}")).collect();
         Failure::new(Exit::Found, lines.join("\n"), bootstrap::MEND)
@@ -101,6 +123,7 @@ pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
         options,
         bootstrap,
         discovery,
+        mesh,
         logs,
         sinks: sinks.clone(),
         stats,
@@ -118,7 +141,7 @@ pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
 
 /// From the first listener to the last connection.
 async fn live(plan: Plan) -> Result<Exit, Failure> {
-    let Plan { options, bootstrap, discovery, logs, sinks, stats, data } = plan;
+    let Plan { options, bootstrap, discovery, mesh, logs, sinks, stats, data } = plan;
     let mut life = Life::begin()?;
     let drain = Drain::default();
     let worker = drain.worker();
@@ -126,10 +149,14 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
     discovery.settle(&mut publisher);
     let most = Most::of(&bootstrap);
     let budgets = most.budgets();
-    let parts = parts(view, &bootstrap, stats, sinks.clone(), worker.clone());
+    let mesh = mesh.map(|plan| plan.start(&data, &worker)).transpose()?;
+    let parts = parts(view, &bootstrap, (stats, sinks.clone()), mesh.as_ref(), worker.clone());
     let shared = Arc::new(Shared::new(Parts { budgets, ..parts }));
     most.follow(&shared, Pressure::of(&bootstrap), &worker);
-    let reach = Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams)));
+    let reach: Arc<dyn Reach> = match &mesh {
+        None => Arc::new(reach::ByClusters(Arc::clone(&shared.upstreams))),
+        Some(mesh) => mesh.reach(),
+    };
     let serving = Arc::new(Serving::new(Arc::clone(&shared)));
     worker.spawn(discovery.clone().run(Arc::clone(&bootstrap), reach, publisher, worker.clone()));
     let last = options.last();
@@ -139,11 +166,13 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
         discovery,
         shared,
         serving: Arc::clone(&serving),
+        mesh,
         logs,
         sinks,
         life: life.handle(),
     }));
     admin::start(&admin, &worker).await?;
+    admin::doors::open(&admin, &worker).await?;
     numbers::keep(&admin, &worker);
     serve(&admin, &mut life, &data, &worker).await?;
     life.handle().set_ending();
@@ -163,12 +192,16 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
 fn parts(
     snapshot: View<Snapshot>,
     bootstrap: &Bootstrap,
-    stats: Stats,
-    sinks: Sinks,
+    (stats, sinks): (Stats, Sinks),
+    mesh: Option<&Mesh>,
     worker: Worker,
 ) -> Parts {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let deps = Deps::new(worker.clone(), Arc::clone(&clock)).with_stats(stats.clone());
+    let deps = match mesh {
+        None => deps,
+        Some(mesh) => deps.with_mesh(mesh.dial()),
+    };
     let node = &bootstrap.node_facts;
     let node = Node {
         id: Arc::clone(&node.id),

@@ -7,7 +7,7 @@
 pub(crate) mod advice;
 mod cluster;
 pub(crate) mod cni;
-mod discovery;
+pub(crate) mod discovery;
 mod feed;
 mod identity;
 mod keep;
@@ -22,7 +22,7 @@ mod report;
 mod resolvers;
 mod retention;
 mod source;
-mod ways;
+pub(crate) mod ways;
 
 pub(crate) use {feed::Handles, life::live, source::Source, ways::WayError};
 

@@ -3,6 +3,7 @@
 mod ads;
 mod calls;
 mod dashboards;
+mod gateway;
 mod own;
 mod requests;
 mod told;

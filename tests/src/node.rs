@@ -3,6 +3,7 @@ use crate::{
     culvert::{Culvert, Processes},
     eventually,
     lines::Lines,
+    plane::Plane,
     running::Running,
 };
 use culvert_lab::NodeNs;
@@ -82,6 +83,29 @@ impl Node {
         let process = self.begin();
         self.await_ready(&process);
         process
+    }
+
+    /// Starts a gateway of the mesh on the node, which needs no proxy for it; it need not have begun
+    /// when this returns.
+    #[track_caller]
+    pub fn gateway(&self, name: &str, plane: &Plane, token: &Path) -> Arc<Culvert> {
+        let mut command = wrapped(&self.wrapper);
+        let doors = ["--admin-address=127.0.0.1:15000", "--readiness-address=127.0.0.1:15021"];
+        command.args(["gateway", name, "--control", &plane.url()]).args(doors);
+        command.arg("--join-token").arg(token);
+        self.processes.add(Culvert::start(&self.ns, command, &self.access))
+    }
+
+    /// Waits until the gateway that was started last serves.
+    #[track_caller]
+    pub fn await_gateway(&self) {
+        let process = self.process();
+        eventually("ready gateway", || {
+            if let Some(status) = process.ended() {
+                panic!("it ended before it was ready: {status}\n{}", process.log.text());
+            }
+            (self.get(READINESS, "/healthz/ready")?.0 == 200).then_some(())
+        });
     }
 
     /// Waits until this process answers for the node and has enrolled every pod it can.

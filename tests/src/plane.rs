@@ -135,12 +135,12 @@ impl Plane {
         Running::new(self.ns.spawn(command).unwrap_or_else(|e| panic!("{e}: {e:?}")))
     }
 
-    /// The file with the token by which `node` joins, made anew.
+    /// The file with the token by which `node` joins, or a gateway as `NAMESPACE/NAME`, made anew.
     #[track_caller]
     pub fn token(&self, node: &str) -> PathBuf {
         let Output { status, stdout, stderr } = self.cli(&["token", node]);
         assert!(status.success(), "no token: {}", String::from_utf8_lossy(&stderr));
-        let file = self.folder.join(format!("{node}.token"));
+        let file = self.folder.join(format!("{}.token", node.replace('/', "-")));
         fs::write(&file, stdout).expect("a file for the token");
         file
     }

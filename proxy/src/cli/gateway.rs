@@ -1,21 +1,28 @@
 //! `culvert gateway`
+use super::start::Start;
 use crate::{
+    config::{Config, flags::GatewayFlags, settings::Role, sources::Variables},
     failure::{Exit, Failure},
     gateway::{
         self, Level,
-        options::{LogOptions, Mode, NodeOptions, Options},
+        options::{LogOptions, Mode, NodeOptions, Of, Options},
     },
 };
+use culvert_model::name::ObjectName;
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
-/// Serve HTTP and TCP as an Envoy bootstrap file says.
+/// Serve HTTP and TCP: a Gateway of the mesh, or what an Envoy bootstrap file says.
 ///
-/// An HTTP/1.1, HTTP/2 and gRPC proxy with real listeners: static resources, or resources that come by
-/// xDS (ADS, gRPC, REST, files). Needs neither root nor a kernel of its own. Flags are those of Envoy, so
-/// that scripts that start one can start this.
+/// An HTTP/1.1, HTTP/2 and gRPC proxy with real listeners. Needs neither root nor a kernel of its own.
+/// As NAMESPACE/NAME it follows the mesh's control plane, has the identity of the service account
+/// NAME, and reaches members of the mesh by tunnel as that. With a bootstrap it serves static
+/// resources, or resources that come by xDS (ADS, gRPC, REST, files), and knows no mesh. Flags are
+/// those of Envoy, so that scripts that start one can start this.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  culvert gateway shop/edge --control https://control.example --join-token edge.token
+  culvert gateway shop/edge --config gateway.yaml --print-config
   culvert gateway -c envoy.yaml
   culvert gateway --bootstrap envoy.yaml --mode validate      says what is wrong, and ends
   culvert gateway -c envoy.yaml --service-node edge-1 --service-cluster edge
@@ -25,6 +32,9 @@ Signals: SIGTERM and SIGINT end it once requests are done (twice: at once), SIGU
 Exit codes: 0 ended as told or configuration good, 1 configuration refused, 2 wrong use, 3 cannot run.
 docs/gateway.md tells more, docs/compatibility.md what of Envoy's configuration is understood.")]
 pub(crate) struct Gateway {
+    /// A Gateway of the mesh, by Istio's API or the Gateway API.
+    #[arg(value_name = "NAMESPACE/NAME", conflicts_with_all = ["path", "config_yaml"])]
+    of: Option<String>,
     /// The bootstrap, in YAML or JSON.
     #[arg(short = 'c', long = "config-path", visible_alias = "bootstrap", value_name = "FILE")]
     path: Option<PathBuf>,
@@ -65,6 +75,10 @@ pub(crate) struct Gateway {
     /// Only 0: a process is replaced by starting another beside it and ending the first.
     #[arg(long, value_name = "N", hide_short_help = true)]
     restart_epoch: Option<u32>,
+    #[command(flatten)]
+    start: Start,
+    #[command(flatten)]
+    settings: GatewayFlags,
     #[command(flatten)]
     ignored: Ignored,
 }
@@ -127,7 +141,7 @@ struct Ignored {
 }
 
 impl Gateway {
-    pub(super) fn run(self) -> Result<Exit, Failure> {
+    pub(super) fn run(self, variables: &Variables) -> Result<Exit, Failure> {
         if let Some(epoch) = self.restart_epoch.filter(|epoch| *epoch != 0) {
             return Err(Failure::new(
                 Exit::Usage,
@@ -135,8 +149,24 @@ impl Gateway {
                 "start another process (addresses are shared), then end the first with SIGTERM",
             ));
         }
+        let Self { of, start, settings, .. } = self;
+        let of = match of {
+            Some(name) => match start.settings(Role::Gateway, variables, settings.0)? {
+                Some((config, _)) => Some(Box::new(gateway_of(&name, config)?)),
+                None => return Ok(Exit::Done),
+            },
+            None if start.is_silent() && settings.0.is_empty() => None,
+            None => {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    "settings of the mesh are given, and no gateway of it",
+                    "name one: culvert gateway NAMESPACE/NAME; a bootstrap says all by itself",
+                ));
+            }
+        };
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         gateway::run(Options {
+            of,
             path: self.path,
             yaml: self.config_yaml,
             node: NodeOptions {
@@ -155,6 +185,27 @@ impl Gateway {
             admin_address: self.admin_address_path,
             ignored: self.ignored.given(),
         })
+    }
+}
+
+/// # Errors
+///
+/// When nothing is called so.
+fn gateway_of(text: &str, config: Config) -> Result<Of, Failure> {
+    // As Kubernetes names objects.
+    let is_name = |text: &str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        !text.is_empty() && text.len() <= 253 && text.chars().all(fits)
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+            Ok(Of { name: ObjectName::new(namespace, name), config })
+        }
+        Some(_) | None => Err(Failure::new(
+            Exit::Usage,
+            format!("{text:?} is no gateway: want NAMESPACE/NAME"),
+            "name a Gateway of the mesh, or a bootstrap with -c FILE",
+        )),
     }
 }
 

@@ -32,6 +32,11 @@ impl Start {
         Self { config, print_config: false, output: output::Format::Text }
     }
 
+    /// Whether none of its flags is given.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.config.is_none() && !self.print_config
+    }
+
     /// The settings of a process of `role`; `None` when they were to be shown, and were.
     ///
     /// # Errors

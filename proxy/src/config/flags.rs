@@ -12,6 +12,7 @@ pub(crate) struct SettingFlags<const ROLE: u8>(pub(crate) Layer);
 pub(crate) type UpFlags = SettingFlags<{ Role::Up as u8 }>;
 pub(crate) type NodeFlags = SettingFlags<{ Role::Node as u8 }>;
 pub(crate) type ControlFlags = SettingFlags<{ Role::Control as u8 }>;
+pub(crate) type GatewayFlags = SettingFlags<{ Role::Gateway as u8 }>;
 
 /// What a node cannot do without.
 const FIRST: [&str; 3] = [settings::CONTROL.name, settings::JOIN_TOKEN.name, settings::PODS.name];

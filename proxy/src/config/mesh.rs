@@ -111,7 +111,7 @@ impl Values {
         let ca_token = self.maybe(&s::CA_TOKEN, parse::path);
         let report = self.one(&s::REPORT, parse::switch);
         let network = self.one(&s::NETWORK, parse::name_or_empty);
-        if self.role != Role::Node {
+        if !matches!(self.role, Role::Node | Role::Gateway) {
             return Some(None);
         }
         let Some(control) = control? else {

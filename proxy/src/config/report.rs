@@ -32,7 +32,9 @@ impl Entry {
                 format!("default: {preset}")
             }
             (Some(piece), _) => piece.origin.to_string(),
-            (None, Preset::Is(_) | Preset::Found(..) | Preset::Either(..)) => "default".to_owned(),
+            (None, Preset::Is(_) | Preset::Found(..) | Preset::Either(..) | Preset::Door(..)) => {
+                "default".to_owned()
+            }
         };
         Self { name: setting.name, value, from }
     }

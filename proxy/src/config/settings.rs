@@ -27,6 +27,8 @@ pub(crate) enum Role {
     Node,
     /// `culvert control`
     Control,
+    /// `culvert gateway NAMESPACE/NAME`
+    Gateway,
 }
 
 /// How a setting is written.
@@ -50,6 +52,8 @@ pub(crate) enum Preset {
     Found(&'static str, fn(&Machine) -> String),
     /// The first, and the second for `culvert control`.
     Either(&'static str, &'static str),
+    /// The same, and off for a gateway, which may be on a machine that is a node too.
+    Door(&'static str, &'static str),
 }
 
 /// What is asked of the machine, once.
@@ -73,15 +77,21 @@ macro_rules! settings {
     };
 }
 
-use Preset::{Either, Found, Is, Unset};
-use Role::{Control, Node, Up};
+use Preset::{Door, Either, Found, Is, Unset};
+use Role::{Control, Gateway, Node, Up};
 
 const ALWAYS: &[Role] = &[Up, Node, Control];
+/// Beside them a gateway, whose other settings are Envoy's flags.
+const ALL_ROLES: &[Role] = &[Up, Node, Control, Gateway];
 /// Who holds pods.
 const HOLDS: &[Role] = &[Up, Node];
 /// Who serves configuration and certificates.
 const SERVES: &[Role] = &[Up, Control];
 const NODE: &[Role] = &[Node];
+/// Who opens tunnels.
+const DIALS: &[Role] = &[Up, Node, Gateway];
+/// Whose control plane is another process.
+const JOINS: &[Role] = &[Node, Gateway];
 const CONTROLS: &[Role] = &[Control];
 /// Who can follow a cluster.
 const FOLLOWS: &[Role] = &[Node, Control];
@@ -91,11 +101,11 @@ settings! {
         "Names this process's pins, sockets, state and cgroup: several can run on one machine. Lower-case letters, digits and dashes, at most 40.";
     NODE_NAME: "node_name", "NAME", Text, Found("host name", |machine| machine.hostname.clone()), HOLDS,
         "The node's name; pods whose spec.nodeName is this one, or empty, are held here.";
-    CLUSTER: "cluster", "NAME", Text, Is("Kubernetes"), ALWAYS,
+    CLUSTER: "cluster", "NAME", Text, Is("Kubernetes"), ALL_ROLES,
         "The cluster's name, as metrics and workload uids carry it.";
-    NETWORK: "network", "NAME", Text, Is(""), NODE,
+    NETWORK: "network", "NAME", Text, Is(""), JOINS,
         "The network the node is in, when its control plane does not say so: addresses of others are not dialled directly. Empty: the default one.";
-    TRUST_DOMAIN: "trust_domain", "NAME", Text, Is("cluster.local"), ALWAYS,
+    TRUST_DOMAIN: "trust_domain", "NAME", Text, Is("cluster.local"), ALL_ROLES,
         "The first part of every identity: spiffe://TRUST_DOMAIN/ns/…/sa/….";
     CGROUP_ROOT: "cgroup_root", "PATH", Text, Unset("the cgroup v2 mount"), HOLDS,
         "The cgroup under which connections are captured; every pod of the node must be below it.";
@@ -115,7 +125,7 @@ settings! {
         "File descriptors that no pod's connection may take: about 60 are the process's own, 8 each pod's listeners, 2 more for each of its name servers, and one for each question that such a server is being asked.";
     BUFFER_MAX: "buffer_max", "8KiB|64KiB|256KiB|1MiB", Text, Is("1MiB"), HOLDS,
         "How large the copy buffer of a busy connection may grow; idle ones have none.";
-    CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"), HOLDS,
+    CONNECT_TIMEOUT: "connect_timeout", "DURATION", Text, Is("10s"), DIALS,
         "How long a destination has to answer a connect; then the source gets a reset.";
     IDLE_TIMEOUT: "idle_timeout", "DURATION", Text, Is("off"), HOLDS,
         "A connection on which nobody sends for this long is closed; off: never.";
@@ -123,7 +133,7 @@ settings! {
         "How long connections may go on after SIGTERM or a take-over; then they are cut.";
     LINGER: "linger", "BOOL", Switch, Is("false"), HOLDS,
         "Once another process has taken over, and connections have drained, stay without doing anything until SIGTERM: for a container, which would be started again if it ended, and take the node back.";
-    HANDSHAKE_TIMEOUT: "handshake_timeout", "DURATION", Text, Is("10s"), HOLDS,
+    HANDSHAKE_TIMEOUT: "handshake_timeout", "DURATION", Text, Is("10s"), DIALS,
         "How long a peer may take for the TLS and HTTP/2 handshakes of a tunnel.";
     RELEASE_TIMEOUT: "release_timeout", "DURATION", Text, Is("10s"), HOLDS,
         "How long a pod that leaves the mesh stays captured at most, until the control plane says that everybody knows.";
@@ -143,23 +153,23 @@ settings! {
         "Which template of its DaemonSet the pod is of that the process is in, by the downward API (label `pod-template-generation`): it does not take over from a process of a later one.";
     HOST_PROC: "host_proc", "PATH", Text, Is("/proc"), HOLDS,
         "Where the processes of the host are seen: by them pods are found that run already, where the runtime has no names for their network namespaces.";
-    CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), HOLDS,
+    CERTIFICATE_LIFE: "certificate_life", "DURATION", Text, Is("24h"), DIALS,
         "For how long certificates are asked; each is renewed around half of it.";
-    CRL: "crl", "PATH", Text, Unset("nothing is revoked"), ALWAYS,
+    CRL: "crl", "PATH", Text, Unset("nothing is revoked"), ALL_ROLES,
         "A file of certificate revocation lists, PEM or DER, followed when it changes; a peer with a revoked certificate is cut off, and so is a node from its control plane.";
-    CONTROL: "control", "URL", Text, Unset("none; must be set"), NODE,
+    CONTROL: "control", "URL", Text, Unset("none; must be set"), JOINS,
         "The control plane: https://HOST:15012, or http://127.0.0.1:15010 on this machine.";
-    CONTROL_NAME: "control_name", "NAME", Text, Unset("the host of the URL"), NODE,
+    CONTROL_NAME: "control_name", "NAME", Text, Unset("the host of the URL"), JOINS,
         "The name that the certificate of a foreign control plane must have.";
-    JOIN_TOKEN: "join_token", "PATH", Text, Unset("none"), NODE,
-        "The file with the token that `culvert token NODE` printed: it proves that this is NODE, and says how to know the control plane. Read anew for every call; needed at a start, and as long as the node has no certificate of its own.";
-    CONTROL_ROOT: "control_root", "PATH", Text, Unset("what the join token says"), NODE,
+    JOIN_TOKEN: "join_token", "PATH", Text, Unset("none"), JOINS,
+        "The file with the token that `culvert token NODE` printed: it proves that this is NODE, and says how to know the control plane. Read anew for every call; needed at a start, and as long as the node has no certificate of its own. A gateway, whose token `culvert token NAMESPACE/NAME` prints, always needs it.";
+    CONTROL_ROOT: "control_root", "PATH", Text, Unset("what the join token says"), JOINS,
         "A PEM file of the roots that vouch for the control plane.";
     L7_CONTROL: "l7_control", "URL", Text, Unset("the control plane"), ALWAYS,
         "Who tells nodes' HTTP engines what to do, by Envoy's discovery (ADS), when that is not the control plane: http://HOST:PORT, or https://HOST:PORT of a server that is known as the control plane is. Each namespace's engine is a client of its own there, `sidecar~IP~NODE.NAMESPACE~NAMESPACE.svc.cluster.local`.";
-    CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), NODE,
+    CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), JOINS,
         "Who signs certificates by Istio's CA protocol, when that is not the control plane: https://HOST:PORT.";
-    CA_TOKEN: "ca_token", "PATH", Text, Unset("the join token"), NODE,
+    CA_TOKEN: "ca_token", "PATH", Text, Unset("the join token"), JOINS,
         "The file with the bearer token (a service account's) for a foreign control plane and its CA. Read anew for every call.";
     REPORT: "report", "BOOL", Switch, Is("true"), NODE,
         "Tell the control plane which pods are captured; false for one that is not Culvert's.";
@@ -195,11 +205,11 @@ settings! {
         "The process's own log, on standard error.";
     LOG: "log", "DIRECTIVES", Text, Is("info"), ALWAYS,
         "What is logged: a level, or target=level pairs with commas: info,culvert_kernel=debug. Changed at run time by `culvert log`.";
-    ADMIN_ADDRESS: "admin_address", "ADDRESS", Text, Either("127.0.0.1:15000", "off"), ALWAYS,
+    ADMIN_ADDRESS: "admin_address", "ADDRESS", Text, Door("127.0.0.1:15000", "off"), ALL_ROLES,
         "Read-only admin, loopback only, because it asks nobody who they are; off: only the Unix socket.";
-    METRICS_ADDRESS: "metrics_address", "ADDRESS", Text, Either("0.0.0.0:15020", "0.0.0.0:15014"), ALWAYS,
+    METRICS_ADDRESS: "metrics_address", "ADDRESS", Text, Door("0.0.0.0:15020", "0.0.0.0:15014"), ALL_ROLES,
         "Prometheus metrics at /metrics, and readiness at /healthz/ready; off: none.";
-    READINESS_ADDRESS: "readiness_address", "ADDRESS", Text, Either("0.0.0.0:15021", "off"), ALWAYS,
+    READINESS_ADDRESS: "readiness_address", "ADDRESS", Text, Door("0.0.0.0:15021", "off"), ALL_ROLES,
         "Readiness at /healthz/ready; off: none.";
 }
 
@@ -210,6 +220,7 @@ impl Role {
             Self::Up => "up",
             Self::Node => "node",
             Self::Control => "control",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -244,6 +255,8 @@ impl fmt::Display for Preset {
             Is("") => f.write_str("empty"),
             Is(text) => write!(f, "`{text}`"),
             Either(text, control) => write!(f, "`{text}`; control: `{control}`"),
+            Door(text, "off") => write!(f, "`{text}`; control, gateway: `off`"),
+            Door(text, control) => write!(f, "`{text}`; control: `{control}`; gateway: `off`"),
             Unset(words) | Found(words, _) => f.write_str(words),
         }
     }
@@ -281,7 +294,7 @@ const HEAD: &str = "\
 A setting comes from the file named by `--config` (or `CULVERT_CONFIG`), from a `CULVERT_*` variable, or from a flag; the later of the three wins.
 The file is YAML, one field per setting; one file may serve several processes, each looks at what is for it.
 An empty variable counts as not set; an unknown field, variable or flag is an error.
-`culvert up|node|control --print-config` shows what results and where each value came from.
+`culvert up|node|control|gateway --print-config` shows what results and where each value came from.
 Durations are whole numbers with a unit: `250ms`, `10s`, `5m`, `1h`.
 
 | field | flag | variable | takes | default | for | meaning |

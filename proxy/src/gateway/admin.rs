@@ -5,6 +5,7 @@
 pub(super) mod certs;
 mod clusters;
 mod commands;
+pub(super) mod doors;
 mod dump;
 mod help;
 mod info;
@@ -19,6 +20,7 @@ use super::{
     holder,
     life::{Handle, State},
     logs::Logs,
+    mesh::Mesh,
     numbers::Numbers,
     options::Options,
     serving::Serving,
@@ -58,6 +60,8 @@ pub(super) struct Around {
     pub(super) discovery: Discovery,
     pub(super) shared: Arc<Shared>,
     pub(super) serving: Arc<Serving>,
+    /// Of a gateway of the mesh.
+    pub(super) mesh: Option<Mesh>,
     pub(super) logs: Logs,
     pub(super) sinks: Sinks,
     pub(super) life: Handle,

@@ -97,7 +97,7 @@ fn field<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Value {
 }
 
 /// What the command line says of the node counts.
-fn rename(bootstrap: &mut Bootstrap, said: &NodeOptions) {
+pub(super) fn rename(bootstrap: &mut Bootstrap, said: &NodeOptions) {
     let NodeOptions { id, cluster, zone } = said;
     let Bootstrap { node, node_facts, message, .. } = bootstrap;
     if let Some(id) = id {

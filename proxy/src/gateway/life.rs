@@ -17,6 +17,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind},
     sync::mpsc,
 };
+use tracing::warn;
 
 /// How long the first answer of a source is waited for, as Envoy has it.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -152,8 +153,13 @@ impl State {
     }
 }
 
-/// Until each source has answered, or was waited for long enough, and nothing is warming.
+/// Until each source has answered, or was waited for long enough, and nothing is warming. A gateway
+/// of the mesh also knows the mesh by then, and has something to serve.
 async fn everything(admin: &Admin) {
+    if let Some(mesh) = &admin.around.mesh {
+        mesh.known().await;
+    }
+    let mut is_told = false;
     let discovery = &admin.around.discovery;
     let mut settled = discovery.settled();
     let began = Instant::now();
@@ -162,7 +168,16 @@ async fn everything(admin: &Admin) {
         let now = Instant::now();
         let ends: Vec<_> = discovery.inspect(|all| awaited(admin, all, began));
         if ends.iter().all(|end| end.is_some_and(|end| end <= now)) {
-            return;
+            let Some(mesh) = admin.around.mesh.as_ref().filter(|_| serves_nothing(admin)) else {
+                return;
+            };
+            if !std::mem::replace(&mut is_told, true) {
+                let (gateway, address) = (&mesh.name, &mesh.address);
+                warn!(
+                    %gateway, address,
+                    "the control plane has nothing for this gateway to listen on: is there such a Gateway, of the class culvert, or of Istio's kind? It is waited for"
+                );
+            }
         }
         let next = ends.into_iter().flatten().filter(|end| *end > now).min();
         tokio::select! {
@@ -170,6 +185,10 @@ async fn everything(admin: &Admin) {
             () = alarm::at(next) => {}
         }
     }
+}
+
+fn serves_nothing(admin: &Admin) -> bool {
+    admin.around.discovery.inspect(|all| all.held().all(|((kind, _), _)| *kind != Kind::Listener))
 }
 
 /// What is waited for, each until when; `None`: for ever.

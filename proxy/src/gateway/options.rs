@@ -1,4 +1,6 @@
 //! What a gateway is started with.
+use crate::config::Config;
+use culvert_model::name::ObjectName;
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 /// How long connections may go on that belong to what is no longer, as Envoy has it.
@@ -10,6 +12,8 @@ const LAST: Duration = Duration::from_secs(30);
 /// All that the command line says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
+    /// A gateway of the mesh, in place of a bootstrap.
+    pub(crate) of: Option<Box<Of>>,
     pub(crate) path: Option<PathBuf>,
     /// Counts over what the file says.
     pub(crate) yaml: Option<String>,
@@ -23,6 +27,13 @@ pub(crate) struct Options {
     pub(crate) admin_address: Option<PathBuf>,
     /// Flags of Envoy's that were given and change nothing.
     pub(crate) ignored: Vec<&'static str>,
+}
+
+/// Which gateway of the mesh, and its way into it.
+#[derive(Clone, Debug)]
+pub(crate) struct Of {
+    pub(crate) name: ObjectName,
+    pub(crate) config: Config,
 }
 
 /// What counts over the bootstrap's `node`.
@@ -73,6 +84,9 @@ impl Options {
 
     /// How messages name the configuration.
     pub(crate) fn source(&self) -> String {
+        if let Some(of) = &self.of {
+            return format!("gateway {}", of.name);
+        }
         match (&self.path, &self.yaml) {
             (Some(path), None) => path.display().to_string(),
             (Some(path), Some(_)) => format!("{} with --config-yaml", path.display()),

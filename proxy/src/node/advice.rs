@@ -52,11 +52,14 @@ pub(crate) fn no_control(error: &StartError) -> Failure {
     Failure::of(Exit::Cannot, error, next)
 }
 
-pub(super) fn no_way(error: &WayError) -> Failure {
+pub(crate) fn no_way(error: &WayError) -> Failure {
     let next = match error {
         WayError::Read { .. } => "name a file that exists with the setting join_token".to_owned(),
         WayError::Token { .. } => {
-            "have a new one made where the control plane runs: `culvert token NODE`".to_owned()
+            "have a new one made where the control plane runs: `culvert token NODE`, or `culvert token NAMESPACE/NAME` for a gateway".to_owned()
+        }
+        WayError::OtherNode { node, .. } if node.contains('/') => {
+            format!("have one made for this gateway: `culvert token {node}`")
         }
         WayError::OtherNode { node, .. } => format!(
             "have one made for this node (`culvert token {node}`), or name the node as the token does with --node-name"

@@ -37,7 +37,7 @@ pub(crate) struct Progress {
 
 /// The snapshot in the making; cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Discovery(Arc<Mutex<State>>);
+pub(crate) struct Discovery(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -56,14 +56,14 @@ struct State {
 
 /// Takes the control plane's responses in, and counts them.
 #[derive(Debug)]
-pub(super) struct Applier {
+pub(crate) struct Applier {
     discovery: Discovery,
     metrics: Arc<Metrics>,
 }
 
 impl Discovery {
     /// Publishes to `snapshots`; `settled` when the settings of the mesh are not to be waited for.
-    pub(super) fn new(
+    pub(crate) fn new(
         mesh: Mesh,
         settled: bool,
         snapshots: Publisher<Snapshot>,
@@ -77,7 +77,7 @@ impl Discovery {
     }
 
     /// For the stream.
-    pub(super) fn applier(&self, metrics: Arc<Metrics>) -> Applier {
+    pub(crate) fn applier(&self, metrics: Arc<Metrics>) -> Applier {
         Applier { discovery: self.clone(), metrics }
     }
 

@@ -12,9 +12,9 @@ mod dial;
 mod ends;
 mod engine;
 pub(crate) mod engines;
-mod keys;
+pub(crate) mod keys;
 pub(super) mod ledger;
-mod subscription;
+pub(crate) mod subscription;
 pub(crate) mod view;
 
 use culvert_l7::{log::Sinks, stats::Stats};

@@ -6,7 +6,7 @@ use culvert_identity::{
     clock::SystemClock,
     issue::Issuer,
     istio::{self, IstioCa},
-    join::{JoinError, Token},
+    join::{JoinError, Token, Whose, whose},
     node,
     store::Identities,
     trust::TrustStore,
@@ -28,7 +28,7 @@ use std::{
 
 /// What leads to the control plane, before anybody goes.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(crate) struct Ways {
     discovery: Towards,
     ca: Option<Towards>,
     /// Who serves L7; `None`: the same as discovery.
@@ -64,7 +64,7 @@ pub(crate) enum WayError {
         #[source]
         source: JoinError,
     },
-    #[error("the join token {} is for node {of}, and this is node {node}", path.display())]
+    #[error("the join token {} is for {of}, and this is {node}", path.display())]
     OtherNode { path: PathBuf, of: String, node: String },
     #[error("node {0} cannot have an identity")]
     Node(String, #[source] NotAnIdentity),
@@ -74,11 +74,12 @@ pub(crate) enum WayError {
 
 /// Who a node is and where it lives.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Home<'a> {
-    pub(super) node: &'a str,
-    pub(super) cluster: &'a str,
+pub(crate) struct Home<'a> {
+    /// Or `NAMESPACE/NAME` of a gateway.
+    pub(crate) node: &'a str,
+    pub(crate) cluster: &'a str,
     /// When no token says it.
-    pub(super) trust_domain: &'a str,
+    pub(crate) trust_domain: &'a str,
 }
 
 impl Ways {
@@ -87,7 +88,7 @@ impl Ways {
     /// # Errors
     ///
     /// When the join token is none, or another node's.
-    pub(super) fn open(
+    pub(crate) fn open(
         settings: &Settings,
         l7: Option<&Url>,
         home: Home<'_>,
@@ -120,7 +121,13 @@ impl Ways {
         let l7 = l7.map(|url| towards(url, bearer.clone())).transpose()?;
         let other = ca_token.clone().or_else(|| join_token.clone());
         let ca = ca.as_ref().map(|url| towards(url, other)).transpose()?;
-        let own = join_token.as_ref().map(|_| own(&trust_domain, home.node)).transpose()?;
+        let own = match whose(home.node) {
+            Whose::Node(node) => {
+                join_token.as_ref().map(|_| own(&trust_domain, node)).transpose()?
+            }
+            // It goes by its token alone.
+            Whose::Gateway { .. } => None,
+        };
         let (cluster, report) = (home.cluster.to_owned(), *report);
         Ok(Self { discovery, ca, l7, token: bearer, cluster, report, own, trust_domain })
     }
@@ -130,7 +137,7 @@ impl Ways {
     /// # Errors
     ///
     /// When the token is no good.
-    pub(super) fn home(
+    pub(crate) fn home(
         url: Url,
         token: PathBuf,
         l7: Option<&Url>,
@@ -150,22 +157,22 @@ impl Ways {
     }
 
     /// The node's own, when it has one.
-    pub(super) fn own(&self) -> Option<&Identity> {
+    pub(crate) fn own(&self) -> Option<&Identity> {
         self.own.as_ref()
     }
 
-    pub(super) fn trust_domain(&self) -> &str {
+    pub(crate) fn trust_domain(&self) -> &str {
         &self.trust_domain
     }
 
     /// Where configuration comes from, for people.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.discovery.url().to_string()
     }
 
     /// Believes the roots of the mesh too, from when they are known.
     #[must_use]
-    pub(super) fn with_mesh(self, trust: &TrustStore) -> Self {
+    pub(crate) fn with_mesh(self, trust: &TrustStore) -> Self {
         let with = |towards| match towards {
             Towards::Tls { url, way, token } => {
                 Towards::Tls { url, way: way.with_mesh(trust.clone()), token }
@@ -182,7 +189,7 @@ impl Ways {
 
     /// Shows the node's own certificate from when it has one, also to the [`issuer`](Self::issuer)
     /// that gives it.
-    pub(super) fn show(&self, identities: &Identities) {
+    pub(crate) fn show(&self, identities: &Identities) {
         let Some(own) = &self.own else { return };
         let all = [Some(&self.discovery), self.ca.as_ref(), self.l7.as_ref()];
         for towards in all.into_iter().flatten() {
@@ -198,7 +205,7 @@ impl Ways {
     /// # Errors
     ///
     /// When it cannot be called so.
-    pub(super) fn discovery(&self) -> Result<Upstream, WayError> {
+    pub(crate) fn discovery(&self) -> Result<Upstream, WayError> {
         let url = self.discovery.url();
         let upstream = Upstream::try_new(&url.to_string(), self.discovery.connect())?;
         let upstream = upstream.with_metadata("clusterid", &self.cluster);
@@ -209,7 +216,7 @@ impl Ways {
     }
 
     /// For the discovery of HTTP engines.
-    pub(super) fn l7(&self) -> discover::Way {
+    pub(crate) fn l7(&self) -> discover::Way {
         let towards = self.l7.as_ref().unwrap_or(&self.discovery);
         discover::Way {
             connect: towards.connect(),
@@ -235,12 +242,12 @@ impl Ways {
     /// # Errors
     ///
     /// When it cannot be called so.
-    pub(super) fn report(&self) -> Result<Option<Upstream>, WayError> {
+    pub(crate) fn report(&self) -> Result<Option<Upstream>, WayError> {
         self.report.then(|| self.discovery()).transpose()
     }
 
     /// Who signs; `None`: nobody is asked in plain text.
-    pub(super) fn issuer(&self) -> Option<Arc<dyn Issuer>> {
+    pub(crate) fn issuer(&self) -> Option<Arc<dyn Issuer>> {
         let Towards::Tls { way, token, .. } = self.ca.as_ref().unwrap_or(&self.discovery) else {
             return None;
         };
@@ -276,7 +283,7 @@ impl Towards {
 /// # Errors
 ///
 /// When they cannot be used.
-pub(super) fn given(
+pub(crate) fn given(
     folder: &Path,
     trust_domain: &str,
     worker: &culvert_runtime::drain::Worker,

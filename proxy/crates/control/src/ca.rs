@@ -1,9 +1,9 @@
 //! The embedded CA as a service, in the protocol of Istio's.
 //!
-//! A node gets certificates for its own identity and for those of the workloads that are on it,
-//! and for no other. Each certificate is logged, and of refusals as many as anybody reads; all are
+//! A node gets certificates for its own identity and for those of the workloads that are on it, a
+//! gateway for its own, and nobody for any other. Each certificate is logged, and of refusals as many as anybody reads; all are
 //! counted for the status.
-use crate::serve::gate::{Doorkeeper, Proofs};
+use crate::serve::gate::{Doorkeeper, Gateway, Proofs};
 use culvert_identity::{
     ca::Authority,
     csr::Csr,
@@ -69,12 +69,20 @@ impl CertificateService {
         Stub::new(self).max_decoding_message_size(LARGEST)
     }
 
-    /// The node that asks, and by what that is known.
+    /// The node or gateway that asks, and by what that is known.
     async fn authorise<'a>(
         &self,
         proofs: &'a Proofs,
         identity: &Identity,
     ) -> Result<(&'a str, &'static str), Status> {
+        if let Some(Gateway { name, identity: own }) = proofs.gateway() {
+            return match own == identity {
+                true => Ok((name, "token")),
+                false => Err(Status::permission_denied(format!(
+                    "gateway {name} is {own}, and not {identity}"
+                ))),
+            };
+        }
         proofs.must_be_a_node()?;
         let is_own = |name: &str| {
             node::identity(&self.doorkeeper.trust_domain, name).is_ok_and(|own| own == *identity)
@@ -128,7 +136,8 @@ impl CertificateService {
     }
 
     fn log_refusal(&self, peer: &Peer, proofs: &Proofs, asked: Option<&Asked>, status: &Status) {
-        let names: Vec<_> = proofs.nodes().map(|(name, _)| name).collect();
+        let gateway = proofs.gateway().map(|gateway| &*gateway.name);
+        let names: Vec<_> = proofs.nodes().map(|(name, _)| name).chain(gateway).collect();
         let refusal = Refusal {
             at: self.doorkeeper.clock.now().as_secs(),
             from: peer.addr.map(|addr| addr.to_string()).unwrap_or_default(),
@@ -156,7 +165,7 @@ impl IstioCertificateService for CertificateService {
         let proofs = self.doorkeeper.proofs(&peer, shown.as_deref()).await;
         let asked = read(request.get_ref());
         let asked = asked.inspect_err(|status| self.log_refusal(&peer, &proofs, None, status))?;
-        if proofs.nodes().next().is_some() {
+        if proofs.nodes().next().is_some() || proofs.gateway().is_some() {
             peer.standing.admit();
         }
         let answer = async {

@@ -5,7 +5,8 @@
 //! snapshot, never where it came from.
 //!
 //! Reading order: `pods` (which there are), the stages of `conn` in the order of `outbound` and
-//! `inbound`, `l7` (what HTTP engines get and have opened), [`copy`](mod@copy), and what keeps account: `limits`, `account`, `refusals`,
+//! `inbound`, `l7` (what HTTP engines get and have opened), `gateway` (the same where there is no
+//! pod), [`copy`](mod@copy), and what keeps account: `limits`, `account`, `refusals`,
 //! `connections`.
 mod config;
 
@@ -20,6 +21,8 @@ mod outbound;
 mod inbound;
 
 mod l7;
+
+mod gateway;
 
 mod connect;
 
@@ -62,6 +65,7 @@ mod ways;
 pub use config::Config;
 pub use connections::{ConnState, ConnStatus};
 pub use dataplane::{Dataplane, StartError, Wires};
+pub use gateway::{Gateway, GatewayWires};
 pub use pods::status::{Capture, KernelCounts, PodPhase, PodStatus};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Join tokens: a node's first proof of who it is, and whom it may believe.
+//! Join tokens: a node's first proof of who it is, and whom it may believe; and a gateway's.
 //!
-//! `culvert1.<claims>.<mac>.<root>…`: claims name one node and an end; only the control plane,
-//! which has the key, can make the mac and check it. The roots let the node believe the control
+//! `culvert1.<claims>.<mac>.<root>…`: claims name one node or gateway and an end; only the control
+//! plane, which has the key, can make the mac and check it. The roots let the node believe the control
 //! plane from the first byte on; they are not sent. Which tokens are good is in a [`Book`](book::Book).
 use crate::{
     secret::{self, SecretError},
@@ -48,11 +48,19 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     pub trust_domain: String,
+    /// A node's name, or `NAMESPACE/NAME` of a gateway: see [`Self::whose`].
     pub node: String,
     /// When it was made; the beginning of time where it does not say.
     pub issued: UnixTime,
     /// It is good until then.
     pub expires: UnixTime,
+}
+
+/// Whom a token lets one be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    Node(&'a str),
+    Gateway { namespace: &'a str, name: &'a str },
 }
 
 /// Why a token is none, or not good.
@@ -61,7 +69,7 @@ pub enum JoinError {
     #[error("it is not a join token")]
     Form,
     #[error(
-        "\"{0}\" cannot be the name of a node: want letters, digits, '.', '-' and '_', at most 200"
+        "\"{0}\" cannot be the name of a node (want letters, digits, '.', '-' and '_', at most 200), nor NAMESPACE/NAME of a gateway"
     )]
     Node(String),
     #[error("its roots cannot be used")]
@@ -208,7 +216,7 @@ impl Token {
         &self.claims
     }
 
-    /// The node that it lets one be.
+    /// The node that it lets one be, or `NAMESPACE/NAME` of the gateway.
     pub fn node(&self) -> &str {
         &self.claims.node
     }
@@ -240,6 +248,21 @@ impl Claims {
         let expires = UnixTime::since_unix_epoch(Duration::from_secs(expires));
         let (trust_domain, node) = (trust_domain.to_owned(), node.to_owned());
         Self { trust_domain, node, issued: now, expires }
+    }
+
+    /// Whom it lets one be.
+    #[must_use]
+    pub fn whose(&self) -> Whose<'_> {
+        whose(&self.node)
+    }
+}
+
+/// Who is called so: no node has a slash in its name.
+#[must_use]
+pub fn whose(node: &str) -> Whose<'_> {
+    match node.split_once('/') {
+        Some((namespace, name)) => Whose::Gateway { namespace, name },
+        None => Whose::Node(node),
     }
 }
 
@@ -296,8 +319,15 @@ pub(crate) fn is_ours(text: &str) -> bool {
 }
 
 fn checked(node: &str) -> Result<(), JoinError> {
-    let may = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    match !node.is_empty() && node.len() <= LONGEST_NAME && node.chars().all(may) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let is_fine = match whose(node) {
+        Whose::Node(name) => !name.is_empty() && name.chars().all(|c| plain(c) || c == '_'),
+        // Without what tells the mesh's own identities from those of workloads.
+        Whose::Gateway { namespace, name } => {
+            [namespace, name].iter().all(|part| !part.is_empty() && part.chars().all(plain))
+        }
+    };
+    match is_fine && node.len() <= LONGEST_NAME {
         true => Ok(()),
         false => Err(JoinError::Node(node.chars().take(LONGEST_NAME).collect())),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A node, of which whoever serves L7 sees nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Here;
+pub(crate) struct Here;
 
 impl Around for Here {
     fn key(

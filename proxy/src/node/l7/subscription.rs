@@ -12,11 +12,11 @@ use std::{
 };
 
 /// What the server is called in the bootstrap.
-const SERVER: &str = "l7";
+pub(crate) const SERVER: &str = "l7";
 
 /// The one server that there is.
 #[derive(Clone, Debug)]
-pub(super) struct Server(pub(super) Way);
+pub(crate) struct Server(pub(crate) Way);
 
 impl Reach for Server {
     fn reach(&self, target: &GrpcTarget) -> Result<Way, String> {
@@ -76,7 +76,7 @@ fn said(home: &Home, ip: IpAddr, namespace: &str) -> Value {
 }
 
 /// The address that the server sees, where it can be known without asking anybody.
-fn own_ip(way: &Way) -> IpAddr {
+pub(crate) fn own_ip(way: &Way) -> IpAddr {
     let here = IpAddr::from(Ipv4Addr::LOCALHOST);
     let Ok(server) = way.authority.parse::<SocketAddr>() else { return here };
     let any: SocketAddr = match server {

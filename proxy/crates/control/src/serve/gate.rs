@@ -1,12 +1,12 @@
-//! Who may what: a caller is the node that it proves to be, and nobody else.
-use super::{
-    accounts::{AccountError, Accounts, Proven},
-    hush::Hush,
-    l7::desk::Who,
-};
+//! Who may what: a caller is the node or the gateway that it proves to be, and nobody else.
+mod proofs;
+
+pub use proofs::{Gateway, Proofs};
+
+use super::{accounts::Accounts, hush::Hush};
 use culvert_identity::{
     clock::Clock,
-    join::{JoinError, book::Book},
+    join::{Claims, JoinError, Whose, book::Book},
     node,
 };
 use culvert_model::identity::Identity;
@@ -15,9 +15,10 @@ use culvert_xds::transport::{
     discovery::{Caller, Gate, Pass},
     door::Peer,
 };
+use proofs::{NoToken, Token};
 use std::{sync::Arc, time::Duration};
 use tokio::time;
-use tonic::{Code, Status, async_trait};
+use tonic::{Status, async_trait};
 
 /// A token's end is by the clock, which may be set: it is looked at again after this.
 const LOOK: Duration = Duration::from_secs(60);
@@ -41,39 +42,6 @@ pub struct Doorkeeper {
     pub(crate) trust_domain: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hush: Hush,
-}
-
-/// What a caller proved.
-#[derive(Debug, Default)]
-pub struct Proofs {
-    /// The node that a token is of.
-    token: Option<Token>,
-    /// Why the token proves nothing.
-    no_token: Option<NoToken>,
-    /// The node that a client certificate is of.
-    certificate: Option<String>,
-    /// A client certificate of the mesh, be it a node's or a workload's.
-    in_mesh: bool,
-    /// The connection is one that only this machine can make.
-    on_machine: bool,
-}
-
-/// What a token proves.
-#[derive(Debug)]
-enum Token {
-    Join(String),
-    Account(Proven),
-}
-
-/// Why a token proves nothing.
-#[derive(Debug, thiserror::Error)]
-enum NoToken {
-    #[error(transparent)]
-    Join(#[from] JoinError),
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    #[error("it is neither a join token nor a service account's token")]
-    Neither,
 }
 
 /// For discovery.
@@ -119,12 +87,25 @@ impl Doorkeeper {
             book.verify(bearer, &self.trust_domain, self.clock.now())
         };
         match (verified, &self.accounts) {
-            (Ok(claims), _) => Ok(Token::Join(claims.node)),
+            (Ok(claims), _) => self.joined(&claims),
             (Err(JoinError::Form), Some(accounts)) if Accounts::is_ours(bearer) && !is_known => {
                 Ok(Token::Account(accounts.node(bearer, peer.addr).await?))
             }
             (Err(JoinError::Form), Some(_)) => Err(NoToken::Neither),
             (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Whom a good join token is of.
+    fn joined(&self, claims: &Claims) -> Result<Token, NoToken> {
+        let (namespace, name) = match claims.whose() {
+            Whose::Node(node) => return Ok(Token::Join(node.to_owned())),
+            Whose::Gateway { namespace, name } => (namespace, name),
+        };
+        let identity = Identity::try_new(&self.trust_domain, namespace, name);
+        match identity.ok().filter(|identity| !node::is_reserved(identity)) {
+            Some(identity) => Ok(Token::Gateway(Gateway { name: claims.node.clone(), identity })),
+            None => Err(NoToken::Nobody(claims.node.clone())),
         }
     }
 
@@ -134,10 +115,23 @@ impl Doorkeeper {
             return Pass::lasting();
         };
         // That a certificate is believed is looked after for the whole connection.
-        if proofs.certificate.as_deref() == Some(caller.node) || token.node() != caller.node {
+        if proofs.certificate.as_deref() == Some(caller.node) || token.name() != caller.node {
             return Pass::lasting();
         }
-        let (doorkeeper, node) = (Arc::clone(self), caller.node.to_owned());
+        self.watched(bearer, token)
+    }
+
+    /// The same of a gateway, which goes by nothing but its token.
+    pub(crate) fn pass_of_gateway(self: &Arc<Self>, proofs: Proofs, bearer: Option<&str>) -> Pass {
+        match (bearer, proofs.token) {
+            (Some(bearer), Some(token)) => self.watched(bearer, token),
+            _ => Pass::lasting(),
+        }
+    }
+
+    /// Good for as long as the token is.
+    fn watched(self: &Arc<Self>, bearer: &str, token: Token) -> Pass {
+        let (doorkeeper, node) = (Arc::clone(self), token.name().to_owned());
         let bearer = bearer.to_owned();
         let lapsed = Box::pin(async move {
             let why = doorkeeper.lapsed(&bearer, token).await.to_string();
@@ -190,91 +184,6 @@ impl Doorkeeper {
     }
 }
 
-impl Proofs {
-    /// The nodes that the caller is, and by what; one as a rule.
-    pub fn nodes(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        let token = self.token.as_ref().map(|token| (token.node(), token.what()));
-        let certificate = self.certificate.as_deref().map(|node| (node, "client certificate"));
-        token.into_iter().chain(certificate)
-    }
-
-    /// Whether the caller is `node`.
-    ///
-    /// # Errors
-    ///
-    /// When it proved to be nobody, or another.
-    pub fn must_be(&self, node: &str) -> Result<(), Status> {
-        if self.nodes().any(|(proven, _)| proven == node) {
-            return Ok(());
-        }
-        self.must_be_a_node()?;
-        let proven: Vec<_> = self.nodes().map(|(node, by)| format!("{node} by its {by}")).collect();
-        let proven = proven.join(" and ");
-        Err(Status::permission_denied(format!("the caller is node {proven}, not {node}")))
-    }
-
-    /// Who the caller is to those who tell nodes and workloads apart; `identity` is what its
-    /// certificate says.
-    pub(crate) fn who(&self, identity: Option<&Identity>) -> Who {
-        if self.on_machine && !self.claims_a_node() {
-            return Who::Anybody;
-        }
-        let nodes: Vec<String> = self.nodes().map(|(node, _)| node.to_owned()).collect();
-        match (self.must_be_a_node(), identity) {
-            (Ok(()), _) => Who::Node(nodes),
-            (Err(_), Some(identity)) => Who::Workload(identity.clone()),
-            (Err(why), None) => Who::Nobody(why),
-        }
-    }
-
-    /// Whether the caller showed something that says which node it is, be it good or not.
-    fn claims_a_node(&self) -> bool {
-        let other_kind =
-            matches!(self.no_token, None | Some(NoToken::Join(JoinError::Form) | NoToken::Neither));
-        self.nodes().next().is_some() || !other_kind
-    }
-
-    /// # Errors
-    ///
-    /// When the caller did not prove to be a node.
-    pub fn must_be_a_node(&self) -> Result<(), Status> {
-        if self.nodes().next().is_some() {
-            return Ok(());
-        }
-        Err(match &self.no_token {
-            Some(error) => Status::new(error.code(), error.to_string()),
-            None if self.in_mesh => Status::unauthenticated("the client certificate is no node's"),
-            None => {
-                Status::unauthenticated("there is neither a token nor a node's client certificate")
-            }
-        })
-    }
-}
-
-impl Token {
-    fn node(&self) -> &str {
-        match self {
-            Self::Join(node) | Self::Account(Proven { node, .. }) => node,
-        }
-    }
-
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Join(_) => "join token",
-            Self::Account(_) => "service account's token",
-        }
-    }
-}
-
-impl NoToken {
-    fn code(&self) -> Code {
-        match self {
-            Self::Account(error) => error.code(),
-            Self::Join(_) | Self::Neither => Code::Unauthenticated,
-        }
-    }
-}
-
 impl DiscoveryGate {
     fn is_open(&self, proofs: &Proofs) -> bool {
         proofs.on_machine || (self.access == Access::MeshCertificates && proofs.in_mesh)
@@ -286,7 +195,7 @@ impl Gate for DiscoveryGate {
     async fn knock(&self, peer: &Peer, bearer: Option<&str>) -> Result<(), Status> {
         let proofs = self.doorkeeper.proofs(peer, bearer).await;
         // Workloads are told of L7, and of nothing else.
-        if self.is_open(&proofs) || proofs.in_mesh {
+        if self.is_open(&proofs) || proofs.in_mesh || proofs.gateway().is_some() {
             return Ok(());
         }
         let admitted = proofs.must_be_a_node();
@@ -295,6 +204,10 @@ impl Gate for DiscoveryGate {
 
     async fn admit(&self, caller: &Caller<'_>) -> Result<Pass, Status> {
         let proofs = self.doorkeeper.proofs(caller.peer, caller.bearer).await;
+        // It leads connections into the mesh as nodes do, and is waited for as they are.
+        if proofs.gateway().is_some_and(|gateway| gateway.name == caller.node) {
+            return Ok(self.doorkeeper.pass_of_gateway(proofs, caller.bearer));
+        }
         // Whoever proves nothing may call itself what it likes: it is nobody.
         if self.is_open(&proofs) && !proofs.claims_a_node() {
             return Ok(Pass::guest());

@@ -151,6 +151,8 @@ impl Control {
         let shared = &*self.shared;
         let listed = shared.nodes.list(&shared.worlds.pin().value);
         let (listed, guests): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| one.proven);
+        // A gateway is listed with whoever is told of HTTP; no node has a slash in its name.
+        let listed = listed.into_iter().filter(|one| !one.node.contains('/')).collect();
         let guests = guests.into_iter().map(|guest| Guest {
             name: guest.node.to_string(),
             address: guest.peer.addr.map(|addr| addr.to_string()),

@@ -213,6 +213,33 @@ async fn a_workload_is_told_of_its_own_namespace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_is_told_by_its_token_of_itself() {
+    let plane = Plane::start(&[SHOP, &web(1), &service("web", "10.96.0.1")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let made = plane.control.join_token("shop/edge", Duration::from_secs(60)).unwrap();
+    fs::write(&token, made).unwrap();
+    let as_edge = upstream(way(plane.tls, &token), Some(&token));
+    let gateway = |name: &str| Node {
+        id: format!("router~10.0.0.1~{name}.shop~shop.svc.cluster.local"),
+        ..engine("shop", "")
+    };
+    let mut told = Engine::start(&as_edge, gateway("edge")).await.unwrap();
+    told.take(None).await.unwrap();
+    let mut other = Engine::start(&as_edge, gateway("other")).await.unwrap();
+    let status = other.take(None).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+    // What it came by is good no longer.
+    plane.control.void_tokens("shop/edge").await.unwrap();
+    let ended = loop {
+        if let Err(status) = told.take(None).await {
+            break status;
+        }
+    };
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_this_machine_anybody_may_listen_by_the_state_of_the_world() {
     let plane = Plane::start(&[SHOP, &web(1), &service("web", "10.96.0.1")]).await;
     let upstream = here(&plane);

@@ -9,6 +9,7 @@ mod until;
 mod certificates;
 mod engines;
 mod follow;
+mod gateways;
 mod joined;
 mod leave;
 mod rotate;

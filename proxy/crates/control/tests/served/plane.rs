@@ -288,8 +288,11 @@ impl Node {
         let issuer = Arc::new(IstioCa::new(way.clone(), settings));
         let parties = Parties { issuer, trust: trust.clone(), clock };
         let identities = keeper::start(parties, keeper::Settings::default(), &drain.worker());
-        let own = node::identity("cluster.local", name).unwrap();
-        let way = way.with_own(identities.clone(), own);
+        // A gateway has none.
+        let way = match node::identity("cluster.local", name) {
+            Ok(own) => way.with_own(identities.clone(), own),
+            Err(_) => way,
+        };
         let upstream = upstream(way, Some(&file));
         let hello = Hello { node: name.to_owned(), ..Hello::default() };
         let (reporter, orders) = Reporter::start(upstream.clone(), hello, &drain.worker());

@@ -10,6 +10,8 @@ use std::{net::SocketAddr, time::Duration};
 pub(crate) enum HoldError {
     #[error("the control plane did not announce the pod within {0:?}")]
     Unannounced(Duration),
+    #[error("the control plane did not say within {0:?} who is in the mesh")]
+    Unknown(Duration),
     #[error(transparent)]
     Certificate(#[from] Unavailable),
     #[error("no certificate for {identity} came within {waited:?}")]
@@ -34,7 +36,7 @@ pub(crate) enum TunnelRefusal {
 impl HoldError {
     pub(crate) const fn reason(&self) -> CloseReason {
         match self {
-            Self::Unannounced(_) => CloseReason::NoRoute,
+            Self::Unannounced(_) | Self::Unknown(_) => CloseReason::NoRoute,
             Self::Certificate(_) | Self::CertificateLate { .. } => CloseReason::IdentityMissing,
         }
     }

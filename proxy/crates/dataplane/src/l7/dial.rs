@@ -12,7 +12,7 @@ use crate::{
     hbone::{
         bytes,
         headers::{Baggage, Request},
-        pool::Target,
+        pool::{Pool, Target},
     },
     inbound::{
         authorize::{Authorized, authorize},
@@ -20,10 +20,12 @@ use crate::{
     },
     l7,
     outbound::local::{may_be_handed, next_door},
-    pods::{door::Door, pod::Seen},
+    pods::{door::Door, peers::Peers, pod::Seen},
 };
+use culvert_identity::certificate::Certificate;
 use culvert_model::{
     facts::{ConnFacts, Direction},
+    member::Member,
     path::Path,
 };
 use culvert_policy::{
@@ -32,6 +34,7 @@ use culvert_policy::{
 };
 use culvert_runtime::doors::{Bytes, Opened};
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -82,23 +85,48 @@ async fn plain(door: &Door, to: SocketAddr) -> Result<Opened, OpenError> {
 }
 
 async fn tunnel(door: &Door, seen: Seen, hop: Hop) -> Result<Opened, OutboundError> {
-    let Hop { next, expected, authority, peer, is_waypoint: _ } = hop;
     let member = Arc::clone(&seen.known.member);
     drop(seen);
     let own = door.pod.certificate(&member.identity).await?;
-    let request = Request {
-        baggage: Baggage::of(&member),
-        trace: Some(new_trace()),
-        ..Request::new(authority)
-    };
-    let peer = peer.map(|peer| peer.member.uid.clone());
-    if let Some(peer) = &peer {
-        door.peers.note(peer, next);
+    let tunnels = Tunnels { pool: &door.pool, peers: &door.peers };
+    tunnels.open(&member, own, hop, |next| door.sockets.dial(next)).await
+}
+
+/// What tunnels are opened in.
+pub(crate) struct Tunnels<'a> {
+    pub(crate) pool: &'a Pool,
+    pub(crate) peers: &'a Peers,
+}
+
+impl Tunnels<'_> {
+    /// Opens one to `hop` as `member`, whose certificate is `own`; `dial` begins to connect.
+    ///
+    /// # Errors
+    ///
+    /// When nobody or somebody else is there, or it does not take the connection.
+    pub(crate) async fn open(
+        &self,
+        member: &Member,
+        own: Arc<Certificate>,
+        hop: Hop,
+        dial: impl Fn(SocketAddr) -> io::Result<std::net::TcpStream>,
+    ) -> Result<Opened, OutboundError> {
+        let Hop { next, expected, authority, peer, is_waypoint: _ } = hop;
+        let request = Request {
+            baggage: Baggage::of(member),
+            trace: Some(new_trace()),
+            ..Request::new(authority)
+        };
+        let peer = peer.map(|peer| peer.member.uid.clone());
+        if let Some(peer) = &peer {
+            self.peers.note(peer, next);
+        }
+        let target = Target { next, expected, peer, own };
+        let opened = self.pool.open(&target, &request, || dial(next)).await?;
+        let io = Io::Tunnel(bytes::Bytes::new(opened.tunnel));
+        let carried = Carried::new(io, Side::Destination, []);
+        Ok(in_mesh(carried, Path::Tunnel))
     }
-    let target = Target { next, expected, peer, own };
-    let opened = door.pool.open(&target, &request, || door.sockets.dial(next)).await?;
-    let carried = Carried::new(Io::Tunnel(bytes::Bytes::new(opened.tunnel)), Side::Destination, []);
-    Ok(in_mesh(carried, Path::Tunnel))
 }
 
 fn in_mesh(carried: Carried, path: Path) -> Opened {

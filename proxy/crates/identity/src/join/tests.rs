@@ -57,12 +57,25 @@ fn what_is_no_token_is_told() {
     for text in ["", "culvert1", "culvert1..", "culvert2.AA.AA", "culvert1.AA.AA", "a.b.c"] {
         assert_eq!(key.verify(text, "td", NOW), Err(JoinError::Form), "{text}");
     }
-    for node in ["", "a b", "a/b", &"a".repeat(LONGEST_NAME + 1)] {
+    let long = "a".repeat(LONGEST_NAME + 1);
+    for node in ["", "a b", "a/", "/b", "a/b/c", "a/node_b", &long] {
         let claims = Claims::new("td", node, NOW, HOUR);
         assert!(matches!(key.mint(&claims, &[]), Err(JoinError::Node(_))), "{node}");
     }
     let rootless = key.mint(&Claims::new("td", "a", NOW, HOUR), &[]).unwrap();
     assert_eq!(Token::parse(&rootless), Err(JoinError::Roots(NotTrust::NoRoots)));
+}
+
+#[test]
+fn a_gateway_is_told_from_a_node() {
+    let key = Key::of(&[7; KEY]);
+    let whose = |node: &str| {
+        let token = Token::parse(&mint(&key, node)).unwrap();
+        let claims = key.verify(token.bearer(), "td", NOW).unwrap();
+        format!("{:?}", claims.whose())
+    };
+    assert_eq!(whose("edge"), "Node(\"edge\")");
+    assert_eq!(whose("shop/edge"), "Gateway { namespace: \"shop\", name: \"edge\" }");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use culvert_l7::{
 use culvert_model::{
     http::{listener::Direction, snapshot::Snapshot},
     party::Party,
+    path::Path,
 };
 use culvert_policy::http::{facts::Connection, why::Request};
 use culvert_runtime::{
@@ -126,7 +127,7 @@ impl Dial for Mirror {
             let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (server, _) = listener.accept().await.unwrap();
             worker.spawn(answer(server, to));
-            Ok(Opened { bytes: Bytes::Tcp(client), in_mesh: true })
+            Ok(Opened { bytes: Bytes::Tcp(client), in_mesh: true, path: Path::Plain })
         })
     }
 }

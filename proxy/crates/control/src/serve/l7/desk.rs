@@ -54,7 +54,7 @@ impl L7Desk {
         may(&who, scope, &self.hosted.pin().value)?;
         match who {
             Who::Anybody => Ok(Pass::guest()),
-            Who::Workload(_) => Ok(Pass::lasting()),
+            Who::Workload(_) => Ok(self.doorkeeper.pass_of_gateway(proofs, caller.bearer)),
             Who::Node(_) => Ok(self.doorkeeper.pass(proofs, caller)),
             Who::Nobody(why) => Err(why),
         }

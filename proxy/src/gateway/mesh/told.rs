@@ -1,0 +1,69 @@
+//! How a gateway presents itself to its control plane, and what it asks for there: by aggregated
+//! discovery, as a router of Istio does.
+use crate::{
+    failure::{Exit, Failure},
+    gateway::{
+        bootstrap::rename,
+        options::{Of, Options},
+    },
+    node::l7::subscription::{SERVER, own_ip},
+};
+use culvert_xds::envoy::{
+    bootstrap::{self, Bootstrap},
+    discover::Way,
+};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// By which label a pod says whose gateway it is.
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// What it begins with, and its address as the control plane sees it.
+///
+/// # Errors
+///
+/// When that is no bootstrap, which nobody can have brought about.
+pub(super) fn bootstrap(
+    options: &Options,
+    of: &Of,
+    way: &Way,
+) -> Result<(Bootstrap, String), Failure> {
+    let ip = own_ip(way).to_string();
+    let said = said(of, &ip, of.config.doors.admin).to_string();
+    let mut bootstrap = bootstrap::read(&options.source(), &said)
+        .map_err(|bad| Failure::new(Exit::Usage, bad, "give the gateway as NAMESPACE/NAME"))?;
+    rename(&mut bootstrap, &options.node);
+    Ok((bootstrap, ip))
+}
+
+fn said(of: &Of, ip: &str, admin: Option<SocketAddr>) -> Value {
+    let (namespace, name) = (&*of.name.namespace, &*of.name.name);
+    // Nobody is served before it is known what.
+    let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
+    let mut said = json!({
+        "node": {
+            "id": format!("router~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
+            "cluster": format!("{name}.{namespace}"),
+            "metadata": {
+                "NAMESPACE": namespace,
+                "CLUSTER_ID": of.config.cluster,
+                "INSTANCE_IPS": ip,
+                "LABELS": {GATEWAY_NAME: name},
+            },
+        },
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": SERVER}}],
+            },
+            "lds_config": ads,
+            "cds_config": ads,
+        },
+    });
+    if let (Some(admin), Some(fields)) = (admin, said.as_object_mut()) {
+        let at = json!({"address": admin.ip().to_string(), "port_value": admin.port()});
+        fields.insert("admin".to_owned(), json!({"address": {"socket_address": at}}));
+    }
+    said
+}

@@ -1,0 +1,219 @@
+//! Gateways of the mesh: strangers come in at real listeners, and are led by tunnel, in the
+//! gateway's name, to pods that take nothing else.
+use super::{own::routes, service};
+use crate::steps::{STRICT, fields, policy};
+use e2e::{Mesh, eventually, programs::of_machine};
+use serde_json::{Value, json};
+use std::{fs, net::SocketAddr, path::PathBuf};
+
+/// Where the gateway listens.
+const HTTP: u16 = 8000;
+const HTTPS: u16 = 8443;
+
+/// The gateway, behind which requests of `user` go to `second`, others to `first`.
+fn entry(user: &str) -> String {
+    let gateway = format!(
+        "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: mesh}}
+spec:
+  selector: {{istio: edge}}
+  servers:
+  - {{port: {{number: {HTTP}, name: http, protocol: HTTP}}, hosts: [shop.example.com]}}
+  - port: {{number: {HTTPS}, name: https, protocol: HTTPS}}
+    hosts: [shop.example.com]
+    tls: {{mode: SIMPLE, credentialName: shop-cert}}
+"
+    );
+    let own = "  hosts: [shop.mesh.svc.cluster.local]";
+    let shop = routes(user).replace(own, "  gateways: [edge]\n  hosts: [shop.example.com]");
+    format!("{gateway}---\n{shop}")
+}
+
+/// The Secret of the certificate, and the file by which clients know it.
+fn certificate(mesh: &Mesh) -> PathBuf {
+    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": "shop-cert", "namespace": "mesh"},
+        "stringData": {"tls.crt": certificate, "tls.key": key},
+    });
+    mesh.write("secret.yaml", &secret.to_string());
+    let file = mesh.folder().join("shop.pem");
+    fs::write(&file, certificate).unwrap();
+    file
+}
+
+/// One node with the gateway and who visits it, two with a version each; nobody but the gateway may
+/// ask the versions.
+fn mesh(test: &str) -> Mesh {
+    let mesh = Mesh::start(test, |m| {
+        m.plane();
+        m.node("edge").without_proxy().outsider("visitor");
+        m.node("a").pod("client").pod_with("first", |pod| pod.label("role", "shop"));
+        m.node("b").pod_with("second", |pod| pod.label("role", "shop"));
+    });
+    mesh.write("shop.yaml", &service().replace(", labels: {culvert.dev/l7: enabled}", ""));
+    mesh.write("strict.yaml", STRICT);
+    let only = "[{from: [{source: {principals: [\"cluster.local/ns/mesh/sa/edge\"]}}]}]";
+    mesh.write("policy.yaml", &policy("shop", "ALLOW", "role: shop", only));
+    mesh
+}
+
+fn open(mesh: &Mesh) {
+    let token = mesh.plane().token("mesh/edge");
+    mesh.node("edge").gateway("mesh/edge", mesh.plane(), &token);
+    mesh.node("edge").await_gateway();
+}
+
+/// What the gateway answers the visitor: status, who served it, and whom that saw.
+#[track_caller]
+fn visit(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
+    let (scheme, port) = if root.is_some() { ("https", HTTPS) } else { ("http", HTTP) };
+    let at = mesh.node("edge").ns.ip4();
+    let mut curl = of_machine("curl", "curl");
+    curl.args(["-s", "-i", "--max-time", "20", "--noproxy", "*", "-H"]);
+    curl.arg(format!("x-user: {user}"));
+    curl.args(["--resolve", &format!("shop.example.com:{port}:{at}")]);
+    if let Some(root) = root {
+        curl.arg("--cacert").arg(root);
+    }
+    curl.arg(format!("{scheme}://shop.example.com:{port}/"));
+    let said = mesh.pod("visitor").output(curl);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return json!({"curl": said.status.code(), "text": text});
+    };
+    let status: Option<u16> = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let own = head.lines().find_map(|line| line.strip_prefix("x-own: "));
+    json!({"status": status, "own": own, "body": body.trim_end()})
+}
+
+/// Asks until `server` answers; it sees the gateway's address.
+#[track_caller]
+fn is_led_to(mesh: &Mesh, user: &str, root: Option<&PathBuf>, server: &str) {
+    let own = SocketAddr::new(mesh.pod(server).v4(), 8080).to_string();
+    let mut last = Value::Null;
+    let said = eventually(&format!("answer of {server}"), || {
+        let said = visit(mesh, user, root);
+        if said != last {
+            // What a failing test shows.
+            println!("{said}");
+            last.clone_from(&said);
+        }
+        (said["own"] == own).then_some(said)
+    });
+    assert_eq!(said["status"], 200, "{said}");
+    let seen: SocketAddr = said["body"].as_str().unwrap().parse().unwrap();
+    assert_eq!(seen.ip(), mesh.node("edge").ns.ip4(), "{said}");
+}
+
+#[test]
+fn strangers_are_led_into_the_mesh_in_the_gateways_name() {
+    let mesh = mesh("l7gateway");
+    let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
+    mesh.write("routes.yaml", &entry("tester"));
+    let root = certificate(&mesh);
+    open(&mesh);
+    is_led_to(&mesh, "", None, "first");
+    is_led_to(&mesh, "tester", None, "second");
+    is_led_to(&mesh, "tester", Some(&root), "second");
+
+    // By tunnel and as itself; nobody else may, and nobody in plain text.
+    let line = mesh.node("b").await_access("the server's line", |line| {
+        line["direction"] == "inbound" && line["close"] == "done"
+    });
+    let id = "spiffe://cluster.local/ns/mesh/sa/edge";
+    fields(&line, &json!({"src.identity": id, "path": "tunnel"}));
+    let first = SocketAddr::new(mesh.pod("first").v4(), 8080);
+    for other in ["client", "visitor"] {
+        let said = mesh.pod(other).peer(&["get", &first.to_string(), "/"]).last_words();
+        assert_eq!(said["ok"], false, "{other}: {said}");
+    }
+
+    // The control plane sees it among those who are told of HTTP, and not among nodes.
+    let status = mesh.plane().status();
+    let scopes = status["control"]["engines"].as_array().unwrap();
+    assert!(scopes.iter().any(|one| one["scope"] == "gateway mesh/edge"), "{status}");
+    let nodes = status["control"]["nodes"].as_array().unwrap();
+    assert!(nodes.iter().all(|node| node["node"] != "mesh/edge"), "{status}");
+
+    // A change is followed, and without the control plane it goes on.
+    mesh.write("routes.yaml", &entry("somebody"));
+    is_led_to(&mesh, "tester", None, "first");
+    is_led_to(&mesh, "somebody", Some(&root), "second");
+    mesh.plane().kill();
+    is_led_to(&mesh, "somebody", None, "second");
+    is_led_to(&mesh, "", Some(&root), "first");
+    assert!(mesh.node("edge").terminate().success());
+}
+
+#[test]
+fn a_gateway_of_the_gateway_api_is_one_too() {
+    let mesh = mesh("l7gwapi");
+    let _server = mesh.pod("first").serve("http", 8080);
+    let _other = mesh.pod("second").serve("http", 8080);
+    open_later(&mesh);
+    mesh.write(
+        "gateway.yaml",
+        &format!(
+            "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: mesh}}
+spec:
+  gatewayClassName: culvert
+  listeners: [{{name: http, port: {HTTP}, protocol: HTTP}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: shop, namespace: mesh}}
+spec:
+  parentRefs: [{{name: edge}}]
+  hostnames: [shop.example.com]
+  rules: [{{backendRefs: [{{name: shop, port: 80}}]}}]
+"
+        ),
+    );
+    mesh.node("edge").await_gateway();
+    for server in ["first", "second"] {
+        is_led_to(&mesh, "", None, server);
+    }
+}
+
+/// The gateway waits for what it is to serve, and says so.
+fn open_later(mesh: &Mesh) {
+    let token = mesh.plane().token("mesh/edge");
+    let process = mesh.node("edge").gateway("mesh/edge", mesh.plane(), &token);
+    eventually("what is missing", || {
+        let log = process.log.text();
+        log.contains("nothing for this gateway to listen on").then_some(())
+    });
+}
+
+#[test]
+fn a_token_is_for_one_gateway() {
+    let mesh = Mesh::start("l7gwtoken", |m| {
+        m.plane();
+        m.node("edge").without_proxy();
+    });
+    let edge = mesh.node("edge");
+    // A node's, and another gateway's.
+    for other in ["edge", "mesh/other"] {
+        let token = mesh.plane().token(other);
+        let process = edge.gateway("mesh/edge", mesh.plane(), &token);
+        assert_eq!(process.await_end().code(), Some(2));
+        let said = process.log.text();
+        assert!(said.contains(&format!("is for {other}, and this is mesh/edge")), "{said}");
+        assert!(said.contains("culvert token mesh/edge"), "{said}");
+    }
+    let token = mesh.plane().token("mesh/edge");
+    let voided = mesh.plane().cli(&["token", "mesh/edge", "--void"]);
+    assert!(voided.status.success(), "{voided:?}");
+    let process = edge.gateway("mesh/edge", mesh.plane(), &token);
+    eventually("the refusal", || {
+        process.log.text().contains("were made void; make a new one").then_some(())
+    });
+}
