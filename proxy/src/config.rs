@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) ambient: Ambient,
     /// Who serves L7; `None`: the control plane of the node, as far as it does.
     pub(crate) l7_control: Option<Url>,
+    /// Where manifests may name files of certificates.
+    pub(crate) credentials_dir: Option<PathBuf>,
     /// An authority that somebody gave.
     pub(crate) ca_folder: Option<PathBuf>,
     pub(crate) cgroup_root: Option<PathBuf>,
@@ -135,6 +137,7 @@ impl Config {
         let trust_domain = v.one(&s::TRUST_DOMAIN, parse::trust_domain);
         let ambient = v.one(&s::AMBIENT_NAMESPACES, parse::ambient);
         let l7_control = v.maybe(&s::L7_CONTROL, url::url);
+        let credentials_dir = v.maybe(&s::CREDENTIALS_DIR, parse::absolute_path);
         let ca_folder = v.maybe(&s::CA_FOLDER, parse::path);
         let cgroup_root = v.maybe(&s::CGROUP_ROOT, parse::absolute_path);
         let workers = v.one(&s::WORKERS, parse::workers);
@@ -157,6 +160,7 @@ impl Config {
             trust_domain: trust_domain?,
             ambient: ambient?,
             l7_control: l7_control?,
+            credentials_dir: credentials_dir?,
             ca_folder: ca_folder?,
             cgroup_root: cgroup_root?,
             workers: workers?,

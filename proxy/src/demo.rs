@@ -1,9 +1,12 @@
 //! The demonstration: two nodes with pods on this machine, real traffic, and what it shows.
 //!
 //! Reading order: [`stage`] (namespaces, manifests), [`process`] (a role's life), [`node`] (one
-//! node's proxy, asked for evidence), [`tap`] (what is on the wire), [`clients`] (what pods ask), [`peer`] (the built-in applications of the pods), [`story`] (the checks in
-//! order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
+//! node's proxy, asked for evidence), [`tap`] (what is on the wire), [`clients`] (what pods ask),
+//! [`books`] (the second application, over HTTP), [`peer`] (the built-in applications of the pods),
+//! [`story`] (the checks in order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
 pub(crate) mod peer;
+
+mod books;
 
 mod clients;
 

@@ -93,7 +93,7 @@ pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
     // A control plane sees nothing of the machine that a bootstrap is on.
     let around: Arc<dyn Around + Send + Sync> = match &mesh {
         None => Arc::new(keys::Process),
-        Some(_) => Arc::new(Here),
+        Some(_) => Arc::new(Here::default()),
     };
     let discovery = Discovery::try_new(&bootstrap, around).map_err(|bad| {
         let source = options.source();

@@ -1,9 +1,12 @@
 //! HTTP in the mesh: routed where requests are made, authorized where they are served, and whoever
 //! does not ask for it left alone.
 mod ads;
+mod bookinfo;
 mod calls;
 mod dashboards;
+mod examples;
 mod gateway;
+mod outside;
 mod own;
 mod requests;
 mod told;

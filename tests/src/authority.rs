@@ -48,6 +48,12 @@ impl Authority {
     /// Certifies whoever `uri` names, for so many days; less than one: it has expired.
     #[track_caller]
     pub fn certify(&self, name: &str, uri: &str, days: i32) -> Proof {
+        self.certify_as(name, &format!("URI:{uri}"), days)
+    }
+
+    /// The same for any kind of name, as openssl writes it: `DNS:a.example`.
+    #[track_caller]
+    pub fn certify_as(&self, name: &str, subject: &str, days: i32) -> Proof {
         // `x509 -not_after` came late to openssl; `ca` has had dates for ever.
         let sign = if days > 0 {
             format!(
@@ -65,7 +71,7 @@ impl Authority {
         self.openssl(&format!(
             "openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt \
              -out {name}.key && openssl req -new -key {name}.key -subj / -out {name}.csr && \
-             printf 'subjectAltName=critical,URI:{uri}\\nextendedKeyUsage=serverAuth,clientAuth\\n\
+             printf 'subjectAltName=critical,{subject}\\nextendedKeyUsage=serverAuth,clientAuth\\n\
              keyUsage=digitalSignature\\n' > {name}.ext && {sign}"
         ));
         let file = |extension| self.folder.join(format!("{name}.{extension}"));

@@ -8,7 +8,8 @@ use crate::{
 ///
 /// Makes two nodes with pods in network namespaces of their own, runs a proxy on each, drives
 /// HTTP between the pods, checks what happened against the kernel's counters, the access logs and
-/// the applications, and removes everything. Needs root and a kernel, nothing else.
+/// the applications, and removes everything. A second application shows what becomes of single
+/// requests. Needs root and a kernel, nothing else.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -167,6 +167,8 @@ settings! {
         "A PEM file of the roots that vouch for the control plane.";
     L7_CONTROL: "l7_control", "URL", Text, Unset("the control plane"), ALWAYS,
         "Who tells nodes' HTTP engines what to do, by Envoy's discovery (ADS), when that is not the control plane: http://HOST:PORT, or https://HOST:PORT of a server that is known as the control plane is. Each namespace's engine is a client of its own there, `sidecar~IP~NODE.NAMESPACE~NAMESPACE.svc.cluster.local`.";
+    CREDENTIALS_DIR: "credentials_dir", "PATH", Text, Unset("no files are read"), HOLDS,
+        "The folder below which the node reads the files of certificates and keys that manifests name (clientCertificate, privateKey and caCertificates of a DestinationRule), by the paths that they have there.";
     CA_ADDRESS: "ca_address", "URL", Text, Unset("the control plane"), JOINS,
         "Who signs certificates by Istio's CA protocol, when that is not the control plane: https://HOST:PORT.";
     CA_TOKEN: "ca_token", "PATH", Text, Unset("the join token"), JOINS,

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// What the pods' resolver is said to be; nobody is there, but the node answers.
-const RESOLV_CONF: &str = "nameserver 10.96.0.10\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
+const RESOLVER: &str = "10.96.0.10";
 
 impl Stage {
     /// One request from `from` to `to`, on a new connection.
@@ -50,14 +50,7 @@ impl Stage {
     ///
     /// When the client cannot be run.
     pub(super) fn get_by_name(&self, from: &PodNs, name: &str) -> Result<Seen, StageError> {
-        // Mounts of its own, so that /etc/resolv.conf is the pod's, as a container's would be.
-        let script = format!(
-            "mount --bind {FOLDER}/resolv.conf /etc/resolv.conf && exec \"$0\" demo-peer get {name}"
-        );
-        fs::write(Path::new(FOLDER).join("resolv.conf"), RESOLV_CONF)?;
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
-        command.arg(&self.roles.program);
+        let command = self.named("shop", &["get", name])?;
         self.seen(from, command)
     }
 
@@ -77,7 +70,38 @@ impl Stage {
         })
     }
 
-    fn seen(&self, from: &PodNs, mut command: Command) -> Result<Seen, StageError> {
+    /// An application that knows services by the names that they have in its namespace.
+    ///
+    /// # Errors
+    ///
+    /// When its files cannot be written.
+    pub(super) fn named(&self, namespace: &str, words: &[&str]) -> Result<Command, StageError> {
+        let file = Path::new(FOLDER).join(format!("{namespace}.conf"));
+        let search = format!("{namespace}.svc.cluster.local svc.cluster.local cluster.local");
+        let conf = format!("nameserver {RESOLVER}\nsearch {search}\noptions ndots:5\n");
+        // Others may be reading it.
+        if !file.exists() {
+            fs::write(&file, conf)?;
+        }
+        // Mounts of its own, so that /etc/resolv.conf is the pod's, as a container's would be.
+        let script =
+            "mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$0\" demo-peer \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]);
+        command.arg(&self.roles.program).arg(file).args(words);
+        Ok(command)
+    }
+
+    /// What a client tells when it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run, or tells nothing.
+    pub(super) fn seen<T: DeserializeOwned>(
+        &self,
+        from: &PodNs,
+        mut command: Command,
+    ) -> Result<T, StageError> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let output = from.spawn(command)?.output()?;
         if self.stop.is_set() {

@@ -1,7 +1,12 @@
 //! The applications of the demonstration's pods: an HTTP server that tells whom it sees, and a
 //! client that tells what it got.
 //!
-//! They are this binary under a hidden command, so that the demonstration needs nothing else.
+//! They are this binary under a hidden command, so that the demonstration needs nothing else. The
+//! second application has services of several versions ([`book`]) and clients ([`client`]).
+pub(super) mod book;
+
+pub(super) mod client;
+
 use crate::{
     cli::output,
     failure::{Exit, Failure},
@@ -11,8 +16,9 @@ use axum::{
     extract::{ConnectInfo, Path},
     routing::get,
 };
+use client::Question;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -49,6 +55,18 @@ pub(crate) enum Peer {
     Load { server: SocketAddr },
     /// Keeps one connection, and tells when it was ended.
     Watch { server: SocketAddr },
+    /// A service that asks others.
+    Book { name: String, port: u16, next: Vec<String> },
+    /// Asks such a service, and tells who answered how.
+    Browse {
+        server: String,
+        path: String,
+        times: u64,
+        #[arg(long)]
+        user: Option<String>,
+        #[arg(long, default_value_t)]
+        method: Method,
+    },
 }
 
 /// What the server saw.
@@ -100,6 +118,11 @@ impl Peer {
             Self::Get { server, word } => tell(&runtime.block_on(ask(&server, &word))),
             Self::Load { server } => tell(&runtime.block_on(load(server))),
             Self::Watch { server } => runtime.block_on(watch(server)),
+            Self::Book { name, port, next } => runtime.block_on(book::serve(name, port, next)),
+            Self::Browse { server, path, times, user, method } => {
+                let question = Question { method, path: &path, user: user.as_deref() };
+                tell(&runtime.block_on(client::browse(&server, &question, times)))
+            }
         });
         done.map(|()| Exit::Done)
             .map_err(|error| Failure::of(Exit::Cannot, &error, "this is a part of `culvert demo`"))

@@ -1,5 +1,7 @@
 //! The stage: a control plane, two nodes, their pods, applications and proxies.
-use super::{error::StageError, node::Node, process::Process, report::Report, stop::Stop};
+use super::{
+    books::Books, error::StageError, node::Node, process::Process, report::Report, stop::Stop,
+};
 use culvert_kernel::netns::Netns;
 use culvert_lab::{Lab, LabChild, NodeNs, PodNs, Roles};
 use std::{
@@ -26,6 +28,9 @@ pub(super) const FOLDER: &str = "/run/culvert/lab-demo-files";
 /// The servers' port.
 pub(super) const PORT: u16 = 8080;
 
+/// How many pods of the first application are in the mesh.
+pub(super) const PODS: usize = 3;
+
 /// How long anything may take that should take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -47,6 +52,8 @@ pub(super) struct Stage {
     pub(super) server: PodNs,
     pub(super) outsider: PodNs,
     pub(super) outside_server: PodNs,
+    /// The second application.
+    pub(super) books: Books,
     /// Dropped before the lab, which would kill them as well.
     servers: Vec<LabChild>,
     lab: Lab,
@@ -64,6 +71,7 @@ impl Stage {
         let (a, b, plane) = (lab.node("a")?, lab.node("b")?, lab.node("plane")?);
         let (client, outsider, near) = (a.pod("client")?, a.pod("outsider")?, a.pod("near")?);
         let (server, outside_server) = (b.pod("server")?, b.pod("outsider")?);
+        let books = Books::build(&a, &b)?;
         let folder = Path::new(FOLDER);
         let (manifests, state) = (folder.join("manifests"), folder.join("state"));
         let program = env::current_exe()?;
@@ -86,6 +94,7 @@ impl Stage {
             server,
             outsider,
             outside_server,
+            books,
             servers,
             lab,
         })
@@ -178,7 +187,7 @@ impl Stage {
             let held = stage.a.captured("client")
                 && stage.a.captured("near")
                 && stage.b.captured("server");
-            Ok(held && stage.nodes().all(|node| node.tunnels() == 3))
+            Ok(held && stage.nodes().all(|node| node.tunnels() == PODS))
         })?;
         Ok("shop/client and shop/near on node a, shop/server on node b".to_owned())
     }
@@ -264,9 +273,9 @@ impl Stage {
     ///
     /// When something cannot be removed, or is still there.
     pub(super) fn remove(self) -> Result<String, StageError> {
-        let Self { stop: _, a, b, control, servers, lab, .. } = self;
+        let Self { stop: _, a, b, control, servers, books, lab, .. } = self;
         let traces: Vec<PathBuf> = [&a, &b].into_iter().flat_map(traces).collect();
-        drop((a, b, control, servers));
+        drop((a, b, control, servers, books));
         lab.remove()?;
         let mut left: Vec<String> = Netns::names()?
             .into_iter()
@@ -293,6 +302,15 @@ fn serve(pod: &PodNs) -> Result<LabChild, StageError> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["demo-peer", "serve", &PORT.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    listening(pod, command)
+}
+
+/// Starts a server, and waits until it says that it listens.
+///
+/// # Errors
+///
+/// When it cannot be run, or says something else.
+pub(super) fn listening(pod: &PodNs, command: Command) -> Result<LabChild, StageError> {
     let mut server = pod.spawn(command)?;
     let mut line = String::new();
     if let Some(stdout) = server.stdout() {

@@ -1,10 +1,17 @@
 //! The checks, in the order in which they are told.
 mod capture;
 mod mesh;
+mod routes;
 
-use super::{error::StageError, peer::Seen, report::Report, stage::Stage};
+use super::{
+    error::StageError,
+    peer::Seen,
+    report::Report,
+    stage::{PODS, Stage},
+};
 use capture::{captured, carried};
 use mesh::{by_name, direct, encrypted, policed, undisturbed};
+use routes::routed;
 use std::net::{IpAddr, SocketAddr};
 
 /// Tells the whole story.
@@ -28,7 +35,8 @@ pub(super) fn tell(stage: &mut Stage, report: &mut Report) -> Result<(), StageEr
     let seen = by_name(stage)?;
     report.check("a service is reached by its name", "getaddrinfo(3), HTTP", seen);
     undisturbed(stage, report, server4)?;
-    crashed(stage, report, server4)
+    crashed(stage, report, server4)?;
+    routed(stage, report, PODS)
 }
 
 /// Without the proxy nothing gets out, and with it everything is as before.

@@ -32,6 +32,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -70,6 +71,8 @@ struct Inner {
 pub(super) struct Home {
     pub(super) node: Arc<str>,
     pub(super) cluster: Arc<str>,
+    /// Below which engines read the files that their configuration names.
+    pub(super) credentials: Option<Arc<Path>>,
 }
 
 impl L7 {

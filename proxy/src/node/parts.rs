@@ -190,6 +190,7 @@ fn l7(plan: &Plan, feed: &Feed, telemetry: Telemetry, work: &Drain) -> L7 {
     let home = l7::Home {
         node: plan.config.node_name.as_str().into(),
         cluster: plan.config.cluster.as_str().into(),
+        credentials: plan.config.credentials_dir.as_deref().map(Into::into),
     };
     let ledger = Ledger::new(feed.snapshot.clone(), telemetry);
     L7::new((home, feed.l7.clone()), feed.held.clone(), ledger, &plan.data, &work.worker())

@@ -33,8 +33,10 @@ impl PodManifest {
         }
     }
 
+    /// A label; it replaces one of the same key.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.retain(|(known, _)| known != key);
         self.labels.push((key.to_owned(), value.to_owned()));
         self
     }
@@ -63,6 +65,20 @@ impl PodManifest {
     #[must_use]
     pub fn netns(mut self, path: impl Into<PathBuf>) -> Self {
         self.netns = path.into();
+        self
+    }
+
+    /// Another namespace of Kubernetes than it was made for.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// Another service account than the one called as the pod.
+    #[must_use]
+    pub fn account(mut self, account: &str) -> Self {
+        account.clone_into(&mut self.account);
         self
     }
 

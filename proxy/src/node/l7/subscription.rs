@@ -41,7 +41,8 @@ pub(super) fn prepare(
 ) -> Result<(Arc<Bootstrap>, Discovery), String> {
     let said = said(home, own_ip(way), namespace).to_string();
     let bootstrap = bootstrap::read("L7", &said).map_err(|bad| bad.to_string())?;
-    let discovery = Discovery::try_new(&bootstrap, Arc::new(Here)).map_err(|bad| {
+    let here = Here { credentials: home.credentials.clone() };
+    let discovery = Discovery::try_new(&bootstrap, Arc::new(here)).map_err(|bad| {
         let bad: Vec<_> = bad.iter().map(ToString::to_string).collect();
         bad.join("; ")
     })?;
@@ -50,7 +51,7 @@ pub(super) fn prepare(
 
 /// As a sidecar of Istio presents itself; there is one for all pods of the namespace here.
 fn said(home: &Home, ip: IpAddr, namespace: &str) -> Value {
-    let Home { node, cluster } = home;
+    let Home { node, cluster, .. } = home;
     let ads = json!({"ads": {}, "resource_api_version": "V3"});
     json!({
         "node": {
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_engine_presents_itself_as_one_of_its_namespace_and_node() {
-        let home = Home { node: "n1".into(), cluster: "c".into() };
+        let home = Home { node: "n1".into(), cluster: "c".into(), credentials: None };
         let address = "127.0.0.1:15010";
         let way = Way { connect: plain(address), authority: address.into(), bearer: None };
         let (bootstrap, _) = prepare(&home, &way, "shop").unwrap();

@@ -3,6 +3,8 @@
 //! ```text
 //! peer serve MANNER ADDRESS [BYTES]     until killed; says where it listens, then each connection
 //! peer relay ADDRESS [NEXT…]            HTTP until killed; asks each of the next ones before it answers
+//! peer book NAME ADDRESS [NEXT…]        HTTP until killed; says its name, and what the next ones said
+//! peer ask SERVER PATH TIMES [HEADER…]  requests of HTTP on one connection; who answered how
 //! peer dial KIND ADDRESS [MORE]         one connection to a greeting server
 //! peer get ADDRESS PATH [HEADER…]       one request of HTTP
 //! peer raw-syn SOURCE ADDRESS           one SYN without a socket behind it
@@ -31,10 +33,13 @@ use std::{
     process::ExitCode,
 };
 
+mod ask;
+mod book;
 mod bulk;
 mod dial;
 mod get;
 mod load;
+mod message;
 mod relay;
 mod serve;
 mod sniff;
@@ -52,6 +57,10 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["serve", manner, at, more @ ..] => address(at).and_then(|at| serve::run(manner, at, more)),
         ["relay", at, next @ ..] => address(at).and_then(|at| relay::run(at, next)),
+        ["book", name, at, next @ ..] => address(at).and_then(|at| book::run(name, at, next)),
+        ["ask", to, path, times, headers @ ..] => {
+            count(times).and_then(|times| ask::run(to, path, times, headers))
+        }
         ["dial", kind, to, more @ ..] => address(to).and_then(|to| dial::run(kind, to, more)),
         ["get", to, path, headers @ ..] => address(to).and_then(|to| get::run(to, path, headers)),
         ["raw-syn", from, to] => address(to).and_then(|to| syn::run(&address(from)?, &to)),

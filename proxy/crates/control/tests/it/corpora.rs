@@ -24,13 +24,21 @@ pub(crate) fn corpora() -> Option<PathBuf> {
 #[test]
 fn the_demos_manifests_mean_what_the_demo_shows() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/demo");
-    let objects = files::load(&[demo]).unwrap();
-    let compiled = compile::mesh(&objects, &crate::story::settings()).unwrap();
-    assert_eq!(compiled.notes, []);
-    assert!(
-        compiled.members.values().filter(|one| one.member.network_ips().next().is_some()).count()
-            >= 4
-    );
+    let members = |files: &[PathBuf]| {
+        let objects = files::load(files).unwrap();
+        let compiled = compile::mesh(&objects, &crate::story::settings()).unwrap();
+        assert_eq!(compiled.notes, [], "{files:?}");
+        let members = compiled.members.values();
+        members.filter(|one| one.member.network_ips().next().is_some()).count()
+    };
+    assert_eq!(members(&[demo.join("shop.yaml"), demo.join("only-client.yaml")]), 5);
+    // Its routes come one after another.
+    let mut steps = 0;
+    for step in fs::read_dir(demo.join("books")).unwrap() {
+        assert_eq!(members(&[demo.join("books.yaml"), step.unwrap().path()]), 7);
+        steps += 1;
+    }
+    assert_eq!(steps, 7);
 }
 
 #[test]

@@ -9,13 +9,16 @@ use super::{
 };
 use culvert_model::service::AppProtocol;
 use culvert_proto::api::envoy::{
-    config::core::v3::{ProxyProtocolConfig, TransportSocket, proxy_protocol_config},
+    config::core::v3::{
+        DataSource, ProxyProtocolConfig, TransportSocket, data_source::Specifier,
+        proxy_protocol_config,
+    },
     extensions::transport_sockets::{
         proxy_protocol::v3::ProxyProtocolUpstreamTransport,
         raw_buffer::v3::RawBuffer,
         tls::v3::{
             CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
-            SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext,
+            SubjectAltNameMatcher, TlsCertificate, TlsParameters, UpstreamTlsContext,
             certificate_validation_context::SystemRootCerts,
             common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
             subject_alt_name_matcher::SanType,
@@ -77,7 +80,9 @@ fn client(
     host: &str,
 ) -> UpstreamTlsContext {
     let Originate { trust, client, sni, names, insecure } = tls;
-    let is_http = protocol != AppProtocol::Tcp || policy.pool.version != Version::AsDeclared;
+    // Nothing follows requests where TLS is declared: what goes there is the service's own.
+    let is_opaque = matches!(protocol, AppProtocol::Tcp | AppProtocol::Tls);
+    let is_http = !is_opaque || policy.pool.version != Version::AsDeclared;
     let fixed = match sni {
         Some(sni) => Some(&**sni),
         // Of HTTP it is the request's.
@@ -96,14 +101,21 @@ fn client(
         (Version::Http1, _) | (Version::AsDeclared, AppProtocol::Http1) => &["http/1.1"],
         (Version::AsDeclared | Version::AsClient, _) => &[],
     };
+    // Envoy goes no further than 1.2 as a client by itself.
+    let params = TlsParameters {
+        tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
+        tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
+        ..TlsParameters::default()
+    };
+    let common = CommonTlsContext {
+        tls_params: Some(params),
+        validation_context_type: (!insecure).then(|| validation(trust, names)),
+        alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
+        ..CommonTlsContext::default()
+    };
     UpstreamTlsContext {
         sni: fixed.map(str::to_owned).unwrap_or_default(),
-        common_tls_context: Some(CommonTlsContext {
-            tls_certificate_sds_secret_configs: client.iter().map(certificate).collect(),
-            validation_context_type: (!insecure).then(|| validation(trust, names)),
-            alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
-            ..CommonTlsContext::default()
-        }),
+        common_tls_context: Some(certified(client, common)),
         ..UpstreamTlsContext::default()
     }
 }
@@ -134,15 +146,15 @@ pub(super) fn server(tls: &ServerTls, is_http: bool) -> Option<TransportSocket> 
         ..TlsParameters::default()
     };
     let alpn: &[&str] = if is_http { &["h2", "http/1.1"] } else { &[] };
+    let common = CommonTlsContext {
+        tls_params: Some(params),
+        validation_context_type: validation,
+        alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
+        ..CommonTlsContext::default()
+    };
     let context = DownstreamTlsContext {
         require_client_certificate: Some(flag(required)),
-        common_tls_context: Some(CommonTlsContext {
-            tls_params: Some(params),
-            tls_certificate_sds_secret_configs: credentials.iter().map(certificate).collect(),
-            validation_context_type: validation,
-            alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
-            ..CommonTlsContext::default()
-        }),
+        common_tls_context: Some(certified(credentials, common)),
         ..DownstreamTlsContext::default()
     };
     Some(transport("tls", &context))
@@ -158,14 +170,26 @@ fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
             context.system_root_certs = Some(SystemRootCerts {});
             ValidationContextType::ValidationContext(context)
         }
-        Trust::Only(credential) => {
-            ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
-                default_validation_context: Some(context),
-                validation_context_sds_secret_config: Some(sds(authority(credential))),
-                ..CombinedCertificateValidationContext::default()
-            })
+        Trust::Only(Credential::Files { certificate, key: _ }) => {
+            context.trusted_ca = Some(file(certificate));
+            ValidationContextType::ValidationContext(context)
+        }
+        Trust::Only(Credential::Secret { namespace, name }) => {
+            named(context, format!("kubernetes://{namespace}/{name}-cacert"))
+        }
+        Trust::Only(Credential::ConfigMap { namespace, name }) => {
+            named(context, format!("configmap://{namespace}/{name}"))
         }
     }
+}
+
+/// Trust that goes by a name, beside what is said here.
+fn named(context: CertificateValidationContext, trust: String) -> ValidationContextType {
+    ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+        default_validation_context: Some(context),
+        validation_context_sds_secret_config: Some(sds(trust)),
+        ..CombinedCertificateValidationContext::default()
+    })
 }
 
 fn name(name: &Name) -> Vec<SubjectAltNameMatcher> {
@@ -181,24 +205,36 @@ fn name(name: &Name) -> Vec<SubjectAltNameMatcher> {
     }
 }
 
-fn certificate(credential: &Credential) -> SdsSecretConfig {
-    sds(match credential {
-        Credential::Secret { namespace, name } | Credential::ConfigMap { namespace, name } => {
-            format!("kubernetes://{namespace}/{name}")
+/// Shows certificates: those of Secrets are asked for, those of files are where TLS is spoken.
+fn certified<'a>(
+    credentials: impl IntoIterator<Item = &'a Credential>,
+    common: CommonTlsContext,
+) -> CommonTlsContext {
+    let (mut named, mut files) = (Vec::new(), Vec::new());
+    for credential in credentials {
+        match credential {
+            Credential::Secret { namespace, name } | Credential::ConfigMap { namespace, name } => {
+                named.push(sds(format!("kubernetes://{namespace}/{name}")));
+            }
+            Credential::Files { certificate, key } => files.push(TlsCertificate {
+                certificate_chain: Some(file(certificate)),
+                private_key: key.as_deref().map(file),
+                ..TlsCertificate::default()
+            }),
         }
-        Credential::Files { certificate, key } => {
-            format!("file-cert:{certificate}~{}", key.as_deref().unwrap_or_default())
-        }
-    })
+    }
+    // Envoy takes the ones or the others.
+    let files = if named.is_empty() { files } else { Vec::new() };
+    CommonTlsContext {
+        tls_certificate_sds_secret_configs: named,
+        tls_certificates: files,
+        ..common
+    }
 }
 
-/// What a credential trusts.
-fn authority(credential: &Credential) -> String {
-    match credential {
-        Credential::Secret { namespace, name } => format!("kubernetes://{namespace}/{name}-cacert"),
-        Credential::ConfigMap { namespace, name } => format!("configmap://{namespace}/{name}"),
-        Credential::Files { certificate, key: _ } => format!("file-root:{certificate}"),
-    }
+fn file(path: &str) -> DataSource {
+    let specifier = Some(Specifier::Filename(path.to_owned()));
+    DataSource { specifier, ..DataSource::default() }
 }
 
 fn sds(name: String) -> SdsSecretConfig {

@@ -1,0 +1,49 @@
+//! Shares of requests: as many as the weights say, as far as chance goes.
+use super::stage::{ALL_V1, Bookinfo, SUBSETS};
+
+const REQUESTS: u32 = 1000;
+
+impl Bookinfo {
+    /// How many of the requests to reviews each version answered.
+    #[track_caller]
+    fn shares(&self) -> [u32; 3] {
+        let said = self.ask("productpage", "reviews:9080", "/health", REQUESTS, "anybody");
+        assert_eq!(said["statuses"]["200"], REQUESTS, "{said}");
+        let of = |version| said["names"][format!("reviews-{version}")].as_u64().unwrap_or(0);
+        ["v1", "v2", "v3"].map(|version| of(version).try_into().unwrap())
+    }
+
+    /// The shares in percent are within three standard deviations.
+    #[track_caller]
+    fn shares_out(&self, percent: [u32; 3]) {
+        let is_near = |shares: [u32; 3]| {
+            shares.into_iter().zip(percent).all(|(count, percent)| {
+                let (n, p) = (f64::from(REQUESTS), f64::from(percent) / 100.0);
+                (f64::from(count) - n * p).abs() <= 3.0 * (n * p * (1.0 - p)).sqrt()
+            })
+        };
+        let shares = self.shares();
+        // One in 370 is further away by chance, a second one in a hundred thousand.
+        assert!(is_near(shares) || is_near(self.shares()), "{percent:?} gave {shares:?}");
+    }
+}
+
+#[test]
+fn requests_are_shared_out_by_weight() {
+    let Some(bookinfo) = Bookinfo::start("bookweights") else { return };
+    for (route, percent) in [
+        ("virtual-service-reviews-50-v3", [50, 0, 50]),
+        ("virtual-service-reviews-80-20", [80, 20, 0]),
+        ("virtual-service-reviews-90-10", [90, 10, 0]),
+        ("virtual-service-reviews-v2-v3", [0, 50, 50]),
+    ] {
+        bookinfo.apply(&[SUBSETS, ALL_V1, &format!("networking/{route}.yaml")]);
+        bookinfo.shares_out(percent);
+    }
+    let versions = "platform/bookinfo-versions.yaml";
+    let all = "gateway-api/route-all-v1.yaml";
+    for (route, percent) in [("50-v3", [50, 0, 50]), ("90-10", [90, 10, 0])] {
+        bookinfo.apply(&[versions, all, &format!("gateway-api/route-reviews-{route}.yaml")]);
+        bookinfo.shares_out(percent);
+    }
+}

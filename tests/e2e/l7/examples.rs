@@ -1,0 +1,104 @@
+//! Manifests as people write them (two of them with an error that they have to mend): what they say
+//! of clients inside of the mesh.
+use super::{
+    bookinfo::stage::{ENROLLED, contained, corpus, in_default, write},
+    outside::{Machine, Outside},
+};
+use e2e::{Mesh, Proof, eventually};
+use std::fs;
+
+const HOST: &str = "external.service.com";
+
+/// What the manifests name.
+const APP: &str = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: demo-svc}
+spec:
+  selector: {app: demo-app}
+  ports: [{name: http, port: 8080}]
+";
+
+const REQUESTS: u32 = 200;
+
+/// The manifests, and what is wrong with them mended.
+fn mended() -> Option<(String, String)> {
+    let corpus = corpus("example-manifests")?;
+    let read = |file: &str| fs::read_to_string(corpus.join(file)).unwrap();
+    let security = read("security.yaml").replace("\nname: demo", "\n name: demo");
+    let tls = "   tls: {mode: SIMPLE, credentialName: demo}\n   hosts:\n   - demo.example.com";
+    Some((security, read("traffic.yaml").replace("   hosts:\n   - demo.example.com", tls)))
+}
+
+#[test]
+fn what_people_write_is_done() {
+    let Some((security, traffic)) = mended() else { return };
+    let machine = Machine::new();
+    // Where the manifests say that certificates are.
+    let own = machine.authority.certify("own", "spiffe://cluster.local/ns/default/sa/client", 30);
+    let Proof { certificate, key } = &own;
+    machine.copy("certs/myclientcert.pem", certificate);
+    machine.copy("certs/client_private_key.pem", key);
+    machine.copy("certs/rootcacerts.pem", &machine.authority.root());
+    let mesh = Mesh::start("l7examples", |m| {
+        m.plane();
+        let client = machine.of(m.node("a")).setting("credentials_dir: /etc/certs");
+        client.pod_with("client", in_default).outsider("stranger");
+        let node = m.node("b");
+        for pod in ["one", "two"] {
+            node.pod_with(pod, |pod| in_default(pod).label("app", "demo-app").port(8080));
+        }
+    });
+    mesh.write("default.yaml", ENROLLED);
+    for node in ["a", "b"] {
+        mesh.node(node).await_tunnels(3);
+    }
+    let app = |pod| contained(&mesh, pod, &["book", pod, "[::]:8080"]);
+    let apps = ["one", "two"].map(app);
+    assert!(apps.iter().all(|app| app.said(0).get("listening").is_some()));
+    let proof = machine.authority.certify_as("external", &format!("DNS:{HOST}"), 30);
+    let root = machine.authority.root();
+    let told = format!(
+        "ssl_client_certificate {}; ssl_verify_client on;
+         location / {{ return 200 '$ssl_client_verify $ssl_client_serial to $ssl_server_name'; }}",
+        root.display()
+    );
+    let _outside = Outside::start(&mesh, HOST, &proof, &told);
+    write(&mesh, &format!("{traffic}{APP}"));
+    let ask = |server: &str, times: u32| {
+        contained(&mesh, "client", &["ask", server, "/", &times.to_string()]).last_words()
+    };
+
+    // At random: each answers half, and not by turns.
+    let said = ask("demo-svc:8080", REQUESTS);
+    assert_eq!(said["statuses"]["200"], REQUESTS, "{said}");
+    let near_half = |count: &serde_json::Value| {
+        let count = count.as_u64().unwrap_or(0);
+        // Five standard deviations.
+        count.abs_diff(u64::from(REQUESTS) / 2) <= 36
+    };
+    assert!(near_half(&said["names"]["one"]) && near_half(&said["turns"]), "{said}");
+
+    // In plain text from the client; over TLS to the server, who is shown the certificate.
+    let said = ask(&format!("{HOST}:443"), 3);
+    assert_eq!(said["statuses"]["200"], 3, "{said}");
+    let body = said["bodies"][0].as_str().unwrap();
+    assert!(body.starts_with("SUCCESS ") && body.ends_with(&format!(" to {HOST}")), "{said}");
+
+    // In plain text to the application, from outside of the mesh: as long as nothing forbids it.
+    let pod = mesh.pod("one").v4();
+    let stranger = |path: &str| {
+        mesh.pod("stranger").peer(&["ask", &format!("{pod}:8080"), path, "1"]).last_words()
+    };
+    assert_eq!(stranger("/")["statuses"]["200"], 1);
+    write(&mesh, &format!("{traffic}{APP}{security}"));
+    eventually("an end of plain text", || (stranger("/")["ok"] == false).then_some(()));
+    // Whoever shows no token is refused.
+    eventually("refusals", || {
+        let said = ask("demo-svc:8080", 3);
+        (said["statuses"].get("200").is_none()).then_some(())
+    });
+    let said = ask(&format!("{HOST}:443"), 3);
+    assert_eq!(said["statuses"]["200"], 3, "others do not notice: {said}");
+}
