@@ -15,6 +15,7 @@ use culvert_control::{
     clerk::Replica,
     compile::Settings,
     control::{AUTHORITY_SECRET, Access, Ca, Cluster, Control, Kind, Listen, Plan, Whence},
+    gateways::template::Template,
 };
 use culvert_identity::{ca::files::Given, crl};
 use culvert_kubernetes::{
@@ -24,9 +25,9 @@ use culvert_kubernetes::{
 use culvert_runtime::drain::{Drain, Worker};
 use culvert_telemetry::log::LogHandle;
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -131,10 +132,13 @@ pub(crate) async fn start(
     };
     let listen = Listen { names: config.serve.names.clone() };
     let access = Access::Nodes;
+    let template = config.serve.gateway_template.as_deref();
+    let gateways = template.map(template_of_gateways).transpose()?;
     let replica = cluster.as_ref().map(|cluster| Replica {
         name: name_of_replica(),
         namespace: cluster.namespace.clone(),
         admits: config.serve.admission.is_some(),
+        gateways,
     });
     let plan = Plan { whence, settings, ca, cluster, state_dir, listen, access, replica };
     let control = Control::start(plan, worker).await.map_err(|error| no_control(&error))?;
@@ -173,6 +177,20 @@ fn admit(control: &Control, address: SocketAddr, worker: &Worker) -> Result<(), 
         .map_err(|source| no_listener(&ListenError::Address { address, setting, source }))?;
     info!(%address, "judging policies for the API server");
     control.admit(listener, worker).map_err(|error| no_descriptor(&error))
+}
+
+/// What pods of gateways look like.
+fn template_of_gateways(file: &Path) -> Result<Template, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let why = format!("pods of gateways cannot be made like {}: {error}", file.display());
+        Failure::new(
+            Exit::Usage,
+            why,
+            format!("mend the file, or leave {} out", settings::GATEWAY_TEMPLATE),
+        )
+    };
+    let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    Template::parse(&text).map_err(|error| wrong(&error))
 }
 
 /// Differs from every other's, also from that of the process before: host, time and process.

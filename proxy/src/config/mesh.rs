@@ -64,6 +64,8 @@ pub(crate) struct Serve {
     pub(crate) node_account: String,
     /// Where policies are judged for the API server; `None`: nowhere.
     pub(crate) admission: Option<SocketAddr>,
+    /// The file with what pods of gateways look like; `None`: none are made.
+    pub(crate) gateway_template: Option<PathBuf>,
 }
 
 impl Values {
@@ -140,6 +142,7 @@ impl Values {
         let namespace = self.one(&s::CONTROL_NAMESPACE, parse::name);
         let node_account = self.one(&s::NODE_ACCOUNT, parse::name);
         let admission = self.one(&s::ADMISSION_ADDRESS, parse::address_or_off);
+        let gateway_template = self.maybe(&s::GATEWAY_TEMPLATE, parse::path);
         Some(Serve {
             names: names?,
             state_dir: state_dir?,
@@ -147,6 +150,7 @@ impl Values {
             namespace: namespace?,
             node_account: node_account?,
             admission: admission?,
+            gateway_template: gateway_template?,
         })
     }
 

@@ -195,6 +195,8 @@ settings! {
         "Serve configuration and certificates to nodes over TLS; off: to nobody but the node in this process.";
     ADMISSION_ADDRESS: "admission_address", "ADDRESS", Text, Is("off"), CONTROLS,
         "Judge policies over TLS for an API server, before it takes them; off: not. Only where objects come from the Kubernetes API.";
+    GATEWAY_TEMPLATE: "gateway_template", "PATH", Text, Unset("nothing is made for gateways"), CONTROLS,
+        "With `kubernetes`: the file with what pods of gateways look like, a PodTemplateSpec in JSON. For each Gateway of a class whose controller is `culvert.dev/gateway`, and that does not say its addresses itself, a Deployment, a Service and a service account are made. Read at the start.";
     CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,
         "Names and addresses by which nodes reach this control plane: what its certificate says. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir, or of a cluster in the Secret `culvert-ca`"), ALWAYS,

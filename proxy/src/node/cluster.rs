@@ -189,6 +189,8 @@ impl Follow {
                     info!("the API server is back");
                 }
             }
+            // Nothing is followed by its name.
+            Event::Looked { .. } => {}
             Event::Unavailable { kind, why } => {
                 if self.away.is_empty() {
                     warn!(%why, "the API server does not tell of this node's pods: what it said last stays true");

@@ -25,6 +25,7 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             "control.replicas=3",
             "control.admission.failurePolicy=Fail",
             "control.authoritySecret=cacerts",
+            r#"gateways.secrets=["default","kube-public"]"#,
         ],
     ),
     ("with an operator of Prometheus", &["monitoring.podMonitor.enabled=true"]),
@@ -37,6 +38,8 @@ pub(super) const GOOD: &[(&str, &[&str])] = &[
             "networkPolicy.enabled=false",
             "restrictNodes=false",
             "control.admission.enabled=false",
+            "gateways.secrets=false",
+            "gateways.deploy=false",
             "node.cni.confDir=",
             "node.cni.binDir=",
             "node.seLinuxOptions=null",
@@ -83,6 +86,8 @@ const BAD: &[(&[&str], &[&str])] = &[
         &[r#"control.settings={"admission_address":"off"}"#],
         &["say it with the value control.admission.enabled"],
     ),
+    (&["gateways.drainSeconds=0"], &["/gateways/drainSeconds", "want 1"]),
+    (&["gateways.secrets=some"], &["/gateways/secrets"]),
     (&["monitoring.podMonitor.interval=often"], &["/monitoring/podMonitor/interval"]),
 ];
 

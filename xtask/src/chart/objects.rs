@@ -11,6 +11,9 @@ const CLUSTER: &[&str] = &[
     "ValidatingWebhookConfiguration",
 ];
 
+/// Roles that are wherever the control plane may read Secrets.
+const SECRETS: &str = "culvert-control-secrets";
+
 /// Capabilities that a node needs.
 const NEEDED: &[&str] = &["NET_ADMIN", "SYS_ADMIN"];
 
@@ -28,6 +31,10 @@ pub(super) fn check(rendered: &str) -> Result<()> {
         if let Some(template) = object["spec"].get("template") {
             contained(&template["spec"]).with_context(name)?;
         }
+        if let Some(template) = object["data"]["pod.json"].as_str() {
+            let template: Value = serde_json::from_str(template).with_context(name)?;
+            contained(&template["spec"]).with_context(name)?;
+        }
         for rule in object["rules"].as_array().into_iter().flatten() {
             modest(rule).with_context(name)?;
         }
@@ -38,6 +45,10 @@ pub(super) fn check(rendered: &str) -> Result<()> {
 fn placed(object: &Value) -> Result<()> {
     let kind = object["kind"].as_str().context("an object without a kind")?;
     let namespace = object["metadata"]["namespace"].as_str();
+    if object["metadata"]["name"] == SECRETS {
+        ensure!(namespace.is_some_and(|name| name != "culvert-system"), "it is in {namespace:?}");
+        return Ok(());
+    }
     let expected = (!CLUSTER.contains(&kind)).then_some("culvert-system");
     ensure!(namespace == expected, "it is in {namespace:?}, not in {expected:?}");
     Ok(())
@@ -86,7 +97,11 @@ fn modest(rule: &Value) -> Result<()> {
     ensure!(words.all(|word| word != "*"), "a rule for everything");
     let is_secret = rule["resources"].as_array().is_some_and(|all| all.contains(&"secrets".into()));
     let creates = rule["verbs"] == serde_json::json!(["create"]);
-    ensure!(!is_secret || creates || !rule["resourceNames"].is_null(), "a rule for all secrets");
+    // Gateways': nobody knows their names beforehand, and the value `gateways.secrets` says where.
+    let follows = rule["resources"] == serde_json::json!(["secrets"])
+        && rule["verbs"] == serde_json::json!(["list", "watch"]);
+    let is_named = !rule["resourceNames"].is_null();
+    ensure!(!is_secret || creates || follows || is_named, "a rule for all secrets");
     Ok(())
 }
 

@@ -13,7 +13,8 @@ pub(super) fn run(program: &Path) -> Result<()> {
     for (name, values) in GOOD {
         for object in objects::read(&helm::render(values)?)? {
             let Some(files) = object["data"].as_object() else { continue };
-            for (file, text) in files {
+            // Others are no settings.
+            for (file, text) in files.iter().filter(|(file, _)| file.ends_with(".yaml")) {
                 understood(program, file, text).with_context(|| format!("{name}: {file}"))?;
                 read += 1;
             }

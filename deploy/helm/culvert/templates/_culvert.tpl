@@ -116,6 +116,7 @@ log_format: json
   "drain_deadline" "control.drainSeconds"
   "ca_folder" "control.authoritySecret"
   "admission_address" "control.admission.enabled"
+  "gateway_template" "gateways.deploy"
 )) -}}
 {{- $own := fromYaml (include "culvert.settings" .) -}}
 {{- $host := printf "culvert-control.%s.svc" (include "culvert.namespace" .) -}}
@@ -129,6 +130,7 @@ log_format: json
 {{- $_ := set $own "xds_address" "off" -}}
 {{- $_ := set $own "xds_tls_address" "0.0.0.0:15012" -}}
 {{- if $control.admission.enabled }}{{ $_ := set $own "admission_address" "0.0.0.0:15017" }}{{ end -}}
+{{- if .Values.gateways.deploy }}{{ $_ := set $own "gateway_template" "/etc/culvert/gateway/pod.json" }}{{ end -}}
 {{- if $control.authoritySecret }}{{ $_ := set $own "ca_folder" "/etc/culvert/authority" }}{{ end -}}
 {{- toYaml (mergeOverwrite $own (deepCopy $control.settings)) -}}
 {{- end -}}

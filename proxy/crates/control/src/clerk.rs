@@ -1,11 +1,13 @@
-//! What is written to the Kubernetes API: what became of policies, and what nodes say of pods.
+//! What is written to the Kubernetes API: what became of policies and gateways, what gateways need,
+//! and what nodes say of pods.
 //!
-//! The replica that holds the Lease writes the status of policies, and events of them, and keeps
-//! the webhook's configuration true (`hook`). Of a pod, that replica tells to which its node
+//! The replica that holds the Lease writes the status of policies, and events of them, keeps
+//! the webhook's configuration true (`hook`), and sees to gateways (`steward`). Of a pod, that replica tells to which its node
 //! reports (`notices`): no other knows. Whatever is so already is not written, and nothing that is
 //! written is heard of as a change.
 use crate::{
     control::Scene,
+    gateways::{Gateways, template::Template},
     source::{Whence, documents::Documents},
     standing::{Standing, Status, Told},
 };
@@ -22,12 +24,14 @@ use culvert_runtime::{alarm, backoff::Backoff, dice::dice, drain::Worker, publis
 use pace::Pace;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use steward::{Steward, build::Builder};
 use tokio::{sync::watch, time};
 use tracing::{debug, info, warn};
 
 mod hook;
 mod notices;
 mod pace;
+mod steward;
 
 /// Which replica writes, of those that hold it.
 const LEASE: &str = "culvert-control";
@@ -44,11 +48,14 @@ pub struct Replica {
     pub namespace: String,
     /// Objects are judged here before the API server takes them.
     pub admits: bool,
+    /// What pods of gateways look like; `None`: none are made.
+    pub gateways: Option<Template>,
 }
 
 /// What there is to write about.
 pub(crate) struct Matter {
     pub(crate) standings: watch::Receiver<Arc<[Standing]>>,
+    pub(crate) gateways: watch::Receiver<Arc<Gateways>>,
     pub(crate) documents: Arc<Mutex<Documents>>,
     pub(crate) scene: Arc<Mutex<Scene>>,
     pub(crate) authority: View<Arc<Authority>>,
@@ -90,9 +97,9 @@ pub(crate) fn start(
     worker: &Worker,
 ) -> Option<Office> {
     let Whence::Kubernetes(client) = whence else { return None };
-    let (Replica { name, namespace, admits }, matter) = (replica?, matter?);
+    let (Replica { name, namespace, admits, gateways: template }, matter) = (replica?, matter?);
     let office = Office::run_for(client, (namespace, LEASE), name, worker);
-    let Matter { standings, documents, scene, authority } = matter;
+    let Matter { standings, gateways, documents, scene, authority } = matter;
     let clerk = Clerk {
         client: client.clone(),
         office: office.clone(),
@@ -106,6 +113,11 @@ pub(crate) fn start(
     worker.spawn_until_finish(clerk.run());
     let notices = notices::Task::new(client, name, scene, documents);
     worker.spawn_until_finish(notices.run());
+    let steward = Steward::new(client, office.clone(), gateways);
+    let builder = template.as_ref().map(|template| {
+        Builder::new(client, office.clone(), template.clone(), authority.clone(), worker)
+    });
+    worker.spawn_until_finish(steward.run(builder));
     if *admits {
         let hook = hook::Hook::new(client, office.clone(), authority, worker);
         worker.spawn_until_finish(hook.run());

@@ -248,6 +248,7 @@ impl Control {
         let status = manifests.status();
         let matter = manifests.documents().map(|documents| Matter {
             standings: manifests.standings(),
+            gateways: manifests.gateways(),
             documents,
             scene: Arc::clone(&scene),
             authority: authority.clone(),

@@ -7,7 +7,7 @@
 //! [`check`] (what is wrong with files, offline), [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
 //! who comes in), [`manifests`] (read, and again on every change), [`control`] (all of it,
 //! running), [`local`] (manifests of one node's pods only), [`status`], `standing` (what becomes of
-//! policies) , [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
+//! policies), [`gateways`] (what is made for them, and their status), [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
 
 pub mod problem;
 
@@ -28,6 +28,8 @@ pub mod ca;
 pub mod status;
 
 pub(crate) mod standing;
+
+pub mod gateways;
 
 pub mod clerk;
 

@@ -10,11 +10,13 @@ use crate::{
         mesh::Mesh,
     },
     control::StartError,
+    gateways::Gateways,
     problem::Problem,
     source::{Follow, News, Whence, documents::Documents, files::Files, watch::Watch},
     standing::Standing,
     status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
 };
+use culvert_kubernetes::mirror::Chosen;
 use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
 use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
@@ -40,6 +42,10 @@ pub(crate) struct Manifests {
     status: watch::Sender<Arc<Status>>,
     /// How each policy of the Kubernetes API stands.
     standings: watch::Sender<Arc<[Standing]>>,
+    /// What is known of gateways of the Kubernetes API.
+    gateways: watch::Sender<Arc<Gateways>>,
+    /// Follows the Secrets of the Kubernetes API that objects name.
+    secrets: Option<Chosen>,
 }
 
 /// What is read.
@@ -104,12 +110,17 @@ impl Manifests {
     fn of(set: Set, settings: Settings) -> Self {
         let (status, _) = watch::channel(Arc::default());
         let (standings, _) = watch::channel([].into());
+        let (gateways, _) = watch::channel(Arc::default());
         let compiler = Arc::new(Mutex::new(Compiler::new(settings.clone())));
-        Self { set, settings, compiler, lost: None, status, standings }
+        Self { set, settings, compiler, lost: None, status, standings, gateways, secrets: None }
     }
 
     pub(crate) fn standings(&self) -> watch::Receiver<Arc<[Standing]>> {
         self.standings.subscribe()
+    }
+
+    pub(crate) fn gateways(&self) -> watch::Receiver<Arc<Gateways>> {
+        self.gateways.subscribe()
     }
 
     /// Where objects of the Kubernetes API are, if it is that.

@@ -21,6 +21,8 @@ pub struct Kind {
     pub annotations: fn(&str) -> bool,
     /// Only objects of which fields are so: `spec.nodeName=worker-1`.
     pub selector: Option<Cow<'static, str>>,
+    /// Only objects with these labels: `app=web,tier=front`.
+    pub labels: Option<Cow<'static, str>>,
     /// Only objects of this namespace; `None`: of all.
     pub namespace: Option<Cow<'static, str>>,
     /// Nothing but `metadata` is asked for.
@@ -45,6 +47,7 @@ impl Kind {
             fields,
             annotations: every,
             selector: None,
+            labels: None,
             namespace: None,
             is_bare: false,
         }
@@ -73,6 +76,12 @@ impl Kind {
     #[must_use]
     pub fn with_selector(self, selector: impl Into<Cow<'static, str>>) -> Self {
         Self { selector: Some(selector.into()), ..self }
+    }
+
+    /// Follows only objects with these labels: `app=web,tier=front`.
+    #[must_use]
+    pub fn labelled(self, labels: impl Into<Cow<'static, str>>) -> Self {
+        Self { labels: Some(labels.into()), ..self }
     }
 
     /// Follows only objects of this namespace.

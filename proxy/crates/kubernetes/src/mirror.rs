@@ -2,16 +2,20 @@
 //!
 //! Each kind is followed by a task of its own: `follow` decides (pure), `wire` reads answers,
 //! `task` asks. What is held here is only which objects there are, and how to know that one
-//! changed; objects themselves go to whoever listens.
+//! changed; objects themselves go to whoever listens. Of one kind only those may be followed that
+//! somebody names (`chosen`).
 use crate::{client::Client, fault::Fault, kind::Kind, trim::Key};
 use culvert_runtime::drain::Worker;
 use std::sync::Arc;
 use task::{Out, Task};
 use tokio::sync::{mpsc, watch};
 
+mod chosen;
 mod follow;
 mod task;
 mod wire;
+
+pub use chosen::Chosen;
 
 /// Events that wait to be heard; whoever asks the API server waits, too, when there are more.
 const WAITING: usize = 1024;
@@ -33,12 +37,34 @@ pub enum Event {
     Synced { kind: usize, is_there: bool },
     /// It cannot be followed for now: what was told of it may be old.
     Unavailable { kind: usize, why: Fault },
+    /// One that is followed by its name was looked for, and told of if it is there; or `why` it
+    /// cannot be followed for now.
+    Looked { kind: usize, key: Key, why: Option<Fault> },
 }
 
 impl Mirror {
     /// Starts to follow `kinds`, until the worker finishes.
     pub fn start(client: &Client, kinds: &[Kind], worker: &Worker) -> Self {
         let (sender, events) = mpsc::channel(WAITING);
+        Self::follow(client, kinds, &sender, worker);
+        Self { events }
+    }
+
+    /// The same, and with it what follows objects of `named` by their names, none to begin with:
+    /// that kind counts after the others.
+    pub fn start_with(
+        client: &Client,
+        kinds: &[Kind],
+        named: Kind,
+        worker: &Worker,
+    ) -> (Self, Chosen) {
+        let (sender, events) = mpsc::channel(WAITING);
+        Self::follow(client, kinds, &sender, worker);
+        let chosen = Chosen::new(client, named, kinds.len(), sender, worker);
+        (Self { events }, chosen)
+    }
+
+    fn follow(client: &Client, kinds: &[Kind], sender: &mpsc::Sender<Event>, worker: &Worker) {
         let (bell, defined) = watch::channel(());
         let is_custom = kinds.iter().any(|kind| kind.is_custom);
         for (index, kind) in kinds.iter().enumerate() {
@@ -49,7 +75,6 @@ impl Mirror {
         if is_custom {
             Task::new(client, Kind::definitions(), 0, Out::Bell(bell), None).spawn(worker);
         }
-        Self { events }
     }
 
     /// The next event; `None` once the worker has finished.

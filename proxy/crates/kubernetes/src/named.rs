@@ -185,8 +185,8 @@ impl Following {
                 self.is_there = false;
                 Change::Absent
             }
-            Event::Synced { .. } if self.is_there => Change::Same,
-            Event::Synced { .. } => Change::Absent,
+            Event::Synced { .. } | Event::Looked { .. } if self.is_there => Change::Same,
+            Event::Synced { .. } | Event::Looked { .. } => Change::Absent,
             Event::Unavailable { why, .. } => Change::Unavailable(self.named.in_words(&why)),
         })
     }

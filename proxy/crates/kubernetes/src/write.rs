@@ -59,6 +59,19 @@ impl Client {
         read(&self.get(path, JSON).await?)
     }
 
+    /// The object of a place; `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it may not be read, or the API server does not say.
+    pub async fn find(&self, place: &Place<'_>) -> Result<Option<Value>, Fault> {
+        match self.read(&place.path()).await {
+            Ok(object) => Ok(Some(object)),
+            Err(fault) if fault.is_absent() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// All objects like the one of a place, whatever its name; of each what `T` reads.
     ///
     /// # Errors
@@ -115,6 +128,16 @@ impl Client {
     /// When it is not there, or may not be changed.
     pub async fn merge(&self, place: &Place<'_>, fields: &Value) -> Result<Value, Fault> {
         let path = format!("{}?fieldManager={MANAGER}", place.path());
+        self.write((Method::PATCH, &path), MERGE, fields).await
+    }
+
+    /// Changes some fields of its status, whoever keeps them.
+    ///
+    /// # Errors
+    ///
+    /// 409 when it is another version by now than `fields` say.
+    pub async fn merge_status(&self, place: &Place<'_>, fields: &Value) -> Result<Value, Fault> {
+        let path = format!("{}/status?fieldManager={MANAGER}", place.path());
         self.write((Method::PATCH, &path), MERGE, fields).await
     }
 

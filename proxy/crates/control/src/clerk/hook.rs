@@ -123,7 +123,7 @@ impl Hook {
                 self.now = Some(serde_json::from_str(&json).unwrap_or_default());
             }
             Event::Deleted { .. } => self.now = None,
-            Event::Synced { .. } => {}
+            Event::Synced { .. } | Event::Looked { .. } => {}
             Event::Unavailable { why, .. } => self.tell(why),
         }
     }

@@ -5,13 +5,15 @@
 //! Envoy's messages.
 //!
 //! Reading order: [`plan`], [`istio`], [`gateway_api`], `join` (both as one plan), [`emit`], `facts`,
-//! [`steps`] (what of it is done anew when something changes), `told` (what people are told of it).
+//! [`credentials`] (which Secrets all of this names), [`steps`] (what of it is done anew when something changes), `told` (what people are told of it).
 
 pub mod plan;
 
 pub mod istio;
 
 pub mod gateway_api;
+
+pub mod credentials;
 
 mod join;
 

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     compile::{Settings, http::gateway_api, incremental::Changes},
+    gateways::Gateways,
     problem::Problem,
     source::{
         api::Intake,
@@ -17,10 +18,11 @@ use crate::{
 use culvert_kubernetes::{
     client::Client,
     mirror::{Event, Mirror},
+    trim::Key,
 };
 use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 use tokio::task;
 use tracing::{debug, error, info};
 
@@ -34,6 +36,10 @@ struct Heard {
     /// `None`: as before.
     standings: Option<Arc<[Standing]>>,
     gateway_api: Arc<[gateway_api::status::Standing]>,
+    /// What is known of gateways; `None`: as before.
+    gateways: Option<Gateways>,
+    /// The Secrets that are named; `None`: as before.
+    secrets: Option<BTreeSet<Key>>,
 }
 
 impl Manifests {
@@ -44,9 +50,12 @@ impl Manifests {
         settings: Settings,
         worker: &Worker,
     ) -> (Self, Intake, Changes) {
-        let kinds = kinds::followed();
+        let mut kinds = kinds::followed();
         info!(server = client.server(), "reading objects of the Kubernetes API");
-        let mut intake = Intake::new(Mirror::start(client, &kinds, worker));
+        let (mirror, mut secrets) = Mirror::start_with(client, &kinds, kinds::named(), worker);
+        let mut intake = Intake::new(mirror);
+        // Where nobody serves L7, nobody needs a certificate.
+        kinds.extend(settings.l7.then(kinds::named));
         let documents = Arc::new(Mutex::new(Documents::new(kinds)));
         let mut manifests = Self::of(Set::Api(Arc::clone(&documents)), settings);
         loop {
@@ -56,10 +65,14 @@ impl Manifests {
                 let mut documents = documents.lock();
                 documents.hear(events);
                 documents.read();
-                (documents.is_known(), documents.kinds())
+                let secrets = documents.choose_secrets();
+                (secrets, documents.is_known(), documents.kinds())
             });
             match read.await {
-                Ok((is_known, kinds)) => {
+                Ok((chosen, is_known, kinds)) => {
+                    if let Some(chosen) = chosen {
+                        secrets.choose(&chosen);
+                    }
                     let before = Arc::clone(&manifests.status.borrow());
                     tell_kinds(&kinds, &before.kinds);
                     let status = Status { kinds, ..Status::clone(&before) };
@@ -71,6 +84,7 @@ impl Manifests {
                 Err(error) => error!(%error, "reading an object ended early"),
             }
         }
+        manifests.secrets = Some(secrets);
         // With nothing new: everything.
         let changes = manifests.hear(Vec::new()).await.unwrap_or_default();
         (manifests, intake, changes)
@@ -106,12 +120,15 @@ impl Manifests {
             let mut documents = documents.lock();
             documents.hear(events);
             documents.read();
+            let secrets = documents.choose_secrets();
             let Difference { gone, new } = documents.difference();
             let mut compiler = compiler.lock();
             let changes = compiler.replace(&gone, &new);
             let is_news = documents.take_policies_changed() || changes.config;
             let standings = is_news.then(|| documents.standings(&compiler));
+            let gateways = documents.take_gateways(&compiler);
             Heard {
+                gateways,
                 changes,
                 notes: compiler.mesh().notes.clone(),
                 counts: documents.counts(),
@@ -119,15 +136,32 @@ impl Manifests {
                 invalid: documents.invalid(),
                 standings,
                 gateway_api: Arc::clone(compiler.standings()),
+                secrets,
             }
         };
         task::spawn_blocking(step).await
     }
 
     fn accept_heard(&mut self, heard: Heard) -> Changes {
-        let Heard { changes, notes, counts, kinds, invalid, standings, gateway_api } = heard;
+        let Heard {
+            changes,
+            notes,
+            counts,
+            kinds,
+            invalid,
+            standings,
+            gateway_api,
+            gateways,
+            secrets,
+        } = heard;
+        if let (Some(followed), Some(named)) = (&mut self.secrets, secrets) {
+            followed.choose(&named);
+        }
         if let Some(standings) = standings {
             self.standings.send_replace(standings);
+        }
+        if let Some(gateways) = gateways.filter(|gateways| *gateways != **self.gateways.borrow()) {
+            self.gateways.send_replace(Arc::new(gateways));
         }
         let changes = self.since_lost(changes);
         let before = Arc::clone(&self.status.borrow());
@@ -169,6 +203,8 @@ impl Heard {
             invalid: Vec::new(),
             standings: None,
             gateway_api: Arc::default(),
+            secrets: None,
+            gateways: None,
         }
     }
 }

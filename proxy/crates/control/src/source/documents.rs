@@ -15,9 +15,13 @@ use std::{
     sync::Arc,
 };
 
+mod gateways;
 mod policies;
+mod secrets;
 
-use policies::Header;
+use gateways::Heard;
+use policies::{Header, is_policy};
+use secrets::Secrets;
 
 /// Everything that was told.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct Documents {
     touched: BTreeMap<(usize, Key), Objects>,
     /// Some policy was told of, or is gone, since it was asked how they stand.
     policies_changed: bool,
+    secrets: Secrets,
+    gateways: Heard,
 }
 
 /// What is known of one kind.
@@ -49,7 +55,7 @@ struct Document {
     objects: Objects,
     /// It is not in force as it is.
     invalid: Option<(Instead, Vec<Problem>)>,
-    /// Of policies only.
+    /// Of those that are told what became of them.
     header: Option<Box<Header>>,
 }
 
@@ -69,8 +75,11 @@ impl Documents {
             is_there: false,
             unavailable: None,
         };
-        let kinds = kinds.into_iter().map(followed).collect();
-        Self { kinds, queue: VecDeque::new(), touched: BTreeMap::new(), policies_changed: true }
+        let mut kinds: Vec<_> = kinds.into_iter().map(followed).collect();
+        let secrets = Secrets::among(&mut kinds);
+        let (queue, touched) = (VecDeque::new(), BTreeMap::new());
+        let gateways = Heard::default();
+        Self { kinds, queue, touched, policies_changed: true, secrets, gateways }
     }
 
     /// Takes events in; they are read by [`read`](Self::read).
@@ -84,16 +93,12 @@ impl Documents {
         while let Some(event) = self.queue.pop_front() {
             match event {
                 Event::Applied { kind, key, json } => self.applied(kind, key, &json),
-                Event::Deleted { kind, key } => {
-                    let Some(followed) = self.kinds.get_mut(kind) else { continue };
-                    if let Some(gone) = followed.documents.remove(&key) {
-                        self.policies_changed |= gone.header.is_some();
-                        self.touched.entry((kind, key)).or_insert(gone.objects);
-                    }
-                }
+                Event::Deleted { kind, key } => self.deleted(kind, key),
+                Event::Looked { key, why, .. } => self.secrets.looked(&key, why),
                 Event::Synced { kind, is_there } => {
                     let Some(followed) = self.kinds.get_mut(kind) else { continue };
                     (followed.is_known, followed.is_there) = (true, is_there);
+                    self.gateways.heard_of(&followed.kind);
                     followed.unavailable = None;
                 }
                 Event::Unavailable { kind, why } => {
@@ -104,11 +109,26 @@ impl Documents {
         }
     }
 
+    fn deleted(&mut self, index: usize, key: Key) {
+        let Some(followed) = self.kinds.get_mut(index) else { return };
+        if let Some(gone) = followed.documents.remove(&key) {
+            self.policies_changed |= is_policy(&followed.kind);
+            self.gateways.heard_of(&followed.kind);
+            self.secrets.heard_of(&followed.kind);
+            self.touched.entry((index, key)).or_insert(gone.objects);
+        }
+    }
+
     fn applied(&mut self, index: usize, key: Key, json: &Result<Arc<str>, Arc<str>>) {
+        if !self.secrets.may_be(index, &key) {
+            return;
+        }
         let Some(Followed { kind, documents, .. }) = self.kinds.get_mut(index) else { return };
+        self.secrets.heard_of(kind);
         let name = ObjectName::new(Arc::clone(&key.namespace), Arc::clone(&key.name));
         let header = Header::of(kind, json.as_deref().unwrap_or("{}"));
-        self.policies_changed |= header.is_some();
+        self.policies_changed |= is_policy(kind);
+        self.gateways.heard_of(kind);
         let source = Source::object(
             called(kind.kind, &key),
             match json {
@@ -116,13 +136,14 @@ impl Documents {
                 Err(_) => "{}".into(),
             },
         );
-        let (objects, mut problems) = match json {
+        let (mut objects, mut problems) = match json {
             Ok(_) => Objects::of_api(&source),
             Err(why) => {
                 let problem = Origin::new(&source, Mark::value(0)).error(&**why);
                 (Objects::default(), vec![problem.of(object(kind.kind, &key))])
             }
         };
+        secrets::forget_text(&mut objects);
         let before = documents.remove(&key);
         let document = if problems.is_empty() {
             Document { objects, invalid: None, header }
@@ -150,8 +171,12 @@ impl Documents {
     pub(crate) fn difference(&mut self) -> Difference {
         let mut difference = Difference::default();
         for ((kind, key), before) in mem::take(&mut self.touched) {
-            difference.gone.append(before);
             let now = self.kinds.get(kind).and_then(|followed| followed.documents.get(&key));
+            if now.is_some_and(|now| self.secrets.are_awaited_by(&now.objects)) {
+                self.touched.insert((kind, key), before);
+                continue;
+            }
+            difference.gone.append(before);
             if let Some(now) = now {
                 difference.new.append(now.objects.clone());
             }
@@ -162,6 +187,7 @@ impl Documents {
     /// Nothing of it counts as compiled any more.
     pub(crate) fn renew(&mut self) {
         self.touched.clear();
+        self.secrets.renew();
         for (index, followed) in self.kinds.iter().enumerate() {
             let keys = followed.documents.keys();
             self.touched.extend(keys.map(|key| ((index, key.clone()), Objects::default())));
@@ -170,6 +196,10 @@ impl Documents {
 
     /// Whether everything was told at least once.
     pub(crate) fn is_known(&self) -> bool {
+        self.are_kinds_known() && self.secrets.is_known()
+    }
+
+    fn are_kinds_known(&self) -> bool {
         self.kinds.iter().all(|followed| followed.is_known)
     }
 
@@ -179,7 +209,12 @@ impl Documents {
             let Followed { kind, documents, is_known, is_there, unavailable } = followed;
             let Kind { group, plural, .. } = kind;
             let selector = kind.selector.as_deref().unwrap_or_default();
-            let state = match (unavailable, is_known, is_there) {
+            let because = match (unavailable, self.secrets.is(kind)) {
+                (Some(why), _) => Some((why, why.in_words(kind))),
+                (None, true) => self.secrets.trouble(kind),
+                (None, false) => None,
+            };
+            let state = match (&because, is_known, is_there) {
                 (Some(_), ..) => KindState::Unavailable,
                 (None, false, _) => KindState::Unknown,
                 (None, true, true) => KindState::Followed,
@@ -192,8 +227,8 @@ impl Documents {
                     (group, _) => format!("{plural}.{group}"),
                 },
                 state,
-                because: unavailable.as_ref().map(|why| why.in_words(kind)),
-                is_reachable: !matches!(unavailable, Some(Fault::Unreachable(_))),
+                is_reachable: !matches!(because, Some((Fault::Unreachable(_), _))),
+                because: because.map(|(_, words)| words),
                 objects: documents.len(),
             }
         };

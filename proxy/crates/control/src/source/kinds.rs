@@ -16,9 +16,9 @@ pub(crate) fn followed() -> Vec<Kind> {
         Kind::custom("networking.istio.io", versions, kind, plural, WRITTEN)
     };
     let security =
-        |kind, plural| Kind::custom("security.istio.io", &["v1", "v1beta1"], kind, plural, POLICY);
+        |kind, plural| Kind::custom("security.istio.io", &["v1", "v1beta1"], kind, plural, TOLD);
     let gateway_api = |versions: &'static [&'static str], kind, plural| {
-        Kind::custom("gateway.networking.k8s.io", versions, kind, plural, WRITTEN)
+        Kind::custom("gateway.networking.k8s.io", versions, kind, plural, TOLD)
     };
     let all = [
         core("Namespace", "namespaces", NAMED),
@@ -47,6 +47,12 @@ pub(crate) fn followed() -> Vec<Kind> {
     all.into_iter().map(|kind| kind.with_annotations(is_read)).collect()
 }
 
+/// And of Secrets those that something names.
+pub(crate) fn named() -> Kind {
+    let kind = Kind::built_in("", &["v1"], "Secret", "secrets", &["type", "data"]);
+    kind.with_annotations(|_| false)
+}
+
 /// Annotations that mean something here; others can be long: `kubectl` writes whole objects into
 /// one.
 fn is_read(annotation: &str) -> bool {
@@ -65,7 +71,7 @@ const WRITTEN: &[&str] = &[
 ];
 
 /// They are told of themselves what became of them, in their status: which is not read.
-const POLICY: &[&str] = &[
+const TOLD: &[&str] = &[
     "metadata.labels",
     "metadata.annotations",
     "metadata.creationTimestamp",
@@ -93,6 +99,8 @@ const SERVICE: &[&str] = &[
     "spec.selector",
     "spec.trafficDistribution",
     "spec.type",
+    "status.loadBalancer.ingress.hostname",
+    "status.loadBalancer.ingress.ip",
 ];
 
 const SLICE: &[&str] = &[

@@ -42,3 +42,12 @@ mod pods;
 
 #[cfg(test)]
 mod admission;
+
+#[cfg(test)]
+mod deploys;
+
+#[cfg(test)]
+mod gateway;
+
+#[cfg(test)]
+mod secrets;

@@ -19,7 +19,7 @@ use culvert_xds::{
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,6 +33,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Plane {
     pub(crate) control: Control,
     pub(crate) told: watch::Receiver<Told>,
+    /// Where whoever is on this machine is served.
+    pub(crate) at: SocketAddr,
     _drain: Drain,
     _follower: Follower,
     _folder: TempDir,
@@ -114,7 +116,7 @@ impl Plane {
         let worker = drain.worker();
         let follower =
             Follower::start(upstream, &who("watcher"), Mode::Everything, Seen(seen), &worker);
-        Ok(Self { control, told, _drain: drain, _follower: follower, _folder: folder })
+        Ok(Self { control, told, at, _drain: drain, _follower: follower, _folder: folder })
     }
 
     /// Waits until nodes are told so.

@@ -9,6 +9,7 @@ use culvert_control::{
     clerk,
     compile::{Ambient, Settings},
     control::{self, AUTHORITY_SECRET, Access, Ca, Control, Kind, Listen, Plan, Whence},
+    gateways::template::Template,
     status::mesh::MeshStatus,
 };
 use culvert_identity::{
@@ -83,7 +84,19 @@ impl Replica {
             Ca::Secret(Named::new(client, What::Secret, shipped::NAMESPACE, AUTHORITY_SECRET))
         };
         let (name, namespace) = (name.to_owned(), shipped::NAMESPACE.to_owned());
-        let replica = clerk::Replica { name, namespace, admits: true };
+        let replica = clerk::Replica { name, namespace, admits: true, gateways: None };
+        let start = Self::start_plan(kubeconfig, ca, Some(replica));
+        time::timeout(PATIENCE, start).await.unwrap()
+    }
+
+    /// The same, and makes what gateways need.
+    pub(crate) async fn start_with_gateways(kubeconfig: PathBuf, name: &str) -> Self {
+        let ca = |client: &_| {
+            Ca::Secret(Named::new(client, What::Secret, shipped::NAMESPACE, AUTHORITY_SECRET))
+        };
+        let (name, namespace) = (name.to_owned(), shipped::NAMESPACE.to_owned());
+        let gateways = Some(Template::parse(&shipped::pod_of_gateways()).unwrap());
+        let replica = clerk::Replica { name, namespace, admits: false, gateways };
         let start = Self::start_plan(kubeconfig, ca, Some(replica));
         time::timeout(PATIENCE, start).await.unwrap()
     }
@@ -93,6 +106,7 @@ impl Replica {
         ca: impl FnOnce(&Client) -> Ca,
         replica: Option<clerk::Replica>,
     ) -> Self {
+        let l7 = replica.as_ref().is_some_and(|replica| replica.gateways.is_some());
         let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::default());
         let client = client(kubeconfig).await;
         let plan = Plan {
@@ -102,7 +116,7 @@ impl Replica {
                 cluster: "Kubernetes".into(),
                 trust_domain: "cluster.local".into(),
                 ambient: Ambient::Ours,
-                l7: false,
+                l7,
             },
             ca: ca(&client),
             cluster: Some(control::Cluster {

@@ -9,7 +9,7 @@ use crate::{
     fault::Fault,
     kind::Kind,
     path,
-    trim::Trim,
+    trim::{Key, Trim},
 };
 use bytes::Bytes;
 use culvert_runtime::{dice::dice, drain::Worker};
@@ -61,6 +61,8 @@ pub(super) struct Task {
 /// Who is told.
 pub(super) enum Out {
     Events(mpsc::Sender<Event>),
+    /// Of an object by its name.
+    One(mpsc::Sender<Event>, Key),
     /// Only that something changed.
     Bell(watch::Sender<()>),
 }
@@ -148,6 +150,7 @@ impl Task {
         let limit = limit.map(|limit| limit.to_string());
         let query = path::query([
             ("fieldSelector", self.kind.selector.as_deref()),
+            ("labelSelector", self.kind.labels.as_deref()),
             ("limit", limit.as_deref()),
             ("continue", next.as_deref()),
         ]);
@@ -164,6 +167,7 @@ impl Task {
         let seconds = (WATCH + dice() % WATCH).to_string();
         let query = path::query([
             ("fieldSelector", self.kind.selector.as_deref()),
+            ("labelSelector", self.kind.labels.as_deref()),
             ("watch", Some("true")),
             ("allowWatchBookmarks", Some("true")),
             ("resourceVersion", Some(from)),
@@ -276,6 +280,20 @@ impl Task {
         for event in events {
             match &self.out {
                 Out::Events(events) => {
+                    if events.send(event).await.is_err() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                Out::One(events, key) => {
+                    let event = match event {
+                        Event::Synced { kind, .. } => {
+                            Event::Looked { kind, key: key.clone(), why: None }
+                        }
+                        Event::Unavailable { kind, why } => {
+                            Event::Looked { kind, key: key.clone(), why: Some(why) }
+                        }
+                        other => other,
+                    };
                     if events.send(event).await.is_err() {
                         return ControlFlow::Break(());
                     }

@@ -3,7 +3,7 @@ use crate::api::Api;
 use culvert_kubernetes::{
     fault::Fault,
     kind::Kind,
-    mirror::{Event, Mirror},
+    mirror::{Chosen, Event, Mirror},
 };
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time;
@@ -17,8 +17,14 @@ pub(crate) struct Heard {
     pub(crate) objects: BTreeMap<(usize, String), String>,
     pub(crate) synced: BTreeMap<usize, bool>,
     pub(crate) unavailable: BTreeMap<usize, Fault>,
+    /// By name, those that were looked for; and what was wrong then.
+    pub(crate) looked: BTreeMap<String, Option<String>>,
     /// Objects that were told, each time.
     pub(crate) told: usize,
+}
+
+pub(crate) fn secrets() -> Kind {
+    Kind::built_in("", &["v1"], "Secret", "secrets", &["spec"])
 }
 
 pub(crate) fn pods() -> Kind {
@@ -32,11 +38,23 @@ pub(crate) fn policies() -> Kind {
 
 impl Heard {
     pub(crate) async fn start(api: &Api, kinds: &[Kind]) -> Self {
+        Self::of(Mirror::start(&api.client().await, kinds, &api.drain.worker()))
+    }
+
+    /// With secrets by their names.
+    pub(crate) async fn start_with(api: &Api, kinds: &[Kind]) -> (Self, Chosen) {
+        let (client, worker) = (api.client().await, api.drain.worker());
+        let (mirror, chosen) = Mirror::start_with(&client, kinds, secrets(), &worker);
+        (Self::of(mirror), chosen)
+    }
+
+    fn of(mirror: Mirror) -> Self {
         Self {
-            mirror: Mirror::start(&api.client().await, kinds, &api.drain.worker()),
+            mirror,
             objects: BTreeMap::new(),
             synced: BTreeMap::new(),
             unavailable: BTreeMap::new(),
+            looked: BTreeMap::new(),
             told: 0,
         }
     }
@@ -92,6 +110,9 @@ impl Heard {
                 self.unavailable.remove(&kind);
             }
             Event::Unavailable { kind, why } => drop(self.unavailable.insert(kind, why)),
+            Event::Looked { key, why, .. } => {
+                self.looked.insert(key.name.to_string(), why.map(|why| why.to_string()));
+            }
         }
     }
 }

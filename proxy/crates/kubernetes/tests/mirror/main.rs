@@ -11,3 +11,6 @@ mod trouble;
 
 #[cfg(test)]
 mod definitions;
+
+#[cfg(test)]
+mod chosen;

@@ -67,7 +67,7 @@ pub mod asks;
 
 mod services;
 
-mod secrets;
+pub(in crate::compile::http) mod secrets;
 
 mod api;
 

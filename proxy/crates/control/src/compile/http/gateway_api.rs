@@ -4,7 +4,7 @@
 //! [`status`] (what is told), `grant` (who may name what), `backend` (where requests go), `words`, `rule`
 //! and `grpc` (what becomes of them), `rank` (which rule is first), `listener` (who listens),
 //! `attach` (routes), `host` (names), `gateway` and `mesh` (all of it, for
-//! gateways and for services), `origination` (TLS towards services).
+//! gateways and for services), `origination` (TLS towards services), `secrets` (whose certificates).
 
 mod world;
 
@@ -33,6 +33,8 @@ mod gateway;
 mod mesh;
 
 mod origination;
+
+pub(super) mod secrets;
 
 #[cfg(test)]
 mod tests;

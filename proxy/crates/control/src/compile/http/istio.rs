@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Objects`] (what goes in), `hosts` (who is meant by a name, and who may use
 //! what), `matching`, `action`, `delegate` (a rule), `routing` (a service's rules), `policy`,
-//! `traffic` (how a service is talked to), `tls`, `stream`, `gateway` (who listens for strangers),
+//! `traffic` (how a service is talked to), `tls`, `secrets` (whose certificates), `stream`, `gateway` (who listens for strangers),
 //! `references` (what is named and not there), `authorization` (who may do what).
 
 mod action;
@@ -23,6 +23,8 @@ mod references;
 
 mod routing;
 
+mod secrets;
+
 mod stream;
 
 mod tls;
@@ -33,6 +35,7 @@ mod traffic;
 mod tests;
 
 pub(in crate::compile) use authorization::policies;
+pub(super) use secrets::{secrets_of, secrets_to};
 
 use super::plan::{At, ServicePlan, gateway::GatewayPlan};
 use crate::{

@@ -1,5 +1,5 @@
-//! How policies stand, for their status.
-use super::{Document, Documents, Followed};
+//! How policies stand, for their status; and who objects are that are told what became of them.
+use super::{Document, Documents, Followed, gateways};
 use crate::{
     compile::{effect::Effect, incremental::Compiler},
     problem::Problem,
@@ -14,21 +14,22 @@ use std::sync::Arc;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Header {
-    api_version: String,
-    metadata: Stamp,
+    pub(super) api_version: String,
+    pub(super) metadata: Stamp,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Stamp {
-    uid: String,
-    generation: u64,
+pub(super) struct Stamp {
+    pub(super) uid: String,
+    pub(super) generation: u64,
 }
 
 impl Header {
     /// Of an object of a kind that is told what becomes of it.
     pub(super) fn of(kind: &Kind, json: &str) -> Option<Box<Self>> {
-        is_policy(kind).then(|| Box::new(serde_json::from_str(json).unwrap_or_default()))
+        let is_told = is_policy(kind) || gateways::is_told(kind);
+        is_told.then(|| Box::new(serde_json::from_str(json).unwrap_or_default()))
     }
 }
 
@@ -57,7 +58,7 @@ impl Documents {
     }
 }
 
-fn is_policy(kind: &Kind) -> bool {
+pub(super) fn is_policy(kind: &Kind) -> bool {
     matches!(kind.kind, "AuthorizationPolicy" | "PeerAuthentication")
 }
 

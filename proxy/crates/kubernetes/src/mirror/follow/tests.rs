@@ -108,7 +108,7 @@ impl Heard {
                     assert!(was_there.is_some(), "{key:?} is told to be gone and never was there");
                 }
                 Event::Synced { is_there, .. } => self.last = Some(is_there),
-                Event::Unavailable { .. } => {}
+                Event::Unavailable { .. } | Event::Looked { .. } => {}
             }
         }
     }

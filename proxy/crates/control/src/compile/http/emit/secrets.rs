@@ -24,7 +24,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// What names of Secrets begin with, and what is behind it of whom they trust.
 const SECRET: &str = "kubernetes://";
-const TRUST: &str = "-cacert";
+pub(in crate::compile::http) const TRUST: &str = "-cacert";
 
 /// Names of secrets.
 pub(super) type Names = BTreeSet<Arc<str>>;

@@ -48,7 +48,7 @@ pub(super) fn classes(world: &World<'_>) -> Vec<Standing> {
     ours.map(standing).collect()
 }
 
-fn is_ours(world: &World<'_>, gateway: &Gateway) -> bool {
+pub(super) fn is_ours(world: &World<'_>, gateway: &Gateway) -> bool {
     let class = &*gateway.spec.gateway_class_name.value;
     match world.classes.get(class) {
         Some(class) => &*class.spec.controller_name == CONTROLLER,

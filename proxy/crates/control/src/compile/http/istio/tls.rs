@@ -138,8 +138,13 @@ fn file_of(path: &str) -> Credential {
 
 /// A secret of the object's namespace; `kubernetes://` is how Istio says that it is one.
 fn secret(name: &str, meta: &Meta) -> Credential {
+    let name = own_secret(name).into();
+    Credential::Secret { namespace: Arc::clone(&meta.name.namespace), name }
+}
+
+/// What a secret is called beside the object that names it.
+pub(super) fn own_secret(name: &str) -> &str {
     let name = name.strip_prefix("kubernetes://").unwrap_or(name);
     // That of another namespace would need somebody's leave: its name is looked for at home.
-    let name = name.rsplit('/').next().unwrap_or(name);
-    Credential::Secret { namespace: Arc::clone(&meta.name.namespace), name: name.into() }
+    name.rsplit('/').next().unwrap_or(name)
 }
