@@ -128,6 +128,11 @@ impl Account {
         Ok(on_trial)
     }
 
+    /// Says whether it goes to the application past L7.
+    pub(crate) fn go_past_l7(&self, goes: bool) {
+        self.conn.go_past_l7(goes);
+    }
+
     /// Waits for `work`, unless somebody cuts the connection.
     pub(crate) fn guard<F: Future + Unpin>(&self, work: F) -> Guard<'_, F> {
         self.conn.cut.guard(work)

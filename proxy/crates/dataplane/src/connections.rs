@@ -5,7 +5,13 @@ use culvert_telemetry::conn::Live;
 use parking_lot::Mutex;
 use serde::Serialize;
 use slab::Slab;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// What a status command shows of one connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,6 +64,8 @@ pub(crate) struct Slot(u32);
 pub(crate) struct Conn {
     pub(crate) live: Arc<Live>,
     pub(crate) cut: Cut,
+    /// It reaches the application, and no L7 on its way; or is about to.
+    past_l7: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -116,7 +124,17 @@ impl Connections {
 
 impl Conn {
     pub(crate) fn new(live: Arc<Live>) -> Arc<Self> {
-        Arc::new(Self { live, cut: Cut::default() })
+        Arc::new(Self { live, cut: Cut::default(), past_l7: AtomicBool::new(false) })
+    }
+
+    /// Says whether it goes to the application past L7: before it is known by which snapshot, so that
+    /// who looks with a newer one finds it.
+    pub(crate) fn go_past_l7(&self, goes: bool) {
+        self.past_l7.store(goes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn goes_past_l7(&self) -> bool {
+        self.past_l7.load(Ordering::SeqCst)
     }
 }
 

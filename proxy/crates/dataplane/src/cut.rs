@@ -18,6 +18,8 @@ use std::{
 pub(crate) enum Why {
     #[error("policy no longer lets it pass")]
     Revoked(#[source] Denial),
+    #[error("policies decide about it in L7 now, which it does not pass")]
+    PastL7,
     #[error("it may no longer go there")]
     NoRoute(#[source] NoRoute),
     #[error("nobody announces the destination any more, or says what may reach it")]
@@ -52,7 +54,9 @@ enum State {
 impl Why {
     pub(crate) fn reason(&self) -> CloseReason {
         match self {
-            Self::Revoked(_) | Self::NoRoute(_) | Self::Unannounced => CloseReason::PolicyRevoked,
+            Self::Revoked(_) | Self::PastL7 | Self::NoRoute(_) | Self::Unannounced => {
+                CloseReason::PolicyRevoked
+            }
             Self::Disbelieved => CloseReason::CertRevoked,
             Self::PodGone => CloseReason::PodGone,
             Self::Drained => CloseReason::Drained,

@@ -41,6 +41,12 @@ pub(crate) fn still_passes(authz: &Authz, facts: &ConnFacts) -> bool {
     decide(authz, &asked(facts)).verdict.is_ok()
 }
 
+/// Whether policies decide about what goes to `port` of `known` in L7, so that none may go past it.
+pub(crate) fn decides_in_l7(known: &Known, port: u16) -> bool {
+    let l7 = &known.member.l7;
+    l7.contains(port) && !l7.policies().is_empty()
+}
+
 fn asked(facts: &ConnFacts) -> Facts<'_> {
     Facts::new(facts.source_identity.as_ref(), facts.source.ip(), facts.destination)
 }

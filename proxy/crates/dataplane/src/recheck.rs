@@ -4,13 +4,14 @@
 //! newer one judges it: at its opening, or here.
 use crate::{
     cut::Why,
-    judge::{judge, still_passes},
+    judge::{decides_in_l7, judge, still_passes},
     pods::{Pods, belief::cut_disbelieved, door::Door, pod::Pod, status::PodPhase},
 };
 use culvert_model::{
     authz::join::Authz,
     facts::{ConnFacts, Direction},
     identity::Identity,
+    l7::L7Ports,
     name::WorkloadUid,
     path::Path,
     snapshot::{Known, Snapshot},
@@ -31,10 +32,11 @@ pub(crate) mod absent;
 
 use absent::Absent;
 
-/// By which policies each pod's connections were judged last, and as whose those that it makes.
+/// By which policies each pod's connections were judged last, which of them had to pass L7, and as
+/// whose those that it makes.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    authz: HashMap<WorkloadUid, Arc<Authz>>,
+    authz: HashMap<WorkloadUid, (Arc<Authz>, L7Ports)>,
     identities: HashMap<WorkloadUid, Identity>,
 }
 
@@ -151,14 +153,14 @@ impl Judged {
         for pod in pods {
             // Of a pod that is no longer announced nobody says what may be; nothing new may.
             let Some(known) = snapshot.known(&pod.uid) else { continue };
-            let same = self
-                .authz
-                .get(&pod.uid)
-                .is_some_and(|authz| Arc::ptr_eq(authz, &known.authz) || **authz == *known.authz);
+            let l7 = &known.member.l7;
+            let same = self.authz.get(&pod.uid).is_some_and(|(authz, passed)| {
+                (Arc::ptr_eq(authz, &known.authz) || **authz == *known.authz) && passed == l7
+            });
             if !same || another {
                 self.revoke(pod, known);
             }
-            self.authz.insert(pod.uid.clone(), Arc::clone(&known.authz));
+            self.authz.insert(pod.uid.clone(), (Arc::clone(&known.authz), l7.clone()));
         }
     }
 
@@ -168,8 +170,14 @@ impl Judged {
             conn.live.see(|facts| {
                 // What goes past us is looked at where it can be ended.
                 let ours = facts.direction == Direction::Inbound && facts.path != Path::Direct;
+                if !ours {
+                    return None;
+                }
+                if conn.goes_past_l7() && decides_in_l7(known, facts.destination.port()) {
+                    return Some(Why::PastL7);
+                }
                 let facts = self.as_known(facts);
-                if !ours || still_passes(&known.authz, &facts) {
+                if still_passes(&known.authz, &facts) {
                     return None;
                 }
                 judge(known, &facts).err().map(Why::Revoked)

@@ -4,12 +4,11 @@ use crate::{
     cut::Why,
     dataplane::Shared,
     dice::dice,
-    judge::judge,
+    judge::{decides_in_l7, judge},
     pods::{door::Door, status::PodPhase},
 };
 use culvert_kernel::{DirectFlow, Node};
 use culvert_model::{
-    close::CloseReason,
     facts::{ConnFacts, Direction},
     path::Path,
     snapshot::Snapshot,
@@ -131,6 +130,7 @@ fn recheck(shared: &Shared, snapshot: &Snapshot, flows: &[DirectFlow]) {
         let believed = door.pod.is_believed()
             && doors.get(&source_pod).is_none_or(|door| door.pod.is_believed());
         let why = match judge(known, &facts) {
+            Ok(_) if decides_in_l7(known, destination.port()) => Why::PastL7,
             Ok(_) if believed => continue,
             Ok(_) => Why::Disbelieved,
             Err(denial) => Why::Revoked(denial),
@@ -151,16 +151,22 @@ fn recheck_older(shared: &Shared, snapshot: &Snapshot, door: &Door) {
     };
     for flow in flows.iter().filter(|flow| flow.inbound && !flow.direct) {
         let facts = door.pod.facts(Direction::Inbound, flow.remote, flow.local, snapshot);
-        let Err(denial) = judge(known, &facts) else { continue };
+        let why = match judge(known, &facts) {
+            Ok(_) if decides_in_l7(known, flow.local.port()) => Why::PastL7,
+            Ok(_) => continue,
+            Err(denial) => Why::Revoked(denial),
+        };
         if !end(door, flow.remote, flow.local) {
             continue;
         }
         let mut record = shared.telemetry.open(facts);
-        record.deny((*denial.denied).clone());
+        if let Why::Revoked(denial) = &why {
+            record.deny((*denial.denied).clone());
+        }
         record.settle();
         record.received(flow.sent);
         record.sent(flow.received);
-        record.finish(CloseReason::PolicyRevoked, Some(&denial));
+        record.finish(why.reason(), Some(&why));
     }
 }
 

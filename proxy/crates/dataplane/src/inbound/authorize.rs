@@ -28,11 +28,15 @@ pub(crate) async fn authorize(account: &mut Account) -> Result<Authorized, Inbou
         return Err(InboundError::OwnPort(port));
     }
     let pod = Arc::clone(account.pod());
+    drop(pod.known().await?);
+    // From here on, a change by which it must pass L7 finds it.
+    account.go_past_l7(true);
     let seen = pod.known().await?;
     if seen.known.member.app_tunnel.is_some() {
         return Err(InboundError::AppTunnel);
     }
     let on_trial = account.judge(&seen.known).map_err(InboundError::Denied)?;
     let must_pass = seen.known.member.l7.contains(port);
+    account.go_past_l7(!must_pass);
     Ok(Authorized { known: seen.known, on_trial, must_pass })
 }

@@ -207,9 +207,11 @@ pub(super) async fn carry(admitted: Admitted, handed: Handed) {
             far.close_cut(&why);
             // To the source, whoever was at the other end has gone; but policy is policy.
             let reason = match &*why {
-                Why::Revoked(_) | Why::NoRoute(_) | Why::Unannounced | Why::Disbelieved => {
-                    why.reason()
-                }
+                Why::Revoked(_)
+                | Why::PastL7
+                | Why::NoRoute(_)
+                | Why::Unannounced
+                | Why::Disbelieved => why.reason(),
                 Why::PodGone | Why::Drained => CloseReason::DestinationReset,
             };
             return account.close(reason, Some(&*why));

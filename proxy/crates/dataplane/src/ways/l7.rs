@@ -6,7 +6,7 @@ use crate::{
     pods::sockets::here,
     sample::{Mesh, TestPod, field, member, service},
 };
-use culvert_model::{facts::Direction, l7::L7Ports, party::Party, path::Path};
+use culvert_model::{facts::Direction, l7::L7Ports, name::ObjectName, party::Party, path::Path};
 use culvert_runtime::doors::{Answer, Bytes, HandOver, Handover, NoPlace, Opened, Place};
 use std::{
     io::ErrorKind,
@@ -159,6 +159,36 @@ async fn a_connection_that_an_engine_has_can_be_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_open_past_an_engine_ends_when_policies_are_decided_there() {
+    let (taken, mut takes) = unbounded_channel();
+    let mut mesh = Mesh::new(|shared| shared.l7 = Some(Arc::new(Engine(taken))));
+    let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
+    mesh.publish();
+    let mut client = cart.connect(stock.addr()).await;
+    let (mut server, _) = stock.app.accept().await.unwrap();
+    let mut behind = member("stock", stock.ip);
+    behind.l7 = ports(&[stock.addr().port()]);
+    let mut deciding = behind.clone();
+    mesh.builder.set_member(Arc::new(behind));
+    mesh.publish();
+    // Nothing is denied to it: that it passes L7 is for the next one.
+    client.write_all(b"ask").await.unwrap();
+    server.read_exact(&mut [0; 3]).await.unwrap();
+    let mut handed = cart.connect(stock.addr()).await;
+    let mut handover = takes.recv().await.unwrap();
+    deciding.l7 = deciding.l7.deciding([ObjectName::new("shop", "readers")]);
+    mesh.builder.set_member(Arc::new(deciding));
+    mesh.publish();
+    assert_eq!(end_of(&mut client).await, Err(ErrorKind::ConnectionReset));
+    tokio::join!(ask(&mut handed), answer(&mut handover.bytes));
+    drop((server, handover));
+    idle(&mesh).await;
+    let lines = mesh.node.lines();
+    let cut = lines.iter().filter(|line| field(line, "close") == Some("policy_revoked"));
+    assert!(cut.clone().count() >= 1, "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_engine_it_is_refused_with_the_reason() {
     let mut mesh = Mesh::new(|_| {});
     let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
@@ -179,6 +209,10 @@ async fn an_engine_reaches_members_as_the_mesh_does() {
         let mut mesh = Mesh::new(|shared| shared.encrypt_local = tunnels);
         let (cart, stock) = (mesh.pod("cart").await, mesh.pod("stock").await);
         mesh.publish();
+        for pod in [&cart, &stock] {
+            // As the node holds them.
+            pod.door.pod.certificate(&pod.door.pod.identity()).await.unwrap();
+        }
         let opened = dial::from_source(&cart.door, stock.addr()).await.unwrap();
         let Opened { bytes: Bytes::Other(mut bytes), in_mesh: true, path } = opened else {
             unreachable!("{opened:?}");

@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn says_who_asked_whom_for_what_and_what_came_of_it() {
         let line = line(sample::request(Direction::Inbound));
-        assert_snapshot!(written(json, &line));
-        assert_snapshot!(written(text, &line).replace('\t', " | "));
+        assert_snapshot!(written(json, &line), @r#"{"level":"info","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"request complete","src.addr":"10.0.0.1:40000","src.workload":"cart-1","src.namespace":"shop","src.identity":"spiffe://cluster.local/ns/shop/sa/cart","dst.addr":"10.0.1.2:15008","dst.hbone_addr":"10.0.1.2:80","dst.service":"stock.shop.svc.cluster.local","dst.workload":"stock-1","dst.namespace":"shop","dst.identity":"spiffe://cluster.local/ns/shop/sa/stock","direction":"inbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":7,"http.method":"GET","http.host":"stock","http.path":"/items?of=\"a\"","http.version":"HTTP/1.1","http.status":200,"response_details":"via_upstream","path":"tunnel"}"#);
+        assert_snapshot!(written(text, &line).replace('\t', " | "), @r#"2025-12-31T23:59:59.042Z | info | access | request complete | src.addr=10.0.0.1:40000 src.workload="cart-1" src.namespace="shop" src.identity="spiffe://cluster.local/ns/shop/sa/cart" dst.addr=10.0.1.2:15008 dst.hbone_addr=10.0.1.2:80 dst.service="stock.shop.svc.cluster.local" dst.workload="stock-1" dst.namespace="shop" dst.identity="spiffe://cluster.local/ns/shop/sa/stock" direction="inbound" bytes_sent=84 bytes_recv=1617 duration_ms=7 http.method="GET" http.host="stock" http.path="/items?of=\"a\"" http.version="HTTP/1.1" http.status=200 response_details="via_upstream" path="tunnel""#);
     }
 
     #[test]
@@ -121,6 +121,6 @@ mod tests {
             ..Told::default()
         };
         let line = RequestLine { told, ..line(Request { code, flags, call, ..request }) };
-        assert_snapshot!(written(json, &line));
+        assert_snapshot!(written(json, &line), @r#"{"level":"error","time":"2025-12-31T23:59:59.042Z","scope":"access","message":"request complete","src.addr":"10.0.0.1:40000","src.workload":"cart-1","src.namespace":"shop","src.identity":"spiffe://cluster.local/ns/shop/sa/cart","dst.addr":"10.0.1.2:80","dst.service":"stock.shop.svc.cluster.local","dst.workload":"stock-1","dst.namespace":"shop","dst.identity":"spiffe://cluster.local/ns/shop/sa/stock","direction":"outbound","bytes_sent":84,"bytes_recv":1617,"duration_ms":7,"http.status":503,"grpc.status":14,"response_flags":"UF,URX","route":"default","cluster":"outbound|80||stock.shop.svc.cluster.local","request_id":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","trace_id":"abababababababababababababababab","error":"delayed connect error: Connection refused"}"#);
     }
 }

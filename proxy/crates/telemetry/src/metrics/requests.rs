@@ -14,9 +14,7 @@ use prometheus_client::{
 use std::{
     borrow::Cow,
     fmt,
-    sync::{
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Instant,
 };
 

@@ -67,7 +67,7 @@ fn what_cannot_be_read_changes_nothing() {
     let books = open(&folder);
     let token = mint(&books, "a", 1000);
     books.make_void("a", at(1000)).unwrap();
-    for (name, text) in [("void", "a\n"), ("void", "a b\n"), ("void", "a/b 1\n"), ("key", "x")] {
+    for (name, text) in [("void", "a\n"), ("void", "a b\n"), ("void", "a/b/c 1\n"), ("key", "x")] {
         let path = folder.path().join(name);
         let before = fs::read(&path).unwrap();
         fs::write(&path, text).unwrap();
@@ -78,7 +78,7 @@ fn what_cannot_be_read_changes_nothing() {
         fs::write(&path, before).unwrap();
         books.look().unwrap();
     }
-    assert!(matches!(books.make_void("a/b", at(1)), Err(BookError::Node(_))));
+    assert!(matches!(books.make_void("a/b/c", at(1)), Err(BookError::Node(_))));
 }
 
 proptest! {

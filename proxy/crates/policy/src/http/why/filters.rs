@@ -247,7 +247,8 @@ pub(super) fn rules(
     origins: &Metadata,
 ) -> Vec<Filtered> {
     let both = [(&config.shadow, true), (&config.rules, false)];
-    let engines = both.into_iter().filter_map(|(engine, dry_run)| Some((engine.as_ref()?, dry_run)));
+    let engines =
+        both.into_iter().filter_map(|(engine, dry_run)| Some((engine.as_ref()?, dry_run)));
     let said = engines.map(|(engine, dry_run)| {
         let decision = rbac::decide(engine, seen);
         let allowed = decision.allowed;
