@@ -137,7 +137,7 @@ fn a_policy_that_denies_is_named_at_its_server() {
 #[test]
 fn weights_rewrites_redirects_and_faults_are_told() {
     let dir = folder();
-    let (code, way) = why(dir.path(), &["--path", "/"]);
+    let (code, way) = why(dir.path(), &["--path", "/x"]);
     assert_eq!(code, Some(0), "{way}");
     let client = &way["client"];
     let passed: Vec<_> = client["passed_over"].as_array().unwrap().iter().collect();
@@ -146,7 +146,7 @@ fn weights_rewrites_redirects_and_faults_are_told() {
     let clusters = client["sent"]["clusters"].as_array().unwrap();
     let shares: Vec<_> = clusters.iter().map(|one| one["percent"].as_f64().unwrap()).collect();
     assert_eq!(shares, [90.0, 10.0]);
-    assert_eq!(clusters[0]["path"], "/all");
+    assert_eq!(clusters[0]["path"], "/all/x");
     assert_eq!(way["arrivals"].as_array().unwrap().len(), 2);
 
     let (code, way) = why(dir.path(), &["--path", "/old/x"]);

@@ -27,6 +27,8 @@ spec:
     );
     let own = "  hosts: [shop.mesh.svc.cluster.local]";
     let shop = routes(user).replace(own, "  gateways: [edge]\n  hosts: [shop.example.com]");
+    // Of several ports of a service, a gateway's own says nothing.
+    let shop = shop.replace(", subset: ", ", port: {number: 80}, subset: ");
     format!("{gateway}---\n{shop}")
 }
 
@@ -96,14 +98,8 @@ fn visit(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
 #[track_caller]
 fn is_led_to(mesh: &Mesh, user: &str, root: Option<&PathBuf>, server: &str) {
     let own = SocketAddr::new(mesh.pod(server).v4(), 8080).to_string();
-    let mut last = Value::Null;
     let said = eventually(&format!("answer of {server}"), || {
         let said = visit(mesh, user, root);
-        if said != last {
-            // What a failing test shows.
-            println!("{said}");
-            last.clone_from(&said);
-        }
         (said["own"] == own).then_some(said)
     });
     assert_eq!(said["status"], 200, "{said}");
@@ -122,12 +118,7 @@ fn strangers_are_led_into_the_mesh_in_the_gateways_name() {
     is_led_to(&mesh, "tester", None, "second");
     is_led_to(&mesh, "tester", Some(&root), "second");
 
-    // By tunnel and as itself; nobody else may, and nobody in plain text.
-    let line = mesh.node("b").await_access("the server's line", |line| {
-        line["direction"] == "inbound" && line["close"] == "done"
-    });
-    let id = "spiffe://cluster.local/ns/mesh/sa/edge";
-    fields(&line, &json!({"src.identity": id, "path": "tunnel"}));
+    // Nobody else may ask them, and nobody in plain text.
     let first = SocketAddr::new(mesh.pod("first").v4(), 8080);
     for other in ["client", "visitor"] {
         let said = mesh.pod(other).peer(&["get", &first.to_string(), "/"]).last_words();
@@ -149,6 +140,13 @@ fn strangers_are_led_into_the_mesh_in_the_gateways_name() {
     is_led_to(&mesh, "somebody", None, "second");
     is_led_to(&mesh, "", Some(&root), "first");
     assert!(mesh.node("edge").terminate().success());
+
+    // By tunnel and as itself.
+    let id = "spiffe://cluster.local/ns/mesh/sa/edge";
+    let line = mesh.node("b").await_access("the server's line", |line| {
+        line["direction"] == "inbound" && line["src.identity"] == id
+    });
+    fields(&line, &json!({"path": "tunnel"}));
 }
 
 #[test]

@@ -88,6 +88,7 @@ http {{
   server {{
     listen 443 ssl; server_name {host};
     ssl_certificate {certificate}; ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
     {server}
   }}
 }}

@@ -123,7 +123,7 @@ fn both_reporters_count_what_was_served_and_what_was_denied() {
         ];
         assert!(count(node, &both) >= 7.0, "{both:?}: {}", node.metrics());
         let connections = node.metric("istio_tcp_connections_opened_total", &[source, SHOP]);
-        assert_eq!(connections.total_cmp(&0.0), std::cmp::Ordering::Equal, "{}", node.metrics());
+        assert!(connections < 0.5, "{}", node.metrics());
         let took = "istio_request_duration_milliseconds_count";
         assert!(node.metric(took, &both) >= 7.0);
         assert!(node.metric("istio_response_bytes_sum", &both) > 0.0);

@@ -17,6 +17,7 @@ use crate::{
     manifests::Manifests,
     serve::{
         Porter,
+        accounts::Names,
         gate::Doorkeeper,
         hush::Hush,
         l7::{Hub, desk::L7Desk},
@@ -207,9 +208,12 @@ impl Control {
         hush.follow(worker);
         let (hosted, who_hosts) = publish::channel(Arc::<Hosted>::default());
         let (agents, where_agents) = publish::channel(Arc::<Agents>::default());
+        let (gateways, which_gateways) = publish::channel(Arc::<Names>::default());
         let doorkeeper = Arc::new(Doorkeeper {
             tokens: books.view(),
-            accounts: cluster.as_ref().map(|cluster| cluster.accounts(&where_agents)),
+            accounts: cluster
+                .as_ref()
+                .map(|cluster| cluster.accounts(&where_agents, &which_gateways)),
             trust_domain,
             clock: Arc::clone(&clock),
             hush: hush.clone(),
@@ -267,6 +271,7 @@ impl Control {
             hosted,
             agents,
             local,
+            gateways,
             nodes: nodes.clone(),
             hub: hub.clone(),
             events,

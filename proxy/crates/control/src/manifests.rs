@@ -17,9 +17,10 @@ use crate::{
     status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
 };
 use culvert_kubernetes::mirror::Chosen;
+use culvert_model::name::ObjectName;
 use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
-use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::SystemTime};
 use tell::{MAX_LOGGED, tell_notes, tell_skipped};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -143,6 +144,11 @@ impl Manifests {
     /// Looks at what is in force.
     pub(crate) fn with_mesh<T>(&self, look: impl FnOnce(&Mesh) -> T) -> T {
         look(self.compiler.lock().mesh())
+    }
+
+    /// Gateways that there are, by whichever API.
+    pub(crate) fn gateway_names(&self) -> BTreeSet<ObjectName> {
+        self.compiler.lock().scene().plan().gateways.keys().cloned().collect()
     }
 
     /// Takes a change in; `None` when it is refused: everything stays as it was.

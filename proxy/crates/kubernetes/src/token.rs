@@ -88,7 +88,6 @@ pub enum Refusal {
 pub struct Reviewer {
     client: Client,
     audience: String,
-    account: Account,
     book: Book,
     seats: Semaphore,
 }
@@ -101,32 +100,31 @@ impl Refusal {
 }
 
 impl Reviewer {
-    /// Wants tokens of `account` that are meant for `audience`.
-    pub fn new(client: &Client, account: Account, audience: &str) -> Self {
+    /// Wants tokens that are meant for `audience`.
+    pub fn new(client: &Client, audience: &str) -> Self {
         Self {
             client: client.clone(),
             audience: audience.to_owned(),
-            account,
             book: Book::default(),
             seats: Semaphore::new(AT_ONCE),
         }
     }
 
-    /// Who it must be.
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-
-    /// What `token`, shown by `from`, proves.
+    /// What `token`, shown by `from`, proves; it must be of the account `want`.
     ///
     /// # Errors
     ///
     /// When it proves nothing, or the API server does not say.
-    pub async fn review(&self, token: &str, from: Option<IpAddr>) -> Result<Proof, Refusal> {
+    pub async fn review(
+        &self,
+        token: &str,
+        want: &Account,
+        from: Option<IpAddr>,
+    ) -> Result<Proof, Refusal> {
         let claims = Claims::read(token).ok_or(Refusal::Form)?;
-        let expires = claims.check(&self.account, &self.audience, unix_now())?;
+        let expires = claims.check(want, &self.audience, unix_now())?;
         let slot = self.book.slot(digest(&SHA256, token.as_bytes()).as_ref(), Instant::now());
-        let subject = time::timeout(PATIENCE, self.answer(&slot, token, from)).await;
+        let subject = time::timeout(PATIENCE, self.answer(&slot, (token, want), from)).await;
         Ok(Proof { subject: subject.unwrap_or(Err(Refusal::Busy))?, expires })
     }
 
@@ -134,7 +132,7 @@ impl Reviewer {
     async fn answer(
         &self,
         slot: &Arc<Slot>,
-        token: &str,
+        (token, want): (&str, &Account),
         from: Option<IpAddr>,
     ) -> Result<Subject, Refusal> {
         let mut last = slot.last.lock().await;
@@ -152,7 +150,7 @@ impl Reviewer {
         if !may_ask() {
             return Err(Refusal::Flood);
         }
-        let said = self.ask(token).await;
+        let said = self.ask(token, want).await;
         let answer = book::Answer::new(said.clone(), Instant::now(), last.as_ref());
         if answer.is_refusal() && !is_known {
             self.book.count(from, Instant::now());
@@ -161,11 +159,11 @@ impl Reviewer {
         said
     }
 
-    async fn ask(&self, token: &str) -> Result<Subject, Refusal> {
+    async fn ask(&self, token: &str, want: &Account) -> Result<Subject, Refusal> {
         let question = answer::question(token, &self.audience);
         let answer = self.client.send((Method::POST, PATH), JSON, question).await;
         let answer = answer.map_err(Refusal::Unknown)?;
-        answer::judge(&answer, &self.account, &self.audience)
+        answer::judge(&answer, want, &self.audience)
     }
 }
 

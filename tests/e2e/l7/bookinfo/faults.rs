@@ -72,9 +72,9 @@ fn faults_are_injected_for_whom_they_are_meant() {
     ]);
     bookinfo.shows("jason", ["details-v1", "reviews-v2", "500"]);
     bookinfo.shows("anybody", first);
-    let said = bookinfo.ask("reviewsv3", "ratings:9080", "/health", 5, "jason");
+    let said = bookinfo.ask("reviewsv3", ("ratings:9080", "/health"), 5, "jason");
     assert_eq!(said["statuses"]["500"], 5, "{said}");
-    let said = bookinfo.ask("reviewsv3", "ratings:9080", "/health", 5, "anybody");
+    let said = bookinfo.ask("reviewsv3", ("ratings:9080", "/health"), 5, "anybody");
     assert_eq!(said["statuses"]["200"], 5, "{said}");
 
     bookinfo.apply(&[
@@ -83,13 +83,13 @@ fn faults_are_injected_for_whom_they_are_meant() {
         TEST_V2,
         "networking/virtual-service-ratings-test-delay.yaml",
     ]);
-    let said = bookinfo.ask("client", "productpage:9080", "/productpage", 1, "jason");
+    let said = bookinfo.ask("client", ("productpage:9080", "/productpage"), 1, "jason");
     assert!(said["millis"].as_u64() >= Some(7000), "{said}");
     assert!(said["bodies"][0].as_str().unwrap().contains("ratings-v1"), "{said}");
     bookinfo.shows("anybody", first);
 
     bookinfo.apply(&["networking/fault-injection-details-v1.yaml"]);
-    let said = bookinfo.ask("productpage", "details:9080", "/health", 5, "anybody");
+    let said = bookinfo.ask("productpage", ("details:9080", "/health"), 5, "anybody");
     assert_eq!(said["statuses"]["555"], 5, "{said}");
 }
 
@@ -102,7 +102,7 @@ fn requests_are_tried_again_and_given_up_in_time() {
     // As many as it takes: of three requests two go wrong.
     bookinfo.apply_with(&[SUBSETS, ALL_V1], RETRIES);
     for path in ["/fails", "/hangs"] {
-        let said = bookinfo.ask("productpage", "details:9080", path, 3, "anybody");
+        let said = bookinfo.ask("productpage", ("details:9080", path), 3, "anybody");
         assert_eq!(said["statuses"]["200"], 3, "{path}: {said}");
     }
 }

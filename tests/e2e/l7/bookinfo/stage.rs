@@ -196,8 +196,7 @@ impl Bookinfo {
     pub(super) fn ask(
         &self,
         from: &str,
-        server: &str,
-        path: &str,
+        (server, path): (&str, &str),
         times: u32,
         user: &str,
     ) -> Value {
@@ -209,7 +208,7 @@ impl Bookinfo {
     /// status with which nobody did. Each in as many ways as there were.
     #[track_caller]
     pub(super) fn pages(&self, user: &str) -> Vec<[String; 3]> {
-        let said = self.ask("client", "productpage:9080", "/productpage", 6, user);
+        let said = self.ask("client", ("productpage:9080", "/productpage"), 6, user);
         assert_eq!((&said["ok"], &said["statuses"]["200"]), (&true.into(), &6.into()), "{said}");
         let bodies = said["bodies"].as_array().unwrap();
         let mut pages: Vec<_> = bodies.iter().map(|body| page(body.as_str().unwrap())).collect();

@@ -18,7 +18,7 @@ use culvert_runtime::{alarm, backoff::Backoff, dice::dice};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 use tokio::{sync::watch, time::Instant};
@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 pub(super) mod build;
 
-/// What the ClusterRole needs.
+/// What the `ClusterRole` needs.
 const LACKS: &str = "its ClusterRole needs apiGroups: [gateway.networking.k8s.io], resources: \
     [gatewayclasses/status, gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, \
     tcproutes/status, backendtlspolicies/status], verbs: [patch], and get of the same without /status";
@@ -150,6 +150,11 @@ impl Steward {
         builder: Option<&Builder>,
         known: &mut HashMap<(&'static str, Key), Entry>,
     ) -> Result<(), Fault> {
+        if known.len() > gateways.told.len() {
+            let there: HashSet<_> =
+                gateways.told.iter().map(|told| (told.kind, &told.key)).collect();
+            known.retain(|(kind, key), _| there.contains(&(*kind, key)));
+        }
         let presences = presences(gateways, builder);
         for told in &gateways.told {
             let place = (told.kind, told.key.clone());
@@ -232,10 +237,10 @@ impl Steward {
                 let (namespace, name) = (&key.namespace, &key.name);
                 match fault.is_absent() {
                     true => {
-                        debug!(kind, "{namespace}/{name} was gone before its status was written")
+                        debug!(kind, "{namespace}/{name} was gone before its status was written");
                     }
                     false => {
-                        warn!(kind, "the status of {namespace}/{name} cannot be written: {fault}")
+                        warn!(kind, "the status of {namespace}/{name} cannot be written: {fault}");
                     }
                 }
                 Ok(Some(unwritten(status, given_up())))

@@ -2,7 +2,7 @@
 use super::{Ca, Cluster};
 use crate::{
     ca::{hosted::Agents, secret, trouble::Trouble},
-    serve::accounts::{AUDIENCE, Accounts, Dead},
+    serve::accounts::{AUDIENCE, Accounts, Dead, Names},
 };
 use culvert_identity::{
     ca::{
@@ -42,9 +42,18 @@ impl Ca {
 }
 
 impl Cluster {
-    pub(super) fn accounts(&self, agents: &View<Arc<Agents>>) -> Accounts {
+    pub(super) fn accounts(
+        &self,
+        agents: &View<Arc<Agents>>,
+        gateways: &View<Arc<Names>>,
+    ) -> Accounts {
         let (namespace, name) = (self.namespace.clone(), self.node_account.clone());
-        let reviewer = Reviewer::new(&self.client, Account { namespace, name }, AUDIENCE);
-        Accounts { reviewer, agents: agents.clone(), dead: Dead::default() }
+        Accounts {
+            reviewer: Reviewer::new(&self.client, AUDIENCE),
+            node: Account { namespace, name },
+            gateways: gateways.clone(),
+            agents: agents.clone(),
+            dead: Dead::default(),
+        }
     }
 }

@@ -3,9 +3,9 @@ use super::{scene::Scene, world};
 use crate::{
     announce::record::{Record, Store},
     ca::hosted::{Agents, Hosted, Hosting, Other},
-    compile::{incremental::Changes, mesh::MeshConfig},
+    compile::{http::emit::scene::Edit, incremental::Changes, mesh::MeshConfig},
     manifests::Manifests,
-    serve::l7::Hub,
+    serve::{accounts::Names, l7::Hub},
     source::{Follow, News},
 };
 use culvert_model::{name::WorkloadUid, pod::LocalPods, snapshot::OutboundPolicy};
@@ -51,6 +51,8 @@ pub(super) struct Keeper {
     pub(super) hosted: Publisher<Arc<Hosted>>,
     pub(super) agents: Publisher<Arc<Agents>>,
     pub(super) local: Publisher<LocalPods>,
+    /// Gateways that there are.
+    pub(super) gateways: Publisher<Arc<Names>>,
     pub(super) nodes: Nodes,
     /// Whoever follows L7 is told by it.
     pub(super) hub: Hub,
@@ -119,6 +121,9 @@ impl Keeper {
     pub(super) async fn advance(&mut self, mut changes: Changes) {
         self.scene.lock().change(&changes, Instant::now());
         let generation = self.manifests.status().borrow().generation;
+        if changes.l7.iter().any(|edit| matches!(edit, Edit::Plan(_))) {
+            self.gateways.publish(Arc::new(self.manifests.gateway_names()));
+        }
         self.hub.follow(std::mem::take(&mut changes.l7), generation);
         self.settle(&changes);
         loop {

@@ -14,7 +14,7 @@ const CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const US: &str = "culvert";
 
-/// In the ConfigMap: what the control plane is known by.
+/// In the `ConfigMap`: what the control plane is known by.
 const ROOT: &str = "root.pem";
 
 /// One object, as it is to be.
@@ -151,10 +151,7 @@ impl Maker<'_> {
 
 /// Edits a list in an object, which may not be there yet.
 fn edit(of: &mut Value, name: &str, edit: impl FnOnce(&mut Vec<Value>)) {
-    let mut all = match of[name].take() {
-        Value::Array(all) => all,
-        _ => Vec::new(),
-    };
+    let mut all = if let Value::Array(all) = of[name].take() { all } else { Vec::new() };
     edit(&mut all);
     of[name] = Value::Array(all);
 }

@@ -1,13 +1,15 @@
-//! A service account's token as the proof of which node somebody is.
+//! A service account's token as the proof of which node somebody is, or which gateway.
 //!
-//! The API server says whose it is and which pod it was made for; that pod's node is the caller's.
+//! The API server says whose it is and which pod it was made for; that pod's node is the caller's. A
+//! gateway is whoever has an account of its name, beside it.
 use crate::ca::hosted::Agents;
-use culvert_kubernetes::token::{Claims, Proof, Refusal, Reviewer};
+use culvert_kubernetes::token::{Account, Claims, Proof, Refusal, Reviewer};
 use culvert_model::name::ObjectName;
 use culvert_runtime::{dice::dice, publish::View};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    fmt,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -27,10 +29,17 @@ const AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Accounts {
     pub(crate) reviewer: Reviewer,
+    /// The account of nodes' own pods.
+    pub(crate) node: Account,
+    /// Gateways that there are.
+    pub(crate) gateways: View<Arc<Names>>,
     /// Pods that nodes' own processes run in.
     pub(crate) agents: View<Arc<Agents>>,
     pub(crate) dead: Dead,
 }
+
+/// Of objects.
+pub(crate) type Names = BTreeSet<ObjectName>;
 
 /// Pods that were there and are gone, by their uids: for a while their tokens are good for whoever
 /// looked at them before.
@@ -40,12 +49,19 @@ pub(crate) struct Dead(Mutex<HashMap<String, Instant>>);
 /// What a good token proves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Proven {
-    pub(crate) node: String,
+    pub(crate) holder: Holder,
     /// The pod that it was made for.
     pod: ObjectName,
     pod_uid: String,
     /// Seconds since 1970.
     pub(crate) expires: u64,
+}
+
+/// Who somebody is by a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Node(String),
+    Gateway(ObjectName),
 }
 
 /// Why a token proves nothing.
@@ -57,8 +73,8 @@ pub(crate) enum AccountError {
     Nowhere(ObjectName),
     #[error("the token's pod {0} is gone")]
     Gone(ObjectName),
-    #[error("the token's pod is on node {now}, not on {before}")]
-    Moved { before: String, now: String },
+    #[error("the token's pod is {now}, not {before}")]
+    Moved { before: Holder, now: Holder },
 }
 
 impl AccountError {
@@ -85,34 +101,50 @@ impl Accounts {
         Claims::read(token).is_some()
     }
 
-    /// The node that whoever shows `token` is.
-    pub(crate) async fn node(
+    /// The node or gateway that whoever shows `token` is.
+    pub(crate) async fn prove(
         &self,
         token: &str,
         from: Option<SocketAddr>,
     ) -> Result<Proven, AccountError> {
+        let gateway = self.gateway(token);
+        let account = gateway.as_ref().map(|gateway| Account {
+            namespace: gateway.namespace.to_string(),
+            name: gateway.name.to_string(),
+        });
+        let want = account.as_ref().unwrap_or(&self.node);
         let Proof { subject, expires } =
-            self.reviewer.review(token, from.map(|from| from.ip())).await?;
-        let pod = ObjectName::new(&*self.reviewer.account().namespace, subject.pod);
-        let node = match subject.node {
-            Some(node) => node,
-            None => {
+            self.reviewer.review(token, want, from.map(|from| from.ip())).await?;
+        let pod = ObjectName::new(&*want.namespace, subject.pod);
+        let holder = match (gateway, subject.node) {
+            (Some(gateway), _) => Holder::Gateway(gateway),
+            (None, Some(node)) => Holder::Node(node),
+            (None, None) => {
                 let node = self.agents.pin().value.get(&pod).map(|node| node.to_string());
-                node.ok_or_else(|| AccountError::Nowhere(pod.clone()))?
+                Holder::Node(node.ok_or_else(|| AccountError::Nowhere(pod.clone()))?)
             }
         };
         let pod_uid = subject.pod_uid;
         match self.dead.is_known(&pod_uid, Instant::now()) {
             true => Err(AccountError::Gone(pod)),
-            false => Ok(Proven { node, pod, pod_uid, expires }),
+            false => Ok(Proven { holder, pod, pod_uid, expires }),
         }
     }
 
-    /// Resolves when `token` does not prove any more that whoever shows it is `node`.
+    /// The gateway whose account a token says that it is of, where there is one.
+    fn gateway(&self, token: &str) -> Option<ObjectName> {
+        let account = Claims::read(token)?.account()?;
+        // Whatever a gateway is called: nodes are nodes.
+        let Account { namespace, name } = (account != self.node).then_some(account)?;
+        let name = ObjectName::new(namespace, name);
+        self.gateways.pin().value.contains(&name).then_some(name)
+    }
+
+    /// Resolves when `token` does not prove any more that whoever shows it is who it was.
     ///
     /// While the API server does not answer, everything stays as it was, to the token's end.
     pub(crate) async fn lapsed(&self, token: &str, proven: Proven) -> AccountError {
-        let Proven { node, pod, pod_uid, expires } = proven;
+        let Proven { holder, pod, pod_uid, expires } = proven;
         let mut wait = LOOK.mul_f64(1.0 + fraction(dice()));
         loop {
             // It is good to the end of its last second.
@@ -125,9 +157,11 @@ impl Accounts {
                 }
             }
             wait = LOOK;
-            match self.node(token, None).await {
-                Ok(now) if now.node == node => {}
-                Ok(Proven { node: now, .. }) => return AccountError::Moved { before: node, now },
+            match self.prove(token, None).await {
+                Ok(now) if now.holder == holder => {}
+                Ok(Proven { holder: now, .. }) => {
+                    return AccountError::Moved { before: holder, now };
+                }
                 Err(error) if error.is_passing() => wait = AGAIN,
                 Err(error) => return error,
             }
@@ -149,6 +183,15 @@ impl Accounts {
                 Some(newer) => now = newer,
                 None => return std::future::pending().await,
             }
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "of node {node}"),
+            Self::Gateway(gateway) => write!(f, "of gateway {gateway}"),
         }
     }
 }

@@ -3,13 +3,16 @@ mod proofs;
 
 pub use proofs::{Gateway, Proofs};
 
-use super::{accounts::Accounts, hush::Hush};
+use super::{
+    accounts::{Accounts, Holder, Proven},
+    hush::Hush,
+};
 use culvert_identity::{
     clock::Clock,
     join::{Claims, JoinError, Whose, book::Book},
     node,
 };
-use culvert_model::identity::Identity;
+use culvert_model::{identity::Identity, name::ObjectName};
 use culvert_runtime::publish::View;
 use culvert_xds::transport::{
     discovery::{Caller, Gate, Pass},
@@ -89,7 +92,7 @@ impl Doorkeeper {
         match (verified, &self.accounts) {
             (Ok(claims), _) => self.joined(&claims),
             (Err(JoinError::Form), Some(accounts)) if Accounts::is_ours(bearer) && !is_known => {
-                Ok(Token::Account(accounts.node(bearer, peer.addr).await?))
+                self.of_account(accounts.prove(bearer, peer.addr).await?)
             }
             (Err(JoinError::Form), Some(_)) => Err(NoToken::Neither),
             (Err(error), _) => Err(error.into()),
@@ -102,10 +105,26 @@ impl Doorkeeper {
             Whose::Node(node) => return Ok(Token::Join(node.to_owned())),
             Whose::Gateway { namespace, name } => (namespace, name),
         };
+        Ok(Token::Gateway(self.gateway(namespace, name)?, None))
+    }
+
+    /// Whom a good token of a service account is of.
+    fn of_account(&self, proven: Proven) -> Result<Token, NoToken> {
+        match proven.holder.clone() {
+            Holder::Node(node) => Ok(Token::Account(node, proven)),
+            Holder::Gateway(ObjectName { namespace, name }) => {
+                Ok(Token::Gateway(self.gateway(&namespace, &name)?, Some(proven)))
+            }
+        }
+    }
+
+    /// A gateway is who the service account of its name is.
+    fn gateway(&self, namespace: &str, name: &str) -> Result<Gateway, NoToken> {
         let identity = Identity::try_new(&self.trust_domain, namespace, name);
+        let called = format!("{namespace}/{name}");
         match identity.ok().filter(|identity| !node::is_reserved(identity)) {
-            Some(identity) => Ok(Token::Gateway(Gateway { name: claims.node.clone(), identity })),
-            None => Err(NoToken::Nobody(claims.node.clone())),
+            Some(identity) => Ok(Gateway { name: called, identity }),
+            None => Err(NoToken::Nobody(called)),
         }
     }
 
@@ -151,7 +170,7 @@ impl Doorkeeper {
     /// Resolves when `bearer` is good no longer, and says why.
     async fn lapsed(&self, bearer: &str, token: Token) -> NoToken {
         match (token, &self.accounts) {
-            (Token::Account(proven), Some(accounts)) => {
+            (Token::Account(_, proven) | Token::Gateway(_, Some(proven)), Some(accounts)) => {
                 accounts.lapsed(bearer, proven).await.into()
             }
             _ => self.void(bearer).await.into(),

@@ -44,6 +44,9 @@ mod pods;
 mod admission;
 
 #[cfg(test)]
+mod accounts;
+
+#[cfg(test)]
 mod deploys;
 
 #[cfg(test)]

@@ -292,7 +292,9 @@ impl Task {
                         Event::Unavailable { kind, why } => {
                             Event::Looked { kind, key: key.clone(), why: Some(why) }
                         }
-                        other => other,
+                        other @ (Event::Applied { .. }
+                        | Event::Deleted { .. }
+                        | Event::Looked { .. }) => other,
                     };
                     if events.send(event).await.is_err() {
                         return ControlFlow::Break(());

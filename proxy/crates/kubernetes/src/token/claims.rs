@@ -58,6 +58,12 @@ impl Claims {
         claims.sub.starts_with(PREFIX).then_some(claims)
     }
 
+    /// Whose it says that it is.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        Account::of_user(&self.sub)
+    }
+
     /// When it ends, if it can be shown to anybody at all.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ fn port(port: u16, target: u16) -> Port {
 
 fn member(name: &str, ip: &str, services: &[&str]) -> Arc<Member> {
     let name = ObjectName::new("shop", name);
-    let identity = Identity::try_new("td", "shop", &*name.name).unwrap();
+    let identity = Identity::try_new("td", "shop", &name.name).unwrap();
     let behind = services.iter().map(|name| (host(name), vec![port(80, 8080)]));
     Arc::new(Member {
         addresses: [ip.parse().unwrap()].into(),

@@ -245,12 +245,10 @@ impl Builder {
         if is_there {
             return Ok(());
         }
-        // Somebody edited it since.
         let is_edited = before.is_some_and(|built| {
-            let (was, now) = (&built.deployment, &deployment);
-            was.as_ref()
-                .zip(now.as_ref())
-                .is_some_and(|(was, now)| was.0 == now.0 && was.1 != now.1)
+            // Somebody did since.
+            let both = built.deployment.as_ref().zip(deployment.as_ref());
+            both.is_some_and(|(was, now)| was.0 == now.0 && was.1 != now.1)
         });
         let at = Instant::now();
         let mut built = Built { at, of, deployment: None, service: None, trouble: None };
@@ -263,14 +261,12 @@ impl Builder {
                 Ok(None) => return Ok(()),
                 Err(Failed::Theirs) => {
                     let Made { kind, key, .. } = made;
+                    let Key { namespace, name } = key;
                     let why = format!(
-                        "{kind} {}/{} is somebody else's: name the Gateway otherwise, or remove it",
-                        key.namespace, key.name
+                        "{kind} {namespace}/{name} is somebody else's: name the Gateway otherwise, or remove it"
                     );
-                    warn!(
-                        "nothing is made for Gateway {}/{}: {why}",
-                        order.key.namespace, order.key.name
-                    );
+                    let Key { namespace, name } = &order.key;
+                    warn!("nothing is made for Gateway {namespace}/{name}: {why}");
                     built.trouble = Some(why);
                     break;
                 }

@@ -51,8 +51,8 @@ spec:
   listeners:
   - {name: own, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
   - {name: far, port: 444, protocol: HTTPS, tls: {certificateRefs: [{name: web, namespace: bank}]}}
-  - {name: no, port: 445, protocol: HTTPS, tls: {certificateRefs: [{name: safe, namespace: bank}]}}
-  - {name: on, port: 446, protocol: TLS, tls: {mode: Passthrough, certificateRefs: [{name: on}]}}
+  - {name: other, port: 445, protocol: HTTPS, tls: {certificateRefs: [{name: safe, namespace: bank}]}}
+  - {name: passed, port: 446, protocol: TLS, tls: {mode: Passthrough, certificateRefs: [{name: passed}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -91,7 +91,7 @@ spec:
     tls: {mode: MUTUAL, credentialName: mutual}
   - port: {number: 445, name: passed, protocol: TLS}
     hosts: ['*']
-    tls: {mode: PASSTHROUGH, credentialName: passed}
+    tls: {mode: PASSTHROUGH}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule

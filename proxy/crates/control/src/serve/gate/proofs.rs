@@ -34,8 +34,10 @@ pub struct Gateway {
 #[derive(Debug)]
 pub(super) enum Token {
     Join(String),
-    Account(Proven),
-    Gateway(Gateway),
+    /// The node, by its own pod's account.
+    Account(String, Proven),
+    /// By a join token, or its account.
+    Gateway(Gateway, Option<Proven>),
 }
 
 /// Why a token proves nothing.
@@ -62,8 +64,8 @@ impl Proofs {
     /// The gateway that the caller is.
     pub fn gateway(&self) -> Option<&Gateway> {
         match &self.token {
-            Some(Token::Gateway(gateway)) => Some(gateway),
-            Some(Token::Join(_) | Token::Account(_)) | None => None,
+            Some(Token::Gateway(gateway, _)) => Some(gateway),
+            Some(Token::Join(_) | Token::Account(..)) | None => None,
         }
     }
 
@@ -130,16 +132,16 @@ impl Token {
     fn node(&self) -> Option<(&str, &'static str)> {
         match self {
             Self::Join(node) => Some((node, "join token")),
-            Self::Account(Proven { node, .. }) => Some((node, "service account's token")),
-            Self::Gateway(_) => None,
+            Self::Account(node, _) => Some((node, "service account's token")),
+            Self::Gateway(..) => None,
         }
     }
 
     /// Whose it is.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Join(node) | Self::Account(Proven { node, .. }) => node,
-            Self::Gateway(Gateway { name, .. }) => name,
+            Self::Join(node) | Self::Account(node, _) => node,
+            Self::Gateway(Gateway { name, .. }, _) => name,
         }
     }
 }

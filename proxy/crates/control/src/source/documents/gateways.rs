@@ -50,13 +50,16 @@ impl Documents {
             for (key, document) in &followed.documents {
                 let Some(header) = &document.header else { continue };
                 let (uid, api_version) = (&header.metadata.uid, &header.api_version);
-                if let Some(gateway) = document.objects.kubernetes_gateways.first() {
-                    let is_ours = classes.contains(&*gateway.spec.gateway_class_name.value);
-                    // Of what is leaving nothing is to be made, nor said.
-                    if !is_ours || gateway.meta.is_leaving {
+                // Of what is leaving nothing is to be made, nor said.
+                match document.objects.kubernetes_gateways.first() {
+                    Some(gateway) if gateway.meta.is_leaving => continue,
+                    Some(gateway) if !classes.contains(&*gateway.spec.gateway_class_name.value) => {
                         continue;
                     }
-                    known.orders.push(Order::new(gateway, key, (uid, api_version)));
+                    Some(gateway) => {
+                        known.orders.push(Order::new(gateway, key, (uid, api_version)));
+                    }
+                    None => {}
                 }
                 let object = super::object(followed.kind.kind, key);
                 let says = says.get(&*object).map(|says| Says::clone(says));

@@ -170,6 +170,9 @@ fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
             context.system_root_certs = Some(SystemRootCerts {});
             ValidationContextType::ValidationContext(context)
         }
+        Trust::Only(Credential::Files { certificate, key: _ }) if certificate.is_empty() => {
+            named(context, NOWHERE.to_owned())
+        }
         Trust::Only(Credential::Files { certificate, key: _ }) => {
             context.trusted_ca = Some(file(certificate));
             ValidationContextType::ValidationContext(context)
@@ -182,6 +185,9 @@ fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
         }
     }
 }
+
+/// A secret that never comes: of files that are not named.
+const NOWHERE: &str = "file://";
 
 /// Trust that goes by a name, beside what is said here.
 fn named(context: CertificateValidationContext, trust: String) -> ValidationContextType {
@@ -216,11 +222,16 @@ fn certified<'a>(
             Credential::Secret { namespace, name } | Credential::ConfigMap { namespace, name } => {
                 named.push(sds(format!("kubernetes://{namespace}/{name}")));
             }
-            Credential::Files { certificate, key } => files.push(TlsCertificate {
-                certificate_chain: Some(file(certificate)),
-                private_key: key.as_deref().map(file),
-                ..TlsCertificate::default()
-            }),
+            Credential::Files { certificate, key: Some(key) }
+                if !certificate.is_empty() && !key.is_empty() =>
+            {
+                files.push(TlsCertificate {
+                    certificate_chain: Some(file(certificate)),
+                    private_key: Some(file(key)),
+                    ..TlsCertificate::default()
+                });
+            }
+            Credential::Files { .. } => named.push(sds(NOWHERE.to_owned())),
         }
     }
     // Envoy takes the ones or the others.

@@ -178,7 +178,7 @@ fn tls(
         }
         match world.secret(namespace, name) {
             None => {
-                let message = format!("Secret {namespace}/{name} is not there, or may not be read");
+                let message = format!("there is no Secret {namespace}/{name}");
                 wrong.push(("InvalidCertificateRef", message));
             }
             Some(secret) if !holds_pair(secret) => {
