@@ -151,7 +151,7 @@ fn a_token_of_another_node_or_control_plane_is_refused() {
     assert_eq!(process.await_end().code(), Some(2));
     process.log.await_end();
     let said = process.log.text();
-    assert!(said.contains("is for node a, and this is node b"), "{said}");
+    assert!(said.contains("is for a, and this is b"), "{said}");
     assert!(said.contains("culvert token b"), "what to do: {said}");
     fs::write(&own, "just words").unwrap();
     let process = node.begin();

@@ -91,7 +91,7 @@ const PROGRAMS: &[Program] = &[
     },
     Program { name: "containerd", package: "containerd", wanted_by: &[Wanted::Nodes] },
     Program { name: "runc", package: "runc", wanted_by: &[Wanted::Nodes] },
-    Program { name: "nft", package: "nftables", wanted_by: &[Wanted::Nodes] },
+    Program { name: "nft", package: "nftables", wanted_by: &[Wanted::Tests, Wanted::Nodes] },
     Program { name: "xtables-nft-multi", package: "iptables", wanted_by: &[Wanted::Nodes] },
 ];
 
