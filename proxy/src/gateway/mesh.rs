@@ -44,15 +44,12 @@ use culvert_xds::{
     transport::follow::{Follower, Who},
 };
 use std::{
+    future::pending,
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
-    time::Duration,
 };
-use tokio::{runtime::Handle, time};
+use tokio::runtime::Handle;
 use tracing::info;
-
-/// How often it is looked whether a certificate came that was refused before.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is found good before anything starts.
 pub(super) struct Plan {
@@ -199,9 +196,9 @@ impl Mesh {
             let workloads = first.value.all_known().count();
             info!(address = self.address, workloads, "the mesh is known");
         }
-        // Who has none is told of by the keeper, which asks again.
-        while self.identities.certificate(self.own.identity()).await.is_err() {
-            time::sleep(LOOK).await;
+        // Who has none is told of by the keeper, which asks again; it lives as long as the process.
+        if self.identities.certified(self.own.identity()).await.is_none() {
+            pending::<()>().await;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Istio's own dashboards, asked of a real Prometheus that scrapes two nodes.
 use super::{
+    bookinfo::stage::corpus,
     get,
     requests::{EMPTY, SHOP},
     service, versions, vip,
@@ -7,9 +8,9 @@ use super::{
 use e2e::{Mesh, PATIENCE, Running, programs};
 use serde_json::Value;
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     time::Instant,
 };
 
@@ -38,21 +39,6 @@ const CHOSEN: [(&str, &str); 11] = [
 const INTERVAL: &str = "1s";
 
 const PORT: u16 = 9090;
-
-/// Where other people's files are; not every checkout has them.
-fn corpora() -> Option<PathBuf> {
-    let named = env::var_os("CULVERT_CORPORA").map(PathBuf::from);
-    let found = named.unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora"));
-    if found.is_dir() {
-        return Some(found);
-    }
-    assert!(env::var_os("CI").is_none(), "no corpora at {}", found.display());
-    #[expect(clippy::print_stderr, reason = "whoever runs it has to know that nothing was tested")]
-    {
-        eprintln!("skipped: no corpora");
-    }
-    None
-}
 
 /// Every query of a dashboard, its variables' included.
 fn queries(dashboard: &Value, found: &mut Vec<String>) {
@@ -149,7 +135,7 @@ fn traffic(mesh: &Mesh) {
 
 #[test]
 fn every_query_of_istios_dashboards_is_answered() {
-    let Some(corpora) = corpora() else { return };
+    let Some(dashboards) = corpus("dashboards") else { return };
     let mesh = Mesh::start("l7dashboards", |m| {
         m.plane();
         m.node("a").pod("client");
@@ -160,7 +146,7 @@ fn every_query_of_istios_dashboards_is_answered() {
     let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
     let _greeters = ["first", "second"].map(|pod| mesh.pod(pod).serve("greet", 9090));
     let _prometheus = prometheus(&mesh);
-    let mut left = all_queries(&corpora.join("dashboards"));
+    let mut left = all_queries(&dashboards);
     left.push(format!("sum(rate(istio_requests_total{{{SHOP}}}[1m])) > 0"));
     let until = Instant::now() + 3 * PATIENCE;
     // What paces it is traffic, which takes its time.

@@ -23,6 +23,7 @@ use culvert_kubernetes::{
 use culvert_runtime::{alarm, backoff::Backoff, dice::dice, drain::Worker, publish::View};
 use pace::Pace;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use steward::{Steward, build::Builder};
 use tokio::{sync::watch, time};
@@ -202,19 +203,13 @@ impl Clerk {
         &self,
         standings: &[Standing],
     ) -> Result<HashMap<(&'static str, Key), Entry>, Fault> {
-        let mut known = HashMap::new();
-        let mut kinds: Vec<_> =
-            standings.iter().map(|one| (one.kind, one.plural, one.api_version.as_str())).collect();
-        kinds.dedup();
-        for (kind, plural, api_version) in kinds {
-            let place = Place { api_version, plural, namespace: "", name: "" };
-            for Told { metadata, status } in self.client.list::<Told>(&place).await? {
-                let key = Key { namespace: metadata.namespace.into(), name: metadata.name.into() };
-                let entry = Entry { uid: metadata.uid, status, given_up: None };
-                known.insert((kind, key), entry);
-            }
-        }
-        Ok(known)
+        let kinds = standings.iter().map(|one| (one.kind, one.plural, one.api_version.as_str()));
+        let all = listed::<Told>(&self.client, kinds).await?;
+        let known = all.into_iter().map(|(kind, Told { metadata, status })| {
+            let key = Key { namespace: metadata.namespace.into(), name: metadata.name.into() };
+            ((kind, key), Entry { uid: metadata.uid, status, given_up: None })
+        });
+        Ok(known.collect())
     }
 
     async fn write(&mut self, standing: &Standing) -> Result<Written, Fault> {
@@ -287,6 +282,22 @@ impl Clerk {
             self.said = Some(fault);
         }
     }
+}
+
+/// All objects of some kinds, of which those that are the same come one after the other: each a
+/// kind, its plural and the version by which it is followed.
+async fn listed<T: DeserializeOwned>(
+    client: &Client,
+    kinds: impl Iterator<Item = (&'static str, &'static str, &str)>,
+) -> Result<Vec<(&'static str, T)>, Fault> {
+    let mut kinds: Vec<_> = kinds.collect();
+    kinds.dedup();
+    let mut all = Vec::new();
+    for (kind, plural, api_version) in kinds {
+        let place = Place { api_version, plural, namespace: "", name: "" };
+        all.extend(client.list::<T>(&place).await?.into_iter().map(|one| (kind, one)));
+    }
+    Ok(all)
 }
 
 /// Whether the same would not be taken later, either.

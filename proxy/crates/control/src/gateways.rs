@@ -23,6 +23,9 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The class that is there without anybody having made it.
 pub(crate) const CLASS: &str = "culvert";
 
+/// By which label a pod says whose gateway it is.
+pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
 /// All that is known of gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gateways {

@@ -75,8 +75,15 @@ impl Gateway {
     ///
     /// Outside a tokio runtime.
     pub fn start(wires: GatewayWires, worker: &Worker) -> Self {
-        let GatewayWires { member, snapshot, identities, metrics, data, .. } = wires;
-        let GatewayWires { connect_timeout, handshake_timeout, .. } = wires;
+        let GatewayWires {
+            member,
+            snapshot,
+            identities,
+            metrics,
+            data,
+            connect_timeout,
+            handshake_timeout,
+        } = wires;
         let timeouts = Timeouts {
             connect: connect_timeout,
             handshake: handshake_timeout,

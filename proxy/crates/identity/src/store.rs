@@ -141,6 +141,29 @@ impl Identities {
         }
     }
 
+    /// Waits until there is a valid certificate of `identity`, which somebody holds, however often
+    /// the issuer says no before; `None`: there will be none, for the keeper has ended.
+    ///
+    /// Cancel safe.
+    pub async fn certified(&self, identity: &Identity) -> Option<Arc<Certificate>> {
+        loop {
+            // Before it is asked for: what comes meanwhile is seen.
+            let view = self.shared.slots.load().get(identity).map(|slot| slot.state.clone());
+            let seen = view.as_ref().map(|view| view.pin().generation);
+            match self.certificate(identity).await {
+                Ok(certificate) => return Some(certificate),
+                Err(Unavailable::Closed) => return None,
+                Err(_refused) => {}
+            }
+            if let (Some(mut view), Some(seen)) = (view, seen)
+                && view.newer_than(seen).await.is_none()
+                && self.shared.asks.is_closed()
+            {
+                return None;
+            }
+        }
+    }
+
     /// The certificate of `identity` if there is a valid one this moment; asks nobody.
     pub fn certificate_now(&self, identity: &Identity) -> Option<Arc<Certificate>> {
         let slot = self.shared.slots.load().get(identity).map(Arc::clone)?;

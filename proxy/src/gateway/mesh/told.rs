@@ -6,7 +6,7 @@ use crate::{
         bootstrap::rename,
         options::{Of, Options},
     },
-    node::l7::subscription::{SERVER, own_ip},
+    node::l7::subscription::{following, own_ip},
 };
 use culvert_xds::envoy::{
     bootstrap::{self, Bootstrap},
@@ -40,27 +40,17 @@ fn said(of: &Of, ip: &str, admin: Option<SocketAddr>) -> Value {
     let (namespace, name) = (&*of.name.namespace, &*of.name.name);
     // Nobody is served before it is known what.
     let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
-    let mut said = json!({
-        "node": {
-            "id": format!("router~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
-            "cluster": format!("{name}.{namespace}"),
-            "metadata": {
-                "NAMESPACE": namespace,
-                "CLUSTER_ID": of.config.cluster,
-                "INSTANCE_IPS": ip,
-                "LABELS": {GATEWAY_NAME: name},
-            },
-        },
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": SERVER}}],
-            },
-            "lds_config": ads,
-            "cds_config": ads,
+    let own = json!({
+        "id": format!("router~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
+        "cluster": format!("{name}.{namespace}"),
+        "metadata": {
+            "NAMESPACE": namespace,
+            "CLUSTER_ID": of.config.cluster,
+            "INSTANCE_IPS": ip,
+            "LABELS": {GATEWAY_NAME: name},
         },
     });
+    let mut said = following(&own, &ads);
     if let (Some(admin), Some(fields)) = (admin, said.as_object_mut()) {
         let at = json!({"address": admin.ip().to_string(), "port_value": admin.port()});
         fields.insert("admin".to_owned(), json!({"address": {"socket_address": at}}));

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// What the server is called in the bootstrap.
-pub(crate) const SERVER: &str = "l7";
+const SERVER: &str = "l7";
 
 /// The one server that there is.
 #[derive(Clone, Debug)]
@@ -52,18 +52,23 @@ pub(super) fn prepare(
 /// As a sidecar of Istio presents itself; there is one for all pods of the namespace here.
 fn said(home: &Home, ip: IpAddr, namespace: &str) -> Value {
     let Home { node, cluster, .. } = home;
-    let ads = json!({"ads": {}, "resource_api_version": "V3"});
-    json!({
-        "node": {
-            "id": format!("sidecar~{ip}~{node}.{namespace}~{namespace}.svc.cluster.local"),
-            "cluster": format!("{node}.{namespace}"),
-            "metadata": {
-                "NAMESPACE": namespace,
-                "NODE_NAME": &**node,
-                "CLUSTER_ID": &**cluster,
-                "INSTANCE_IPS": ip.to_string(),
-            },
+    let own = json!({
+        "id": format!("sidecar~{ip}~{node}.{namespace}~{namespace}.svc.cluster.local"),
+        "cluster": format!("{node}.{namespace}"),
+        "metadata": {
+            "NAMESPACE": namespace,
+            "NODE_NAME": &**node,
+            "CLUSTER_ID": &**cluster,
+            "INSTANCE_IPS": ip.to_string(),
         },
+    });
+    following(&own, &json!({"ads": {}, "resource_api_version": "V3"}))
+}
+
+/// A bootstrap of `node` that follows the one server; `ads` says how listeners and clusters come.
+pub(crate) fn following(node: &Value, ads: &Value) -> Value {
+    json!({
+        "node": node,
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",

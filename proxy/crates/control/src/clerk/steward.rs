@@ -1,6 +1,6 @@
 //! Sees to gateways: that what they need is there (`build`), and that the status of everything of the
 //! Gateway API says what became of it.
-use super::{Pace, RETRY, is_final};
+use super::{Pace, RETRY, is_final, listed};
 use crate::gateways::{
     Gateways, Presence,
     order::{Order, Way},
@@ -183,19 +183,13 @@ impl Steward {
 
     /// What the status of all objects says now.
     async fn read(&self, told: &[Told]) -> Result<HashMap<(&'static str, Key), Entry>, Fault> {
-        let mut known = HashMap::new();
-        let mut kinds: Vec<_> =
-            told.iter().map(|one| (one.kind, one.plural, one.api_version.as_str())).collect();
-        kinds.dedup();
-        for (kind, plural, api_version) in kinds {
-            let place = Place { api_version, plural, namespace: "", name: "" };
-            for There { metadata, status } in self.client.list::<There>(&place).await? {
-                let key = Key { namespace: metadata.namespace.into(), name: metadata.name.into() };
-                let entry = Entry { uid: metadata.uid, status, given_up: None };
-                known.insert((kind, key), entry);
-            }
-        }
-        Ok(known)
+        let kinds = told.iter().map(|one| (one.kind, one.plural, one.api_version.as_str()));
+        let all = listed::<There>(&self.client, kinds).await?;
+        let known = all.into_iter().map(|(kind, There { metadata, status })| {
+            let key = Key { namespace: metadata.namespace.into(), name: metadata.name.into() };
+            ((kind, key), Entry { uid: metadata.uid, status, given_up: None })
+        });
+        Ok(known.collect())
     }
 
     /// Writes one, as it is to be beside what others say there now; `None`: it is no longer this

@@ -1,5 +1,6 @@
 //! The objects that are made for a Gateway.
 use super::{
+    GATEWAY_NAME,
     order::{MADE_OF, Order, Wanted},
     template::{CONTAINER, ROOTS, Template},
 };
@@ -9,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Labels of everything that is made.
-pub(crate) const GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
 const CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const US: &str = "culvert";
@@ -92,7 +92,7 @@ impl Maker<'_> {
 
     fn labels(&self) -> Value {
         let mut labels: Map<String, Value> = texts(&self.wanted.labels);
-        labels.insert(GATEWAY.to_owned(), self.order.label().into());
+        labels.insert(GATEWAY_NAME.to_owned(), self.order.label().into());
         labels.insert(CLASS.to_owned(), (*self.order.class).into());
         labels.insert(MANAGED_BY.to_owned(), US.into());
         Value::Object(labels)
@@ -103,7 +103,7 @@ impl Maker<'_> {
     }
 
     fn selector(&self) -> Value {
-        json!({ GATEWAY: self.order.label() })
+        json!({ GATEWAY_NAME: self.order.label() })
     }
 
     fn deployment(&self, template: &Template) -> Value {

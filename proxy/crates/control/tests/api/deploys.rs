@@ -1,12 +1,10 @@
 //! What is made for gateways, and what their status says.
 use crate::{
     replica::Replica,
-    shipped::{self, NAMESPACE, forbidden},
+    shipped::{self, NAMESPACE, USER, forbidden},
 };
 use culvert_cluster::{Cluster, Crds, Namespace, eventually};
 use serde_json::{Value, json};
-
-const USER: &str = "system:serviceaccount:culvert-system:culvert-control";
 
 const GATEWAY: &str = r"
 apiVersion: gateway.networking.k8s.io/v1

@@ -2,13 +2,11 @@
 use crate::{
     gateway::Follower,
     plane::Plane,
-    shipped::{self, forbidden},
+    shipped::{self, USER, forbidden},
 };
 use culvert_cluster::{Cluster, Crds, Namespace};
 use culvert_control::compile::http::gateway_api::status::Says;
 use serde_json::json;
-
-const USER: &str = "system:serviceaccount:culvert-system:culvert-control";
 
 const GATEWAY: &str = r"
 apiVersion: gateway.networking.k8s.io/v1

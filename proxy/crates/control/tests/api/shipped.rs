@@ -28,10 +28,12 @@ pub(crate) fn pod_of_gateways() -> String {
     lines.collect()
 }
 
+/// As whom the control plane comes to the API server.
+pub(crate) const USER: &str = "system:serviceaccount:culvert-system:culvert-control";
+
 /// What the control plane asked for and did not get for want of a rule.
 pub(crate) fn forbidden(cluster: &Cluster) -> Vec<Value> {
-    let user = "system:serviceaccount:culvert-system:culvert-control";
-    let lines = cluster.requests_by(user).into_iter();
+    let lines = cluster.requests_by(USER).into_iter();
     lines.filter(|line| line["responseStatus"]["code"] == 403).collect()
 }
 

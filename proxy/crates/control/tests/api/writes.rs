@@ -1,7 +1,7 @@
 //! What becomes of policies is written by one replica, once.
 use crate::{
     replica::Replica,
-    shipped::{self, NAMESPACE, forbidden},
+    shipped::{self, NAMESPACE, USER, forbidden},
 };
 use culvert_cluster::{Cluster, Crds, Namespace, eventually};
 use serde_json::Value;
@@ -34,8 +34,6 @@ kind: PeerAuthentication
 metadata: {name: second}
 spec: {mtls: {mode: STRICT}}
 "#;
-
-const USER: &str = "system:serviceaccount:culvert-system:culvert-control";
 
 /// Makes a policy that is fine, and waits until that is written: what was to be written before is.
 fn mark(shop: &Namespace<'_>, name: &str) {

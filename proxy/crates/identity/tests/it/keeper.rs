@@ -150,6 +150,35 @@ async fn only_the_identity_that_is_refused_fails_and_it_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_certificate_outlasts_refusals() {
+    let (_mesh, issuer, node) = moody();
+    issuer.set("cart", Some(Mood::Refuses));
+    let _hold = node.identities.hold(id("cart"));
+    let given_in = async {
+        time::sleep(HOUR).await;
+        issuer.set("cart", None);
+    };
+    let cart = id("cart");
+    let (certificate, ()) = tokio::join!(node.identities.certified(&cart), given_in);
+    assert_eq!(certificate.map(|one| one.identity().clone()), Some(cart));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_certificate_learns_that_the_keeper_has_ended() {
+    let (_mesh, issuer, node) = moody();
+    issuer.set("cart", Some(Mood::Refuses));
+    let _hold = node.identities.hold(id("cart"));
+    let Node { identities, drain, .. } = node;
+    let ended = async {
+        time::sleep(HOUR).await;
+        drain.drain(Duration::from_secs(5)).await
+    };
+    let cart = id("cart");
+    let (certificate, drained) = tokio::join!(identities.certified(&cart), ended);
+    assert_eq!((certificate.is_none(), drained), (true, Drained::Clean));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_held_since_a_refusal_is_asked_for_at_once() {
     let (_mesh, issuer, node) = moody();
     for mood in [Mood::Refuses, Mood::RefusesLate(Duration::from_secs(2))] {

@@ -6,7 +6,7 @@ use super::super::Pace;
 use crate::{
     compile::http::gateway_api::status::CONTROLLER,
     gateways::{
-        CLASS, Gateways,
+        CLASS, GATEWAY_NAME, Gateways,
         made::{self, MANAGED_BY, Made, US},
         order::{MADE_OF, Order, Wanted, Way},
         template::Template,
@@ -118,7 +118,7 @@ impl Builder {
         let fields = &["metadata.annotations", "metadata.generation", "status.availableReplicas"];
         let kind = Kind::built_in("apps", &["v1"], "Deployment", "deployments", fields);
         let kind = kind.with_annotations(|name| name == MADE_OF);
-        let kind = kind.labelled(format!("{MANAGED_BY}={US},{}", made::GATEWAY));
+        let kind = kind.labelled(format!("{MANAGED_BY}={US},{GATEWAY_NAME}"));
         Self {
             client: client.clone(),
             office,

@@ -1,14 +1,11 @@
 //! What somebody is told of, by what it calls itself.
-use crate::compile::http::emit::Scope;
+use crate::{compile::http::emit::Scope, gateways::GATEWAY_NAME};
 use culvert_model::{locality::Locality, name::ObjectName};
 use culvert_proto::{
     Struct,
     envoy::config::core::v3::{self, Node},
     value::Kind,
 };
-
-/// By which label a pod says whose gateway it is.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Why nobody knows what to tell somebody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
