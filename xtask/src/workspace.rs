@@ -19,6 +19,12 @@ pub(crate) fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// All packages that can be built for this machine.
+///
+/// Whatever is built for tests is chosen from these: of another choice of packages, cargo compiles
+/// every dependency once more, with the features that those need.
+pub(crate) const HOST: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
+
 /// `cargo`, to be run at the root.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
@@ -49,7 +55,8 @@ pub(crate) fn files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A cargo tool of exactly this version, compiled into the target folder when it is not there.
+/// A cargo tool of exactly this version, compiled into the target folder when it is not there;
+/// not optimised, which would take longer than all that these tools ever do.
 pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
     let tools = target().join("tools");
     let program = tools.join("bin").join(name);
@@ -63,7 +70,8 @@ pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
     println!("compiling {name} {version} into target/tools: this takes some minutes, once");
     process::run(
         cargo()
-            .args(["install", "-q", name, "--version", version, "--locked", "--force", "--root"])
+            .args(["install", "-q", name, "--version", version, "--locked", "--force"])
+            .args(["--debug", "--root"])
             .arg(&tools)
             .arg("--target-dir")
             .arg(target().join("tools-build")),

@@ -12,7 +12,9 @@ const BPF: &str = "bpfel-unknown-none";
 pub(super) fn clippy_host() -> Result<()> {
     process::run(
         workspace::cargo()
-            .args(["clippy", "-q", "--workspace", "--exclude", "culvert-ebpf", "--all-targets"])
+            .args(["clippy", "-q"])
+            .args(workspace::HOST)
+            .arg("--all-targets")
             .args(["--", "-D", "warnings"]),
     )
 }
@@ -36,8 +38,9 @@ pub(super) fn clippy_ebpf() -> Result<()> {
 pub(super) fn docs() -> Result<()> {
     process::run(
         workspace::cargo()
-            .args(["doc", "-q", "--workspace", "--exclude", "culvert-ebpf", "--no-deps"])
-            .args(["--document-private-items"])
+            .args(["doc", "-q"])
+            .args(workspace::HOST)
+            .args(["--no-deps", "--document-private-items"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }

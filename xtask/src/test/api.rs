@@ -42,7 +42,7 @@ pub(super) fn run(mut building: Building, filter: Filter<'_>) -> Result<()> {
 pub(super) fn run_these(arguments: Vec<String>) -> Result<()> {
     build::crds()?;
     chart::prepare()?;
-    process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
+    nextest::programs()?;
     let outcome = process::run(
         Command::new(nextest::program()?)
             .args(arguments)

@@ -18,7 +18,7 @@ pub(super) fn run_these(arguments: Vec<String>) -> Result<()> {
     isolated::needs_root("`cargo xtask test unit` goes without")?;
     peers::get(Wanted::Tests)?;
     peers::cni()?;
-    process::run(workspace::cargo().args(["build", "--bin", "culvert", "--bin", "peer"]))?;
+    nextest::programs()?;
     let _alone = isolated::alone()?;
     process::run(
         isolated::command(nextest::program()?)?

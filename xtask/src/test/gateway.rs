@@ -14,7 +14,7 @@ pub(super) fn run(filter: Filter<'_>) -> Result<()> {
     peers::get(Wanted::Gateway)?;
     peers::envoy()?;
     peers::gateway()?;
-    process::run(workspace::cargo().args(["build", "--bin", "culvert"]))?;
+    nextest::programs()?;
     process::run(
         Command::new(nextest::program()?)
             .args(nextest::gateway(filter))

@@ -9,7 +9,7 @@ use crate::{
     cluster::{self, build},
     image, isolated,
     peers::{self, Wanted},
-    process, workspace,
+    workspace,
 };
 
 /// The cluster that they share.
@@ -24,8 +24,6 @@ pub(super) fn run(filter: Filter<'_>) -> Result<()> {
     peers::istio()?;
     peers::istiod()?;
     api::run_these(nextest::api(filter))?;
-    // They have built the program; what runs in pods beside it is still to do.
-    process::run(workspace::cargo().args(["build", "--bin", "peer"]))?;
     image::for_tests(&workspace::target().join("debug/culvert"))?;
     let _alone = isolated::alone()?;
     // One from before has an image from before.

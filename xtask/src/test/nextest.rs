@@ -5,7 +5,8 @@ use anyhow::Result;
 
 use crate::{
     peers::{self, Wanted},
-    process, workspace,
+    process,
+    workspace::{self, HOST},
 };
 
 const VERSION: &str = "0.9.151";
@@ -29,14 +30,8 @@ const GATEWAY: &str = "binary(gateway)";
 /// Those among its tests that take minutes.
 const LONG: &str = "(binary(gateway) & test(/^long::/))";
 
-/// The packages that tests which need root are in: nothing else is built for them.
-const ROOTED: &[&str] = &["-p", "e2e", "-p", "culvert-kernel", "-p", "culvert-lab"];
-
-/// The packages whose tests need clusters with nodes.
-const NODED: &[&str] = &["-p", "e2e", "-p", "culvert-cluster"];
-
-/// All packages that can be built for this machine.
-const ALL: &[&str] = &["--workspace", "--exclude", "culvert-ebpf"];
+/// The programs that tests which need root are in: no others are built for them.
+const ROOTED: &[&str] = &["e2e", "kernel", "netlink", "lab"];
 
 /// Parts of test names; without any, all tests are meant.
 #[derive(Debug, Clone, Copy)]
@@ -63,21 +58,14 @@ pub(super) fn unit(filter: Filter<'_>) -> Result<()> {
     peers::get(Wanted::Units)?;
     let mut command = Command::new(program()?);
     command.env("PATH", peers::path()?);
-    command.args(arguments(ALL, &format!("not ({NEEDS_ROOT} + {API} + {NODES})"), filter));
+    command.args(arguments(&[], &format!("not ({NEEDS_ROOT} + {API} + {NODES})"), filter));
     process::run(command.current_dir(workspace::root()))?;
     if filter.words.is_empty() { examples() } else { Ok(()) }
 }
 
 /// The examples in documentation, which nextest does not run.
 fn examples() -> Result<()> {
-    process::quietly(workspace::cargo().args([
-        "test",
-        "-q",
-        "--doc",
-        "--workspace",
-        "--exclude",
-        "culvert-ebpf",
-    ]))
+    process::quietly(workspace::cargo().args(["test", "-q", "--doc"]).args(HOST))
 }
 
 /// The arguments that run the tests that need root.
@@ -89,22 +77,30 @@ pub(super) fn needing_root(filter: Filter<'_>) -> Vec<String> {
 pub(super) fn gateway(filter: Filter<'_>) -> Vec<String> {
     let is_long = filter.words.iter().any(|word| word.starts_with("long"));
     let expression = if is_long { GATEWAY.to_owned() } else { format!("{GATEWAY} - {LONG}") };
-    arguments(&["-p", "e2e", "--test", "gateway"], &expression, filter)
+    arguments(&["gateway"], &expression, filter)
 }
 
 /// The arguments that run the tests of the API server.
 pub(super) fn api(filter: Filter<'_>) -> Vec<String> {
-    arguments(ALL, API, filter)
+    arguments(&["api*"], API, filter)
 }
 
 /// The arguments that run the tests on nodes.
 pub(super) fn nodes(filter: Filter<'_>) -> Vec<String> {
-    arguments(NODED, NODES, filter)
+    arguments(&["nodes*"], NODES, filter)
 }
 
 /// The arguments that run the tests whose peers are Istio's programs.
 pub(super) fn interop(filter: Filter<'_>) -> Vec<String> {
-    arguments(ROOTED, INTEROP, filter)
+    arguments(&["interop"], INTEROP, filter)
+}
+
+/// Builds what tests start: `culvert`, and the peer that runs beside it in pods.
+pub(super) fn programs() -> Result<()> {
+    let bins = ["culvert", "peer"].into_iter().flat_map(|bin| ["--bin", bin]);
+    // The test, a small one, makes cargo choose the features that the tests are built with.
+    let with = ["--test", "lab"];
+    process::run(workspace::cargo().arg("build").args(HOST).args(bins).args(with))
 }
 
 /// The program `cargo-nextest`, compiled the first time.
@@ -112,9 +108,11 @@ pub(super) fn program() -> Result<std::path::PathBuf> {
     workspace::tool("cargo-nextest", VERSION)
 }
 
-fn arguments(packages: &[&str], expression: &str, filter: Filter<'_>) -> Vec<String> {
-    let fixed = ["nextest", "run"].iter().chain(packages);
-    let mut arguments: Vec<String> = fixed.map(|&word| word.to_owned()).collect();
+/// The arguments that run what `expression` selects of some test programs; of none: of all.
+fn arguments(programs: &[&str], expression: &str, filter: Filter<'_>) -> Vec<String> {
+    let fixed = ["nextest", "run"].iter().chain(HOST);
+    let programs = programs.iter().flat_map(|program| ["--test", program]);
+    let mut arguments: Vec<_> = fixed.copied().chain(programs).map(str::to_owned).collect();
     // A word that fits nothing is a slip.
     let none = if filter.is_shared { "pass" } else { "fail" };
     arguments.extend([format!("--no-tests={none}"), format!("--filterset={expression}")]);
