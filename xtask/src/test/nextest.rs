@@ -25,10 +25,10 @@ const API: &str = "(kind(test) & binary(/^api/))";
 const NODES: &str = "(kind(test) & binary(/^nodes/))";
 
 /// The gateway beside Envoy, which needs neither root nor a cluster.
-const GATEWAY: &str = "binary(gateway)";
+const GATEWAY: &str = "(package(e2e) & binary(gateway))";
 
 /// Those among its tests that take minutes.
-const LONG: &str = "(binary(gateway) & test(/^long::/))";
+const LONG: &str = "(package(e2e) & binary(gateway) & test(/^long::/))";
 
 /// The programs that tests which need root are in: no others are built for them.
 const ROOTED: &[&str] = &["e2e", "kernel", "netlink", "lab"];
