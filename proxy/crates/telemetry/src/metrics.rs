@@ -21,7 +21,7 @@ mod labels;
 
 mod process;
 
-mod requests;
+pub mod requests;
 
 mod xds;
 

@@ -10,29 +10,6 @@ const STEPS: usize = 90;
 /// Powers of ten of a `u64`, from ones.
 const DECADES: usize = 20;
 
-/// Upper ends of the buckets that are shown, in the unit of the values.
-pub const BUCKETS: [f64; 19] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1000.0,
-    2500.0,
-    5000.0,
-    10_000.0,
-    30_000.0,
-    60_000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
-];
-
 /// Shares of all values below which a quantile lies, in percent.
 pub const QUANTILES: [f64; 10] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0];
 
@@ -157,6 +134,7 @@ impl Distribution {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use culvert_telemetry::metrics::requests::BUCKETS;
     use proptest::prelude::*;
 
     fn of(values: &[u64]) -> Distribution {

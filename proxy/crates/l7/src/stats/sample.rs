@@ -1,13 +1,10 @@
 //! What is asked of the numbers, and what is there.
 use std::sync::Arc;
 
+use culvert_telemetry::metrics::requests::BUCKETS;
 use regex::Regex;
 
-use super::{
-    Place, Stats, Tag,
-    histogram::{BUCKETS, Distribution},
-    tag,
-};
+use super::{Place, Stats, Tag, histogram::Distribution, tag};
 
 /// Which numbers.
 #[derive(Clone, Debug, Default)]

@@ -18,8 +18,8 @@ use std::{
     time::Instant,
 };
 
-/// In milliseconds, and in bytes; Envoy's own, which are Istio's.
-const BUCKETS: [f64; 19] = [
+/// Upper ends of the buckets that are shown, in milliseconds or in bytes; Envoy's own, which are Istio's.
+pub const BUCKETS: [f64; 19] = [
     0.5,
     1.0,
     5.0,
