@@ -222,5 +222,8 @@ async fn metrics_of(State(answers): State<Arc<Answers>>) -> Response {
     gauge("culvert_control_manifest_problems", "Problems of the change that was refused.", refused);
     let generation = usize::try_from(status.configuration.generation).unwrap_or(usize::MAX);
     gauge("culvert_control_generation", "Changes of the manifests in force.", generation);
+    let (name, made) = ("culvert_control_l7_parts_made_total", answers.control.l7_parts_made());
+    let help = "Parts of configuration for HTTP that were made, for every engine and gateway.";
+    _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {made}");
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

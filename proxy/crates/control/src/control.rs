@@ -358,6 +358,11 @@ impl Control {
         self.shared.books.view()
     }
 
+    /// How many parts of configuration for HTTP were made so far, for all who follow it.
+    pub fn l7_parts_made(&self) -> u64 {
+        self.shared.hub.parts_made()
+    }
+
     /// What became of the manifests.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())

@@ -27,7 +27,7 @@ pub(crate) mod desk;
 mod scope;
 mod studio;
 
-use studio::Studio;
+use studio::{Studio, Work};
 
 /// Who follows what; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,8 @@ struct Inner {
     wake: Notify,
     /// Of the manifests that everything is made of that was published.
     generation: AtomicU64,
+    /// How many parts were made so far.
+    parts: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,11 @@ impl Hub {
         self.0.generation.load(Ordering::Acquire)
     }
 
+    /// How many parts of what is told were made so far, for all who follow: a change makes few anew.
+    pub(crate) fn parts_made(&self) -> u64 {
+        self.0.parts.load(Ordering::Relaxed)
+    }
+
     /// What is told of `scope`, from the second generation on, as long as the lease is held.
     pub(super) fn subscribe(&self, scope: Scope) -> (View<Offer>, Lease) {
         let mut state = self.0.state.lock();
@@ -126,14 +133,16 @@ impl Hub {
                 std::mem::replace(todo, Todo { generation, ..Todo::default() })
             };
             let work = move || {
-                let made = studio.work(&edits, generation, doors);
-                (studio, made)
+                let work = studio.work(&edits, generation, doors);
+                (studio, work)
             };
             // Off the runtime's thread: a large change takes a while.
             match task::spawn_blocking(work).await {
-                Ok((back, made)) => {
-                    debug!(generation, made, "configuration for HTTP is made");
+                Ok((back, Work { scopes, parts })) => {
+                    debug!(generation, scopes, parts, "configuration for HTTP is made");
                     studio = back;
+                    let parts = u64::try_from(parts).unwrap_or(u64::MAX);
+                    self.0.parts.fetch_add(parts, Ordering::Relaxed);
                     self.0.generation.store(generation, Ordering::Release);
                 }
                 Err(error) => {

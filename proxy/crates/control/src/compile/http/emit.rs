@@ -155,6 +155,12 @@ impl Emitter {
         &self.resources
     }
 
+    /// How many parts they are made in.
+    #[must_use]
+    pub(crate) fn parts(&self) -> usize {
+        self.units.len()
+    }
+
     /// Follows a change of the scene.
     pub fn follow(&mut self, changed: &Changed, scene: &Scene) -> Delta {
         let seen = changed.iter().filter_map(|dep| self.index.get(dep)).flatten();

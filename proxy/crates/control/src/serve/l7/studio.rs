@@ -17,6 +17,15 @@ use std::{
 };
 use tracing::error;
 
+/// What came of some work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    /// For how many scopes anything is another.
+    pub(super) scopes: usize,
+    /// How many parts were made, whether or not they came out the same.
+    pub(super) parts: usize,
+}
+
 /// What everything is made of, and what was made of it.
 #[derive(Debug, Default)]
 pub(super) struct Studio {
@@ -33,16 +42,18 @@ struct Booth {
 }
 
 impl Studio {
-    /// Makes all that follows from `edits`, and what is wanted since; says for how many scopes
-    /// anything is another.
-    pub(super) fn work(&mut self, edits: &[Edit], generation: u64, doors: Vec<Door>) -> usize {
+    /// Makes all that follows from `edits`, and what is wanted since.
+    pub(super) fn work(&mut self, edits: &[Edit], generation: u64, doors: Vec<Door>) -> Work {
         let changed: Changed = edits.iter().flat_map(|edit| self.scene.apply(edit)).collect();
-        let mut made = 0;
+        let mut work = Work::default();
         if !changed.is_empty() {
             let scene = &self.scene;
             self.booths.retain(|scope, booth| {
                 let followed = guarded(scope, || booth.follow(&changed, generation, scene));
-                made += usize::from(followed == Some(true));
+                if let Some((is_new, parts)) = followed {
+                    work.scopes += usize::from(is_new);
+                    work.parts += parts;
+                }
                 // Who follows it is cut off, and asks again.
                 followed.is_some()
             });
@@ -53,13 +64,14 @@ impl Studio {
                 Door::Opened(scope, publisher) => {
                     let open = || Booth::open(&scope, publisher, generation, &self.scene);
                     if let Some(booth) = guarded(&scope, open) {
-                        made += 1;
+                        work.scopes += 1;
+                        work.parts += booth.emitter.parts();
                         self.booths.insert(scope, booth);
                     }
                 }
             }
         }
-        made
+        work
     }
 }
 
@@ -87,14 +99,15 @@ impl Booth {
         Self { emitter, offer, publisher }
     }
 
-    fn follow(&mut self, changed: &Changed, generation: u64, scene: &Scene) -> bool {
-        let Delta { set, removed, .. } = self.emitter.follow(changed, scene);
+    /// Whether anything is another, and how many parts were made to find that out.
+    fn follow(&mut self, changed: &Changed, generation: u64, scene: &Scene) -> (bool, usize) {
+        let Delta { set, removed, made: parts } = self.emitter.follow(changed, scene);
         let is_new = self.offer.change(set.iter().map(|one| made(one)), removed);
         if is_new {
             self.offer.generation = generation;
             self.publisher.publish(self.offer.clone());
         }
-        is_new
+        (is_new, parts.len())
     }
 }
 
