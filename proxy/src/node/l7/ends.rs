@@ -62,11 +62,11 @@ fn by_metadata(metadata: &Metadata, mesh: &Snapshot) -> Option<Arc<Service>> {
     Some(known.unwrap_or_else(|| Arc::new(Service::new(host, text("name").unwrap_or_default()))))
 }
 
-/// `outbound|PORT|SUBSET|HOST`, and perhaps `@NAMESPACE`.
+/// `outbound|PORT|SUBSET|HOST`, and perhaps `@NAMESPACE`, and for which clients (`~tls`, `~app=web`).
 fn by_name(cluster: &str, own: &str, mesh: &Snapshot) -> Option<Arc<Service>> {
     let mut parts = cluster.strip_prefix("outbound|")?.splitn(3, '|');
     let (_port, _subset, host) = (parts.next()?, parts.next()?, parts.next()?);
-    let host = host.strip_suffix("~tls").unwrap_or(host);
+    let host = host.split_once('~').map_or(host, |(host, _clients)| host);
     let (host, namespace) = host.split_once('@').unwrap_or((host, own));
     let mut named = mesh.services_named(host);
     let first = named.next()?;

@@ -113,6 +113,37 @@ pub struct At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fraction(u32);
 
+impl ServicePlan {
+    /// The services that rules lead to, copies of requests included.
+    #[must_use]
+    pub fn backends(&self) -> BTreeSet<&ServiceName> {
+        let mut found = BTreeSet::new();
+        for Routing { rules, .. } in &self.routes {
+            match rules {
+                Rules::Http(rules) => {
+                    let forwards = rules.iter().filter_map(|rule| match &rule.action {
+                        rule::Action::Forward(forward) => Some(forward),
+                        rule::Action::Redirect(_) | rule::Action::Direct(_) => None,
+                    });
+                    for forward::Forward { to, mirrors, .. } in forwards.map(AsRef::as_ref) {
+                        found.extend(to.iter().filter_map(|one| one.to.service()));
+                        found.extend(mirrors.iter().map(|mirror| &mirror.to.service));
+                    }
+                }
+                Rules::Tls(rules) => {
+                    let shares = rules.iter().flat_map(|rule| &rule.to);
+                    found.extend(shares.filter_map(|share| share.to.service()));
+                }
+                Rules::Tcp(rules) => {
+                    let shares = rules.iter().flat_map(|rule| &rule.to);
+                    found.extend(shares.filter_map(|share| share.to.service()));
+                }
+            }
+        }
+        found
+    }
+}
+
 impl Clients {
     /// Everybody of one namespace.
     pub fn of(namespace: impl Into<Arc<str>>) -> Self {

@@ -41,7 +41,7 @@ pub(super) fn listeners(name: &ServiceName, view: View<'_>) -> Vec<(Listener, Ro
     let ports = facts.service.ports.iter().filter(|port| may_be_http(port.protocol));
     let made = ports.map(|port| {
         let behind = Behind { facts, plan, protocol: port.protocol, port: port.port };
-        let seen = behind.seen(view);
+        let seen = behind.seen(view, &class);
         let mut routes = match behind.rules(&class, view).http {
             Some(rules) => {
                 let is_for = |one: &_| class.asks(one, namespace, port.port);

@@ -126,8 +126,7 @@ fn asked(plan: &ServicePlan, port: &Port, is_only: bool, who: &mut Who) -> bool 
             who.add(clients);
         }
     }
-    let all = plan.traffic.iter().filter(|one| one.clients.labels.is_empty());
-    for Traffic { clients, policy, ports, .. } in all {
+    for Traffic { clients, policy, ports, .. } in &plan.traffic {
         let own = ports.get(&port.port);
         let is_meant = is_only || own.is_some() || port.protocol != AppProtocol::Unknown;
         if is_meant && own.unwrap_or(policy).asks() {

@@ -3,7 +3,7 @@
 //! Envoy takes the most specific match of each kind in turn and never turns back: so every chain
 //! of a class of clients says all that those of other classes say.
 use super::{
-    clients::{self, Class},
+    clients::Class,
     is_http,
     manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, chain, http},
     may_be_http, may_be_tls,
@@ -87,7 +87,7 @@ impl<'a> Made<'a> {
             chains.push(chain(&named("http"), when, vec![filter]));
         }
         if let Some(rest) = rest {
-            let detects = detects || rest.is_twofold(self.view);
+            let detects = detects || rest.is_twofold(self.view, class);
             let kinds: &[&str] = if detects { &[PLAIN, TLS] } else { &[""] };
             for kind in kinds {
                 let transport_protocol = (*kind).to_owned();
@@ -117,7 +117,7 @@ impl<'a> Made<'a> {
                     && class.connects(&rule.matches, self.view.namespace, self.door(one.port))
             });
             if let Some(rule) = found {
-                let to = one.seen(self.view).shares(&rule.to, true);
+                let to = one.seen(self.view, class).shares(&rule.to, true);
                 return Some(manager::tcp(self.name, to, TcpLimits::default()));
             }
         }
@@ -128,7 +128,7 @@ impl<'a> Made<'a> {
     /// Where connections go that are not HTTP, and ask for no name that rules are about; `is_tls`: they
     /// are known to begin with TLS.
     fn stream(&self, one: &Behind<'_>, class: &Class, is_tls: bool) -> Filter {
-        let seen = one.seen(self.view);
+        let seen = one.seen(self.view, class);
         let rules = one.rules(class, self.view);
         let namespace = self.view.namespace;
         let fits = |matches: &_| class.connects(matches, namespace, self.door(one.port));
@@ -141,7 +141,7 @@ impl<'a> Made<'a> {
             None => vec![(one.own_cluster(&seen, is_tls), 1)],
         };
         let own = &one.facts.service.host;
-        let policy = clients::policy(own, None, one.port, namespace, self.view.reader);
+        let policy = class.policy(own, None, one.port, (namespace, self.view.reader));
         let pool = policy.map(|policy| policy.pool).unwrap_or_default();
         let limits = TcpLimits { idle: pool.tcp_idle, most: pool.max_connection_duration };
         manager::tcp(self.name, to, limits)

@@ -7,6 +7,7 @@ use super::{
         stream::{StreamMatch, TcpRule, TlsRule},
         traffic::{Traffic, TrafficPolicy},
     },
+    names,
     reader::Reader,
     scene::Place,
 };
@@ -36,14 +37,26 @@ pub(super) struct PortRules<'a> {
     pub(super) tcp: Option<&'a [TcpRule]>,
 }
 
-/// The classes of pods of a place, the one of everybody else last.
+/// The classes of pods of a place, the one of everybody else last; told apart are those whom rules
+/// of services take for others, or what is said of how to talk to where those rules lead.
 pub(super) fn classes(plans: &[&ServicePlan], place: &Place, reader: &Reader<'_>) -> Vec<Class> {
-    let asked: BTreeSet<&Labels> = plans.iter().flat_map(|plan| selectors(plan)).collect();
+    let mut asked = BTreeSet::new();
+    let mut ask = |clients: &'_ Clients| {
+        if clients.may_be_of(&place.0) && !clients.labels.is_empty() {
+            asked.insert(clients.labels.clone());
+        }
+    };
+    for plan in plans {
+        askers(plan).for_each(&mut ask);
+        let reached = plan.backends().into_iter().filter_map(|to| reader.service_plan(to));
+        let all = reached.chain([*plan]).flat_map(|plan| &plan.traffic);
+        all.for_each(|traffic| ask(&traffic.clients));
+    }
     let mut found: BTreeMap<BTreeSet<Labels>, Vec<IpAddr>> = BTreeMap::new();
     if !asked.is_empty() {
         for pod in reader.pods(place) {
             let holds = asked.iter().filter(|labels| pod.has(labels));
-            let holds: BTreeSet<Labels> = holds.map(|labels| (*labels).clone()).collect();
+            let holds: BTreeSet<Labels> = holds.cloned().collect();
             if !holds.is_empty() {
                 found.entry(holds).or_default().extend(pod.member.addresses.iter().copied());
             }
@@ -60,37 +73,30 @@ pub(super) fn classes(plans: &[&ServicePlan], place: &Place, reader: &Reader<'_>
 
 /// `app=web,version=v1;app=web`
 fn called(holds: &BTreeSet<Labels>) -> String {
-    let one = |labels: &Labels| {
-        let pairs: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        pairs.join(",")
-    };
-    let all: Vec<String> = holds.iter().map(one).collect();
+    let all: Vec<String> = holds.iter().map(names::labels).collect();
     all.join(";")
 }
 
-/// Labels that anything of a plan asks clients for.
-fn selectors(plan: &ServicePlan) -> BTreeSet<&Labels> {
-    let mut found = BTreeSet::new();
-    for Routing { clients, port: _, rules } in &plan.routes {
-        found.insert(&clients.labels);
+/// For whom the rules of a plan are.
+fn askers(plan: &ServicePlan) -> impl Iterator<Item = &Clients> {
+    plan.routes.iter().flat_map(|Routing { clients, port: _, rules }| {
+        let mut found = vec![clients];
         match rules {
             Rules::Http(rules) => {
                 let matches = rules.iter().flat_map(|rule| &rule.matches);
-                found.extend(matches.map(|one| &one.clients.labels));
+                found.extend(matches.map(|one| &one.clients));
             }
             Rules::Tls(rules) => {
                 let matches = rules.iter().flat_map(|rule| &rule.matches);
-                found.extend(matches.map(|one| &one.clients.labels));
+                found.extend(matches.map(|one| &one.clients));
             }
             Rules::Tcp(rules) => {
                 let matches = rules.iter().flat_map(|rule| &rule.matches);
-                found.extend(matches.map(|one| &one.clients.labels));
+                found.extend(matches.map(|one| &one.clients));
             }
         }
-    }
-    found.remove(&Labels::new());
-    found
+        found
+    })
 }
 
 impl Class {
@@ -139,27 +145,52 @@ impl Class {
         }
         found
     }
-}
 
-/// How clients of a namespace talk to a service.
-pub(super) fn traffic<'a>(plan: Option<&'a ServicePlan>, namespace: &str) -> Option<&'a Traffic> {
-    let all = plan.map(|plan| plan.traffic.as_slice()).unwrap_or_default();
-    all.iter().find(|one| one.clients.labels.is_empty() && one.clients.may_be_of(namespace))
-}
-
-/// The same of a port, or of a subset; `None`: there is no such subset.
-pub(super) fn policy(
-    name: &ServiceName,
-    subset: Option<&str>,
-    port: NonZeroU16,
-    namespace: &str,
-    reader: &Reader<'_>,
-) -> Option<TrafficPolicy> {
-    match (traffic(reader.service_plan(name), namespace), subset) {
-        (Some(traffic), subset) => traffic.of(subset, port).cloned(),
-        (None, None) => Some(TrafficPolicy::default()),
-        (None, Some(_)) => None,
+    /// How they talk to a service.
+    pub(super) fn traffic<'a>(
+        &self,
+        plan: Option<&'a ServicePlan>,
+        namespace: &str,
+    ) -> Option<&'a Traffic> {
+        let mut all = plan.map(|plan| plan.traffic.as_slice()).unwrap_or_default().iter();
+        all.find(|one| self.is_among(&one.clients, namespace))
     }
+
+    /// The same of a port, or of a subset; `None`: there is no such subset.
+    pub(super) fn policy(
+        &self,
+        name: &ServiceName,
+        subset: Option<&str>,
+        port: NonZeroU16,
+        (namespace, reader): (&str, &Reader<'_>),
+    ) -> Option<TrafficPolicy> {
+        match (self.traffic(reader.service_plan(name), namespace), subset) {
+            (Some(traffic), subset) => traffic.of(subset, port).cloned(),
+            (None, None) => Some(TrafficPolicy::default()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+/// The ways in which clients of a namespace talk to a service: those of clients with labels, and
+/// last what counts for all others, if anything is said.
+pub(super) fn ways<'a>(
+    plan: Option<&'a ServicePlan>,
+    namespace: &str,
+) -> (Vec<&'a Traffic>, Option<&'a Traffic>) {
+    let mut some: Vec<&Traffic> = Vec::new();
+    for one in plan.into_iter().flat_map(|plan| &plan.traffic) {
+        if !one.clients.may_be_of(namespace) {
+            continue;
+        }
+        if one.clients.labels.is_empty() {
+            return (some, Some(one));
+        }
+        if some.iter().all(|before| before.clients.labels != one.clients.labels) {
+            some.push(one);
+        }
+    }
+    (some, None)
 }
 
 /// Whether anything that is asked of a service needs L7 where clients of a namespace are.
@@ -169,8 +200,7 @@ pub(super) fn asks(plan: &ServicePlan, namespace: &str) -> bool {
         let subsets = traffic.subsets.values();
         let subsets = subsets.flat_map(|one| one.ports.values().chain([&one.policy]));
         let mut all = traffic.ports.values().chain([&traffic.policy]).chain(subsets);
-        let is_for = traffic.clients.labels.is_empty() && traffic.clients.may_be_of(namespace);
-        is_for && all.any(TrafficPolicy::asks)
+        traffic.clients.may_be_of(namespace) && all.any(TrafficPolicy::asks)
     };
     routes || plan.traffic.iter().any(is_more)
 }

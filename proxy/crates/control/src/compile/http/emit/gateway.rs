@@ -8,6 +8,7 @@ use super::{
         stream::{StreamMatch, TcpRule, TlsRule},
     },
     chains::server_name,
+    clients::Class,
     manager::{self, PLAIN, Routes, Side, TLS, TcpLimits, chain, inspectors},
     names,
     outbound::{Seen, View},
@@ -46,10 +47,11 @@ pub(super) fn listeners(
         Applies::Pods(_) | Applies::Services(_) => false,
     };
     let policies: Vec<&Policy> = view.reader.policies(&name.namespace).filter(applies).collect();
+    let everybody = Class::default();
     let (mut listeners, mut tables) = (Vec::new(), Vec::new());
     for ((ip, port), servers) in doors {
         let mut made = Made {
-            seen: Seen { view, port },
+            seen: Seen { view, class: &everybody, port },
             policies: &policies,
             prefix: names::listener(ip, port),
             has_tls: servers.iter().any(|server| is_tls(server)),

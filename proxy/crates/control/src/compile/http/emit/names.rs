@@ -1,4 +1,5 @@
 //! What resources are called: Istio's conventions.
+use crate::compile::http::plan::Labels;
 use culvert_model::name::ServiceName;
 use std::{net::IpAddr, num::NonZeroU16};
 
@@ -28,6 +29,20 @@ pub(super) fn outbound(
         false => format!("outbound|{port}|{subset}|{hostname}"),
         true => format!("outbound|{port}|{subset}|{hostname}@{namespace}"),
     }
+}
+
+/// The same for clients with these labels, who talk to it otherwise than all others do.
+pub(super) fn of_clients(cluster: String, labels: &Labels) -> String {
+    match labels.is_empty() {
+        true => cluster,
+        false => format!("{cluster}~{}", self::labels(labels)),
+    }
+}
+
+/// `app=web,version=v1`
+pub(super) fn labels(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(",")
 }
 
 /// The same for TLS that a client speaks itself, where for others it is spoken.

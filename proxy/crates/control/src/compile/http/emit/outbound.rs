@@ -4,6 +4,7 @@ use super::{
         ServicePlan,
         forward::{Backend, Share},
         stream::StreamShare,
+        traffic::TrafficPolicy,
     },
     Scope,
     action::{Clusters, weights},
@@ -37,10 +38,11 @@ pub(super) struct View<'a> {
     pub(super) needs: &'a RefCell<BTreeSet<ServiceName>>,
 }
 
-/// Names clusters for those who asked for a port.
+/// Names clusters for clients who asked for a port.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) view: View<'a>,
+    pub(super) class: &'a Class,
     pub(super) port: NonZeroU16,
 }
 
@@ -82,14 +84,15 @@ impl Clusters for Seen<'_> {
         let View { reader, namespace, needs, .. } = self.view;
         needs.borrow_mut().insert(service.clone());
         let shared = reader.is_shared(service, namespace);
-        names::outbound(service, self.port_of(backend), subset.as_deref(), shared)
+        let name = names::outbound(service, self.port_of(backend), subset.as_deref(), shared);
+        match self.class.traffic(reader.service_plan(service), namespace) {
+            Some(traffic) => names::of_clients(name, &traffic.clients.labels),
+            None => name,
+        }
     }
 
     fn hash(&self, backend: &Backend) -> Vec<HashPolicy> {
-        let (name, subset) = (&backend.service, backend.subset.as_deref());
-        let View { reader, namespace, .. } = self.view;
-        let policy = clients::policy(name, subset, self.port_of(backend), namespace, reader);
-        policy.as_ref().map(hash).unwrap_or_default()
+        self.policy(backend).as_ref().map(hash).unwrap_or_default()
     }
 }
 
@@ -103,12 +106,17 @@ impl Seen<'_> {
         backend.port.or(only).unwrap_or(self.port)
     }
 
+    fn policy(&self, backend: &Backend) -> Option<TrafficPolicy> {
+        let (name, subset) = (&backend.service, backend.subset.as_deref());
+        let View { reader, namespace, .. } = self.view;
+        self.class.policy(name, subset, self.port_of(backend), (namespace, reader))
+    }
+
     /// Whether clients may speak TLS to it themselves, though it is spoken for others.
     fn is_twofold(&self, backend: &Backend) -> bool {
-        let Backend { service, subset, .. } = backend;
-        let (View { reader, namespace, .. }, port) = (self.view, self.port_of(backend));
-        let policy = clients::policy(service, subset.as_deref(), port, namespace, reader);
-        let known = reader.service(service).and_then(|facts| facts.port(port));
+        let facts = self.view.reader.service(&backend.service);
+        let known = facts.and_then(|facts| facts.port(self.port_of(backend)));
+        let policy = self.policy(backend);
         policy.zip(known).is_some_and(|(policy, port)| tls::is_twofold(&policy, port.protocol))
     }
 
@@ -130,8 +138,8 @@ impl Seen<'_> {
 }
 
 impl<'a> Behind<'a> {
-    pub(super) fn seen<'b>(&self, view: View<'b>) -> Seen<'b> {
-        Seen { view, port: self.port }
+    pub(super) fn seen<'b>(&self, view: View<'b>, class: &'b Class) -> Seen<'b> {
+        Seen { view, class, port: self.port }
     }
 
     pub(super) fn host(&self) -> &'a str {
@@ -158,12 +166,12 @@ impl<'a> Behind<'a> {
     }
 
     /// Whether clients speak TLS or leave it to others.
-    pub(super) fn is_twofold(&self, view: View<'_>) -> bool {
-        self.seen(view).is_twofold(&self.backend())
+    pub(super) fn is_twofold(&self, view: View<'_>, class: &Class) -> bool {
+        self.seen(view, class).is_twofold(&self.backend())
     }
 
     fn routes(&self, class: &Class, view: View<'_>) -> Vec<Route> {
-        let seen = self.seen(view);
+        let seen = self.seen(view, class);
         if let Some(rules) = self.rules(class, view).http {
             let is_for = |one: &_| class.asks(one, view.namespace, self.port);
             return route::routes(rules, &is_for, &seen);
@@ -224,7 +232,8 @@ pub(super) fn listener(door: Door, view: View<'_>) -> Option<(Listener, Vec<Rout
         }
     }
     let detects = behind.iter().any(|one| one.protocol == AppProtocol::Unknown);
-    let is_twofold = behind.iter().any(|one| one.is_twofold(view));
+    let of_class = |class| behind.iter().any(|one| one.is_twofold(view, class));
+    let is_twofold = classes.iter().any(of_class);
     let (has_names, chains, last) = made.done();
     let listener = Listener {
         address: Some(socket(ip, number.get())),

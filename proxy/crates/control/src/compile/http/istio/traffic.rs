@@ -46,13 +46,6 @@ pub(super) fn of_services(
         let Some(first) = group.rules.first() else { continue };
         let own = &*first.meta.name.namespace;
         let selector = first.selector.clone().unwrap_or_default();
-        if !selector.is_empty() {
-            let told = "workloadSelector is not looked at yet: the rule does nothing";
-            for rule in &group.rules {
-                notes.push(rule.meta.named().warning(told));
-                ascribe(notes, "DestinationRule", &rule.meta);
-            }
-        }
         let shown = clients(&first.export_to, own);
         let traffic = traffic(&group.rules, notes);
         for name in objects.hosts.covered(&group.host) {
@@ -61,11 +54,11 @@ pub(super) fn of_services(
                 let traffic = Traffic { clients, ..traffic.clone() };
                 services.entry(name.clone()).or_default().push((rank, traffic));
             };
-            if own != objects.root {
+            // Labels are those of pods of the rule's namespace.
+            if own != objects.root || !selector.is_empty() {
                 let labels = selector.clone();
                 add(Whose::Client, Clients { labels, ..Clients::of(own) });
             }
-            // Labels are those of pods of the rule's namespace.
             let Some(shown) = shown.clone().filter(|_| selector.is_empty()) else { continue };
             if *name.namespace == *own {
                 add(Whose::Service, shown.clone());

@@ -70,6 +70,15 @@ pub struct Retry {
     pub remote: bool,
 }
 
+impl Share {
+    pub(crate) fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::To(backend) => Some(&backend.service),
+            Self::Nowhere => None,
+        }
+    }
+}
+
 impl Retry {
     /// What Istio does when nothing is said.
     #[must_use]
