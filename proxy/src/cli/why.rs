@@ -1,5 +1,6 @@
 //! `culvert why`
 mod files;
+mod sides;
 
 use super::{
     cluster::{Cluster, crew::Crew},
@@ -18,7 +19,7 @@ use crate::{
 use culvert_kubernetes::path::escape;
 use culvert_policy::why::{Party, Question};
 use files::Files;
-use std::{path::PathBuf, rc::Rc};
+use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
 
 /// Say whether one workload may reach another, by which way, and by which rule.
 ///
@@ -29,7 +30,7 @@ use std::{path::PathBuf, rc::Rc};
 /// With a method, a path, a host or a header, of a request: the route that it takes and those that it does
 /// not, clusters and endpoints, timeouts, retries, faults and mirrors at its client; then at each
 /// server the policies that are asked there. A node tells what its own engines do, and which node
-/// to ask for the rest; manifests tell all.
+/// to ask for the rest; of a cluster those are asked, too, and manifests tell all.
 ///
 /// Exit code 0 permitted, 1 denied or depending on what is chosen.
 #[derive(Debug, clap::Args)]
@@ -106,12 +107,10 @@ impl Why {
         let Self { from, to, request, files, config, door, output } = self;
         let wanted = request.wanted();
         let answer = if files.is_empty() {
-            let door = match door.cluster()? {
-                Some(cluster) => Door::There(of_source(&cluster, &door, &from)?),
-                None => door.door(variables, Whom::Node)?,
-            };
-            let document = door.get(&query(&from, &to, &wanted))?;
-            door.read::<view::Why>(&document)?
+            match door.cluster()? {
+                Some(cluster) => of_cluster(&cluster, &door, (&from, &to), &wanted)?,
+                None => ask(&door.door(variables, Whom::Node)?, (&from, &to), &wanted)?,
+            }
         } else {
             let files: Vec<_> = files.into_iter().map(whole).collect();
             let start = Start::of(config);
@@ -137,13 +136,49 @@ impl Why {
     }
 }
 
-/// The node that knows the source best: its own, unless one is named; any of those that are ready
-/// for a source that is no pod.
-fn of_source(cluster: &Rc<Cluster>, door: &DoorArgs, from: &str) -> Result<There, Failure> {
+fn ask(door: &Door, (from, to): (&str, &str), wanted: &Wanted) -> Result<view::Why, Failure> {
+    door.read(&door.get(&query(from, to, wanted))?)
+}
+
+/// What the source's node says, and of a request each server's node of its own side; of a node that
+/// is named, what that one says.
+fn of_cluster(
+    cluster: &Rc<Cluster>,
+    door: &DoorArgs,
+    (from, to): (&str, &str),
+    wanted: &Wanted,
+) -> Result<view::Why, Failure> {
     let crew = Crew::of(cluster)?;
     if door.names_one() {
-        return door.there(cluster, &crew, Whom::Node);
+        let there = door.there(cluster, &crew, Whom::Node)?;
+        return ask(&Door::There(there), (from, to), wanted);
     }
+    let source = of_source(cluster, &crew, from)?;
+    let mut answer = ask(&Door::There(source), (from, to), wanted)?;
+    if wanted.is_some() {
+        let wanted = wanted.to_whom(from, to).map_err(|error| not_asked(&error.into()))?;
+        let mut silent = BTreeSet::new();
+        for gap in sides::gaps(&answer, &wanted) {
+            // It says itself whom to ask, where that one does not answer.
+            if silent.contains(&gap.node) {
+                continue;
+            }
+            let told = crew.of_node(&gap.node).and_then(|pod| {
+                let there = There { cluster: Rc::clone(cluster), pod: pod.to_owned() };
+                ask(&Door::There(there), (from, &gap.to), &gap.wanted)
+            });
+            match told {
+                Ok(told) => sides::fill(&mut answer, &gap, &told),
+                Err(_silence) => drop(silent.insert(gap.node)),
+            }
+        }
+    }
+    Ok(answer)
+}
+
+/// The node that knows the source best: its own; any of those that are ready for a source that is
+/// no pod.
+fn of_source(cluster: &Rc<Cluster>, crew: &Crew, from: &str) -> Result<There, Failure> {
     let node = match Question::parse(from, "none") {
         Ok(Question { source: Party::Pod(pod), .. }) => {
             cluster.node_of(&pod.namespace, &pod.name)?

@@ -83,6 +83,15 @@ pub enum Answer {
     Depends,
 }
 
+impl Answer {
+    /// The one that somebody else wrote down; what is no such word says nothing for sure.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        let known = [Self::Permitted, Self::Denied].into_iter();
+        known.into_iter().find(|answer| answer.to_string() == word).unwrap_or(Self::Depends)
+    }
+}
+
 impl Question {
     /// Answers it.
     ///
@@ -240,7 +249,7 @@ impl Said {
 }
 
 /// What all say, if they agree; nobody forbids.
-fn agreed(mut answers: impl Iterator<Item = Answer>) -> Answer {
+pub fn agreed(mut answers: impl Iterator<Item = Answer>) -> Answer {
     let first = answers.next().unwrap_or(Answer::Permitted);
     if answers.all(|other| other == first) { first } else { Answer::Depends }
 }

@@ -1,6 +1,7 @@
 //! How a request would fare.
 use super::{Unanswered, arrival, way};
 use crate::admin::view;
+use axum::http::{HeaderName, HeaderValue};
 use culvert_model::{
     http::{origin, rbac::Action},
     snapshot::Snapshot,
@@ -9,7 +10,7 @@ use culvert_policy::{
     http::why::{
         Asked, Does, Filtered, Looked, Outcome, Passage, Request, Sent, Share, Side, Takes,
     },
-    why::{Engines, Leg, Party, Passing, Question, Server, Through},
+    why::{Engines, Leg, NotAParty, Party, Passing, Question, Server, Through},
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -29,6 +30,19 @@ impl Wanted {
     /// Whether a request is asked about, and not only a connection.
     pub(crate) fn is_some(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// The same by whatever address it is sent: its host is said.
+    ///
+    /// # Errors
+    ///
+    /// What is no destination.
+    pub(crate) fn to_whom(&self, from: &str, to: &str) -> Result<Self, NotAParty> {
+        let host = match &self.host {
+            Some(host) => host.clone(),
+            None => called(&Question::parse(from, to)?),
+        };
+        Ok(Self { host: Some(host), ..self.clone() })
     }
 
     /// # Errors
@@ -207,6 +221,10 @@ fn sent(sent: &Sent) -> view::Sent {
     }
 }
 
+fn header((name, value): (&HeaderName, &HeaderValue)) -> String {
+    format!("{name}:{}", String::from_utf8_lossy(value.as_bytes()))
+}
+
 fn cluster(share: &Share) -> view::Cluster {
     let origin = share.config.as_ref().and_then(|config| origin::of(&config.metadata));
     #[expect(clippy::cast_precision_loss, reason = "a sum of weights, shown as a share")]
@@ -225,6 +243,7 @@ fn cluster(share: &Share) -> view::Cluster {
         origin: origin.map(|origin| origin.at.to_string()),
         path: share.request.path.clone(),
         host: share.request.authority.clone(),
+        headers: Some(share.request.headers.iter().map(header).collect()),
         endpoints: share.endpoints.iter().map(endpoint).collect(),
     }
 }

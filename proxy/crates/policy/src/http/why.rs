@@ -256,7 +256,7 @@ impl Passage {
 }
 
 /// What both say: who denies counts most, then who says that it depends.
-pub(crate) fn worse(one: Answer, other: Answer) -> Answer {
+pub fn worse(one: Answer, other: Answer) -> Answer {
     match (one, other) {
         (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
         (Answer::Depends, _) | (_, Answer::Depends) => Answer::Depends,

@@ -112,6 +112,9 @@ pub(crate) struct Cluster {
     /// As its endpoints get it.
     pub(crate) path: String,
     pub(crate) host: String,
+    /// `NAME:VALUE`; absent where an older node answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) headers: Option<Vec<String>>,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
