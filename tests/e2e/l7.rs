@@ -9,6 +9,7 @@ mod gateway;
 mod outside;
 mod own;
 mod requests;
+mod roots;
 mod selected;
 mod told;
 mod why;

@@ -72,8 +72,9 @@ fn names(mesh: &Mesh, host: &str) -> Running {
     names
 }
 
+/// A web server for `host` in the pod `web`.
 #[track_caller]
-fn web(mesh: &Mesh, host: &str, proof: &Proof, server: &str) -> Running {
+pub(super) fn web(mesh: &Mesh, host: &str, proof: &Proof, server: &str) -> Running {
     let at = mesh.folder().join("nginx");
     fs::create_dir(&at).unwrap();
     let [certificate, key, at] = [&proof.certificate, &proof.key, &at].map(|path| path.display());

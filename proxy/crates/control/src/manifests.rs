@@ -45,7 +45,7 @@ pub(crate) struct Manifests {
     standings: watch::Sender<Arc<[Standing]>>,
     /// What is known of gateways of the Kubernetes API.
     gateways: watch::Sender<Arc<Gateways>>,
-    /// Follows the Secrets of the Kubernetes API that objects name.
+    /// Follows the Secrets, and the roots, of the Kubernetes API that objects name.
     secrets: Option<Chosen>,
 }
 

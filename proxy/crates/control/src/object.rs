@@ -54,6 +54,8 @@ pub mod config_map;
 
 pub mod gateway_api;
 
+pub mod roots;
+
 pub mod secret;
 
 pub mod service_account;

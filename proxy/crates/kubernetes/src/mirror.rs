@@ -2,7 +2,7 @@
 //!
 //! Each kind is followed by a task of its own: `follow` decides (pure), `wire` reads answers,
 //! `task` asks. What is held here is only which objects there are, and how to know that one
-//! changed; objects themselves go to whoever listens. Of one kind only those may be followed that
+//! changed; objects themselves go to whoever listens. Of some kinds only those may be followed that
 //! somebody names (`chosen`).
 use crate::{client::Client, fault::Fault, kind::Kind, trim::Key};
 use culvert_runtime::drain::Worker;
@@ -15,7 +15,7 @@ mod follow;
 mod task;
 mod wire;
 
-pub use chosen::Chosen;
+pub use chosen::{Choice, Chosen};
 
 /// Events that wait to be heard; whoever asks the API server waits, too, when there are more.
 const WAITING: usize = 1024;
@@ -51,16 +51,16 @@ impl Mirror {
     }
 
     /// The same, and with it what follows objects of `named` by their names, none to begin with:
-    /// that kind counts after the others.
+    /// those kinds count after the others.
     pub fn start_with(
         client: &Client,
         kinds: &[Kind],
-        named: Kind,
+        named: &[Kind],
         worker: &Worker,
     ) -> (Self, Chosen) {
         let (sender, events) = mpsc::channel(WAITING);
         Self::follow(client, kinds, &sender, worker);
-        let chosen = Chosen::new(client, named, kinds.len(), sender, worker);
+        let chosen = Chosen::new(client, (named, kinds.len()), sender, worker);
         (Self { events }, chosen)
     }
 

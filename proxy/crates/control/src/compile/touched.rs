@@ -24,6 +24,7 @@ pub(super) struct Touched {
     pub(super) everywhere: bool,
     pub(super) renew: Renew,
     pub(super) secrets: BTreeSet<ObjectName>,
+    pub(super) roots: BTreeSet<ObjectName>,
 }
 
 /// What of L7 is to be planned anew.
@@ -55,6 +56,7 @@ impl Touched {
             peers: names.peer_authentications.into_iter().map(|name| name.namespace).collect(),
             everywhere: false,
             secrets: names.secrets,
+            roots: names.roots,
             renew,
         }
     }
@@ -122,6 +124,7 @@ impl Renew {
                 &names.reference_grants,
                 &names.backend_tls_policies,
                 &names.secrets,
+                &names.roots,
                 &names.services,
                 &names.namespaces,
             ]),

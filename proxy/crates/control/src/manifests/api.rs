@@ -17,8 +17,7 @@ use crate::{
 };
 use culvert_kubernetes::{
     client::Client,
-    mirror::{Event, Mirror},
-    trim::Key,
+    mirror::{Choice, Event, Mirror},
 };
 use culvert_runtime::drain::Worker;
 use parking_lot::Mutex;
@@ -38,8 +37,8 @@ struct Heard {
     gateway_api: Arc<[gateway_api::status::Standing]>,
     /// What is known of gateways; `None`: as before.
     gateways: Option<Gateways>,
-    /// The Secrets that are named; `None`: as before.
-    secrets: Option<BTreeSet<Key>>,
+    /// The Secrets and roots that are named; `None`: as before.
+    secrets: Option<BTreeSet<Choice>>,
 }
 
 impl Manifests {
@@ -52,10 +51,10 @@ impl Manifests {
     ) -> (Self, Intake, Changes) {
         let mut kinds = kinds::followed();
         info!(server = client.server(), "reading objects of the Kubernetes API");
-        let (mirror, mut secrets) = Mirror::start_with(client, &kinds, kinds::named(), worker);
+        let (mirror, mut secrets) = Mirror::start_with(client, &kinds, &kinds::named(), worker);
         let mut intake = Intake::new(mirror);
         // Where nobody serves L7, nobody needs a certificate.
-        kinds.extend(settings.l7.then(kinds::named));
+        kinds.extend(settings.l7.then(kinds::named).into_iter().flatten());
         let documents = Arc::new(Mutex::new(Documents::new(kinds)));
         let mut manifests = Self::of(Set::Api(Arc::clone(&documents)), settings);
         loop {

@@ -47,9 +47,9 @@ pub struct MeshSettings {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "fields that exist and are not used are named, to refuse all others")]
-struct RawConfigMap {
-    metadata: RawMeta,
-    data: Option<BTreeMap<String, Spanned<String>>>,
+pub(super) struct RawConfigMap {
+    pub(super) metadata: RawMeta,
+    pub(super) data: Option<BTreeMap<String, Spanned<String>>>,
     api_version: Option<Ignored>,
     kind: Option<Ignored>,
     binary_data: Option<Ignored>,

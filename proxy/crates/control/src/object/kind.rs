@@ -2,13 +2,16 @@
 
 /// One row for each kind that is read, in the order that decides between objects: what it is
 /// called here, the field of `Objects`, its type, its group, name and versions, and whether this
-/// version uses it or a `later` one does.
+/// version uses it or a `later` one does. Of one that has several meanings the first is what it is
+/// read as, unless it is told from what it holds (`read`).
 ///
 /// A further kind is a row here, and a module with its type: `meta: Meta` and `read`.
 macro_rules! for_each_kind {
     ($with:ident) => {
         $with! {
             Settings settings $crate::object::config_map::MeshSettings,
+                "" "ConfigMap" ["v1"] used;
+            Roots roots $crate::object::roots::Roots,
                 "" "ConfigMap" ["v1"] used;
             Namespace namespaces $crate::object::namespace::Namespace,
                 "" "Namespace" ["v1"] used;

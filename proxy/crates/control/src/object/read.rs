@@ -6,6 +6,7 @@ use super::{
     kind::{Kind, Reading, for_each_kind, reading},
     limit,
     node::{Node, Value},
+    roots::Roots,
     yaml,
 };
 use crate::problem::{Code, Origin, Problem, Source};
@@ -63,7 +64,12 @@ impl Reader<'_> {
         let reading = reading(api_version, kind);
         self.objects.seen += usize::from(reading != Reading::List);
         match reading {
-            Reading::Object(Kind::Settings) if !MeshSettings::is_meant(node) => {}
+            // Others hold what is nobody's business.
+            Reading::Object(Kind::Settings) if !MeshSettings::is_meant(node) => {
+                if Roots::is_meant(node) {
+                    self.take(Kind::Roots, node, kind);
+                }
+            }
             Reading::Object(read) => {
                 if self.take(read, node, kind) && !read.is_used() {
                     self.skip(node, header, Because::NotYetUsed);

@@ -94,7 +94,7 @@ impl Documents {
             match event {
                 Event::Applied { kind, key, json } => self.applied(kind, key, &json),
                 Event::Deleted { kind, key } => self.deleted(kind, key),
-                Event::Looked { key, why, .. } => self.secrets.looked(&key, why),
+                Event::Looked { kind, key, why } => self.secrets.looked(&(kind, key), why),
                 Event::Synced { kind, is_there } => {
                     let Some(followed) = self.kinds.get_mut(kind) else { continue };
                     (followed.is_known, followed.is_there) = (true, is_there);
@@ -144,6 +144,10 @@ impl Documents {
             }
         };
         secrets::forget_text(&mut objects);
+        if self.secrets.has_place(index) {
+            // They are followed where they are looked for.
+            objects.settings.clear();
+        }
         let before = documents.remove(&key);
         let document = if problems.is_empty() {
             Document { objects, invalid: None, header }

@@ -47,10 +47,12 @@ pub(crate) fn followed() -> Vec<Kind> {
     all.into_iter().map(|kind| kind.with_annotations(is_read)).collect()
 }
 
-/// And of Secrets those that something names.
-pub(crate) fn named() -> Kind {
-    let kind = Kind::built_in("", &["v1"], "Secret", "secrets", &["type", "data"]);
-    kind.with_annotations(|_| false)
+/// And of these those that something names.
+pub(crate) fn named() -> [Kind; 2] {
+    let core = |kind, plural, fields| {
+        Kind::built_in("", &["v1"], kind, plural, fields).with_annotations(|_| false)
+    };
+    [core("ConfigMap", "configmaps", &["data"]), core("Secret", "secrets", &["type", "data"])]
 }
 
 /// Annotations that mean something here; others can be long: `kubectl` writes whole objects into

@@ -24,7 +24,7 @@ use tonic::Streaming;
 pub(crate) struct Follower {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
-    /// By `namespace/name`: everything that is in them.
+    /// By `namespace/name`, roots by all of their names: everything that is in them.
     secrets: BTreeMap<String, Secret>,
 }
 
@@ -41,8 +41,15 @@ impl Follower {
         for kind in [Kind::Cluster, Kind::Listener, Kind::Secret] {
             let (node, type_url) = (Some(node.clone()), kind.type_url().to_owned());
             let named = secrets.iter().filter(|_| kind == Kind::Secret);
-            let resource_names_subscribe =
-                named.map(|secret| format!("kubernetes://{secret}")).collect();
+            let resource_names_subscribe = named
+                .map(|name| {
+                    if name.contains("://") {
+                        (*name).to_owned()
+                    } else {
+                        format!("kubernetes://{name}")
+                    }
+                })
+                .collect();
             let request = DeltaDiscoveryRequest {
                 node,
                 type_url,

@@ -1,4 +1,4 @@
-//! Secrets that gateways name, and no others.
+//! Secrets, and roots in `ConfigMap`s, that gateways name, and no others.
 use crate::{
     gateway::Follower,
     plane::Plane,
@@ -53,7 +53,7 @@ fn write(namespace: &Namespace<'_>, name: &str, content: &str) {
 
 impl Plane {
     /// Waits until `ResolvedRefs` of these listeners of a gateway have these reasons.
-    async fn resolves(&mut self, gateway: &str, reasons: [(&str, &str); 2]) {
+    async fn resolves<const N: usize>(&mut self, gateway: &str, reasons: [(&str, &str); N]) {
         let object = format!("Gateway/{gateway}");
         self.until(|status| {
             let standing = status.standings.iter().find(|one| *one.object == *object);
@@ -163,4 +163,58 @@ async fn one_that_may_not_be_read_is_named_and_read_once_it_may() {
     shop.kubectl(&["create", "rolebinding", "web", "--role=web", account]);
     plane.resolves(&edge, [("own", "ResolvedRefs"), ("far", "RefNotPermitted")]).await;
     plane.until(|status| status.kinds.last().unwrap().because.is_none()).await;
+}
+
+const MUTUAL: &str = r"
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: culvert
+  tls:
+    frontend:
+      default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: clients}]}}
+  listeners:
+  - {name: own, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roots_in_a_config_map_are_followed_as_secrets_are() {
+    let cluster = Cluster::api("control-roots");
+    cluster.install(Crds::Gateway);
+    cluster.apply(&shipped::rules());
+    let shop = cluster.namespace("shop");
+    write(&shop, "web", "hidden");
+    let roots = |content: &str| {
+        let roots = format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n");
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "clients"},
+            "data": {"ca.crt": roots},
+        });
+        shop.apply(&map.to_string());
+    };
+    shop.apply(MUTUAL);
+    let mut plane =
+        Plane::of_cluster(cluster.kubeconfig_of("culvert-system", "culvert-control")).await;
+    let edge = format!("{}/edge", shop.name());
+    plane.resolves(&edge, [("own", "InvalidCACertificateRef")]).await;
+    roots("first-roots");
+    plane.resolves(&edge, [("own", "ResolvedRefs")]).await;
+    let clients = format!("configmap://{}/clients", shop.name());
+    let mut gateway = Follower::start(&plane, shop.name(), "edge", &[&clients]).await;
+    gateway.is_told(&clients, "first-roots").await;
+    roots("second-roots");
+    gateway.is_told(&clients, "second-roots").await;
+    shop.kubectl(&["delete", "configmap", "clients"]);
+    plane.resolves(&edge, [("own", "InvalidCACertificateRef")]).await;
+
+    // No other is asked for.
+    let asked = cluster.requests_by(USER);
+    let of = |uri: &&str| uri.contains("configmaps");
+    let asked = asked.iter().filter_map(|line| line["requestURI"].as_str()).filter(of);
+    let named = ["mesh", "istio", "clients"].map(|name| format!("metadata.name%3D{name}&"));
+    for uri in asked.filter(|uri| uri.contains('?') && !uri.contains("culvert-root")) {
+        assert!(named.iter().any(|name| format!("{uri}&").contains(name)), "{uri}");
+    }
+    assert_eq!(forbidden(&cluster), [""; 0]);
 }

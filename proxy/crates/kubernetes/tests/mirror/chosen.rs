@@ -3,16 +3,18 @@ use crate::{
     api::{Api, PODS},
     heard::{Heard, pods},
 };
-use culvert_kubernetes::trim::Key;
+use culvert_kubernetes::{mirror::Choice, trim::Key};
 use serde_json::json;
 use std::collections::BTreeSet;
 
 const SHOP: &str = "/api/v1/namespaces/shop/secrets";
 const BANK: &str = "/api/v1/namespaces/bank/secrets";
 
-fn keys<const N: usize>(keys: [(&str, &str); N]) -> BTreeSet<Key> {
-    let key =
-        |(namespace, name): (&str, &str)| Key { namespace: namespace.into(), name: name.into() };
+/// Secrets, whose place is behind `others`.
+fn keys<const N: usize>(others: usize, keys: [(&str, &str); N]) -> BTreeSet<Choice> {
+    let key = |(namespace, name): (&str, &str)| {
+        (others, Key { namespace: namespace.into(), name: name.into() })
+    };
     keys.map(key).into()
 }
 
@@ -24,7 +26,7 @@ async fn only_what_is_named_is_asked_for() {
     let (mut heard, mut chosen) = Heard::start_with(&api, &[pods()]).await;
     heard.until("synced", |heard| heard.synced.contains_key(&0)).await;
     assert!(heard.objects.is_empty());
-    chosen.choose(&keys([("shop", "cert"), ("bank", "vault")]));
+    chosen.choose(&keys(1, [("shop", "cert"), ("bank", "vault")]));
     heard.until("both", |heard| heard.looked.len() == 2).await;
     assert_eq!(heard.names(1), ["cert"]);
     assert_eq!(heard.looked["vault"], None, "that it is not there is known, too");
@@ -39,7 +41,7 @@ async fn only_what_is_named_is_asked_for() {
     assert!(of_secrets.len() >= 4, "{of_secrets:?}");
 
     // One that is named no more is not heard of.
-    chosen.choose(&keys([("bank", "vault")]));
+    chosen.choose(&keys(1, [("bank", "vault")]));
     api.world.lock().put(SHOP, "cert", &json!({"n": 3}));
     api.world.lock().put(PODS, "mark", &json!({}));
     api.world.lock().put(BANK, "vault", &json!({"n": 2}));
@@ -54,7 +56,7 @@ async fn one_that_may_not_be_read_is_told_of_by_its_name() {
     api.world.lock().define(SHOP);
     api.world.lock().refuses.insert(SHOP.to_owned(), 403);
     let (mut heard, mut chosen) = Heard::start_with(&api, &[]).await;
-    chosen.choose(&keys([("shop", "cert")]));
+    chosen.choose(&keys(0, [("shop", "cert")]));
     heard.until("a refusal", |heard| heard.looked.contains_key("cert")).await;
     assert!(heard.looked["cert"].as_ref().unwrap().contains("403"));
     api.world.lock().put(SHOP, "cert", &json!({}));

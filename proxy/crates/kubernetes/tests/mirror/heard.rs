@@ -44,7 +44,7 @@ impl Heard {
     /// With secrets by their names.
     pub(crate) async fn start_with(api: &Api, kinds: &[Kind]) -> (Self, Chosen) {
         let (client, worker) = (api.client().await, api.drain.worker());
-        let (mirror, chosen) = Mirror::start_with(&client, kinds, secrets(), &worker);
+        let (mirror, chosen) = Mirror::start_with(&client, kinds, &[secrets()], &worker);
         (Self::of(mirror), chosen)
     }
 

@@ -1,10 +1,40 @@
-//! Which Secrets objects name for certificates, keys and roots: of the Kubernetes API no others are read.
+//! Which Secrets objects name for certificates, keys and roots, and which `ConfigMap`s for roots: of the
+//! Kubernetes API no others are read.
 use super::{gateway_api::secrets, istio};
 use crate::object::Objects;
 use culvert_model::name::ObjectName;
 use std::collections::BTreeSet;
 
-/// The kinds that name Secrets, and those that say whether they may.
+/// What certificates are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    Secret,
+    ConfigMap,
+}
+
+/// One that is named.
+pub type Named = (Holder, ObjectName);
+
+impl Holder {
+    /// What a reference to the core is to; `None`: to something that holds none.
+    pub(super) fn of(group: &str, kind: &str) -> Option<Self> {
+        match (group, kind) {
+            ("", "Secret") => Some(Self::Secret),
+            ("", "ConfigMap") => Some(Self::ConfigMap),
+            _ => None,
+        }
+    }
+
+    /// What a grant has to be for.
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
+/// The kinds that name them, and those that say whether they may.
 #[must_use]
 pub fn is_asked(group: &str, kind: &str) -> bool {
     match group {
@@ -18,18 +48,18 @@ pub fn is_asked(group: &str, kind: &str) -> bool {
 
 /// All that are named, whether or not they may be.
 #[must_use]
-pub fn named(objects: &Objects) -> BTreeSet<ObjectName> {
+pub fn named(objects: &Objects) -> BTreeSet<Named> {
     secrets::named(objects).chain(of_istio(objects)).collect()
 }
 
 /// Those that gateways of ours, and whatever says how services are talked to, may name.
 #[must_use]
-pub fn permitted(objects: &Objects) -> BTreeSet<ObjectName> {
+pub fn permitted(objects: &Objects) -> BTreeSet<Named> {
     secrets::permitted(objects).into_iter().chain(of_istio(objects)).collect()
 }
 
 /// Istio's objects name those of their own namespace.
-fn of_istio(objects: &Objects) -> impl Iterator<Item = ObjectName> {
+fn of_istio(objects: &Objects) -> impl Iterator<Item = Named> {
     let gateways = objects.istio_gateways.iter().flat_map(|gateway| istio::secrets_of(gateway));
     let rules = objects.destination_rules.iter();
     gateways.chain(rules.flat_map(|rule| istio::secrets_to(rule)))
@@ -47,7 +77,12 @@ spec:
   gatewayClassName: culvert
   tls:
     frontend:
-      default: {validation: {caCertificateRefs: [{group: '', kind: Secret, name: clients}]}}
+      default:
+        validation:
+          caCertificateRefs:
+          - {group: '', kind: Secret, name: clients}
+          - {group: '', kind: ConfigMap, name: clients}
+          - {group: '', kind: ConfigMap, name: web, namespace: bank}
   listeners:
   - {name: own, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
   - {name: far, port: 444, protocol: HTTPS, tls: {certificateRefs: [{name: web, namespace: bank}]}}
@@ -74,7 +109,9 @@ kind: BackendTLSPolicy
 metadata: {name: web, namespace: shop}
 spec:
   targetRefs: [{group: '', kind: Service, name: web}]
-  validation: {hostname: web, caCertificateRefs: [{group: '', kind: Secret, name: roots}]}
+  validation:
+    hostname: web
+    caCertificateRefs: [{group: '', kind: Secret, name: roots}, {group: '', kind: ConfigMap, name: public}]
 ";
 
     const ISTIO: &str = r"
@@ -88,7 +125,7 @@ spec:
     tls: {mode: SIMPLE, credentialName: kubernetes://simple}
   - port: {number: 444, name: mutual, protocol: HTTPS}
     hosts: ['*']
-    tls: {mode: MUTUAL, credentialName: mutual}
+    tls: {mode: MUTUAL, credentialName: mutual, caCertCredentialName: 'configmap://clients'}
   - port: {number: 445, name: passed, protocol: TLS}
     hosts: ['*']
     tls: {mode: PASSTHROUGH}
@@ -105,8 +142,9 @@ spec:
   - {name: old, trafficPolicy: {tls: {mode: DISABLE, credentialName: unused}}}
 ";
 
-    fn names(names: &BTreeSet<ObjectName>) -> Vec<String> {
-        names.iter().map(ToString::to_string).collect()
+    fn names(names: &BTreeSet<Named>, of: Holder) -> Vec<String> {
+        let of_it = names.iter().filter(|(holder, _)| *holder == of);
+        of_it.map(|(_, name)| name.to_string()).collect()
     }
 
     fn read(text: &str) -> Objects {
@@ -119,11 +157,16 @@ spec:
     fn gateways_of_ours_name_what_they_may() {
         let objects = read(GATEWAYS);
         let permitted = permitted(&objects);
-        assert_eq!(names(&permitted), ["bank/web", "shop/clients", "shop/roots", "shop/web"]);
+        let secrets = names(&permitted, Holder::Secret);
+        assert_eq!(secrets, ["bank/web", "shop/clients", "shop/roots", "shop/web"]);
+        // The grant is for Secrets.
+        assert_eq!(names(&permitted, Holder::ConfigMap), ["shop/clients", "shop/public"]);
         let named = named(&objects);
+        let maps = ["bank/web", "shop/clients", "shop/public"];
+        assert_eq!(names(&named, Holder::ConfigMap), maps);
         let all =
             ["bank/safe", "bank/web", "shop/clients", "shop/roots", "shop/theirs", "shop/web"];
-        assert_eq!(names(&named), all);
+        assert_eq!(names(&named, Holder::Secret), all);
     }
 
     #[test]
@@ -138,7 +181,8 @@ spec:
             "shop/roots-cacert",
             "shop/simple",
         ];
-        assert_eq!(names(&permitted(&objects)), all);
+        assert_eq!(names(&permitted(&objects), Holder::Secret), all);
+        assert_eq!(names(&permitted(&objects), Holder::ConfigMap), ["shop/clients"]);
         assert_eq!(named(&objects), permitted(&objects));
     }
 }

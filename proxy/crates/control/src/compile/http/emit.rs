@@ -175,7 +175,8 @@ impl Emitter {
             | Dep::Pods(_)
             | Dep::Gateway(_)
             | Dep::Policies(_)
-            | Dep::Secret(_) => None,
+            | Dep::Secret(_)
+            | Dep::Roots(_) => None,
         });
         self.make(units, &services.collect(), scene)
     }

@@ -125,6 +125,9 @@ impl Compiler {
         for name in &touched.secrets {
             push(Edit::Secret(name.clone(), self.store.secrets.get(name).cloned()));
         }
+        for name in &touched.roots {
+            push(Edit::Roots(name.clone(), self.store.roots.get(name).cloned()));
+        }
         if let Some(plan) = planned {
             push(Edit::Plan(Arc::new(plan)));
         }
@@ -254,7 +257,8 @@ impl L7 {
                 | Dep::Door(_)
                 | Dep::Pods(_)
                 | Dep::Gateway(_)
-                | Dep::Secret(_) => {}
+                | Dep::Secret(_)
+                | Dep::Roots(_) => {}
             }
         }
         self.effort.asked += services.len() + workloads.len();
@@ -290,6 +294,7 @@ fn of_gateway_api(store: &Store) -> Objects {
         namespaces: store.namespaces.all().cloned().collect(),
         services: store.services.all().cloned().collect(),
         secrets: store.secrets.all().cloned().collect(),
+        roots: store.roots.all().cloned().collect(),
         gateway_classes: store.gateway_classes.all().cloned().collect(),
         kubernetes_gateways: store.kubernetes_gateways.all().cloned().collect(),
         http_routes: store.http_routes.all().cloned().collect(),

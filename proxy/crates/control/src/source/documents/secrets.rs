@@ -1,14 +1,14 @@
-//! Which Secrets are followed: those that other objects name, and may.
+//! Which Secrets, and `ConfigMap`s with roots, are followed: those that other objects name, and may.
 //!
 //! An object that begins to name one is as it was until that one is known, for as long as it takes
 //! to ask: a certificate that is replaced by another leaves no moment without any.
 use super::{Documents, Followed};
 use crate::{
-    compile::http::credentials,
+    compile::http::credentials::{self, Holder},
     object::Objects,
     problem::{Mark, Origin, Source},
 };
-use culvert_kubernetes::{fault::Fault, kind::Kind, trim::Key};
+use culvert_kubernetes::{fault::Fault, kind::Kind, mirror::Choice, trim::Key};
 use culvert_model::name::ObjectName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,10 +18,10 @@ use std::{
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    /// The place of the kind; `None`: none is followed.
-    index: Option<usize>,
+    /// The places of their kinds; none: none is followed.
+    places: BTreeMap<Holder, usize>,
     /// Those that are named.
-    named: BTreeMap<Key, Known>,
+    named: BTreeMap<Choice, Known>,
     /// Others may be named by now.
     is_open: bool,
 }
@@ -35,34 +35,42 @@ enum Known {
 }
 
 impl Secrets {
-    /// Of the kind that is called so, if it is among them; of that one all is known while none is
+    /// Of the kinds that are called so, if they are among them; of those all is known while none is
     /// named.
     pub(super) fn among(kinds: &mut [Followed]) -> Self {
-        let index = kinds.iter().position(|followed| is_secret(&followed.kind));
-        if let Some(followed) = index.and_then(|index| kinds.get_mut(index)) {
-            (followed.is_known, followed.is_there) = (true, true);
+        let mut places = BTreeMap::new();
+        for (index, followed) in kinds.iter_mut().enumerate() {
+            if let Some(holder) = holder(&followed.kind) {
+                (followed.is_known, followed.is_there) = (true, true);
+                places.insert(holder, index);
+            }
         }
-        Self { index, named: BTreeMap::new(), is_open: index.is_some() }
+        Self { is_open: !places.is_empty(), places, named: BTreeMap::new() }
     }
 
     /// An object of a kind changed.
     pub(super) fn heard_of(&mut self, kind: &Kind) {
-        self.is_open |= self.index.is_some() && credentials::is_asked(kind.group, kind.kind);
+        self.is_open |= !self.places.is_empty() && credentials::is_asked(kind.group, kind.kind);
     }
 
-    pub(super) fn looked(&mut self, key: &Key, why: Option<Fault>) {
-        if let Some(known) = self.named.get_mut(key) {
+    pub(super) fn looked(&mut self, choice: &Choice, why: Option<Fault>) {
+        if let Some(known) = self.named.get_mut(choice) {
             *known = why.map_or(Known::Told, Known::Unreadable);
         }
     }
 
     /// Whether an object of a kind is one that is to be known: not a Secret that nothing names.
     pub(super) fn may_be(&self, kind: usize, key: &Key) -> bool {
-        self.index != Some(kind) || self.named.contains_key(key)
+        !self.has_place(kind) || self.named.contains_key(&(kind, key.clone()))
+    }
+
+    /// Whether a kind is one of which only what is named is followed.
+    pub(super) fn has_place(&self, kind: usize) -> bool {
+        self.places.values().any(|place| *place == kind)
     }
 
     pub(super) fn is(&self, kind: &Kind) -> bool {
-        self.index.is_some() && is_secret(kind)
+        holder(kind).is_some_and(|holder| self.places.contains_key(&holder))
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -71,19 +79,29 @@ impl Secrets {
 
     /// Whether one is still asked for that these objects name.
     pub(super) fn are_awaited_by(&self, objects: &Objects) -> bool {
-        let is_awaited =
-            |name: ObjectName| matches!(self.named.get(&key(name)), Some(Known::Awaited));
-        self.index.is_some() && credentials::named(objects).into_iter().any(is_awaited)
+        let is_awaited = |choice: Choice| matches!(self.named.get(&choice), Some(Known::Awaited));
+        !self.places.is_empty() && self.choices(credentials::named(objects)).any(is_awaited)
+    }
+
+    fn choices(
+        &self,
+        named: impl IntoIterator<Item = (Holder, ObjectName)>,
+    ) -> impl Iterator<Item = Choice> {
+        named.into_iter().filter_map(|(holder, ObjectName { namespace, name })| {
+            Some((*self.places.get(&holder)?, Key { namespace, name }))
+        })
     }
 
     /// They are to be named again.
     pub(super) fn renew(&mut self) {
-        self.is_open = self.index.is_some();
+        self.is_open = !self.places.is_empty();
     }
 
-    /// The first that cannot be read, and why.
+    /// The first of a kind that cannot be read, and why.
     pub(super) fn trouble(&self, kind: &Kind) -> Option<(&Fault, String)> {
-        let mut all = self.named.iter().filter_map(|(key, known)| match known {
+        let place = self.places.get(&holder(kind)?)?;
+        let of_kind = self.named.iter().filter(|((of, _), _)| of == place);
+        let mut all = of_kind.filter_map(|((_, key), known)| match known {
             Known::Unreadable(why) => Some((key, why)),
             Known::Awaited | Known::Told => None,
         });
@@ -105,8 +123,8 @@ impl Secrets {
 }
 
 impl Documents {
-    /// The Secrets that are to be followed, when they may be others than at the last call.
-    pub(crate) fn choose_secrets(&mut self) -> Option<BTreeSet<Key>> {
+    /// Those that are to be followed, when they may be others than at the last call.
+    pub(crate) fn choose_secrets(&mut self) -> Option<BTreeSet<Choice>> {
         // Who may name what is not known before everything is.
         if !self.secrets.is_open || !self.are_kinds_known() {
             return None;
@@ -118,21 +136,20 @@ impl Documents {
         for document in self.kinds.iter().filter(asked).flat_map(|one| one.documents.values()) {
             objects.append(document.objects.clone());
         }
-        let named: BTreeSet<Key> = credentials::permitted(&objects).into_iter().map(key).collect();
+        let named: BTreeSet<Choice> =
+            self.secrets.choices(credentials::permitted(&objects)).collect();
         let before = std::mem::take(&mut self.secrets.named);
         let mut gone = Vec::new();
-        for (key, known) in before {
-            match named.contains(&key) {
-                true => drop(self.secrets.named.insert(key, known)),
-                false => gone.push(key),
+        for (choice, known) in before {
+            match named.contains(&choice) {
+                true => drop(self.secrets.named.insert(choice, known)),
+                false => gone.push(choice),
             }
         }
-        for key in &named {
-            self.secrets.named.entry(key.clone()).or_insert(Known::Awaited);
+        for choice in &named {
+            self.secrets.named.entry(choice.clone()).or_insert(Known::Awaited);
         }
-        if let Some(index) = self.secrets.index {
-            gone.into_iter().for_each(|key| self.deleted(index, key));
-        }
+        gone.into_iter().for_each(|(index, key)| self.deleted(index, key));
         Some(named)
     }
 }
@@ -146,12 +163,13 @@ pub(super) fn forget_text(objects: &mut Objects) {
     }
 }
 
-fn is_secret(kind: &Kind) -> bool {
-    (kind.group, kind.kind) == ("", "Secret")
-}
-
-fn key(ObjectName { namespace, name }: ObjectName) -> Key {
-    Key { namespace, name }
+/// What a kind is followed for by names; of the settings of the mesh all are.
+fn holder(kind: &Kind) -> Option<Holder> {
+    match (kind.group, kind.kind, &kind.selector) {
+        ("", "Secret", _) => Some(Holder::Secret),
+        ("", "ConfigMap", None) => Some(Holder::ConfigMap),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -165,11 +183,12 @@ mod tests {
     use serde_json::{Value, json, value::RawValue};
 
     fn all() -> Vec<Kind> {
-        followed().into_iter().chain([named()]).collect()
+        followed().into_iter().chain(named()).collect()
     }
 
     fn place(group: &str, kind: &str) -> usize {
-        all().iter().position(|one| (one.group, one.kind) == (group, kind)).unwrap()
+        let is_it = |one: &Kind| (one.group, one.kind, &one.selector) == (group, kind, &None);
+        all().iter().position(is_it).unwrap()
     }
 
     /// Everything else is known.
@@ -210,8 +229,12 @@ mod tests {
     }
 
     fn looked(name: &str, why: Option<Fault>) -> Event {
+        looked_at("Secret", name, why)
+    }
+
+    fn looked_at(kind: &str, name: &str, why: Option<Fault>) -> Event {
         let key = Key { namespace: "shop".into(), name: name.into() };
-        Event::Looked { kind: place("", "Secret"), key, why }
+        Event::Looked { kind: place("", kind), key, why }
     }
 
     /// What came of events: the gateways and the secrets that are new.
@@ -251,6 +274,41 @@ mod tests {
         assert!(because.contains("a Role in shop needs") && because.contains("[web]"), "{because}");
         hear(&mut documents, [secret("web"), looked("web", None)]);
         assert_eq!(documents.kinds().last().unwrap().because, None);
+    }
+
+    #[test]
+    fn roots_in_a_config_map_are_followed_as_secrets_are() {
+        let mut documents = documents();
+        let roots = |name: &str| {
+            let data = json!({"ca.crt": "-----BEGIN CERTIFICATE-----", "more": "kept by others"});
+            let object = json!({"metadata": {"name": name, "namespace": "shop"}, "data": data});
+            applied(place("", "ConfigMap"), &object)
+        };
+        let named = json!([{"group": "", "kind": "ConfigMap", "name": "roots"}]);
+        let policy = applied(
+            place("gateway.networking.k8s.io", "BackendTLSPolicy"),
+            &json!({
+                "metadata": {"name": "web", "namespace": "shop"},
+                "spec": {
+                    "targetRefs": [{"group": "", "kind": "Service", "name": "web"}],
+                    "validation": {"hostname": "web", "caCertificateRefs": named},
+                },
+            }),
+        );
+        let mut hear = |events: &[Event]| {
+            documents.hear(events.iter().cloned());
+            documents.read();
+            let chosen = documents.choose_secrets().map(|chosen| chosen.len());
+            let Difference { new, .. } = documents.difference();
+            (chosen, new.backend_tls_policies.len(), new.roots.len())
+        };
+        assert_eq!(hear(&[roots("roots")]).2, 0, "nothing names it");
+        assert_eq!(hear(&[policy]), (Some(1), 0, 0));
+        // A Secret of that name is another thing.
+        assert_eq!(hear(&[secret("roots"), looked("roots", None)]), (None, 0, 0));
+        let told = looked_at("ConfigMap", "roots", None);
+        assert_eq!(hear(&[roots("roots"), roots("other"), told]), (None, 1, 1));
+        assert!(documents.is_known());
     }
 
     #[test]

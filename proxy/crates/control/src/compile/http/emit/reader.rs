@@ -3,7 +3,7 @@ use super::{
     super::plan::{ServicePlan, gateway::GatewayPlan, policy::Policy},
     scene::{Dep, Door, Place, Scene, ServiceFacts, WorkloadFacts},
 };
-use crate::object::secret::Secret;
+use crate::object::{roots::Roots, secret::Secret};
 use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
@@ -80,6 +80,11 @@ impl<'a> Reader<'a> {
     pub(super) fn gateway(&self, name: &ObjectName) -> Option<&'a GatewayPlan> {
         self.see(Dep::Gateway(name.clone()));
         self.scene.plan.gateways.get(name).map(AsRef::as_ref)
+    }
+
+    pub(super) fn roots(&self, name: &ObjectName) -> Option<&'a Roots> {
+        self.see(Dep::Roots(name.clone()));
+        self.scene.roots.get(name).map(AsRef::as_ref)
     }
 
     pub(super) fn secret(&self, name: &ObjectName) -> Option<&'a Secret> {

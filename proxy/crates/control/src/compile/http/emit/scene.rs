@@ -3,7 +3,7 @@
 //! Whoever makes messages looks through a `Reader`, which notes what was looked at: whatever
 //! changes later, what has looked at it is made anew, and nothing else.
 use super::super::plan::{Labels, Plan, policy::Policy};
-use crate::object::secret::Secret;
+use crate::object::{roots::Roots, secret::Secret};
 use culvert_model::{
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
@@ -36,6 +36,7 @@ pub struct Scene {
     /// Those of the plan by their namespaces, in its order.
     pub(super) policies: BTreeMap<Arc<str>, Vec<Arc<Policy>>>,
     pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
+    pub(super) roots: BTreeMap<ObjectName, Arc<Roots>>,
     pub(super) root_namespace: Arc<str>,
 }
 
@@ -89,6 +90,7 @@ pub enum Dep {
     /// Those of a namespace.
     Policies(Arc<str>),
     Secret(ObjectName),
+    Roots(ObjectName),
 }
 
 /// What has changed.

@@ -1,6 +1,10 @@
-//! Certificates by the names that resources have for them: for gateways, from Secrets.
+//! Certificates by the names that resources have for them: for gateways from Secrets, and for whoever
+//! asks roots from `ConfigMap`s.
 use super::reader::Reader;
-use crate::object::secret::{Hidden, Secret};
+use crate::object::{
+    roots::Roots,
+    secret::{Hidden, Secret},
+};
 use culvert_model::name::ObjectName;
 use culvert_proto::{
     Message, Name as _,
@@ -25,6 +29,9 @@ use std::{collections::BTreeSet, sync::Arc};
 /// What names of Secrets begin with, and what is behind it of whom they trust.
 const SECRET: &str = "kubernetes://";
 pub(in crate::compile::http) const TRUST: &str = "-cacert";
+
+/// What names of `ConfigMap`s with roots begin with, in what people write, too.
+pub(in crate::compile::http) const ROOTS: &str = "configmap://";
 
 /// Names of secrets.
 pub(super) type Names = BTreeSet<Arc<str>>;
@@ -69,11 +76,21 @@ fn of_common(context: &CommonTlsContext, names: &mut Names) {
     names.extend(certificates.chain(trusted).map(|config| Arc::from(&*config.name)));
 }
 
+/// Whether what goes by a name is nobody's secret.
+pub(super) fn is_public(name: &str) -> bool {
+    name.starts_with(ROOTS)
+}
+
 /// What goes by a name; `None`: nothing that is there, or is good for anything.
 pub(super) fn secret(name: &str, reader: &Reader<'_>) -> Option<tls::Secret> {
+    let made = |kind: Type| tls::Secret { name: name.to_owned(), r#type: Some(kind) };
+    if let Some(roots) = name.strip_prefix(ROOTS) {
+        let (namespace, own) = roots.split_once('/')?;
+        let roots = reader.roots(&ObjectName::new(namespace, own))?;
+        return Some(made(Type::ValidationContext(roots_of(roots)?)));
+    }
     let (namespace, own) = name.strip_prefix(SECRET)?.split_once('/')?;
     let of = |name: &str| reader.secret(&ObjectName::new(namespace, name));
-    let made = |kind: Type| tls::Secret { name: name.to_owned(), r#type: Some(kind) };
     let Some(of_trust) = own.strip_suffix(TRUST) else {
         return Some(made(Type::TlsCertificate(certificate(of(own)?)?)));
     };
@@ -88,16 +105,24 @@ fn certificate(secret: &Secret) -> Option<TlsCertificate> {
     let chain = entry(secret, ["tls.crt", "cert"])?;
     let key = entry(secret, ["tls.key", "key"])?;
     Some(TlsCertificate {
-        certificate_chain: Some(inline(chain)),
-        private_key: Some(inline(key)),
+        certificate_chain: Some(inline(chain.bytes())),
+        private_key: Some(inline(key.bytes())),
         ..TlsCertificate::default()
     })
 }
 
 fn trust(secret: &Secret) -> Option<CertificateValidationContext> {
     Some(CertificateValidationContext {
-        trusted_ca: Some(inline(entry(secret, ["ca.crt", "cacert"])?)),
-        crl: entry(secret, ["ca.crl", "crl"]).map(inline),
+        trusted_ca: Some(inline(entry(secret, ["ca.crt", "cacert"])?.bytes())),
+        crl: entry(secret, ["ca.crl", "crl"]).map(|crl| inline(crl.bytes())),
+        ..CertificateValidationContext::default()
+    })
+}
+
+fn roots_of(roots: &Roots) -> Option<CertificateValidationContext> {
+    roots.has_any().then(|| CertificateValidationContext {
+        trusted_ca: Some(inline(roots.trusted.as_bytes())),
+        crl: roots.revoked.as_ref().map(|crl| inline(crl.as_bytes())),
         ..CertificateValidationContext::default()
     })
 }
@@ -108,9 +133,6 @@ fn entry<'a>(secret: &'a Secret, names: [&'static str; 2]) -> Option<&'a Hidden>
     found.filter(|bytes| !bytes.bytes().is_empty())
 }
 
-fn inline(bytes: &Hidden) -> DataSource {
-    DataSource {
-        specifier: Some(Specifier::InlineBytes(bytes.bytes().to_vec())),
-        ..DataSource::default()
-    }
+fn inline(bytes: &[u8]) -> DataSource {
+    DataSource { specifier: Some(Specifier::InlineBytes(bytes.to_vec())), ..DataSource::default() }
 }

@@ -5,6 +5,7 @@ use super::{
         traffic::{Credential, Name, Originate, ProxyProtocol, Tls, TrafficPolicy, Trust, Version},
     },
     may_be_tls,
+    secrets::ROOTS,
     words::{ads, flag, is_value, pattern, transport},
 };
 use culvert_model::service::AppProtocol;
@@ -181,7 +182,7 @@ fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
             named(context, format!("kubernetes://{namespace}/{name}-cacert"))
         }
         Trust::Only(Credential::ConfigMap { namespace, name }) => {
-            named(context, format!("configmap://{namespace}/{name}"))
+            named(context, format!("{ROOTS}{namespace}/{name}"))
         }
     }
 }
@@ -219,7 +220,7 @@ fn certified<'a>(
     let (mut named, mut files) = (Vec::new(), Vec::new());
     for credential in credentials {
         match credential {
-            Credential::Secret { namespace, name } | Credential::ConfigMap { namespace, name } => {
+            Credential::Secret { namespace, name } => {
                 named.push(sds(format!("kubernetes://{namespace}/{name}")));
             }
             Credential::Files { certificate, key: Some(key) }
@@ -231,7 +232,10 @@ fn certified<'a>(
                     ..TlsCertificate::default()
                 });
             }
-            Credential::Files { .. } => named.push(sds(NOWHERE.to_owned())),
+            // No key is in the open.
+            Credential::ConfigMap { .. } | Credential::Files { .. } => {
+                named.push(sds(NOWHERE.to_owned()));
+            }
         }
     }
     // Envoy takes the ones or the others.

@@ -107,8 +107,8 @@ impl Built {
         }
         let Out { resources, mut secrets } = out;
         if scope.gateway.is_none() {
-            // They are told to gateways alone.
-            secrets.clear();
+            // What is secret is told to gateways alone.
+            secrets.retain(|name| secrets::is_public(name));
         }
         Self { resources, needs: needs.into_inner(), secrets, seen: reader.into_seen() }
     }

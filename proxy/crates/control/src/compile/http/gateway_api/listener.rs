@@ -235,6 +235,12 @@ fn client(
             wrong.push(("RefNotPermitted", message));
             continue;
         }
+        if (group, of) == ("", "ConfigMap")
+            && let Some(lacks) = world.lacks_roots(namespace, name)
+        {
+            wrong.push(("InvalidCACertificateRef", lacks));
+            continue;
+        }
         let (namespace, name) = (namespace.into(), name.into());
         let trust = match (group, of) {
             ("", "ConfigMap") => Trust::Only(Credential::ConfigMap { namespace, name }),

@@ -26,7 +26,7 @@ pub(super) fn plans(world: &World<'_>) -> (Vec<(ServiceName, Traffic)>, Vec<Stan
     for policy in &world.policies {
         let namespace = &*policy.meta.name.namespace;
         let origin = at("BackendTLSPolicy", &policy.meta);
-        let (originate, wrong) = originate(policy);
+        let (originate, wrong) = originate(world, policy);
         let mut accepted = Condition::fine("Accepted");
         let mut is_used = false;
         for target in policy.spec.target_refs.iter().map(|target| &target.value) {
@@ -95,7 +95,7 @@ fn target_of<'a>(
 }
 
 /// What is asked for; where it cannot be had, roots that nobody has, so that nothing is sent.
-fn originate(policy: &BackendTlsPolicy) -> (Originate, Option<Unresolved>) {
+fn originate(world: &World<'_>, policy: &BackendTlsPolicy) -> (Originate, Option<Unresolved>) {
     let namespace = &policy.meta.name.namespace;
     let validation = &policy.spec.validation.value;
     let nobody = |name: &str| {
@@ -109,6 +109,8 @@ fn originate(policy: &BackendTlsPolicy) -> (Originate, Option<Unresolved>) {
                     (&*named.value.group, &*named.value.kind, &*named.value.name);
                 match (group, kind) {
                     ("", "ConfigMap") => {
+                        let lacks = world.lacks_roots(namespace, name);
+                        wrong = lacks.map(|lacks| ("InvalidCACertificateRef", lacks));
                         let (namespace, name) = (Arc::clone(namespace), name.into());
                         Trust::Only(Credential::ConfigMap { namespace, name })
                     }

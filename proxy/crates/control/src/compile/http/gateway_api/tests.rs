@@ -10,7 +10,7 @@ use crate::{
         gateway::{Server, Serves},
         matching::PathMatch,
         rule::{Action, HttpRule},
-        traffic::{Tls, Trust},
+        traffic::{Credential, Tls, Trust},
     },
     object::Objects,
 };
@@ -308,6 +308,25 @@ fn the_oldest_policy_says_how_a_service_is_talked_to() {
     assert_eq!((&originate.trust, originate.sni.as_deref()), (&Trust::System, Some("web.example")));
     let Says::Policy(conditions) = says(&outcome, "BackendTLSPolicy/default/b") else { panic!() };
     assert_eq!(conditions[0].reason, "Conflicted");
+}
+
+#[test]
+fn a_policy_whose_roots_are_missing_says_so_and_nothing_is_sent_in_plain_text() {
+    let policy = "{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: a}, spec: {targetRefs: [{group: '', kind: Service, name: web}], validation: {hostname: web.example, caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]}}}";
+    let roots = "{apiVersion: v1, kind: ConfigMap, metadata: {name: roots}, data: {ca.crt: '-----BEGIN CERTIFICATE-----'}}";
+    let of = |documents: &[&str]| {
+        let outcome = outcome(documents);
+        let plan = outcome.plan.services.values().next().unwrap();
+        let Tls::Originate(originate) = &plan.traffic[0].policy.tls else { panic!() };
+        assert!(matches!(originate.trust, Trust::Only(Credential::ConfigMap { .. })));
+        let Says::Policy(conditions) = says(&outcome, "BackendTLSPolicy/default/a") else {
+            panic!()
+        };
+        let reasons: Vec<_> = conditions.iter().map(|one| one.reason).collect();
+        (reasons[0], reasons[1])
+    };
+    assert_eq!(of(&[SERVICES, policy]), ("NoValidCACertificate", "InvalidCACertificateRef"));
+    assert_eq!(of(&[SERVICES, policy, roots]), ("Accepted", "ResolvedRefs"));
 }
 
 /// A random route; whatever it names may or may not be there.

@@ -14,6 +14,7 @@ use crate::{
         },
         meta::Meta,
         namespace::Namespace,
+        roots::Roots,
         secret::Secret,
         service::Service,
     },
@@ -27,6 +28,7 @@ pub(super) struct World<'a> {
     namespaces: BTreeMap<&'a str, &'a Namespace>,
     services: BTreeMap<&'a ObjectName, &'a Service>,
     secrets: BTreeMap<&'a ObjectName, &'a Secret>,
+    roots: BTreeMap<&'a ObjectName, &'a Roots>,
     pub(super) classes: BTreeMap<&'a str, &'a GatewayClass>,
     pub(super) gateways: Vec<&'a Gateway>,
     pub(super) http_routes: Vec<&'a HttpRoute>,
@@ -39,12 +41,13 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn of(objects: &'a Objects, domain: &'a str) -> Self {
-        let Objects { namespaces, services, secrets, .. } = objects;
+        let Objects { namespaces, services, secrets, roots, .. } = objects;
         Self {
             domain,
             namespaces: namespaces.iter().map(|one| (&*one.meta.name.name, &**one)).collect(),
             services: services.iter().map(|one| (&one.meta.name, &**one)).collect(),
             secrets: secrets.iter().map(|one| (&one.meta.name, &**one)).collect(),
+            roots: roots.iter().map(|one| (&one.meta.name, &**one)).collect(),
             classes: objects
                 .gateway_classes
                 .iter()
@@ -72,6 +75,15 @@ impl<'a> World<'a> {
 
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<&'a Secret> {
         self.secrets.get(&ObjectName::new(namespace, name)).copied()
+    }
+
+    /// Why nobody can be known by the roots of a `ConfigMap`, if that is so.
+    pub(super) fn lacks_roots(&self, namespace: &str, name: &str) -> Option<String> {
+        match self.roots.get(&ObjectName::new(namespace, name)) {
+            Some(roots) if roots.has_any() => None,
+            Some(_) => Some(format!("ConfigMap {namespace}/{name} holds no certificate as PEM")),
+            None => Some(format!("there is no ConfigMap {namespace}/{name} with a ca.crt")),
+        }
     }
 
     /// What the mesh calls a service.

@@ -1,7 +1,11 @@
-//! Which Secrets are named for the certificates in them, beside the objects that name them.
+//! Which Secrets and `ConfigMap`s are named for the certificates in them, beside the objects that name
+//! them.
 use super::tls::own_secret;
 use crate::{
-    compile::http::emit::secrets::TRUST,
+    compile::http::{
+        credentials::{Holder, Named},
+        emit::secrets::TRUST,
+    },
     object::istio::{
         destination_rule::{
             DestinationRule,
@@ -17,14 +21,15 @@ use crate::{
 use culvert_model::name::ObjectName;
 
 /// Those that a gateway shows to strangers, and knows them by.
-pub(in crate::compile::http) fn secrets_of(gateway: &Gateway) -> Vec<ObjectName> {
+pub(in crate::compile::http) fn secrets_of(gateway: &Gateway) -> Vec<Named> {
     let all = gateway.servers.iter().filter_map(|server| server.value.tls.as_ref());
     let names = all.flat_map(|tls| of_server(&tls.value));
-    names.map(|name| ObjectName::new(&*gateway.meta.name.namespace, name)).collect()
+    let own = &*gateway.meta.name.namespace;
+    names.map(|(holder, name)| (holder, ObjectName::new(own, name))).collect()
 }
 
 /// Those that are shown to a service, and by which it is known.
-pub(in crate::compile::http) fn secrets_to(rule: &DestinationRule) -> Vec<ObjectName> {
+pub(in crate::compile::http) fn secrets_to(rule: &DestinationRule) -> Vec<Named> {
     let subsets = rule.subsets.iter().filter_map(|subset| subset.value.policy.as_ref());
     let policies = rule.policy.iter().chain(subsets).map(|policy| &policy.value);
     let all = policies.flat_map(|TrafficPolicy { tls, port_level_settings, .. }| {
@@ -32,10 +37,11 @@ pub(in crate::compile::http) fn secrets_to(rule: &DestinationRule) -> Vec<Object
         tls.iter().chain(ports)
     });
     let names = all.flat_map(|tls| of_client(&tls.value));
-    names.map(|name| ObjectName::new(&*rule.meta.name.namespace, name)).collect()
+    let own = &*rule.meta.name.namespace;
+    names.map(|(holder, name)| (holder, ObjectName::new(own, name))).collect()
 }
 
-fn of_server(tls: &ServerTls) -> Vec<String> {
+fn of_server(tls: &ServerTls) -> Vec<(Holder, String)> {
     let is_mutual = match tls.mode() {
         ServerTlsMode::Simple => false,
         ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => true,
@@ -50,7 +56,7 @@ fn of_server(tls: &ServerTls) -> Vec<String> {
     own.flat_map(|name| with_roots(name, is_mutual)).chain(roots).collect()
 }
 
-fn of_client(tls: &ClientTls) -> Vec<String> {
+fn of_client(tls: &ClientTls) -> Vec<(Holder, String)> {
     match (tls.mode, &tls.credential_name) {
         (ClientTlsMode::Simple | ClientTlsMode::Mutual, Some(name)) => {
             with_roots(&name.value, true).collect()
@@ -60,8 +66,9 @@ fn of_client(tls: &ClientTls) -> Vec<String> {
 }
 
 /// Roots may be in a Secret of their own beside it.
-fn with_roots(name: &str, has_roots: bool) -> impl Iterator<Item = String> {
-    let name = own_secret(name);
-    let roots = has_roots.then(|| format!("{name}{TRUST}"));
-    [name.to_owned()].into_iter().chain(roots).filter(move |_| !name.is_empty())
+fn with_roots(name: &str, has_roots: bool) -> impl Iterator<Item = (Holder, String)> {
+    let (holder, name) = own_secret(name);
+    let roots = (has_roots && holder == Holder::Secret).then(|| format!("{name}{TRUST}"));
+    let all = [name.to_owned()].into_iter().chain(roots).filter(move |_| !name.is_empty());
+    all.map(move |name| (holder, name))
 }

@@ -1,8 +1,12 @@
 //! TLS, and whose certificates.
 use crate::{
-    compile::http::plan::{
-        gateway::{ClientAuth, ServerTls, TlsVersion},
-        traffic::{Credential, Name, Originate, Tls, Trust},
+    compile::http::{
+        credentials::Holder,
+        emit::secrets::ROOTS,
+        plan::{
+            gateway::{ClientAuth, ServerTls, TlsVersion},
+            traffic::{Credential, Name, Originate, Tls, Trust},
+        },
     },
     object::{
         istio::{
@@ -40,7 +44,8 @@ pub(super) fn client(tls: &Spanned<ClientTls>, meta: &Meta, notes: &mut Vec<Prob
         })
     };
     let is_mutual = tls.mode == ClientTlsMode::Mutual;
-    let client = if is_mutual { secret.clone().or_else(files) } else { None };
+    let shown = secret.clone().filter(|one| matches!(one, Credential::Secret { .. }));
+    let client = if is_mutual { shown.or_else(files) } else { None };
     let trust = match (secret, tls.ca_certificates.as_ref().map(|file| file.value.as_str())) {
         (Some(secret), _) => Trust::Only(secret),
         (None, Some(SYSTEM | "") | None) => Trust::System,
@@ -136,15 +141,23 @@ fn file_of(path: &str) -> Credential {
     Credential::Files { certificate: path.into(), key: None }
 }
 
-/// A secret of the object's namespace; `kubernetes://` is how Istio says that it is one.
+/// A secret of the object's namespace, or a `ConfigMap` there.
 fn secret(name: &str, meta: &Meta) -> Credential {
-    let name = own_secret(name).into();
-    Credential::Secret { namespace: Arc::clone(&meta.name.namespace), name }
+    let (holder, name) = own_secret(name);
+    let (namespace, name) = (Arc::clone(&meta.name.namespace), name.into());
+    match holder {
+        Holder::Secret => Credential::Secret { namespace, name },
+        Holder::ConfigMap => Credential::ConfigMap { namespace, name },
+    }
 }
 
-/// What a secret is called beside the object that names it.
-pub(super) fn own_secret(name: &str) -> &str {
-    let name = name.strip_prefix("kubernetes://").unwrap_or(name);
+/// What it is and is called beside the object that names it; `kubernetes://` and `configmap://` are
+/// how Istio says what it is.
+pub(super) fn own_secret(name: &str) -> (Holder, &str) {
+    let (holder, name) = match name.strip_prefix(ROOTS) {
+        Some(roots) => (Holder::ConfigMap, roots),
+        None => (Holder::Secret, name.strip_prefix("kubernetes://").unwrap_or(name)),
+    };
     // That of another namespace would need somebody's leave: its name is looked for at home.
-    name.rsplit('/').next().unwrap_or(name)
+    (holder, name.rsplit('/').next().unwrap_or(name))
 }

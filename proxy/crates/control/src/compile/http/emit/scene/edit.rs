@@ -1,6 +1,6 @@
 //! What of a scene is another: told by whoever compiles, to whoever has a scene of their own.
 use super::{super::super::plan::Plan, Changed, Dep, Scene, ServiceFacts, WorkloadFacts};
-use crate::object::secret::Secret;
+use crate::object::{roots::Roots, secret::Secret};
 use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,6 +13,7 @@ pub enum Edit {
     Workload(WorkloadUid, Option<Arc<WorkloadFacts>>),
     Plan(Arc<Plan>),
     Secret(ObjectName, Option<Arc<Secret>>),
+    Roots(ObjectName, Option<Arc<Roots>>),
 }
 
 impl Scene {
@@ -23,7 +24,10 @@ impl Scene {
             Edit::Service(name, facts) => self.set_service(name, facts.clone()),
             Edit::Workload(uid, facts) => self.set_workload(uid, facts.clone()),
             Edit::Plan(plan) => self.set_plan(Arc::clone(plan)),
-            Edit::Secret(name, secret) => self.set_secret(name, secret.clone()),
+            Edit::Secret(name, secret) => {
+                set(&mut self.secrets, name, secret.as_ref(), Dep::Secret)
+            }
+            Edit::Roots(name, roots) => set(&mut self.roots, name, roots.as_ref(), Dep::Roots),
         }
     }
 
@@ -33,23 +37,14 @@ impl Scene {
         let services = gone(&self.services, &other.services);
         let workloads = gone(&self.workloads, &other.workloads);
         let secrets = gone(&self.secrets, &other.secrets);
+        let roots = gone(&self.roots, &other.roots);
         let services = services.map(|name| Edit::Service(name.clone(), None));
         let workloads = workloads.map(|uid| Edit::Workload(uid.clone(), None));
         let secrets = secrets.map(|name| Edit::Secret(name.clone(), None));
+        let roots = roots.map(|name| Edit::Roots(name.clone(), None));
         let rest =
             [Edit::Plan(Arc::clone(&other.plan)), Edit::Root(Arc::clone(&other.root_namespace))];
-        services.chain(workloads).chain(secrets).chain(rest).collect()
-    }
-
-    fn set_secret(&mut self, name: &ObjectName, secret: Option<Arc<Secret>>) -> Changed {
-        if self.secrets.get(name) == secret.as_ref() {
-            return Changed::new();
-        }
-        match secret {
-            Some(secret) => drop(self.secrets.insert(name.clone(), secret)),
-            None => drop(self.secrets.remove(name)),
-        }
-        [Dep::Secret(name.clone())].into()
+        services.chain(workloads).chain(secrets).chain(roots).chain(rest).collect()
     }
 
     fn set_root(&mut self, root: &Arc<str>) -> Changed {
@@ -60,6 +55,22 @@ impl Scene {
         // Who has looked at policies has looked at the root's.
         [Dep::Policies(before), Dep::Policies(Arc::clone(root))].into()
     }
+}
+
+fn set<T: PartialEq>(
+    all: &mut BTreeMap<ObjectName, Arc<T>>,
+    name: &ObjectName,
+    new: Option<&Arc<T>>,
+    dep: fn(ObjectName) -> Dep,
+) -> Changed {
+    if all.get(name) == new {
+        return Changed::new();
+    }
+    match new {
+        Some(new) => drop(all.insert(name.clone(), Arc::clone(new))),
+        None => drop(all.remove(name)),
+    }
+    [dep(name.clone())].into()
 }
 
 fn gone<'a, K: Ord, V>(

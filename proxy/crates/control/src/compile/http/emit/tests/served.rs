@@ -63,6 +63,34 @@ fn secrets_are_told_to_gateways_that_name_them_and_to_nobody_else() {
 }
 
 #[test]
+fn roots_in_the_open_are_told_to_whoever_needs_them() {
+    let policy = "---\n{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: reviews, namespace: shop}, \
+         spec: {targetRefs: [{group: '', kind: Service, name: reviews}], validation: {hostname: reviews.example, \
+         caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]}}}\n";
+    let roots = |of: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: roots, namespace: shop}}, \
+             data: {{ca.crt: '-----BEGIN CERTIFICATE-----{of}'}}}}\n"
+        )
+    };
+    let mut compiler = compiler(&format!("{SHOP}{policy}{}", roots("1")));
+    let mut scene = compiler.scene().clone();
+    let mut engine = Emitter::new(engine("shop"), &scene);
+    let key = (Kind::Secret, Arc::from("configmap://shop/roots"));
+    let found = Secret::decode(&*engine.resources()[&key].any.value).unwrap();
+    assert!(matches!(found.r#type, Some(Type::ValidationContext(_))), "{found:?}");
+
+    let edits = compiler.apply(&objects(&format!("{SHOP}{policy}{}", roots("2")))).unwrap().l7;
+    let changed = edits.iter().flat_map(|edit| scene.apply(edit)).collect();
+    let delta = engine.follow(&changed, &scene);
+    let set: Vec<_> = delta.set.iter().map(|one| (one.kind, &*one.name)).collect();
+    assert_eq!(set, [(Kind::Secret, "configmap://shop/roots")]);
+    let edits = compiler.apply(&objects(&format!("{SHOP}{policy}"))).unwrap().l7;
+    let changed = edits.iter().flat_map(|edit| scene.apply(edit)).collect();
+    assert_eq!(engine.follow(&changed, &scene).removed, [key]);
+}
+
+#[test]
 fn clients_without_a_proxy_are_told_what_they_understand() {
     let scope = Scope { api: true, ..engine("shop") };
     let emitter = Emitter::new(scope, &scene(SHOP, shown::shop_plan()));

@@ -1,0 +1,71 @@
+//! A service outside of the mesh, that clients' nodes know by the roots of a `ConfigMap`.
+use super::outside::web;
+use e2e::{Authority, Mesh, eventually};
+use serde_json::json;
+use std::{fs, net::IpAddr};
+use tempfile::TempDir;
+
+const HOST: &str = "vault.example";
+const ADDRESS: &str = "10.96.7.7";
+
+fn service(at: IpAddr) -> String {
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: vault, namespace: mesh}}
+spec: {{clusterIP: {ADDRESS}, ports: [{{name: http, port: 80, targetPort: 443}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: vault, namespace: mesh, labels: {{kubernetes.io/service-name: vault}}}}
+addressType: IPv4
+endpoints: [{{addresses: ['{at}']}}]
+ports: [{{name: http, port: 443}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {{name: vault, namespace: mesh}}
+spec:
+  targetRefs: [{{group: '', kind: Service, name: vault}}]
+  validation:
+    hostname: {HOST}
+    caCertificateRefs: [{{group: '', kind: ConfigMap, name: vault-roots}}]
+"
+    )
+}
+
+fn roots(authority: &Authority) -> String {
+    let roots = fs::read_to_string(authority.root()).unwrap();
+    let metadata = json!({"name": "vault-roots", "namespace": "mesh"});
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": roots},
+    });
+    map.to_string()
+}
+
+#[test]
+fn tls_is_spoken_to_whoever_the_roots_of_a_config_map_certify() {
+    let folder = TempDir::with_prefix("culvert-roots-").unwrap();
+    let [other, own] = ["other", "own"].map(|name| Authority::make(&folder.path().join(name)));
+    let mesh = Mesh::start("l7roots", |m| {
+        m.plane();
+        m.node("a").outsider("web").pod("client");
+    });
+    let proof = own.certify_as("vault", &format!("DNS:{HOST}"), 30);
+    let _web = web(&mesh, HOST, &proof, "location / { return 200 '$ssl_protocol to $host'; }");
+    mesh.write("roots.yaml", &roots(&other));
+    mesh.write("vault.yaml", &service(mesh.pod("web").v4()));
+    let answers = |status: u16| {
+        eventually(&format!("{status} of {HOST}"), || {
+            let to = format!("{ADDRESS}:80");
+            let said = mesh.pod("client").peer(&["ask", &to, "/", "2"]).last_words();
+            (said["statuses"][status.to_string()] == 2).then_some(())
+        });
+    };
+    // In plain text from the client; of a server that nobody certifies nothing is asked.
+    answers(503);
+    mesh.write("roots.yaml", &roots(&own));
+    answers(200);
+    mesh.write("roots.yaml", &roots(&other));
+    answers(503);
+}
