@@ -17,10 +17,15 @@ import (
 )
 
 // pack makes an image of one layer, from a folder that is its root file system,
-// in an archive that `import` takes.
+// in an archive that `import` takes. A container of it that does not say what it
+// runs runs the command, or sleeps.
 func pack(words []string) error {
-	if len(words) != 3 {
-		return errors.New("say what: pack NAME FOLDER ARCHIVE")
+	if len(words) < 3 {
+		return errors.New("say what: pack NAME FOLDER ARCHIVE [COMMAND...]")
+	}
+	runs := words[3:]
+	if len(runs) == 0 {
+		runs = []string{"/bin/sleep", "2147483647"}
 	}
 	name, folder, archive := words[0], words[1], words[2]
 	if _, tag, _ := strings.Cut(filepath.Base(name), ":"); tag == "" || tag == "latest" {
@@ -40,7 +45,7 @@ func pack(words []string) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/sleep", "2147483647"}},
+		"config":       map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": runs},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest}},
 	})
 	if err != nil {

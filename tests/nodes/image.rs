@@ -17,6 +17,17 @@ const COMMANDS: &[&str] = &["sh", "sleep", "true", "cat", "test", "wget", "echo"
 
 /// Makes an image of programs, with their libraries, and gives it to all nodes.
 pub(crate) fn give(cluster: &Cluster, name: &str, programs: &[PathBuf]) {
+    let sleeps: &[&str] = &[];
+    give_each(cluster, programs, [(name, sleeps)]);
+}
+
+/// Makes images of the same programs, by their names and what their containers run if they do not
+/// say, and gives them to all nodes.
+pub(crate) fn give_each<'a>(
+    cluster: &Cluster,
+    programs: &[PathBuf],
+    images: impl IntoIterator<Item = (&'a str, &'a [&'a str])>,
+) {
     let folder = TempDir::with_prefix("culvert-image-").unwrap();
     let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
     for needed in ["bin", "tmp", "etc", "proc", "sys", "dev"] {
@@ -35,8 +46,10 @@ pub(crate) fn give(cluster: &Cluster, name: &str, programs: &[PathBuf]) {
             fs::copy(&library, inside).unwrap();
         }
     }
-    cluster.pack(name, &root, &archive);
-    cluster.import(&archive);
+    for (name, command) in images {
+        cluster.pack(name, (&root, &archive), command);
+        cluster.import(&archive);
+    }
 }
 
 /// What runs in the pods of all stories.

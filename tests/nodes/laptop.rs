@@ -13,12 +13,12 @@ use std::{
 };
 
 /// The program under test, far away from any node.
-struct Laptop {
-    kubeconfig: PathBuf,
+pub(crate) struct Laptop {
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl Laptop {
-    fn does(&self, words: &[&str]) -> Output {
+    pub(crate) fn does(&self, words: &[&str]) -> Output {
         let program = env::var_os("CULVERT_BIN").expect("`cargo xtask test` names the program");
         let mut culvert = Command::new(program);
         culvert.env_clear().args(words).arg("--kubeconfig").arg(&self.kubeconfig);
@@ -27,7 +27,7 @@ impl Laptop {
 
     /// What it says, and the exit code that it must end with.
     #[track_caller]
-    fn says(&self, code: i32, words: &[&str]) -> String {
+    pub(crate) fn says(&self, code: i32, words: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.does(words);
         let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         assert_eq!(status.code(), Some(code), "culvert {}: {out}{err}", words.join(" "));
@@ -35,7 +35,7 @@ impl Laptop {
     }
 
     #[track_caller]
-    fn json(&self, code: i32, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, code: i32, words: &[&str]) -> Value {
         serde_json::from_str(&self.says(code, &[words, &["-o", "json"]].concat())).unwrap()
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! Needs root, and what `cargo xtask test kubernetes` builds. In reading order: `town` (the cluster
 //! that the stories share), `image` (what runs in its pods), `shop` (an application of four services),
-//! `load` (requests while something happens), `proxy` (what a node's proxy tells), `traces` (what a node
-//! has of one), `istiod`, then the stories.
+//! `load` (requests while something happens), `bookinfo` (Istio's sample application, and its
+//! stories), `proxy` (what a node's proxy tells), `traces` (what a node has of one), `istiod`, then
+//! the other stories.
 #![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 #![expect(clippy::panic, reason = "a surprise ends the test")]
+mod bookinfo;
 mod image;
 mod istiod;
 mod load;

@@ -16,6 +16,7 @@
 #![expect(clippy::panic, reason = "a surprise ends the test")]
 #![expect(clippy::missing_panics_doc, reason = "everything here panics when it is surprised")]
 mod authority;
+pub mod bookinfo;
 mod culvert;
 mod eventually;
 mod http;

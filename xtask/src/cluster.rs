@@ -84,6 +84,9 @@ enum Action {
         image: String,
         folder: PathBuf,
         archive: PathBuf,
+        /// What containers run that do not say it; without, they sleep.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
     },
     /// Starts a part again: etcd, kube-apiserver …, node-1/kubelet …, or boots node-1.
     Start { part: String },
@@ -145,8 +148,9 @@ impl Cluster {
             Action::Image { node, archives } => {
                 process::run(kubernetes(&state)?.args(["import", &node]).args(archives))
             }
-            Action::Pack { image, folder, archive } => {
-                process::run(kubernetes(&state)?.args(["pack", &image]).arg(folder).arg(archive))
+            Action::Pack { image, folder, archive, command } => {
+                let mut pack = kubernetes(&state)?;
+                process::run(pack.args(["pack", &image]).arg(folder).arg(archive).args(command))
             }
             Action::Start { part } => process::run(kubernetes(&state)?.args(["start", &part])),
             Action::Stop { part } => process::run(kubernetes(&state)?.args(["stop", &part])),

@@ -1,11 +1,10 @@
 //! Istio's own dashboards, asked of a real Prometheus that scrapes two nodes.
 use super::{
-    bookinfo::stage::corpus,
     get,
     requests::{EMPTY, SHOP},
     service, versions, vip,
 };
-use e2e::{Mesh, PATIENCE, Running, programs};
+use e2e::{Mesh, PATIENCE, Running, bookinfo::corpus, programs};
 use serde_json::Value;
 use std::{
     fs,

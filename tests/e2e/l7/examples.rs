@@ -1,10 +1,10 @@
 //! Manifests as people write them (two of them with an error that they have to mend): what they say
 //! of clients inside of the mesh.
 use super::{
-    bookinfo::stage::{ENROLLED, contained, corpus, in_default, write},
+    bookinfo::stage::{ENROLLED, contained, in_default, write},
     outside::{Machine, Outside},
 };
-use e2e::{Mesh, Proof, eventually};
+use e2e::{Mesh, Proof, bookinfo::corpus, eventually};
 use std::fs;
 
 const HOST: &str = "external.service.com";

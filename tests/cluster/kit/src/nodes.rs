@@ -38,10 +38,11 @@ impl Cluster {
     }
 
     /// Makes an image archive from a folder that is its root file system; any tag but `latest`.
+    /// Containers that do not say what they run run `command`, or of none they sleep.
     #[track_caller]
-    pub fn pack(&self, image: &str, folder: &Path, archive: &Path) {
+    pub fn pack(&self, image: &str, (folder, archive): (&Path, &Path), command: &[&str]) {
         let paths = [folder, archive].map(|path| path.display().to_string());
-        self.run(&["pack", image, &paths[0], &paths[1]]);
+        self.run(&[&["pack", image, &paths[0], &paths[1]], command].concat());
     }
 
     /// The process whose namespaces are those of a node, or of the control plane.

@@ -124,7 +124,7 @@ fn pods_of_two_nodes_meet_and_nodes_come_back() {
     for program in ["busybox", "sleep"] {
         fs::copy(busybox(), root.join("bin").join(program)).unwrap();
     }
-    cluster.pack("localhost/own:test", &root, &archive);
+    cluster.pack("localhost/own:test", (&root, &archive), &[]);
     cluster.import(&archive);
     namespace.kubectl(&["run", "own", "--image=localhost/own:test"]);
     namespace.kubectl(&["wait", "--for=condition=Ready", "pod/own", "--timeout=60s"]);

@@ -1,7 +1,7 @@
 //! A service outside of the mesh, found by its name, that is spoken to in TLS for who does not.
-use super::stage::{ENROLLED, contained, corpus, in_default, write};
+use super::stage::{ENROLLED, contained, in_default, write};
 use crate::l7::outside::{Machine, Outside};
-use e2e::Mesh;
+use e2e::{Mesh, bookinfo::corpus};
 use std::fs;
 
 const HOST: &str = "www.googleapis.com";

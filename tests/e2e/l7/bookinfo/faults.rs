@@ -1,5 +1,6 @@
 //! What goes wrong, on purpose or not, and what is done about it.
-use super::stage::{ALL_V1, Bookinfo, SUBSETS};
+use super::stage::Bookinfo;
+use e2e::bookinfo::{ALL_V1, SUBSETS};
 
 const TEST_V2: &str = "networking/virtual-service-reviews-test-v2.yaml";
 

@@ -1,15 +1,13 @@
 //! The application on two nodes, its manifests, and what its page shows.
 use culvert_lab::PodManifest;
 use e2e::{
-    Mesh, NodeSetup, Running, eventually,
+    Mesh, NodeSetup, Running,
+    bookinfo::{corpus, pages, words},
+    eventually,
     programs::{of_machine, peer},
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// What pods have for a resolver; nobody is there, and the mesh answers.
 const RESOLVER: &str = "10.96.0.10";
@@ -19,42 +17,32 @@ kind: Namespace
 metadata: {name: default, labels: {culvert.dev/mesh: enabled}}
 ";
 
-/// The subsets by which Istio's routes tell versions apart.
-pub(super) const SUBSETS: &str = "networking/destination-rule-all.yaml";
-
-/// Everything at its first version, where Istio's tasks begin.
-pub(super) const ALL_V1: &str = "networking/virtual-service-all-v1.yaml";
-
-/// A version of a service: its pod and node, and whom it asks.
+/// A version of a service: its pod and node.
 struct Version {
     pod: &'static str,
     node: &'static str,
     service: &'static str,
     version: &'static str,
-    asks: &'static [&'static str],
 }
 
 const fn version(
     (pod, node): (&'static str, &'static str),
     (service, version): (&'static str, &'static str),
-    asks: &'static [&'static str],
 ) -> Version {
-    Version { pod, node, service, version, asks }
+    Version { pod, node, service, version }
 }
 
-const RATINGS: &[&str] = &["ratings:9080"];
-
 const VERSIONS: [Version; 10] = [
-    version(("productpage", "a"), ("productpage", "v1"), &["details:9080", "reviews:9080"]),
-    version(("detailsv1", "b"), ("details", "v1"), &[]),
-    version(("detailsv2", "a"), ("details", "v2"), &[]),
-    version(("reviewsv1", "a"), ("reviews", "v1"), &[]),
-    version(("reviewsv2", "b"), ("reviews", "v2"), RATINGS),
-    version(("reviewsv3", "b"), ("reviews", "v3"), RATINGS),
-    version(("ratingsv1", "b"), ("ratings", "v1"), &[]),
-    version(("ratingsv2", "a"), ("ratings", "v2"), &[]),
-    version(("ratingssql", "b"), ("ratings", "v2-mysql"), &[]),
-    version(("ratingsvm", "a"), ("ratings", "v2-mysql-vm"), &[]),
+    version(("productpage", "a"), ("productpage", "v1")),
+    version(("detailsv1", "b"), ("details", "v1")),
+    version(("detailsv2", "a"), ("details", "v2")),
+    version(("reviewsv1", "a"), ("reviews", "v1")),
+    version(("reviewsv2", "b"), ("reviews", "v2")),
+    version(("reviewsv3", "b"), ("reviews", "v3")),
+    version(("ratingsv1", "b"), ("ratings", "v1")),
+    version(("ratingsv2", "a"), ("ratings", "v2")),
+    version(("ratingssql", "b"), ("ratings", "v2-mysql")),
+    version(("ratingsvm", "a"), ("ratings", "v2-mysql-vm")),
 ];
 
 /// The application, and a client of its page.
@@ -62,22 +50,6 @@ pub(super) struct Bookinfo {
     pub(super) mesh: Mesh,
     corpus: PathBuf,
     _services: Vec<Running>,
-}
-
-/// Where other people's manifests are; not every checkout has them.
-pub(in crate::l7) fn corpus(name: &str) -> Option<PathBuf> {
-    let named = env::var_os("CULVERT_CORPORA").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
-    let found = named.unwrap_or(beside).join(name);
-    if found.is_dir() {
-        return Some(found);
-    }
-    assert!(env::var_os("CI").is_none(), "no manifests at {}", found.display());
-    #[expect(clippy::print_stderr, reason = "whoever runs it has to know that nothing was tested")]
-    {
-        eprintln!("skipped: no {name}");
-    }
-    None
 }
 
 /// A pod of namespace `default` that asks the mesh for names.
@@ -151,9 +123,7 @@ impl Bookinfo {
         }
         let serve = |one: &Version| {
             let name = format!("{}-{}", one.service, one.version);
-            let mut words = vec!["book", &name, "[::]:9080"];
-            words.extend(one.asks);
-            let service = contained(&mesh, one.pod, &words);
+            let service = contained(&mesh, one.pod, &words(&name, "[::]:9080"));
             assert!(service.said(0).get("listening").is_some(), "{name}");
             service
         };
@@ -210,10 +180,7 @@ impl Bookinfo {
     pub(super) fn pages(&self, user: &str) -> Vec<[String; 3]> {
         let said = self.ask("client", ("productpage:9080", "/productpage"), 6, user);
         assert_eq!((&said["ok"], &said["statuses"]["200"]), (&true.into(), &6.into()), "{said}");
-        let bodies = said["bodies"].as_array().unwrap();
-        let mut pages: Vec<_> = bodies.iter().map(|body| page(body.as_str().unwrap())).collect();
-        pages.sort();
-        pages
+        pages(&said)
     }
 
     /// Waits until `user` sees this page, and then sees no other.
@@ -224,14 +191,4 @@ impl Bookinfo {
         });
         assert_eq!(self.pages(user), [expect], "{user}");
     }
-}
-
-fn page(body: &str) -> [String; 3] {
-    let page: Value = serde_json::from_str(body).unwrap();
-    let reviews = &page["asked"]["reviews:9080"];
-    let ratings = &reviews["said"]["asked"]["ratings:9080"];
-    [&page["asked"]["details:9080"], reviews, ratings].map(|part| {
-        let name = if part["status"] == "200" { &part["said"]["name"] } else { &part["status"] };
-        name.as_str().unwrap_or("nobody").to_owned()
-    })
 }

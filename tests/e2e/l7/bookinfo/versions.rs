@@ -1,5 +1,6 @@
 //! Which version answers: of whom, for whom.
-use super::stage::{ALL_V1, Bookinfo, SUBSETS};
+use super::stage::Bookinfo;
+use e2e::bookinfo::{ALL_V1, SUBSETS};
 use std::collections::BTreeSet;
 
 /// The names of all that tell of reviews on these pages.

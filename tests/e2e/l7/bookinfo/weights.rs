@@ -1,30 +1,24 @@
 //! Shares of requests: as many as the weights say, as far as chance goes.
-use super::stage::{ALL_V1, Bookinfo, SUBSETS};
+use super::stage::Bookinfo;
+use e2e::bookinfo::{ALL_V1, SUBSETS, are_near, shares};
 
 const REQUESTS: u32 = 500;
 
 impl Bookinfo {
     /// How many of the requests to reviews each version answered.
     #[track_caller]
-    fn shares(&self) -> [u32; 3] {
+    fn shares(&self) -> [u64; 3] {
         let said = self.ask("productpage", ("reviews:9080", "/health"), REQUESTS, "anybody");
         assert_eq!(said["statuses"]["200"], REQUESTS, "{said}");
-        let of = |version| said["names"][format!("reviews-{version}")].as_u64().unwrap_or(0);
-        ["v1", "v2", "v3"].map(|version| of(version).try_into().unwrap())
+        shares(&said)
     }
 
     /// The shares in percent are within three standard deviations.
     #[track_caller]
     fn shares_out(&self, percent: [u32; 3]) {
-        let is_near = |shares: [u32; 3]| {
-            shares.into_iter().zip(percent).all(|(count, percent)| {
-                let (n, p) = (f64::from(REQUESTS), f64::from(percent) / 100.0);
-                (f64::from(count) - n * p).abs() <= 3.0 * (n * p * (1.0 - p)).sqrt()
-            })
-        };
         let shares = self.shares();
-        // One in 370 is further away by chance, a second one in a hundred thousand.
-        assert!(is_near(shares) || is_near(self.shares()), "{percent:?} gave {shares:?}");
+        let is_near = are_near(shares, percent) || are_near(self.shares(), percent);
+        assert!(is_near, "{percent:?} gave {shares:?}");
     }
 }
 
