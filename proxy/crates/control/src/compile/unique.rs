@@ -40,7 +40,8 @@ impl Unique {
     pub(super) fn release(&mut self, pod: &ObjectName) {
         for (value, origin) in self.of.remove(pod).unwrap_or_default() {
             let Some(claims) = self.claims.get_mut(&value) else { continue };
-            claims.retain(|(other, _)| *other != origin);
+            // Another pod may be written where it was.
+            claims.retain(|(other, name)| (other, name) != (&origin, pod));
             if claims.len() < 2 {
                 self.disputed.remove(&value);
             }

@@ -115,12 +115,21 @@ fn route() -> impl Strategy<Value = String> {
     let namespaces = || prop::sample::select(vec!["shop", "bank", "culvert-system"]);
     let hosts = || prop::sample::select(vec!["s0", "s1.shop", "x.example", "'*.example'"]);
     let to = || prop::sample::select(vec!["s0", "s2", "s1.bank.svc.cluster.local", "y.example"]);
-    let bound = || prop::sample::select(vec!["mesh", "edge", "shop/edge"]);
+    let bound = || prop::sample::select(vec!["mesh", "mesh", "mesh", "edge", "shop/edge"]);
     let virtual_service = (namespaces(), "v[0-1]", hosts(), to(), bound(), any::<bool>()).prop_map(
         move |(namespace, name, host, to, bound, own)| {
             let meta = meta("VirtualService", istio, &name, namespace);
             let shown = if own { ", exportTo: ['.']" } else { "" };
             format!("{{{meta}, spec: {{hosts: [{host}], gateways: [{bound}], http: [{{route: [{{destination: {{host: {to}, subset: a}}}}]}}]{shown}}}}}")
+        },
+    );
+    let delegating = (namespaces(), "v[0-2]", hosts(), namespaces(), "v[0-2]", any::<bool>()).prop_map(
+        move |(namespace, name, host, of, other, is_part)| {
+            let meta = meta("VirtualService", istio, &name, namespace);
+            match is_part {
+                true => format!("{{{meta}, spec: {{http: [{{route: [{{destination: {{host: s0, subset: b}}}}]}}]}}}}"),
+                false => format!("{{{meta}, spec: {{hosts: [{host}], http: [{{match: [{{uri: {{prefix: /x}}}}], delegate: {{name: {other}, namespace: {of}}}}}]}}}}"),
+            }
         },
     );
     let rule = (namespaces(), "d[0-1]", hosts(), any::<bool>()).prop_map(
@@ -154,7 +163,7 @@ fn route() -> impl Strategy<Value = String> {
         let meta = meta("BackendTLSPolicy", gateway_api, &name, namespace);
         format!("{{{meta}, spec: {{targetRefs: [{{group: '', kind: Service, name: {of}}}], validation: {{hostname: a.example, wellKnownCACertificates: System}}}}}}")
     });
-    prop_oneof![4 => virtual_service, 2 => rule, 1 => gateway, 1 => listener, 3 => http, 1 => tls]
+    prop_oneof![4 => virtual_service, 1 => delegating, 2 => rule, 1 => gateway, 1 => listener, 3 => http, 1 => tls]
 }
 
 /// What happens to the files.
@@ -225,6 +234,22 @@ fn at_once(objects: &Objects) -> Result<Compiler, Vec<Problem>> {
     let mut compiler = Compiler::new(settings());
     compiler.apply(objects)?;
     Ok(compiler)
+}
+
+/// Whoever goes takes only claims of its own along.
+#[test]
+fn an_address_is_disputed_where_another_pod_was_written_before() {
+    let read = |file: &str, pod: &str| {
+        let text = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {pod}, namespace: shop}}, status: {{podIP: 10.0.0.9}}}}"
+        );
+        Objects::parse(file, text.as_bytes()).0
+    };
+    let mut compiler = at_once(&read("b.yaml", "q2")).unwrap();
+    let mut both = read("b.yaml", "q1");
+    both.append(read("a.yaml", "q0"));
+    let problems = compiler.apply(&both).unwrap_err();
+    assert_eq!(problems[0].message, "the address 10.0.0.9 is already that of shop/q0 (a.yaml:1)");
 }
 
 proptest! {
