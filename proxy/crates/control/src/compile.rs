@@ -37,6 +37,8 @@ pub mod incremental;
 
 mod touched;
 
+mod told;
+
 mod levels;
 
 mod enrolment;

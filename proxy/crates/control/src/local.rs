@@ -31,12 +31,12 @@ impl Control {
         let owner = worker.clone();
         worker.spawn(async move {
             loop {
-                tokio::select! {
+                let dirty = tokio::select! {
                     biased;
                     () = owner.finishing() => return,
-                    () = watch.changed() => {}
-                }
-                if manifests.reload().await.is_some_and(|changes| changes.local) {
+                    dirty = watch.changed() => dirty,
+                };
+                if manifests.reload(dirty).await.is_some_and(|changes| changes.local) {
                     local.publish(manifests.with_mesh(|mesh| mesh.local.clone()));
                 }
             }

@@ -12,7 +12,13 @@ use crate::{
     control::StartError,
     gateways::Gateways,
     problem::Problem,
-    source::{Follow, News, Whence, documents::Documents, files::Files, watch::Watch},
+    source::{
+        Difference, Follow, News, Whence,
+        documents::Documents,
+        files::Files,
+        kept::{Dirty, Kept},
+        watch::Watch,
+    },
     standing::Standing,
     status::{Counts, Refused, SkippedKind, Status, skipped_kinds, unix_ms},
 };
@@ -52,7 +58,7 @@ pub(crate) struct Manifests {
 /// What is read.
 #[derive(Debug)]
 enum Set {
-    Files(Files),
+    Files(Arc<Mutex<Kept>>),
     Api(Arc<Mutex<Documents>>),
 }
 
@@ -101,9 +107,9 @@ impl Manifests {
         let wrong = |problems| StartError::Manifests(Problems(problems));
         let files = Files::open(paths).map_err(wrong)?;
         // Watched before it is read: a change in between is seen.
-        let watch = Watch::start(files.clone()).map_err(StartError::Watch)?;
-        let mut manifests = Self::of(Set::Files(files), settings);
-        let loaded = manifests.load().await.map_err(wrong)?;
+        let (watch, all) = Watch::start(&files).map_err(StartError::Watch)?;
+        let mut manifests = Self::of(Set::Files(Arc::new(Mutex::new(Kept::new(files)))), settings);
+        let loaded = manifests.load(all).await.map_err(wrong)?;
         let changes = manifests.accept(loaded, true);
         Ok((manifests, watch, changes))
     }
@@ -154,14 +160,15 @@ impl Manifests {
     /// Takes a change in; `None` when it is refused: everything stays as it was.
     pub(crate) async fn take(&mut self, news: News) -> Option<Changes> {
         match news {
-            News::Files => self.reload().await,
+            News::Files(dirty) => self.reload(dirty).await,
             News::Api(events) => self.hear(events).await,
         }
     }
 
-    /// Reads files again; `None` when they have problems: everything stays as it was.
-    pub(crate) async fn reload(&mut self) -> Option<Changes> {
-        match self.load().await {
+    /// Reads files that may be others; `None` when the set has problems: everything stays as it
+    /// was.
+    pub(crate) async fn reload(&mut self, dirty: Dirty) -> Option<Changes> {
+        match self.load(dirty).await {
             Ok(loaded) => Some(self.accept(loaded, false)),
             Err(problems) => {
                 self.refuse(problems);
@@ -170,21 +177,19 @@ impl Manifests {
         }
     }
 
-    /// Off the runtime's thread: a large set takes a while.
-    async fn load(&mut self) -> Result<Loaded, Vec<Problem>> {
-        let Set::Files(files) = &self.set else { return Ok(Loaded::default()) };
-        let (files, compiler) = (files.clone(), Arc::clone(&self.compiler));
+    /// Off the runtime's thread: a large change takes a while.
+    async fn load(&mut self, dirty: Dirty) -> Result<Loaded, Vec<Problem>> {
+        let Set::Files(kept) = &self.set else { return Ok(Loaded::default()) };
+        let (files, compiler) = (Arc::clone(kept), Arc::clone(&self.compiler));
         let load = move || {
-            let objects = files.load()?;
+            let mut kept = files.lock();
+            kept.read(dirty);
+            let Difference { gone, new } = kept.difference()?;
             let mut compiler = compiler.lock();
-            let changes = compiler.apply(&objects)?;
-            let counts = Counts {
-                namespaces: objects.namespaces.len(),
-                pods: objects.pods.len(),
-                local: compiler.mesh().local.pods.len(),
-                skipped: objects.skipped.len(),
-            };
-            let (notes, skipped) = (compiler.mesh().notes.clone(), skipped_kinds(&objects));
+            let changes = compiler.change(&gone, &new, kept.skipped())?;
+            kept.take();
+            let counts = Counts { skipped: kept.skipped().count(), ..compiler.counts() };
+            let (notes, skipped) = (compiler.mesh().notes.clone(), skipped_kinds(kept.skipped()));
             let gateway_api = Arc::clone(compiler.standings());
             Ok(Loaded { changes, notes, counts, skipped, gateway_api })
         };
@@ -195,6 +200,7 @@ impl Manifests {
             }
             Ok(Err(problems)) => Err(problems),
             Err(error) => {
+                kept.lock().renew();
                 self.lose();
                 let why = format!("reading them ended early: {error}");
                 Err(vec![Problem::of_file("<manifests>", why)])

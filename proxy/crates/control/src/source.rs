@@ -1,14 +1,18 @@
 //! Where objects come from: files, or the Kubernetes API.
 
-mod cache;
-
 pub mod files;
 
 mod walk;
 
+mod stamp;
+
+pub(crate) mod kept;
+
+mod interest;
+
 mod deaf;
 
-pub mod watch;
+pub(crate) mod watch;
 
 pub(crate) mod kinds;
 
@@ -18,8 +22,10 @@ pub(crate) mod documents;
 
 mod settle;
 
+use crate::object::Objects;
 use api::Intake;
 use culvert_kubernetes::{client::Client, mirror::Event};
+use kept::Dirty;
 use std::path::PathBuf;
 use watch::Watch;
 
@@ -41,9 +47,16 @@ pub(crate) enum Follow {
 /// A change.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The files are to be read again.
-    Files,
+    /// Of files, which are to be read again.
+    Files(Dirty),
     Api(Vec<Event>),
+}
+
+/// Objects that changed.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) gone: Objects,
+    pub(crate) new: Objects,
 }
 
 impl Follow {
@@ -52,10 +65,7 @@ impl Follow {
     /// Cancel safe.
     pub(crate) async fn changed(&mut self) -> News {
         match self {
-            Self::Files(watch) => {
-                watch.changed().await;
-                News::Files
-            }
+            Self::Files(watch) => News::Files(watch.changed().await),
             Self::Api(intake) => News::Api(intake.changed().await),
         }
     }

@@ -1,7 +1,7 @@
 //! What the control plane tells of itself.
 use crate::{
     compile::http::gateway_api::status::Standing,
-    object::{Because, Objects, Skipped},
+    object::{Because, Skipped},
     problem::Problem,
 };
 use serde::Serialize;
@@ -149,9 +149,9 @@ impl Instead {
 }
 
 /// Skipped objects by kind: one line each, however many there are.
-pub(crate) fn skipped_kinds(objects: &Objects) -> Vec<SkippedKind> {
+pub(crate) fn skipped_kinds<'a>(all: impl IntoIterator<Item = &'a Skipped>) -> Vec<SkippedKind> {
     let mut kinds: BTreeMap<(&str, &str), SkippedKind> = BTreeMap::new();
-    for Skipped { api_version, kind, name: _, origin, because } in &objects.skipped {
+    for Skipped { api_version, kind, name: _, origin, because } in all {
         let first = || SkippedKind {
             api_version: api_version.clone(),
             kind: kind.clone(),

@@ -4,7 +4,7 @@
 //! change touches is worked out level by level (settings, services, policies, workloads), each
 //! telling the next where workloads may mean something else than before.
 use super::{
-    Settings, enrolment,
+    Settings,
     http::{emit::scene::Edit, steps::L7},
     member::World,
     mesh::{Closing, Expected, Mesh, Offered, Wanted},
@@ -12,12 +12,14 @@ use super::{
     registry::Registry,
     root,
     store::{Diffs, Key, Kind, Store},
+    told::Level,
     touched::Touched,
     unique::Unique,
 };
 use crate::{
     object::{Objects, Skipped},
     problem::{Problem, Severity},
+    status::Counts,
 };
 use culvert_model::{
     authz::Authorization,
@@ -28,6 +30,7 @@ use culvert_model::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    mem,
     sync::Arc,
 };
 
@@ -35,7 +38,7 @@ use std::{
 #[derive(Debug)]
 pub struct Compiler {
     pub(super) settings: Settings,
-    /// What `store` was made of.
+    /// Those that were applied last, where whole sets are.
     objects: Objects,
     pub(super) store: Store,
     pub(super) registry: Registry,
@@ -47,7 +50,7 @@ pub struct Compiler {
     pub(super) addresses: Unique,
     pub(super) netns: Unique,
     /// What is to be told of an object, level by level.
-    told: BTreeMap<(Level, Key), Vec<Problem>>,
+    pub(super) told: BTreeMap<(Level, Key), Vec<Problem>>,
     /// What was looked at in a step, for L7 to follow.
     pub(super) looked: Looked,
     pub(super) l7: L7,
@@ -80,16 +83,6 @@ pub struct Changes {
 pub(super) struct Listing {
     pub(super) by_pod: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     by_slice: BTreeMap<ObjectName, Vec<ObjectName>>,
-}
-
-/// At which point something was found out of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    Settings,
-    Object,
-    Service,
-    Policy,
-    Workload,
 }
 
 impl Compiler {
@@ -131,11 +124,28 @@ impl Compiler {
     /// Everything that is wrong with them, sorted by place. Nothing has changed then: half a set
     /// could leave pods out of the mesh.
     pub fn apply(&mut self, objects: &Objects) -> Result<Changes, Vec<Problem>> {
+        let before = mem::take(&mut self.objects);
+        let changes = self.change(&before, objects, &objects.skipped);
+        self.objects = if changes.is_ok() { objects.clone() } else { before };
+        changes
+    }
+
+    /// Takes `new` in the place of `gone`, of a set that has these `skipped`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`apply`](Self::apply): everything that is wrong with the set.
+    pub fn change<'a>(
+        &mut self,
+        gone: &Objects,
+        new: &Objects,
+        skipped: impl IntoIterator<Item = &'a Skipped>,
+    ) -> Result<Changes, Vec<Problem>> {
         let is_first = self.is_new();
-        let diffs = Diffs::between(&self.objects, objects);
+        let diffs = Diffs::between(gone, new);
         let changes = self.step(&diffs);
         let mut problems = self.problems();
-        problems.extend(objects.skipped.iter().filter_map(Skipped::note));
+        problems.extend(skipped.into_iter().filter_map(Skipped::note));
         problems.sort();
         problems.dedup();
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -147,14 +157,13 @@ impl Compiler {
             return Err(problems);
         }
         self.mesh.notes = problems;
-        self.objects = objects.clone();
         Ok(changes)
     }
 
     /// Takes `new` in the place of `gone`, of a set whose objects come one by one.
     ///
     /// What is wrong with one holds up no other: it is told, and means as much as it can.
-    /// A compiler is used either so or by [`apply`](Self::apply).
+    /// A compiler is used either so, or by [`change`](Self::change), or by [`apply`](Self::apply).
     pub fn replace(&mut self, gone: &Objects, new: &Objects) -> Changes {
         let changes = self.step(&Diffs::of(gone, new));
         let mut notes = self.problems();
@@ -188,20 +197,16 @@ impl Compiler {
         }
     }
 
+    /// How much there is.
+    pub(crate) fn counts(&self) -> Counts {
+        let Store { namespaces, pods, .. } = &self.store;
+        let local = self.mesh.local.pods.len();
+        Counts { namespaces: namespaces.len(), pods: pods.len(), local, skipped: 0 }
+    }
+
     /// Whether nothing was applied so far: one policy is always there.
     fn is_new(&self) -> bool {
         self.mesh.policies.is_empty()
-    }
-
-    fn tell_namespaces(&mut self, touched: &Touched) {
-        for namespace in &touched.namespaces {
-            let found = self.store.namespace(namespace);
-            let notes = found
-                .map(|found| enrolment::notes(found, self.settings.ambient))
-                .unwrap_or_default();
-            let key = (Kind::Namespace, ObjectName::new("", Arc::clone(namespace)));
-            self.tell(Level::Object, key, notes);
-        }
     }
 
     /// What everything that is looked up by workloads is now.
@@ -214,25 +219,6 @@ impl Compiler {
             policies: &self.policies,
             listing: &self.listing.by_pod,
         }
-    }
-
-    /// Replaces what is told of an object.
-    pub(super) fn tell(&mut self, level: Level, key: Key, problems: Vec<Problem>) {
-        if problems.is_empty() {
-            self.told.remove(&(level, key));
-        } else {
-            self.told.insert((level, key), problems);
-        }
-    }
-
-    fn problems(&self) -> Vec<Problem> {
-        let told = self.told.values().flatten().cloned();
-        let mut problems: Vec<Problem> = told.chain(self.registry.notes()).collect();
-        problems.extend(self.store.problems());
-        problems.extend(self.addresses.problems());
-        problems.extend(self.netns.problems());
-        problems.extend(self.plan_notes());
-        problems
     }
 
     /// Replaces the members that an object makes.

@@ -1,13 +1,14 @@
 //! The levels of a compile: services, policies, workloads.
 use super::{
     enrolment,
-    incremental::{Changes, Compiler, Level},
+    incremental::{Changes, Compiler},
     local, member,
     mesh::{Expected, Wanted},
     peer,
     policies::Changed,
     service,
     store::{Key, Kind},
+    told::Level,
     touched::Touched,
     workload,
 };

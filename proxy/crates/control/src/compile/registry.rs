@@ -22,6 +22,8 @@ use std::{
 pub(super) struct Registry {
     drafts: BTreeMap<Key, Vec<Arc<Draft>>>,
     by_host: HashMap<Arc<str>, BTreeSet<(Arc<str>, Key)>>,
+    /// Hosts that are claimed more than once.
+    disputed: BTreeSet<Arc<str>>,
     /// In which namespaces a host has winners.
     won: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// The draft that counts for a name.
@@ -69,6 +71,10 @@ impl Registry {
         let mut renew = BTreeSet::new();
         let mut asking_changed = false;
         for host in hosts {
+            match self.by_host.get(&host).is_some_and(|claims| claims.len() > 1) {
+                true => _ = self.disputed.insert(Arc::clone(&host)),
+                false => _ = self.disputed.remove(&host),
+            }
             asking_changed |= self.decide(&host, &mut renew, &mut changed);
         }
         if asking_changed {
@@ -181,7 +187,7 @@ impl Registry {
 
     /// Warnings about hosts that are claimed twice in one namespace.
     pub(super) fn notes(&self) -> impl Iterator<Item = Problem> {
-        let twice = self.by_host.values().filter(|claims| claims.len() > 1).flatten();
+        let twice = self.disputed.iter().filter_map(|host| self.by_host.get(host)).flatten();
         let drafts = twice.flat_map(|(_, key)| self.drafts.get(key).into_iter().flatten());
         drafts.filter_map(|draft| {
             let winner = self.get(&draft.service.host)?;

@@ -52,6 +52,10 @@ impl<T: Object> Shelf<T> {
         self.by_name.get(name).and_then(|same| same.first())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// In the order of their names.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<T>> {
         self.by_name.values().filter_map(|same| same.first())

@@ -7,11 +7,7 @@ use crate::{
     compile::{Settings, http::gateway_api, incremental::Changes},
     gateways::Gateways,
     problem::Problem,
-    source::{
-        api::Intake,
-        documents::{Difference, Documents},
-        kinds,
-    },
+    source::{Difference, api::Intake, documents::Documents, kinds},
     standing::Standing,
     status::{Counts, Invalid, KindStatus, Status, unix_ms},
 };

@@ -2,6 +2,7 @@
 //!
 //! Of one that cannot be understood the last version that could stays; where there was none, a
 //! policy closes what it could select, and everything else is left out.
+use super::Difference;
 use crate::{
     object::{Objects, closed},
     problem::{Mark, Origin, Problem, Source},
@@ -57,13 +58,6 @@ struct Document {
     invalid: Option<(Instead, Vec<Problem>)>,
     /// Of those that are told what became of them.
     header: Option<Box<Header>>,
-}
-
-/// Objects that changed.
-#[derive(Debug, Default)]
-pub(crate) struct Difference {
-    pub(crate) gone: Objects,
-    pub(crate) new: Objects,
 }
 
 impl Documents {

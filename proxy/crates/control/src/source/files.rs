@@ -1,30 +1,32 @@
 //! Manifests in files and folders.
 use super::{
-    cache::Cache,
+    kept::{Dirty, Kept},
+    stamp::read_all,
     walk::{Walk, unreadable},
 };
 use crate::{object::Objects, problem::Problem};
 use std::{
     fs, io,
-    io::Read as _,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// A manifest that is larger is not one.
-const MAX_BYTES: u64 = 64 << 20;
-
 /// Files and folders that together are one set of manifests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Files {
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     /// What can be read only once: standard input and pipes.
-    read: Vec<(Objects, Vec<Problem>)>,
-    /// Clones share it.
-    cache: Arc<Cache>,
+    pub(super) read: Vec<Once>,
+}
+
+/// What was read once and for all.
+#[derive(Clone, Debug)]
+pub(super) struct Once {
+    pub(super) name: PathBuf,
+    pub(super) objects: Objects,
+    pub(super) problems: Vec<Problem>,
 }
 
 /// What is below some paths.
@@ -57,7 +59,7 @@ impl Files {
     ///
     /// When standard input or a pipe cannot be read.
     pub fn open(paths: &[PathBuf]) -> Result<Self, Vec<Problem>> {
-        let mut files = Self { paths: Vec::new(), read: Vec::new(), cache: Arc::default() };
+        let mut files = Self::default();
         let mut problems = Vec::new();
         for path in paths {
             let is_input = path.as_os_str() == STANDARD_INPUT;
@@ -72,8 +74,8 @@ impl Files {
             let name = if is_input { "<stdin>".into() } else { path.display().to_string() };
             match read {
                 Ok(bytes) => {
-                    let (objects, wrong) = Objects::parse(&name, &bytes);
-                    files.read.push((objects, wrong));
+                    let (objects, problems) = Objects::parse(&name, &bytes);
+                    files.read.push(Once { name: name.into(), objects, problems });
                 }
                 Err(error) => problems.push(unreadable(Path::new(&name), &error)),
             }
@@ -81,56 +83,24 @@ impl Files {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
-    /// Reads the set as it is now; what did not change since the last time is not read again, and
-    /// is the same object.
+    /// Reads the set as it is now.
     ///
     /// # Errors
     ///
     /// All problems of all files; a set with one is refused whole.
-    pub fn load(&self) -> Result<Objects, Vec<Problem>> {
+    pub fn load(self) -> Result<Objects, Vec<Problem>> {
         let Found { objects, problems, files: _ } = self.read();
         if problems.is_empty() { Ok(objects) } else { Err(problems) }
     }
 
     /// Reads as much of the set as can be read now.
     #[must_use]
-    pub fn read(&self) -> Found {
-        let Walk { files, mut problems, .. } = Walk::through(self.paths());
-        let (mut objects, mut count) = (Objects::default(), 0);
-        let mut add = |(read, wrong): (Objects, Vec<Problem>)| {
-            objects.append(read);
-            problems.extend(wrong);
-            count += 1;
-        };
-        for (objects, wrong) in &self.read {
-            add((objects.clone(), wrong.clone()));
-        }
-        self.cache.retain(&files);
-        for path in files {
-            match self.cache.parse(&path, read_all) {
-                Ok(read) => add(read),
-                // Deleted since the folder was listed: the watch will say so too.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => add((Objects::default(), vec![unreadable(&path, &error)])),
-            }
-        }
-        problems.sort();
-        Found { objects, problems, files: count }
+    pub fn read(self) -> Found {
+        let walk = Walk::through(&self.paths);
+        let mut kept = Kept::new(self);
+        kept.read(Dirty::All(walk));
+        kept.into_found()
     }
-
-    /// What can change.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.paths.iter().map(PathBuf::as_path)
-    }
-}
-
-fn read_all(from: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(read).is_ok_and(|read| read <= MAX_BYTES) {
-        return Ok(bytes);
-    }
-    Err(io::Error::other(format!("larger than {} MiB", MAX_BYTES >> 20)))
 }
 
 fn is_pipe(path: &Path) -> bool {

@@ -1,7 +1,8 @@
 //! Which files and folders a set of paths stands for.
+use super::stamp::{Id, id};
 use crate::problem::Problem;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     ffi::{OsStr, OsString},
     fs::{self, FileType},
     io,
@@ -16,24 +17,24 @@ const MAX_DEPTH: usize = 16;
 ///
 /// A regular file in a folder costs no system call: the folder's listing says what it is.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     /// Manifests in the order they are read in, each once.
     pub(super) files: Vec<PathBuf>,
-    /// Those of them that are links.
+    /// Links, wherever they lead.
     pub(super) links: Vec<PathBuf>,
-    /// Every folder that was looked into.
-    pub(super) folders: BTreeSet<PathBuf>,
+    /// Every folder that was looked into, and which it was.
+    pub(super) folders: BTreeMap<PathBuf, Id>,
     pub(super) problems: Vec<Problem>,
     /// Real paths that were met, so that links do not lead in circles or to a file twice.
     met: HashSet<PathBuf>,
 }
 
 impl Walk {
-    pub(super) fn through<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+    pub(super) fn through(paths: &[PathBuf]) -> Self {
         let mut walk = Self::default();
         for path in paths {
             match fs::metadata(path) {
-                Ok(found) if found.is_dir() => walk.folder(path, 0),
+                Ok(found) if found.is_dir() => walk.folder(path, id(&found), 0),
                 Ok(_) => walk.linked(path.to_owned()),
                 Err(error) => walk.problem(path, &error),
             }
@@ -41,7 +42,7 @@ impl Walk {
         walk
     }
 
-    fn folder(&mut self, path: &Path, depth: usize) {
+    fn folder(&mut self, path: &Path, id: Id, depth: usize) {
         if depth > MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} folders in folders");
             return self.problems.push(Problem::of_file(path.display().to_string(), message));
@@ -53,18 +54,18 @@ impl Walk {
         if !self.met.insert(real.clone()) {
             return;
         }
-        self.folders.insert(path.to_owned());
+        self.folders.insert(path.to_owned(), id);
         let mut entries = match list(path) {
             Ok(entries) => entries,
             Err(error) => return self.problem(path, &error),
         };
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (name, kind) in entries {
-            if name.as_bytes().starts_with(b".") {
+            if is_hidden(&name) {
                 continue;
             }
             if !kind.is_file() {
-                self.entry(path.join(name), depth);
+                self.entry(path.join(name), kind.is_symlink(), depth);
             } else if is_manifest(&name) && self.met.insert(real.join(&name)) {
                 self.files.push(path.join(name));
             }
@@ -72,13 +73,13 @@ impl Walk {
     }
 
     /// A folder, a link, or what is no manifest.
-    fn entry(&mut self, path: PathBuf, depth: usize) {
+    fn entry(&mut self, path: PathBuf, is_link: bool, depth: usize) {
+        if is_link {
+            self.links.push(path.clone());
+        }
         match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => self.folder(&path, depth + 1),
-            Ok(found) if found.is_file() && is_manifest(path.as_os_str()) => {
-                self.links.push(path.clone());
-                self.linked(path);
-            }
+            Ok(found) if found.is_dir() => self.folder(&path, id(&found), depth + 1),
+            Ok(found) if found.is_file() && is_manifest(path.as_os_str()) => self.linked(path),
             Ok(_) => {}
             // Gone since the folder was listed; a link that leads nowhere is still there.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -121,6 +122,11 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
         format!("cannot be read: {error}")
     };
     Problem::of_file(path.display().to_string(), message)
+}
+
+/// Whether nothing of this name in a folder is looked at.
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".")
 }
 
 /// Whether a file of this name in a folder is read.

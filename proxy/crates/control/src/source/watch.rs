@@ -5,7 +5,10 @@
 use super::{
     deaf::Deaf,
     files::Files,
+    interest::{Interest, Meaning, interests},
+    kept::Dirty,
     settle::{Change, Pace, Settle},
+    stamp::{Id, id},
     walk::{Walk, is_manifest},
 };
 use culvert_runtime::dice::dice;
@@ -16,10 +19,10 @@ use std::{
     ffi::OsString,
     fmt, fs,
     future::poll_fn,
-    io,
+    io, mem,
     path::{Path, PathBuf},
     pin::Pin,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time;
 use tracing::warn;
@@ -31,59 +34,89 @@ const BUFFER: usize = 16 << 10;
 /// change.
 const MAX_ROUNDS: usize = 8;
 
+/// How long after files changed all the others are looked at, too: nothing is said of a file that
+/// is written to by another name, or under something that was mounted there.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
 /// Watches the folders of a set of files.
-pub struct Watch {
+pub(crate) struct Watch {
     events: EventStream<Box<[u8]>>,
-    files: Files,
+    paths: Vec<PathBuf>,
     watched: HashMap<WatchDescriptor, Interest>,
+    /// The folders of the set, as they were when they were looked into.
+    folders: BTreeMap<PathBuf, Id>,
+    /// Whatever changes is heard of.
+    hears_all: bool,
+    /// What was heard of since the set was read.
+    heard: Heard,
     settle: Settle<(WatchDescriptor, OsString)>,
+    /// When all files are to be looked at.
+    look_around: Option<Instant>,
     deaf: Deaf,
 }
 
-/// Which events of a folder matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Interest {
-    /// It holds manifests.
-    Manifests,
-    /// Some of its entries lead to manifests: a named file, a folder, a target of a link.
-    Entries(BTreeSet<OsString>),
+/// What events say that were heard.
+#[derive(Debug)]
+enum Heard {
+    /// That these may be other files; what is no file may be anything.
+    Of(BTreeSet<PathBuf>),
+    Anything,
 }
 
 impl Watch {
-    /// Starts watching; every change from now on is noticed.
+    /// Starts watching; every change from now on is noticed. What comes with it is what there is.
     ///
     /// # Errors
     ///
     /// When the kernel gives no inotify instance. A folder that cannot be watched is logged: the
-    /// others still are.
-    pub fn start(files: Files) -> io::Result<Self> {
+    /// others still are, and with each of their changes it is looked into.
+    pub(crate) fn start(files: &Files) -> io::Result<(Self, Dirty)> {
         let mut watch = Self {
             events: Inotify::init()?.into_event_stream(vec![0; BUFFER].into())?,
-            files,
+            paths: files.paths.clone(),
             watched: HashMap::new(),
+            folders: BTreeMap::new(),
+            hears_all: false,
+            heard: Heard::default(),
             settle: Settle::new(Pace::FILES),
+            look_around: None,
             deaf: Deaf::new(),
         };
-        watch.arm();
-        Ok(watch)
+        let all = Dirty::All(watch.arm());
+        Ok((watch, all))
     }
 
-    /// Waits until something changed and the change is over.
+    /// Waits until something changed and the change is over; says what.
     ///
     /// Cancel safe.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) -> Dirty {
+        loop {
+            self.settled().await;
+            if let Some(dirty) = self.dirty() {
+                return dirty;
+            }
+        }
+    }
+
+    /// Waits until whatever happens is over.
+    async fn settled(&mut self) {
         loop {
             if let Some(until) = self.deaf.until() {
                 // What changed meanwhile must not be lost.
                 time::sleep_until(until.into()).await;
                 self.deaf.looked();
-                break;
+                self.heard = Heard::Anything;
+                return;
             }
-            let read = match self.settle.deadline() {
+            let burst = self.settle.deadline();
+            let read = match burst.or(self.look_around) {
                 None => self.read().await,
                 Some(deadline) => {
                     let Ok(read) = time::timeout_at(deadline.into(), self.read()).await else {
-                        break;
+                        if burst.is_none() {
+                            self.heard = Heard::Anything;
+                        }
+                        return;
                     };
                     read
                 }
@@ -99,9 +132,41 @@ impl Watch {
                 }
             }
         }
-        // Before the files are read: what changes while they are is another change.
-        self.arm();
+    }
+
+    /// What may be another by what was heard. Before the files are read: what changes while they
+    /// are is another change.
+    fn dirty(&mut self) -> Option<Dirty> {
         self.settle.settled();
+        match mem::take(&mut self.heard) {
+            Heard::Of(paths) if self.hears_all && self.are_files(&paths) => {
+                let manifests = paths.into_iter().filter(|path| is_manifest(path.as_os_str()));
+                let manifests: BTreeSet<PathBuf> = manifests.collect();
+                if manifests.is_empty() {
+                    return None;
+                }
+                self.look_around.get_or_insert(Instant::now() + LOOK_AROUND);
+                Some(Dirty::Files(manifests))
+            }
+            Heard::Of(_) | Heard::Anything => {
+                self.look_around = None;
+                Some(Dirty::All(self.arm()))
+            }
+        }
+    }
+
+    /// Whether these are files or gone, in folders that are still the ones that are watched.
+    fn are_files(&self, paths: &BTreeSet<PathBuf>) -> bool {
+        let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        let is_same = |folder: &Path| {
+            let known = self.folders.get(folder);
+            fs::metadata(folder).is_ok_and(|found| known == Some(&id(&found)))
+        };
+        let is_file = |path: &PathBuf| match fs::symlink_metadata(path) {
+            Ok(found) => found.is_file(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        paths.iter().all(is_file) && folders.into_iter().all(is_same)
     }
 
     async fn read(&mut self) -> io::Result<EventOwned> {
@@ -113,33 +178,46 @@ impl Watch {
         let EventOwned { wd, mask, cookie: _, name } = event;
         let now = Instant::now();
         if mask.contains(EventMask::Q_OVERFLOW) {
-            return self.settle.happened(now);
+            return self.happened(now);
         }
         let Some(interest) = self.watched.get(&wd) else { return };
         let Some(name) = name else {
             // The folder itself was moved or deleted.
-            return self.settle.happened(now);
+            return self.happened(now);
         };
-        if interest.covers(&name, mask) {
-            self.settle.change((wd, name), change(mask), now);
+        match (interest.meaning(&name, mask), &mut self.heard) {
+            (Meaning::Nothing, _) => return,
+            (Meaning::File(path), Heard::Of(paths)) => _ = paths.insert(path),
+            (Meaning::Anything, heard) => *heard = Heard::Anything,
+            (Meaning::Passed, _) | (Meaning::File(_), Heard::Anything) => {}
         }
+        self.settle.change((wd, name), change(mask), now);
     }
 
-    /// Watches every folder that matters now, and no other.
-    fn arm(&mut self) {
-        let mut wanted = BTreeMap::new();
-        for _ in 0..MAX_ROUNDS {
-            let found = interests(&self.files);
-            if found == wanted {
-                break;
+    /// Something happened that is no file's.
+    fn happened(&mut self, now: Instant) {
+        self.heard = Heard::Anything;
+        self.settle.happened(now);
+    }
+
+    /// Watches every folder that matters now, and no other; gives what was found.
+    fn arm(&mut self) -> Walk {
+        let mut rounds = 1..MAX_ROUNDS;
+        loop {
+            let walk = Walk::through(&self.paths);
+            let is_last = rounds.next().is_none();
+            let Watched { is_new, all } = self.watch(interests(&walk, &self.paths));
+            // Something may have appeared in a folder that was not watched yet: look once more.
+            if is_new && !is_last {
+                continue;
             }
-            // A folder may have appeared in one that was not watched yet: look once more.
-            self.watch(&found);
-            wanted = found;
+            self.folders.clone_from(&walk.folders);
+            self.hears_all = all && !is_new && walk.problems.is_empty();
+            return walk;
         }
     }
 
-    fn watch(&mut self, wanted: &BTreeMap<PathBuf, Interest>) {
+    fn watch(&mut self, wanted: BTreeMap<PathBuf, Interest>) -> Watched {
         let mask = WatchMask::CLOSE_WRITE
             | WatchMask::MODIFY
             | WatchMask::ATTRIB
@@ -150,16 +228,16 @@ impl Watch {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         let mut watches = self.events.watches();
-        let mut watched: HashMap<_, Interest> = HashMap::new();
+        let (mut watched, mut all): (HashMap<_, Interest>, _) = (HashMap::new(), true);
         for (folder, interest) in wanted {
-            match watches.add(folder, mask) {
-                Ok(watch) => match watched.remove(&watch) {
-                    Some(before) => drop(watched.insert(watch, before.and(interest.clone()))),
-                    None => drop(watched.insert(watch, interest.clone())),
-                },
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            match watches.add(&folder, mask) {
+                Ok(watch) => watched.entry(watch).or_default().join(interest),
                 Err(error) => {
-                    warn!(folder = %folder.display(), %error, "cannot watch a folder of manifests");
+                    all = false;
+                    if error.kind() != io::ErrorKind::NotFound {
+                        let folder = folder.display();
+                        warn!(%folder, %error, "cannot watch a folder of manifests");
+                    }
                 }
             }
         }
@@ -167,39 +245,29 @@ impl Watch {
             // Fails when the folder is gone, and its watch with it.
             drop(watches.remove(gone.clone()));
         }
+        let is_new = watched.keys().any(|watch| !self.watched.contains_key(watch));
         self.watched = watched;
+        Watched { is_new, all }
+    }
+}
+
+/// What came of watching folders.
+struct Watched {
+    /// One was not watched before.
+    is_new: bool,
+    /// No one is not.
+    all: bool,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self::Of(BTreeSet::new())
     }
 }
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("watched", &self.watched).finish_non_exhaustive()
-    }
-}
-
-impl Interest {
-    fn covers(&self, name: &OsString, mask: EventMask) -> bool {
-        let only_content = EventMask::MODIFY | EventMask::CLOSE_WRITE | EventMask::ATTRIB;
-        match self {
-            Self::Entries(names) => names.contains(name),
-            // Any name may be that of a folder or of a link to one; what is only written to is a
-            // manifest or does not matter.
-            Self::Manifests => {
-                !mask.intersects(only_content)
-                    || mask.contains(EventMask::ISDIR)
-                    || is_manifest(name)
-            }
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Entries(mut names), Self::Entries(more)) => {
-                names.extend(more);
-                Self::Entries(names)
-            }
-            (Self::Manifests, _) | (_, Self::Manifests) => Self::Manifests,
-        }
     }
 }
 
@@ -212,45 +280,5 @@ fn change(mask: EventMask) -> Change {
     }
 }
 
-/// The folders whose changes can change the set.
-fn interests(files: &Files) -> BTreeMap<PathBuf, Interest> {
-    let walk = Walk::through(files.paths());
-    let mut interests: BTreeMap<PathBuf, Interest> = BTreeMap::new();
-    let mut add = |folder: PathBuf, interest: Interest| {
-        let both = match interests.remove(&folder) {
-            Some(before) => before.and(interest),
-            None => interest,
-        };
-        interests.insert(folder, both);
-    };
-    for folder in &walk.folders {
-        add(folder.clone(), Interest::Manifests);
-    }
-    // What else was found changes in its folder.
-    for path in files.paths().chain(walk.links.iter().map(PathBuf::as_path)) {
-        // What a link leads to changes elsewhere.
-        let real = fs::canonicalize(path).ok();
-        for path in real.as_deref().into_iter().chain([path]) {
-            if let Some((folder, name)) = nearest(path) {
-                add(folder, Interest::Entries([name].into()));
-            }
-        }
-    }
-    interests
-}
-
-/// The innermost folder on the way to `path` that exists, and the next step from there.
-fn nearest(path: &Path) -> Option<(PathBuf, OsString)> {
-    let mut path = path;
-    loop {
-        let name = path.file_name()?.to_owned();
-        let parent = match path.parent()? {
-            here if here.as_os_str().is_empty() => Path::new("."),
-            parent => parent,
-        };
-        if parent.is_dir() {
-            return Some((parent.to_owned(), name));
-        }
-        path = parent;
-    }
-}
+#[cfg(test)]
+mod tests;

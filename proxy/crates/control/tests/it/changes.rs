@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     os::unix::fs::symlink,
     path::Path,
+    time::SystemTime,
 };
 use tempfile::TempDir;
 
@@ -218,6 +219,97 @@ async fn the_first_set_must_be_good_and_every_problem_is_told() {
     missing:1:1: no such file or folder
     4 problems in the manifests
     ");
+}
+
+/// The kernel keeps so many events and no more.
+#[tokio::test]
+async fn a_change_that_was_lost_in_a_flood_is_seen() {
+    let folder = folder();
+    let (one, other) = (folder.path().join("pods.yaml"), folder.path().join("empty.yaml"));
+    fs::write(&one, pod("a", 1)).unwrap();
+    fs::write(&other, "").unwrap();
+    let mut story = Story::start(&[folder.path()]).await.unwrap();
+    let kept: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    // Nobody reads them meanwhile; two that are alike are one.
+    let files = [&one, &other].map(|path| File::options().write(true).open(path).unwrap());
+    for round in 0..=kept {
+        files[round % 2].set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    fs::write(folder.path().join("lost.yaml"), pod("b", 2)).unwrap();
+    story.holds(&["a", "b"]).await;
+    story.end().await;
+}
+
+/// Nothing is said of it where the set is.
+#[tokio::test]
+async fn a_file_that_is_written_to_by_another_name_is_seen_after_the_next_change() {
+    let (folder, elsewhere) = (folder(), tempfile::tempdir().unwrap());
+    let other = elsewhere.path().join("other");
+    fs::write(&other, pod("a", 1)).unwrap();
+    fs::hard_link(&other, folder.path().join("pods.yaml")).unwrap();
+    let mut story = Story::start(&[folder.path()]).await.unwrap();
+    fs::write(&other, pod("b", 2)).unwrap();
+    fs::write(folder.path().join("more.yaml"), pod("c", 3)).unwrap();
+    story.holds(&["b", "c"]).await;
+    story.end().await;
+}
+
+/// What was a file is a link, what was a link is a folder, and all of it back again.
+#[tokio::test]
+async fn a_name_stands_for_a_file_a_link_and_a_folder_in_turn() {
+    let folder = folder();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(elsewhere.path().join("b.yaml"), pod("b", 2)).unwrap();
+    fs::write(at("a.yaml"), pod("a", 1)).unwrap();
+    let mut story = Story::start(&[folder.path()]).await.unwrap();
+    let put = |name: &str| fs::rename(at(name), at("a.yaml")).unwrap();
+    symlink(elsewhere.path().join("b.yaml"), at(".link")).unwrap();
+    put(".link");
+    story.holds(&["b"]).await;
+    // Where it leads is watched, and what it leads to is no manifest's name there.
+    fs::write(elsewhere.path().join("b.yaml"), pod("c", 3)).unwrap();
+    story.holds(&["c"]).await;
+    symlink(elsewhere.path(), at(".link")).unwrap();
+    put(".link");
+    fs::write(elsewhere.path().join("d.yaml"), pod("d", 4)).unwrap();
+    story.holds(&["c", "d"]).await;
+    fs::remove_file(at("a.yaml")).unwrap();
+    story.holds(&[]).await;
+    fs::create_dir(at("a.yaml")).unwrap();
+    fs::write(at("a.yaml/e.yaml"), pod("e", 5)).unwrap();
+    story.holds(&["e"]).await;
+    fs::rename(at("a.yaml/e.yaml"), at("f.yaml")).unwrap();
+    fs::remove_dir(at("a.yaml")).unwrap();
+    fs::write(at("a.yaml"), pod("a", 1)).unwrap();
+    story.holds(&["a", "e"]).await;
+    story.end().await;
+}
+
+/// A deployment that is switched by a link on the way to its manifests.
+#[tokio::test]
+async fn a_link_on_the_way_to_a_set_leads_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (version, name, ip) in [("v1", "a", 1), ("v2", "b", 2)] {
+        fs::create_dir_all(at(version).join("mesh")).unwrap();
+        let text = [NAMESPACE, &pod(name, ip)].join("---\n");
+        fs::write(at(version).join("mesh/all.yaml"), text).unwrap();
+    }
+    symlink("v1", at("current")).unwrap();
+    let mut story = Story::start(&[&at("current/mesh")]).await.unwrap();
+    story.holds(&["a"]).await;
+    symlink("v2", at("next")).unwrap();
+    fs::rename(at("next"), at("current")).unwrap();
+    story.holds(&["b"]).await;
+    let text = [NAMESPACE, &pod("c", 3)].join("---\n");
+    fs::write(at("v2/mesh/all.yaml"), text).unwrap();
+    story.holds(&["c"]).await;
+    story.end().await;
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn holder(kind: &Kind) -> Option<Holder> {
 mod tests {
     use super::*;
     use crate::source::{
-        documents::Difference,
+        Difference,
         kinds::{followed, named},
     };
     use culvert_kubernetes::{mirror::Event, trim::Trim};
