@@ -22,12 +22,14 @@ pub(super) struct Touched {
     pub(super) within: BTreeSet<Arc<str>>,
     /// Every workload of every namespace may.
     pub(super) everywhere: bool,
+    pub(super) virtual_services: BTreeSet<ObjectName>,
+    pub(super) destination_rules: BTreeSet<ObjectName>,
     pub(super) renew: Renew,
     pub(super) secrets: BTreeSet<ObjectName>,
     pub(super) roots: BTreeSet<ObjectName>,
 }
 
-/// What of L7 is to be planned anew.
+/// What of L7 is to be planned anew, all of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Renew {
     pub(super) istio: bool,
@@ -55,6 +57,8 @@ impl Touched {
             authorization_policies: names.authorization_policies,
             peers: names.peer_authentications.into_iter().map(|name| name.namespace).collect(),
             everywhere: false,
+            virtual_services: names.virtual_services,
+            destination_rules: names.destination_rules,
             secrets: names.secrets,
             roots: names.roots,
             renew,
@@ -71,6 +75,12 @@ impl Touched {
         self.peers.extend(peers.map(|one| Arc::clone(&one.meta.name.namespace)));
         self.everywhere = true;
         self.renew.istio = true;
+    }
+
+    /// Whether objects of Istio may ask for something else.
+    pub(super) fn asks(&self) -> bool {
+        let Self { virtual_services, destination_rules, renew, .. } = self;
+        renew.istio || !virtual_services.is_empty() || !destination_rules.is_empty()
     }
 
     /// Adds the objects in which a namespace's settings matter.
@@ -113,7 +123,7 @@ impl Renew {
     fn of(names: &Names) -> Self {
         let any = |all: &[&BTreeSet<ObjectName>]| all.iter().any(|names| !names.is_empty());
         Self {
-            istio: any(&[&names.virtual_services, &names.destination_rules, &names.istio_gateways]),
+            istio: any(&[&names.istio_gateways]),
             gateway_api: any(&[
                 &names.gateway_classes,
                 &names.kubernetes_gateways,

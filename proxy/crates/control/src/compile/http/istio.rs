@@ -3,9 +3,12 @@
 //! Reading order: [`Objects`] (what goes in), `hosts` (who is meant by a name, and who may use
 //! what), `matching`, `action`, `delegate` (a rule), `routing` (a service's rules), `policy`,
 //! `traffic` (how a service is talked to), `tls`, `secrets` (whose certificates), `stream`, `gateway` (who listens for strangers),
-//! `references` (what is named and not there), `authorization` (who may do what).
+//! `references` (what is named and not there), `again` (some of it after a change),
+//! `authorization` (who may do what).
 
 mod action;
+
+mod again;
 
 mod authorization;
 
@@ -34,6 +37,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+pub use again::Changed;
 pub(in crate::compile) use authorization::policies;
 pub(super) use secrets::{secrets_of, secrets_to};
 
@@ -41,15 +45,20 @@ use super::plan::{At, ServicePlan, gateway::GatewayPlan};
 use crate::{
     object::{
         istio::{
-            destination_rule::DestinationRule, gateway::Gateway, virtual_service::VirtualService,
+            destination_rule::DestinationRule, domain::HostPattern, gateway::Gateway,
+            virtual_service::VirtualService,
         },
         meta::Meta,
     },
     problem::{Mark, Problem},
 };
+use again::About;
 use culvert_model::name::{ObjectName, ServiceName};
 use hosts::Hosts;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What goes in.
 #[derive(Clone, Debug)]
@@ -60,32 +69,26 @@ pub struct Objects<'a> {
     pub hosts: &'a Hosts,
     /// The namespace of what holds everywhere.
     pub root: &'a str,
+    /// Of which services it is asked; `None`: of all.
+    pub only: Option<&'a BTreeSet<ServiceName>>,
 }
 
 /// What Istio's objects ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
-    pub services: BTreeMap<ServiceName, ServicePlan>,
+    pub services: BTreeMap<ServiceName, Arc<ServicePlan>>,
     pub gateways: BTreeMap<ObjectName, GatewayPlan>,
     /// What of it cannot be done, or means nothing; sorted.
     pub notes: Vec<Problem>,
+    about: About,
 }
 
 /// Says `objects` in the words of the plan: the same in whatever order they are.
 #[must_use]
 pub fn asked(objects: &Objects<'_>) -> Asked {
-    let mut objects = objects.clone();
-    objects.virtual_services.sort_by_key(|&one| one.meta.seniority());
-    objects.destination_rules.sort_by_key(|&one| one.meta.seniority());
-    objects.gateways.sort_by_key(|&one| one.meta.seniority());
+    let objects = by_age(objects.clone());
     let mut notes = Vec::new();
-    let mut services: BTreeMap<ServiceName, ServicePlan> = BTreeMap::new();
-    for (name, routes) in routing::of_services(&objects, &mut notes) {
-        services.entry(name).or_default().routes = routes;
-    }
-    for (name, traffic) in traffic::of_services(&objects, &mut notes) {
-        services.entry(name).or_default().traffic = traffic;
-    }
+    let services = services(&objects, &mut notes);
     let plans = objects
         .gateways
         .iter()
@@ -94,7 +97,39 @@ pub fn asked(objects: &Objects<'_>) -> Asked {
     references::missing(&objects, &services, &mut notes);
     notes.sort();
     notes.dedup();
-    Asked { services, gateways, notes }
+    Asked { services, gateways, notes, about: About::of(&objects) }
+}
+
+/// The oldest first.
+fn by_age(mut objects: Objects<'_>) -> Objects<'_> {
+    objects.virtual_services.sort_by_key(|&one| one.meta.seniority());
+    objects.destination_rules.sort_by_key(|&one| one.meta.seniority());
+    objects.gateways.sort_by_key(|&one| one.meta.seniority());
+    objects
+}
+
+/// What is asked of services.
+fn services(
+    objects: &Objects<'_>,
+    notes: &mut Vec<Problem>,
+) -> BTreeMap<ServiceName, Arc<ServicePlan>> {
+    let mut services: BTreeMap<ServiceName, ServicePlan> = BTreeMap::new();
+    for (name, routes) in routing::of_services(objects, notes) {
+        services.entry(name).or_default().routes = routes;
+    }
+    for (name, traffic) in traffic::of_services(objects, notes) {
+        services.entry(name).or_default().traffic = traffic;
+    }
+    services.into_iter().map(|(name, plan)| (name, Arc::new(plan))).collect()
+}
+
+impl<'a> Objects<'a> {
+    /// Services that a pattern, whole, stands for, of those that are asked about.
+    fn covered(&self, pattern: &HostPattern) -> impl Iterator<Item = &'a ServiceName> {
+        let (hosts, only): (&'a Hosts, _) = (self.hosts, self.only);
+        let is_asked = move |name: &&ServiceName| only.is_none_or(|only| only.contains(*name));
+        hosts.covered(pattern).filter(is_asked)
+    }
 }
 
 /// Says of which object notes are that do not say it.

@@ -38,13 +38,13 @@ pub(super) fn join<'a>(
     let mut services = other.services.clone();
     for (name, own) in &istio.services {
         let joined = match services.get(name) {
-            None => own.clone(),
+            None => Arc::clone(own),
             Some(first) => {
                 shadowed.extend(self::shadowed(name, &first.routes, &own.routes));
-                service(first, own)
+                Arc::new(service(first, own))
             }
         };
-        services.insert(name.clone(), Arc::new(joined));
+        services.insert(name.clone(), joined);
     }
     let mut gateways = other.gateways.clone();
     for (name, own) in &istio.gateways {

@@ -144,6 +144,22 @@ impl ServicePlan {
     }
 }
 
+impl Plan {
+    /// Keeps of `before` what is the same, so that it is seen at a glance.
+    pub(super) fn keep(&mut self, before: &Self) {
+        fn keep<K: Ord, V: Eq>(all: &mut BTreeMap<K, Arc<V>>, before: &BTreeMap<K, Arc<V>>) {
+            for (key, one) in all {
+                if let Some(old) = before.get(key).filter(|old| *old == one) {
+                    *one = Arc::clone(old);
+                }
+            }
+        }
+        keep(&mut self.services, &before.services);
+        keep(&mut self.gateways, &before.gateways);
+        keep(&mut self.policies, &before.policies);
+    }
+}
+
 impl Clients {
     /// Everybody of one namespace.
     pub fn of(namespace: impl Into<Arc<str>>) -> Self {

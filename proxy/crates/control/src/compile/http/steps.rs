@@ -1,8 +1,9 @@
 //! What L7 is told, step by step: services and workloads as they were compiled, the plan when
 //! something changed that it is made of, and what must pass L7 for that.
 //!
-//! A pod that comes or goes has nothing planned anew. Objects of Istio are planned when one of them
-//! changed, or which services there are; those of the Gateway API when one of theirs did, a service,
+//! A pod that comes or goes has nothing planned anew. Of a route of Istio that changed, the services
+//! are planned that it speaks of; all of them when it is which services there are, or what
+//! gateways listen on; those of the Gateway API when one of theirs did, a service,
 //! a namespace or a secret; each policy by itself.
 use super::{
     emit::{
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     compile::{
         incremental::{Changes, Compiler, Looked},
+        registry::Registry,
         store::Store,
         touched::Touched,
     },
@@ -47,6 +49,10 @@ pub(in crate::compile) struct L7 {
     standings: Arc<[Standing]>,
     policies: BTreeMap<ObjectName, Spoken>,
     shadowed: BTreeSet<Shadowed>,
+    /// What is to be told of all that.
+    notes: Vec<Problem>,
+    /// The same of services with ports that do not say what is spoken there.
+    unclear: BTreeMap<ServiceName, Problem>,
     /// What must pass: of services and of workloads, where anything must.
     services: BTreeMap<ServiceName, L7Ports>,
     workloads: BTreeMap<WorkloadUid, L7Ports>,
@@ -65,6 +71,8 @@ struct Spoken {
 pub struct Effort {
     /// Everything of Istio but policies.
     pub istio: usize,
+    /// Single services that objects of Istio ask something else of.
+    pub services: usize,
     /// Everything of the Gateway API.
     pub gateway_api: usize,
     /// Single policies.
@@ -131,7 +139,7 @@ impl Compiler {
         if let Some(plan) = planned {
             push(Edit::Plan(Arc::new(plan)));
         }
-        let Passing { services, workloads } = l7.pass(&looked, &deps);
+        let Passing { services, workloads } = l7.pass(looked, &deps, &self.registry);
         self.l7 = l7;
         for (name, ports) in services {
             self.pass_service(&name, ports, changes);
@@ -161,18 +169,7 @@ impl Compiler {
         if !self.settings.l7 {
             return told::unserved(&self.store).collect();
         }
-        let L7 { scene, istio, standings, policies, shadowed, .. } = &self.l7;
-        let mut notes = istio.notes.clone();
-        notes.extend(policies.values().flat_map(|spoken| &spoken.notes).cloned());
-        notes.extend(told::standings(standings, &self.store));
-        notes.extend(told::shadowed(shadowed, &self.store));
-        let unclear = scene.plan().services.keys().filter_map(|name| {
-            let ports = asks::unclear(name, scene);
-            let draft = self.registry.get(name).filter(|_| !ports.is_empty())?;
-            Some(told::unclear(name, &ports, &draft.origin))
-        });
-        notes.extend(unclear);
-        notes
+        self.l7.notes.iter().chain(self.l7.unclear.values()).cloned().collect()
     }
 }
 
@@ -188,19 +185,7 @@ impl L7 {
             has_hosts = hosts != self.hosts;
             self.hosts = hosts;
         }
-        if touched.renew.istio || has_hosts {
-            let objects = istio::Objects {
-                virtual_services: store.virtual_services.all().map(AsRef::as_ref).collect(),
-                destination_rules: store.destination_rules.all().map(AsRef::as_ref).collect(),
-                gateways: store.istio_gateways.all().map(AsRef::as_ref).collect(),
-                hosts: &self.hosts,
-                root,
-            };
-            let asked = istio::asked(&objects);
-            self.effort.istio += 1;
-            is_new |= asked != self.istio;
-            self.istio = asked;
-        }
+        is_new |= self.ask(touched, has_hosts, store, root);
         if touched.renew.gateway_api {
             let Outcome { plan, standings } = gateway_api::compile(&of_gateway_api(store), DOMAIN);
             self.effort.gateway_api += 1;
@@ -231,18 +216,58 @@ impl L7 {
                 }
             }
         }
-        is_new.then(|| {
+        let plan = is_new.then(|| {
             let policies = self.policies.values().flat_map(|spoken| &spoken.policies);
-            let (plan, shadowed) = join(&self.istio, &self.gateway_api, policies);
+            let (mut plan, shadowed) = join(&self.istio, &self.gateway_api, policies);
+            plan.keep(self.scene.plan());
             self.shadowed = shadowed;
             plan
-        })
+        });
+        // Where something was written may be another though the plan is not.
+        if is_new || touched.asks() || touched.renew.gateway_api {
+            self.notes = self.told(store);
+        }
+        plan
+    }
+
+    /// What Istio's objects ask for; whether it is something else than before.
+    fn ask(&mut self, touched: &Touched, has_hosts: bool, store: &Store, root: &str) -> bool {
+        if !has_hosts && !touched.asks() {
+            return false;
+        }
+        let objects = istio::Objects {
+            virtual_services: store.virtual_services.all().map(AsRef::as_ref).collect(),
+            destination_rules: store.destination_rules.all().map(AsRef::as_ref).collect(),
+            gateways: store.istio_gateways.all().map(AsRef::as_ref).collect(),
+            hosts: &self.hosts,
+            root,
+            only: None,
+        };
+        let Touched { virtual_services, destination_rules, renew, .. } = touched;
+        if !has_hosts && !renew.istio {
+            let changed = istio::Changed { virtual_services, destination_rules };
+            if let Some(others) = self.istio.follow(&objects, changed) {
+                self.effort.services += others;
+                return others > 0;
+            }
+        }
+        self.istio = istio::asked(&objects);
+        self.effort.istio += 1;
+        true
+    }
+
+    fn told(&self, store: &Store) -> Vec<Problem> {
+        let mut notes = self.istio.notes.clone();
+        notes.extend(self.policies.values().flat_map(|spoken| &spoken.notes).cloned());
+        notes.extend(told::standings(&self.standings, store));
+        notes.extend(told::shadowed(&self.shadowed, store));
+        notes
     }
 
     /// Finds out again what must pass, of what may be another now.
-    fn pass(&mut self, looked: &Looked, deps: &Changed) -> Passing {
-        let mut services = looked.services.clone();
-        let mut workloads: BTreeSet<WorkloadUid> = looked.workloads.keys().cloned().collect();
+    fn pass(&mut self, looked: Looked, deps: &Changed, registry: &Registry) -> Passing {
+        let Looked { mut services, workloads } = looked;
+        let mut workloads: BTreeSet<WorkloadUid> = workloads.into_keys().collect();
         for dep in deps {
             match dep {
                 Dep::Service(name) => {
@@ -264,6 +289,14 @@ impl L7 {
         self.effort.asked += services.len() + workloads.len();
         let mut passing = Passing::default();
         for name in services {
+            let unclear = asks::unclear(&name, &self.scene);
+            match registry.get(&name).filter(|_| !unclear.is_empty()) {
+                None => drop(self.unclear.remove(&name)),
+                Some(draft) => {
+                    let note = told::unclear(&name, &unclear, &draft.origin);
+                    self.unclear.insert(name.clone(), note);
+                }
+            }
             let ports = asks::of_service(&name, &self.scene);
             if replace(&mut self.services, &name, &ports) {
                 passing.services.insert(name, ports);

@@ -15,12 +15,15 @@ use crate::{
     problem::{Code, Mark, Problem},
 };
 use culvert_model::name::{ObjectName, ServiceName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Services, subsets and gateways that routes name, and nobody else does.
 pub(super) fn missing(
     objects: &Objects<'_>,
-    services: &BTreeMap<ServiceName, ServicePlan>,
+    services: &BTreeMap<ServiceName, Arc<ServicePlan>>,
     notes: &mut Vec<Problem>,
 ) {
     let gateways: BTreeSet<&ObjectName> =
@@ -53,7 +56,7 @@ fn absent(
     service: &VirtualService,
     destination: &Destination,
     hosts: &Hosts,
-    services: &BTreeMap<ServiceName, ServicePlan>,
+    services: &BTreeMap<ServiceName, Arc<ServicePlan>>,
 ) -> Option<(Mark, String)> {
     let (own, host) = (&service.meta.name.namespace, destination.host.value.as_str());
     let Some(name) = hosts.find(host, own) else {
@@ -70,7 +73,7 @@ fn absent(
     (!is_there).then(|| (*at, told()))
 }
 
-fn destinations(service: &VirtualService) -> impl Iterator<Item = &Destination> {
+pub(super) fn destinations(service: &VirtualService) -> impl Iterator<Item = &Destination> {
     let http = service.http.iter().flat_map(|route| {
         let route = &route.value;
         let mirrors = route.mirrors.iter().map(|mirror| &mirror.value.destination);

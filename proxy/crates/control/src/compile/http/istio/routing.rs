@@ -46,7 +46,7 @@ pub(super) fn of_services(
         };
         for host in &service.hosts {
             let host = hosts::full_pattern(&host.value, own);
-            for name in objects.hosts.covered(&host) {
+            for name in objects.covered(&host) {
                 let all = ranked.entry(name.clone()).or_default();
                 all.push(((generality(&host), shown, age), meant.len()));
             }

@@ -32,6 +32,7 @@ fn plan_of(read: &Read, turned: bool) -> Asked {
         gateways: read.istio_gateways.iter().map(|one| &**one).collect(),
         hosts: &hosts,
         root: "istio-system",
+        only: None,
     };
     if turned {
         objects.virtual_services.reverse();

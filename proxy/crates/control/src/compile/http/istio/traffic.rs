@@ -48,7 +48,7 @@ pub(super) fn of_services(
         let selector = first.selector.clone().unwrap_or_default();
         let shown = clients(&first.export_to, own);
         let traffic = traffic(&group.rules, notes);
-        for name in objects.hosts.covered(&group.host) {
+        for name in objects.covered(&group.host) {
             let mut add = |whose, clients: Clients| {
                 let rank = (whose, generality(&group.host), selector.is_empty(), age);
                 let traffic = Traffic { clients, ..traffic.clone() };
