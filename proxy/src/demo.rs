@@ -2,13 +2,15 @@
 //!
 //! Reading order: [`stage`] (namespaces, manifests), [`process`] (a role's life), [`node`] (one
 //! node's proxy, asked for evidence), [`tap`] (what is on the wire), [`clients`] (what pods ask),
-//! [`books`] (the second application, over HTTP), [`peer`] (the built-in applications of the pods),
+//! [`books`] (the second application, over HTTP), [`edge`] (its gateway), [`peer`] (the built-in applications of the pods),
 //! [`story`] (the checks in order), [`report`] (how they are told), [`stop`] (the interruption that ends all of it).
 pub(crate) mod peer;
 
 mod books;
 
 mod clients;
+
+mod edge;
 
 mod error;
 

@@ -144,7 +144,11 @@ impl Stage {
     }
 
     /// Writes a manifest at one stroke: no half of it is read.
-    fn put(&self, file: &str, text: &str) -> Result<(), StageError> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(super) fn put(&self, file: &str, text: &str) -> Result<(), StageError> {
         let manifests: &Path = &self.roles.manifests;
         let draft = manifests.with_extension("draft");
         fs::write(&draft, text)?;

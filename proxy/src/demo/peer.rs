@@ -7,6 +7,8 @@ pub(super) mod book;
 
 pub(super) mod client;
 
+mod secured;
+
 use crate::{
     cli::output,
     failure::{Exit, Failure},
@@ -16,7 +18,7 @@ use axum::{
     extract::{ConnectInfo, Path},
     routing::get,
 };
-use client::Question;
+use client::{Question, Server};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     io,
     net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 use tokio::{
@@ -66,6 +69,12 @@ pub(crate) enum Peer {
         user: Option<String>,
         #[arg(long, default_value_t)]
         method: Method,
+        /// Where the server is, if its name does not say so.
+        #[arg(long)]
+        at: Option<SocketAddr>,
+        /// Over TLS: the file of what its certificate has to lead to.
+        #[arg(long)]
+        root: Option<PathBuf>,
     },
 }
 
@@ -119,7 +128,8 @@ impl Peer {
             Self::Load { server } => tell(&runtime.block_on(load(server))),
             Self::Watch { server } => runtime.block_on(watch(server)),
             Self::Book { name, port, next } => runtime.block_on(book::serve(name, port, next)),
-            Self::Browse { server, path, times, user, method } => {
+            Self::Browse { server, path, times, user, method, at, root } => {
+                let server = Server { name: &server, at, root: root.as_deref() };
                 let question = Question { method, path: &path, user: user.as_deref() };
                 tell(&runtime.block_on(client::browse(&server, &question, times)))
             }

@@ -63,6 +63,10 @@ impl Report {
             output::say(format_args!("  culvert status --instance {}", node.instance()));
         }
         output::say("  ip netns exec culvert-demo-a-client curl http://10.77.2.10:8080/");
+        output::say(
+            "  ip netns exec culvert-demo-edge-visitor curl --cacert /run/culvert/lab-demo-files/books.pem \
+             --resolve books.example.com:443:10.77.4.1 https://books.example.com/",
+        );
     }
 
     pub(super) fn print(&self) {

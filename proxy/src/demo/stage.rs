@@ -1,6 +1,7 @@
 //! The stage: a control plane, two nodes, their pods, applications and proxies.
 use super::{
-    books::Books, error::StageError, node::Node, process::Process, report::Report, stop::Stop,
+    books::Books, edge::Edge, error::StageError, node::Node, process::Process, report::Report,
+    stop::Stop,
 };
 use culvert_kernel::netns::Netns;
 use culvert_lab::{Lab, LabChild, NodeNs, PodNs, Roles};
@@ -42,7 +43,7 @@ const STEP: Duration = Duration::from_millis(10);
 pub(super) struct Stage {
     pub(super) stop: Stop,
     pub(super) roles: Roles,
-    plane: NodeNs,
+    pub(super) plane: NodeNs,
     control: Process,
     pub(super) a: Node,
     pub(super) b: Node,
@@ -54,6 +55,8 @@ pub(super) struct Stage {
     pub(super) outside_server: PodNs,
     /// The second application.
     pub(super) books: Books,
+    /// The way in for strangers.
+    pub(super) edge: Edge,
     /// Dropped before the lab, which would kill them as well.
     servers: Vec<LabChild>,
     lab: Lab,
@@ -72,6 +75,7 @@ impl Stage {
         let (client, outsider, near) = (a.pod("client")?, a.pod("outsider")?, a.pod("near")?);
         let (server, outside_server) = (b.pod("server")?, b.pod("outsider")?);
         let books = Books::build(&a, &b)?;
+        let edge = Edge::build(&mut lab)?;
         let folder = Path::new(FOLDER);
         let (manifests, state) = (folder.join("manifests"), folder.join("state"));
         let program = env::current_exe()?;
@@ -79,8 +83,7 @@ impl Stage {
         fs::create_dir_all(&roles.manifests)?;
         fs::write(roles.manifests.join("shop.yaml"), MANIFESTS)?;
         let servers = vec![serve(&server)?, serve(&outside_server)?, serve(&near)?];
-        let token = |name| folder.join(format!("{name}.token"));
-        let (a, b) = (Node::new(a, token("a")), Node::new(b, token("b")));
+        let (a, b) = (Node::new(a, token_of("a")), Node::new(b, token_of("b")));
         let (stop, control) = (stop.clone(), Process::default());
         Ok(Self {
             stop,
@@ -95,6 +98,7 @@ impl Stage {
             outsider,
             outside_server,
             books,
+            edge,
             servers,
             lab,
         })
@@ -112,7 +116,10 @@ impl Stage {
     pub(super) fn start(&mut self) -> Result<(), StageError> {
         self.start_control()?;
         for name in ["a", "b"] {
-            self.eventually("the control plane gives out tokens", |stage| stage.join(name))?;
+            self.eventually("the control plane gives out tokens", |stage| {
+                stage.alive()?;
+                stage.token(name, &token_of(name))
+            })?;
         }
         self.a.start(&self.roles, &self.plane)?;
         self.b.start(&self.roles, &self.plane)
@@ -163,15 +170,17 @@ impl Stage {
         Ok(fs::remove_file(self.roles.manifests.join("only-client.yaml"))?)
     }
 
-    /// Writes the token of a node; `false` when the control plane gives none yet.
-    fn join(&mut self, name: &str) -> Result<bool, StageError> {
-        self.alive()?;
-        let node = if name == "a" { &self.a } else { &self.b };
-        let mut command = self.roles.token(&self.plane, &node.ns);
+    /// Writes the token of a node or gateway; `false` when the control plane gives none yet.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked, or what it says not be written.
+    pub(super) fn token(&self, name: &str, file: &Path) -> Result<bool, StageError> {
+        let mut command = self.roles.token(&self.plane, name);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let token = self.plane.spawn(command)?.output()?;
         if token.status.success() {
-            fs::write(Path::new(FOLDER).join(format!("{name}.token")), token.stdout)?;
+            fs::write(file, token.stdout)?;
         }
         Ok(token.status.success())
     }
@@ -193,11 +202,16 @@ impl Stage {
     }
 
     /// Fails when a process has ended by itself.
-    fn alive(&mut self) -> Result<(), StageError> {
+    ///
+    /// # Errors
+    ///
+    /// Then.
+    pub(super) fn alive(&mut self) -> Result<(), StageError> {
         let processes = [
             ("control plane", &mut self.control),
             ("proxy of node a", &mut self.a.proxy),
             ("proxy of node b", &mut self.b.proxy),
+            ("gateway", &mut self.edge.process),
         ];
         for (what, process) in processes {
             if process.has_ended() {
@@ -265,6 +279,9 @@ impl Stage {
                 report.note(format_args!("node {}: {line}", node.name()));
             }
         }
+        for line in self.edge.process.last_words() {
+            report.note(format_args!("gateway: {line}"));
+        }
     }
 
     /// Removes everything, and looks whether something stayed.
@@ -273,9 +290,9 @@ impl Stage {
     ///
     /// When something cannot be removed, or is still there.
     pub(super) fn remove(self) -> Result<String, StageError> {
-        let Self { stop: _, a, b, control, servers, books, lab, .. } = self;
+        let Self { stop: _, a, b, control, servers, books, edge, lab, .. } = self;
         let traces: Vec<PathBuf> = [&a, &b].into_iter().flat_map(traces).collect();
-        drop((a, b, control, servers, books));
+        drop((a, b, control, servers, books, edge));
         lab.remove()?;
         let mut left: Vec<String> = Netns::names()?
             .into_iter()
@@ -289,6 +306,11 @@ impl Stage {
         }
         Err(StageError::Unexpected(format!("still there: {}", left.join(", "))))
     }
+}
+
+/// The file of a node's token.
+fn token_of(node: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{node}.token"))
 }
 
 /// What a node's proxy makes on the machine.

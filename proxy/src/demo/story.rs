@@ -1,5 +1,6 @@
 //! The checks, in the order in which they are told.
 mod capture;
+mod entry;
 mod mesh;
 mod routes;
 
@@ -10,6 +11,7 @@ use super::{
     stage::{PODS, Stage},
 };
 use capture::{captured, carried};
+use entry::entered;
 use mesh::{by_name, direct, encrypted, policed, undisturbed};
 use routes::routed;
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +38,8 @@ pub(super) fn tell(stage: &mut Stage, report: &mut Report) -> Result<(), StageEr
     report.check("a service is reached by its name", "getaddrinfo(3), HTTP", seen);
     undisturbed(stage, report, server4)?;
     crashed(stage, report, server4)?;
-    routed(stage, report, PODS)
+    routed(stage, report, PODS)?;
+    entered(stage, report)
 }
 
 /// Without the proxy nothing gets out, and with it everything is as before.

@@ -174,7 +174,7 @@ pub(crate) fn token(
     node: &NodeNs,
     folder: &TempDir,
 ) -> Result<PathBuf> {
-    let mut command = roles.token(plane, node);
+    let mut command = roles.token(plane, node.name());
     plane.netns().place(&mut command, Some(&plane.host_cgroup()))?;
     let text = Player::placed(command)?.line()?;
     let file = folder.path().join(format!("{}.token", node.name()));

@@ -26,6 +26,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 pub mod bundle;
 pub mod files;
 pub mod issuer;
+pub mod site;
 
 /// How long a root that is made here is good for.
 const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -31,11 +31,12 @@ impl Roles {
         command
     }
 
-    /// Prints the token by which `node` joins; to be spawned where the control plane is.
+    /// Prints the token by which a node joins, or a gateway as `NAMESPACE/NAME`; to be spawned where
+    /// the control plane is.
     #[must_use]
-    pub fn token(&self, control: &NodeNs, node: &NodeNs) -> Command {
+    pub fn token(&self, control: &NodeNs, name: &str) -> Command {
         let mut command = self.command(control);
-        command.args(["token", node.name()]);
+        command.args(["token", name]);
         command
     }
 
@@ -44,8 +45,16 @@ impl Roles {
     pub fn node(&self, on: &NodeNs, control: &NodeNs, token: &Path) -> Command {
         let mut command = self.command(on);
         command.args(["node", "--node-name", on.name(), "--cgroup-root"]).arg(on.cgroup());
-        command.args(["--control", &format!("https://{}:{XDS}", control.ip4())]);
+        command.args(["--control", &url(control)]);
         command.arg("--join-token").arg(token).arg("--pods").arg(&self.manifests);
+        command
+    }
+
+    /// The gateway `NAMESPACE/NAME`, to be spawned on `on`, which follows the same.
+    #[must_use]
+    pub fn gateway(&self, on: &NodeNs, control: &NodeNs, name: &str, token: &Path) -> Command {
+        let mut command = self.command(on);
+        command.args(["gateway", name, "--control", &url(control), "--join-token"]).arg(token);
         command
     }
 
@@ -54,4 +63,8 @@ impl Roles {
         command.env("CULVERT_INSTANCE", on.instance());
         command
     }
+}
+
+fn url(control: &NodeNs) -> String {
+    format!("https://{}:{XDS}", control.ip4())
 }

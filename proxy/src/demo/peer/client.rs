@@ -1,5 +1,8 @@
 //! Requests to services of the second application, and what came of them.
-use super::book::{Page, USER};
+use super::{
+    book::{Page, USER},
+    secured::secured,
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     Method, Request, StatusCode,
@@ -11,12 +14,28 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     io,
+    net::SocketAddr,
+    path::Path,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpStream, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time,
+};
 
 /// For an answer; longer than anything takes in the story.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Server<'a> {
+    pub(super) name: &'a str,
+    /// `None`: where the name says, which then has a port.
+    pub(super) at: Option<SocketAddr>,
+    /// What its certificate has to lead to; `None`: in plain text.
+    pub(super) root: Option<&'a Path>,
+}
 
 /// What is asked, and who wants to know.
 #[derive(Debug)]
@@ -43,16 +62,17 @@ pub(super) async fn ask(
     server: &str,
     question: &Question<'_>,
 ) -> io::Result<(StatusCode, Option<Page>)> {
-    connected(server, async |mut sender| one(&mut sender, server, question).await).await
+    let server = Server { name: server, at: None, root: None };
+    connected(server, async |mut sender| one(&mut sender, server.name, question).await).await
 }
 
 /// Asks again and again on one connection.
-pub(super) async fn browse(server: &str, question: &Question<'_>, times: u64) -> Browsed {
+pub(super) async fn browse(server: &Server<'_>, question: &Question<'_>, times: u64) -> Browsed {
     let mut browsed = Browsed::default();
-    let done = connected(server, async |mut sender| {
+    let done = connected(*server, async |mut sender| {
         for _ in 0..times {
             let begun = Instant::now();
-            let (status, page) = one(&mut sender, server, question).await?;
+            let (status, page) = one(&mut sender, server.name, question).await?;
             let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             browsed.add(status, page, took);
         }
@@ -76,10 +96,23 @@ impl Browsed {
 
 /// A connection for as long as `use_it` needs it.
 async fn connected<T>(
-    server: &str,
+    Server { name, at, root }: Server<'_>,
     use_it: impl AsyncFnOnce(SendRequest<Empty<Bytes>>) -> io::Result<T>,
 ) -> io::Result<T> {
-    let stream = TcpStream::connect(server).await?;
+    let stream = match at {
+        Some(at) => TcpStream::connect(at).await?,
+        None => TcpStream::connect(name).await?,
+    };
+    match root {
+        Some(root) => used(secured(name, root, stream).await?, use_it).await,
+        None => used(stream, use_it).await,
+    }
+}
+
+async fn used<T>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    use_it: impl AsyncFnOnce(SendRequest<Empty<Bytes>>) -> io::Result<T>,
+) -> io::Result<T> {
     let (sender, conn) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // It ends with whoever sends on it.
     let (done, _closed) = tokio::join!(use_it(sender), conn);

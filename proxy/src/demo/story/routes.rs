@@ -189,11 +189,11 @@ fn names(seen: &Browsed) -> Vec<&str> {
 }
 
 /// Whether every request was answered with this status.
-fn all(seen: &Browsed, status: u16) -> bool {
+pub(super) fn all(seen: &Browsed, status: u16) -> bool {
     seen.failed.is_none() && seen.statuses.keys().eq([&status])
 }
 
-fn told_of(seen: &Browsed) -> String {
+pub(super) fn told_of(seen: &Browsed) -> String {
     let counts = |counts: &BTreeMap<u16, u64>| {
         let all = counts.iter().map(|(status, count)| match count {
             1 => status.to_string(),
@@ -205,7 +205,7 @@ fn told_of(seen: &Browsed) -> String {
 }
 
 /// A page by its parts.
-fn told(page: Page) -> String {
+pub(super) fn told(page: Page) -> String {
     let part = |Part { of, status, page }: Part| {
         let of = of.trim_end_matches(":80").to_owned();
         match (status, page) {
