@@ -12,6 +12,7 @@ mod requests;
 mod roots;
 mod selected;
 mod told;
+mod visit;
 mod why;
 
 use crate::steps::fields;

@@ -1,13 +1,16 @@
 //! Manifests as people write them (two of them with an error that they have to mend): what they say
-//! of clients inside of the mesh.
+//! of clients inside of the mesh, and of strangers at the gateway.
 use super::{
     bookinfo::stage::{ENROLLED, contained, in_default, write},
     outside::{Machine, Outside},
+    visit::{certificate, edge, open, visit},
 };
 use e2e::{Mesh, Proof, bookinfo::corpus, eventually};
+use serde_json::{Value, json};
 use std::fs;
 
 const HOST: &str = "external.service.com";
+const SITE: &str = "demo.example.com";
 
 /// What the manifests name.
 const APP: &str = "
@@ -74,7 +77,7 @@ fn what_people_write_is_done() {
     // At random: each answers half, and not by turns.
     let said = ask("demo-svc:8080", REQUESTS);
     assert_eq!(said["statuses"]["200"], REQUESTS, "{said}");
-    let near_half = |count: &serde_json::Value| {
+    let near_half = |count: &Value| {
         let count = count.as_u64().unwrap_or(0);
         // Five standard deviations.
         count.abs_diff(u64::from(REQUESTS) / 2) <= 36
@@ -102,4 +105,90 @@ fn what_people_write_is_done() {
     });
     let said = ask(&format!("{HOST}:443"), 3);
     assert_eq!(said["statuses"]["200"], 3, "others do not notice: {said}");
+}
+
+/// What the gateway was told of the routes, by its own account.
+fn routes(mesh: &Mesh) -> Value {
+    let dump = edge(mesh).document("/config_dump?resource=dynamic_route_configs");
+    let tables = dump["configs"].as_array().unwrap().iter();
+    let hosts = tables.flat_map(|one| one["route_config"]["virtual_hosts"].as_array()).flatten();
+    hosts.flat_map(|host| host["routes"].as_array()).flatten().cloned().collect()
+}
+
+/// How often the gateway has asked the application again.
+fn again(mesh: &Mesh) -> u64 {
+    let name = "cluster.outbound|8080||demo-svc.default.svc.cluster.local.upstream_rq_retry";
+    let stats = edge(mesh).document("/stats?format=json");
+    let all = stats["stats"].as_array().unwrap();
+    let found = all.iter().find(|one| one["name"] == name);
+    found.and_then(|one| one["value"].as_u64()).unwrap_or_default()
+}
+
+#[test]
+fn strangers_get_what_is_written() {
+    let Some((security, traffic)) = mended() else { return };
+    let mesh = Mesh::start("l7exgateway", |m| {
+        m.plane();
+        m.node("edge").without_proxy().outsider("visitor");
+        let node = m.node("b");
+        for pod in ["one", "two"] {
+            node.pod_with(pod, |pod| in_default(pod).label("app", "demo-app").port(8080));
+        }
+    });
+    mesh.write("default.yaml", ENROLLED);
+    mesh.node("b").await_tunnels(2);
+    let app = |pod| contained(&mesh, pod, &["book", pod, "[::]:8080"]);
+    let (first, second) = (app("one"), app("two"));
+    assert!([&first, &second].iter().all(|app| app.said(0).get("listening").is_some()));
+    let root = certificate(&mesh, SITE, ("istio-system", "demo"));
+    // Of the security, what says that the pods take nothing but tunnels.
+    let strict = security.split("\n---").find(|one| one.contains("STRICT")).unwrap();
+    let strict = strict.trim_start_matches('-');
+    write(&mesh, &format!("{traffic}{APP}---{strict}"));
+    open(&mesh, "istio-system/istio-ingressgateway");
+    let ask = |path: &str| visit(&mesh, &format!("https://{SITE}{path}"), Some(&root), &[]);
+
+    let said = eventually("an answer at 443", || {
+        let said = ask("/api/orders");
+        (said["status"] == 200).then_some(said)
+    });
+    assert!(said["name"] == "one" || said["name"] == "two", "{said}");
+    assert_eq!(ask("/health")["status"], 200);
+    for path in ["/", "/other", "/admin/api"] {
+        assert_eq!(ask(path)["status"], 404, "{path}");
+    }
+    let plain = visit(&mesh, &format!("http://{SITE}/api"), None, &[]);
+    assert_eq!(plain["curl"], 7, "nobody listens in plain text: {plain}");
+    let pod = mesh.pod("one").v4();
+    let past = mesh.pod("visitor").peer(&["ask", &format!("{pod}:8080"), "/api", "1"]).last_words();
+    assert_eq!(past["ok"], false, "nobody gets past the gateway: {past}");
+
+    // Ten seconds for all, and three tries of two.
+    let routes = routes(&mesh);
+    let to_app = routes.as_array().unwrap();
+    assert_eq!(to_app.len(), 2, "{routes}");
+    for route in to_app {
+        let action = &route["route"];
+        assert_eq!(action["timeout"], "10s", "{route}");
+        assert_eq!(action["retry_policy"]["num_retries"], 3, "{route}");
+        assert_eq!(action["retry_policy"]["per_try_timeout"], "2s", "{route}");
+    }
+    // Whoever takes longer for one try than he has is given up.
+    assert_eq!(ask("/api/hangs")["status"], 504);
+    // Where one does not answer, the other is tried; and where neither does, as often as it says.
+    drop(first);
+    for _ in 0..20 {
+        let said = ask("/api");
+        assert_eq!((&said["status"], &said["name"]), (&json!(200), &json!("two")), "{said}");
+    }
+    drop(second);
+    let before = again(&mesh);
+    assert_eq!(ask("/api")["status"], 503);
+    assert_eq!(again(&mesh) - before, 3);
+
+    // Whoever shows no token is refused.
+    let _apps = (app("one"), app("two"));
+    eventually("the application", || (ask("/health")["status"] == 200).then_some(()));
+    write(&mesh, &format!("{traffic}{APP}{security}"));
+    eventually("refusals", || (ask("/health")["status"] != 200).then_some(()));
 }

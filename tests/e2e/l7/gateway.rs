@@ -1,10 +1,16 @@
 //! Gateways of the mesh: strangers come in at real listeners, and are led by tunnel, in the
 //! gateway's name, to pods that take nothing else.
-use super::{own::routes, service};
+use super::{
+    own::routes,
+    service,
+    visit::{certificate, open, visit},
+};
 use crate::steps::{STRICT, fields, policy};
-use e2e::{Mesh, eventually, programs::of_machine};
+use e2e::{Mesh, eventually};
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
+
+const HOST: &str = "shop.example.com";
 
 /// Where the gateway listens.
 const HTTP: u16 = 8000;
@@ -32,23 +38,6 @@ spec:
     format!("{gateway}---\n{shop}")
 }
 
-/// The Secret of the certificate, and the file by which clients know it.
-fn certificate(mesh: &Mesh) -> PathBuf {
-    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
-    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "kubernetes.io/tls",
-        "metadata": {"name": "shop-cert", "namespace": "mesh"},
-        "stringData": {"tls.crt": certificate, "tls.key": key},
-    });
-    mesh.write("secret.yaml", &secret.to_string());
-    let file = mesh.folder().join("shop.pem");
-    fs::write(&file, certificate).unwrap();
-    file
-}
-
 /// One node with the gateway and who visits it, two with a version each; nobody but the gateway may
 /// ask the versions.
 fn mesh(test: &str) -> Mesh {
@@ -65,33 +54,12 @@ fn mesh(test: &str) -> Mesh {
     mesh
 }
 
-fn open(mesh: &Mesh) {
-    let token = mesh.plane().token("mesh/edge");
-    mesh.node("edge").gateway("mesh/edge", mesh.plane(), &token);
-    mesh.node("edge").await_gateway();
-}
-
-/// What the gateway answers the visitor: status, who served it, and whom that saw.
+/// What the gateway answers the visitor.
 #[track_caller]
-fn visit(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
+fn ask(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
     let (scheme, port) = if root.is_some() { ("https", HTTPS) } else { ("http", HTTP) };
-    let at = mesh.node("edge").ns.ip4();
-    let mut curl = of_machine("curl", "curl");
-    curl.args(["-s", "-i", "--max-time", "20", "--noproxy", "*", "-H"]);
-    curl.arg(format!("x-user: {user}"));
-    curl.args(["--resolve", &format!("shop.example.com:{port}:{at}")]);
-    if let Some(root) = root {
-        curl.arg("--cacert").arg(root);
-    }
-    curl.arg(format!("{scheme}://shop.example.com:{port}/"));
-    let said = mesh.pod("visitor").output(curl);
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return json!({"curl": said.status.code(), "text": text});
-    };
-    let status: Option<u16> = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let own = head.lines().find_map(|line| line.strip_prefix("x-own: "));
-    json!({"status": status, "own": own, "body": body.trim_end()})
+    let url = format!("{scheme}://{HOST}:{port}/");
+    visit(mesh, &url, root.map(PathBuf::as_path), &[&format!("x-user: {user}")])
 }
 
 /// Asks until `server` answers; it sees the gateway's address.
@@ -99,7 +67,7 @@ fn visit(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
 fn is_led_to(mesh: &Mesh, user: &str, root: Option<&PathBuf>, server: &str) {
     let own = SocketAddr::new(mesh.pod(server).v4(), 8080).to_string();
     let said = eventually(&format!("answer of {server}"), || {
-        let said = visit(mesh, user, root);
+        let said = ask(mesh, user, root);
         (said["own"] == own).then_some(said)
     });
     assert_eq!(said["status"], 200, "{said}");
@@ -112,8 +80,8 @@ fn strangers_are_led_into_the_mesh_in_the_gateways_name() {
     let mesh = mesh("l7gateway");
     let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
     mesh.write("routes.yaml", &entry("tester"));
-    let root = certificate(&mesh);
-    open(&mesh);
+    let root = certificate(&mesh, HOST, ("mesh", "shop-cert"));
+    open(&mesh, "mesh/edge");
     is_led_to(&mesh, "", None, "first");
     is_led_to(&mesh, "tester", None, "second");
     is_led_to(&mesh, "tester", Some(&root), "second");

@@ -1,7 +1,7 @@
 //! The application on two nodes, its manifests, and what its page shows.
 use culvert_lab::PodManifest;
 use e2e::{
-    Mesh, NodeSetup, Running,
+    Mesh, NodeSetup, Running, Setup,
     bookinfo::{corpus, pages, words},
     eventually,
     programs::{of_machine, peer},
@@ -111,11 +111,18 @@ impl Bookinfo {
     /// All versions of all services, which are known by the manifest of the sample.
     #[track_caller]
     pub(super) fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, |_| {})
+    }
+
+    /// The same, with more nodes.
+    #[track_caller]
+    pub(super) fn start_with(test: &str, more: impl FnOnce(&mut Setup)) -> Option<Self> {
         let corpus = corpus("bookinfo")?;
         let mesh = Mesh::start(test, |m| {
             m.plane();
             versions_on(m.node("a").pod_with("client", in_default), "a");
             versions_on(m.node("b"), "b");
+            more(m);
         });
         mesh.write("default.yaml", ENROLLED);
         for node in ["a", "b"] {

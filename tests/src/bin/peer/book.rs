@@ -30,7 +30,7 @@ struct Service {
 
 /// Serves HTTP until killed.
 ///
-/// `/health` asks nobody; of `/fails` and `/hangs` only each third request goes well.
+/// `…/health` asks nobody; of `…/fails` and `…/hangs` only each third request goes well.
 pub(crate) fn run(name: &str, at: SocketAddr, next: &[&str]) -> io::Result<()> {
     let service = Arc::new(Service {
         name: name.to_owned(),
@@ -53,14 +53,15 @@ impl Service {
         let mut reader = BufReader::new(stream);
         while let Some(request) = Message::read(&mut reader)? {
             let path = request.second();
-            let (status, body) = match path {
-                "/hangs" if !self.is_third() => {
+            let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
+            let (status, body) = match last {
+                "hangs" if !self.is_third() => {
                     // Until its client gives up.
                     io::copy(&mut reader, &mut io::sink())?;
                     return Ok(());
                 }
-                "/fails" if !self.is_third() => ("503 Service Unavailable", json!("not now")),
-                "/health" => ("200 OK", json!({"name": self.name})),
+                "fails" if !self.is_third() => ("503 Service Unavailable", json!("not now")),
+                "health" => ("200 OK", json!({"name": self.name})),
                 _ => ("200 OK", self.answer(&request)),
             };
             say(&json!({"asked": path, "by": request.field("end-user")}));
