@@ -1,6 +1,7 @@
 //! The settings of a process: file, environment and flags merged, checked, every problem at once.
 pub(crate) mod cni;
 pub(crate) mod flags;
+pub(crate) mod gateways;
 pub(crate) mod mesh;
 mod parse;
 pub(crate) mod raw;
@@ -15,6 +16,7 @@ use cni::Cni;
 use culvert_control::compile::Ambient;
 use culvert_model::pod::Exclusion;
 use culvert_telemetry::{access::AccessFormat, log::LogFormat};
+use gateways::Gateways;
 use mesh::{Mesh, Serve};
 use raw::{Layer, Origin, Piece, Problem};
 use report::{Entry, Report};
@@ -55,6 +57,7 @@ pub(crate) struct Config {
     pub(crate) doors: Doors,
     pub(crate) mesh: Mesh,
     pub(crate) cni: Cni,
+    pub(crate) gateways: Gateways,
     pub(crate) serve: Serve,
 }
 
@@ -151,6 +154,7 @@ impl Config {
         let doors = v.doors();
         let mesh = v.mesh();
         let cni = v.cni();
+        let gateways = v.gateways();
         let serve = v.serve(instance.as_deref());
         Some(Self {
             role: v.role,
@@ -174,6 +178,7 @@ impl Config {
             doors: doors?,
             mesh: mesh?,
             cni: cni?,
+            gateways: gateways?,
             serve: serve?,
         })
     }

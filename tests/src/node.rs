@@ -89,10 +89,22 @@ impl Node {
     /// when this returns.
     #[track_caller]
     pub fn gateway(&self, name: &str, plane: &Plane, token: &Path) -> Arc<Culvert> {
+        self.gateway_with(name, plane, token, &[])
+    }
+
+    /// The same with more flags.
+    #[track_caller]
+    pub fn gateway_with(
+        &self,
+        name: &str,
+        plane: &Plane,
+        token: &Path,
+        more: &[&str],
+    ) -> Arc<Culvert> {
         let mut command = wrapped(&self.wrapper);
         let doors = ["--admin-address=127.0.0.1:15000", "--readiness-address=127.0.0.1:15021"];
         command.args(["gateway", name, "--control", &plane.url()]).args(doors);
-        command.arg("--join-token").arg(token);
+        command.arg("--join-token").arg(token).args(more);
         self.processes.add(Culvert::start(&self.ns, command, &self.access))
     }
 

@@ -1,14 +1,13 @@
 //! `culvert gateway`
 use super::start::Start;
 use crate::{
-    config::{Config, flags::GatewayFlags, settings::Role, sources::Variables},
+    config::{Config, flags::GatewayFlags, gateways, settings::Role, sources::Variables},
     failure::{Exit, Failure},
     gateway::{
         self, Level,
         options::{LogOptions, Mode, NodeOptions, Of, Options},
     },
 };
-use culvert_model::name::ObjectName;
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 /// Serve HTTP and TCP: a Gateway of the mesh, or what an Envoy bootstrap file says.
@@ -192,21 +191,9 @@ impl Gateway {
 ///
 /// When nothing is called so.
 fn gateway_of(text: &str, config: Config) -> Result<Of, Failure> {
-    // As Kubernetes names objects.
-    let is_name = |text: &str| {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-        !text.is_empty() && text.len() <= 253 && text.chars().all(fits)
-    };
-    match text.split_once('/') {
-        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
-            Ok(Of { name: ObjectName::new(namespace, name), config })
-        }
-        Some(_) | None => Err(Failure::new(
-            Exit::Usage,
-            format!("{text:?} is no gateway: want NAMESPACE/NAME"),
-            "name a Gateway of the mesh, or a bootstrap with -c FILE",
-        )),
-    }
+    let next = "name a Gateway of the mesh, or a bootstrap with -c FILE";
+    let name = gateways::gateway(text).map_err(|wrong| Failure::new(Exit::Usage, wrong, next))?;
+    Ok(Of { name, config })
 }
 
 impl Ignored {

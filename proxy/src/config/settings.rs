@@ -93,6 +93,7 @@ const DIALS: &[Role] = &[Up, Node, Gateway];
 /// Whose control plane is another process.
 const JOINS: &[Role] = &[Node, Gateway];
 const CONTROLS: &[Role] = &[Control];
+const GATEWAY: &[Role] = &[Gateway];
 /// Who can follow a cluster.
 const FOLLOWS: &[Role] = &[Node, Control];
 
@@ -197,6 +198,8 @@ settings! {
         "Judge policies over TLS for an API server, before it takes them; off: not. Only where objects come from the Kubernetes API.";
     GATEWAY_TEMPLATE: "gateway_template", "PATH", Text, Unset("nothing is made for gateways"), CONTROLS,
         "With `kubernetes`: the file with what pods of gateways look like, a PodTemplateSpec in JSON. For each Gateway of a class whose controller is `culvert.dev/gateway`, and that does not say its addresses itself, a Deployment, a Service and a service account are made. Read at the start.";
+    GATEWAY_LABELS: "gateway_labels", "KEY=VALUE", List, Unset("none besides the usual ones"), GATEWAY,
+        "Labels that the gateway has besides the usual ones, or in their place: Istio's `Gateway`s choose by them with their `selector`. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,
         "Names and addresses by which nodes reach this control plane: what its certificate says. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CA_FOLDER: "ca_folder", "PATH", Text, Unset("a root of its own, made once in state_dir, or of a cluster in the Secret `culvert-ca`"), ALWAYS,

@@ -3,21 +3,21 @@
 use super::{
     own::routes,
     service,
-    visit::{certificate, open, visit},
+    visit::{certificate, open, open_with, visit},
 };
 use crate::steps::{STRICT, fields, policy};
 use e2e::{Mesh, eventually};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, path::PathBuf};
 
-const HOST: &str = "shop.example.com";
+pub(super) const HOST: &str = "shop.example.com";
 
 /// Where the gateway listens.
 const HTTP: u16 = 8000;
 const HTTPS: u16 = 8443;
 
 /// The gateway, behind which requests of `user` go to `second`, others to `first`.
-fn entry(user: &str) -> String {
+pub(super) fn entry(user: &str) -> String {
     let gateway = format!(
         "apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -56,7 +56,7 @@ fn mesh(test: &str) -> Mesh {
 
 /// What the gateway answers the visitor.
 #[track_caller]
-fn ask(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
+pub(super) fn ask(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
     let (scheme, port) = if root.is_some() { ("https", HTTPS) } else { ("http", HTTP) };
     let url = format!("{scheme}://{HOST}:{port}/");
     visit(mesh, &url, root.map(PathBuf::as_path), &[&format!("x-user: {user}")])
@@ -64,7 +64,7 @@ fn ask(mesh: &Mesh, user: &str, root: Option<&PathBuf>) -> Value {
 
 /// Asks until `server` answers; it sees the gateway's address.
 #[track_caller]
-fn is_led_to(mesh: &Mesh, user: &str, root: Option<&PathBuf>, server: &str) {
+pub(super) fn is_led_to(mesh: &Mesh, user: &str, root: Option<&PathBuf>, server: &str) {
     let own = SocketAddr::new(mesh.pod(server).v4(), 8080).to_string();
     let said = eventually(&format!("answer of {server}"), || {
         let said = ask(mesh, user, root);
@@ -115,6 +115,29 @@ fn strangers_are_led_into_the_mesh_in_the_gateways_name() {
         line["direction"] == "inbound" && line["src.identity"] == id
     });
     fields(&line, &json!({"path": "tunnel"}));
+}
+
+#[test]
+fn an_istio_gateway_chooses_by_labels() {
+    let mesh = mesh("l7gwlabels");
+    let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
+    let entry = entry("tester").replace("{name: edge,", "{name: front,");
+    let entry = entry.replace("gateways: [edge]", "gateways: [front]");
+    let of_tier = |tier: &str| entry.replace("{istio: edge}", &format!("{{tier: {tier}}}"));
+    mesh.write("routes.yaml", &of_tier("front"));
+    let root = certificate(&mesh, HOST, ("mesh", "shop-cert"));
+    open_with(&mesh, "mesh/edge", &["--gateway-labels=tier=front", "--gateway-labels=app=web"]);
+    is_led_to(&mesh, "tester", Some(&root), "second");
+    is_led_to(&mesh, "", None, "first");
+    mesh.write("routes.yaml", &of_tier("back"));
+    eventually("nobody who listens", || (ask(&mesh, "", None)["curl"] == 7).then_some(()));
+    // What every gateway has by itself, and what all are meant by.
+    for selector in ["{istio: edge}", "{gateway.networking.k8s.io/gateway-name: edge}", "{}"] {
+        mesh.write("routes.yaml", &entry.replace("{istio: edge}", selector));
+        is_led_to(&mesh, "", None, "first");
+        mesh.write("routes.yaml", &of_tier("back"));
+        eventually("nobody who listens", || (ask(&mesh, "", None)["curl"] == 7).then_some(()));
+    }
 }
 
 #[test]

@@ -14,8 +14,14 @@ pub(super) fn edge(mesh: &Mesh) -> &Node {
 /// Starts a gateway there; it serves when this returns.
 #[track_caller]
 pub(super) fn open(mesh: &Mesh, name: &str) {
+    open_with(mesh, name, &[]);
+}
+
+/// The same with more flags.
+#[track_caller]
+pub(super) fn open_with(mesh: &Mesh, name: &str, more: &[&str]) {
     let token = mesh.plane().token(name);
-    edge(mesh).gateway(name, mesh.plane(), &token);
+    edge(mesh).gateway_with(name, mesh.plane(), &token, more);
     edge(mesh).await_gateway();
 }
 

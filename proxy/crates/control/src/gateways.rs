@@ -1,9 +1,11 @@
 //! Gateways of the Gateway API in a cluster: what is made for them, and what everybody is told of
 //! them in the status of objects; pure.
 //!
-//! Reading order: [`Gateways`] (all that is known), `order` (what of an object says what is to be
+//! Reading order: [`Gateways`] (all that is known), [`labels`] (by which they are chosen), `order` (what of an object says what is to be
 //! made), [`template`] (what pods look like), `made` (the objects), `conditions` and `status` (what
 //! is written where people look).
+
+pub(crate) mod labels;
 
 pub(crate) mod order;
 
@@ -24,7 +26,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) const CLASS: &str = "culvert";
 
 /// By which label a pod says whose gateway it is.
-pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// All that is known of gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

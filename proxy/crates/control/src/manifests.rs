@@ -154,7 +154,9 @@ impl Manifests {
 
     /// Gateways that there are, by whichever API.
     pub(crate) fn gateway_names(&self) -> BTreeSet<ObjectName> {
-        self.compiler.lock().scene().plan().gateways.keys().cloned().collect()
+        let compiler = self.compiler.lock();
+        let plan = compiler.scene().plan();
+        plan.gateways.keys().chain(plan.chosen.keys()).cloned().collect()
     }
 
     /// Takes a change in; `None` when it is refused: everything stays as it was.

@@ -27,7 +27,7 @@ use culvert_xds::envoy::{
     decode::{self, Nothing, Wrong},
     kind::Kind,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// All of it as it would be with every enrolled pod captured.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ impl Files {
             node: Arc::clone(node),
             locality: Locality::default(),
             gateway: None,
+            labels: BTreeMap::new(),
             api: false,
         };
         let mut told = Http::default();

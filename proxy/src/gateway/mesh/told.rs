@@ -8,15 +8,13 @@ use crate::{
     },
     node::l7::subscription::{following, own_ip},
 };
+use culvert_control::gateways::GATEWAY_NAME;
 use culvert_xds::envoy::{
     bootstrap::{self, Bootstrap},
     discover::Way,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-
-/// By which label a pod says whose gateway it is.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// What it begins with, and its address as the control plane sees it.
 ///
@@ -40,6 +38,8 @@ fn said(of: &Of, ip: &str, admin: Option<SocketAddr>) -> Value {
     let (namespace, name) = (&*of.name.namespace, &*of.name.name);
     // Nobody is served before it is known what.
     let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
+    let mut labels = of.config.gateways.labels.clone();
+    labels.insert(GATEWAY_NAME.to_owned(), name.to_owned());
     let own = json!({
         "id": format!("router~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
         "cluster": format!("{name}.{namespace}"),
@@ -47,7 +47,7 @@ fn said(of: &Of, ip: &str, admin: Option<SocketAddr>) -> Value {
             "NAMESPACE": namespace,
             "CLUSTER_ID": of.config.cluster,
             "INSTANCE_IPS": ip,
-            "LABELS": {GATEWAY_NAME: name},
+            "LABELS": labels,
         },
     });
     let mut said = following(&own, &ads);

@@ -74,7 +74,9 @@ fn plan(plan: &Plan) -> String {
             writeln!(out, "{}: {}", name.hostname, self::traffic(traffic)).unwrap();
         }
     }
-    for (name, gateway) in &plan.gateways {
+    let by_name = plan.gateways.iter().map(|(name, gateway)| (name, &**gateway));
+    let chosen = plan.chosen.iter().map(|(name, chosen)| (name, &chosen.plan));
+    for (name, gateway) in by_name.chain(chosen) {
         for server in &gateway.servers {
             let hosts = |hosts: &[VirtualHost]| {
                 let one = |host: &VirtualHost| {

@@ -1,9 +1,15 @@
 //! Which Secrets objects name for certificates, keys and roots, and which `ConfigMap`s for roots: of the
 //! Kubernetes API no others are read.
 use super::{gateway_api::secrets, istio};
-use crate::object::Objects;
+use crate::{
+    gateways::labels::usual,
+    object::{Objects, istio::gateway::Gateway},
+};
 use culvert_model::name::ObjectName;
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What certificates are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,11 +64,36 @@ pub fn permitted(objects: &Objects) -> BTreeSet<Named> {
     secrets::permitted(objects).into_iter().chain(of_istio(objects)).collect()
 }
 
-/// Istio's objects name those of their own namespace.
+/// Istio's objects name those of their own namespace, and of those of gateways that they choose.
 fn of_istio(objects: &Objects) -> impl Iterator<Item = Named> {
-    let gateways = objects.istio_gateways.iter().flat_map(|gateway| istio::secrets_of(gateway));
+    let gateways = objects.istio_gateways.iter().flat_map(move |gateway| {
+        let own = istio::secrets_of(gateway);
+        let chosen = homes(gateway, objects).into_iter().flat_map(|home| {
+            let there =
+                |(holder, named): &Named| (*holder, ObjectName::new(home, Arc::clone(&named.name)));
+            own.iter().map(there).collect::<Vec<_>>()
+        });
+        chosen.chain(own.clone()).collect::<Vec<_>>()
+    });
     let rules = objects.destination_rules.iter();
     gateways.chain(rules.flat_map(|rule| istio::secrets_to(rule)))
+}
+
+/// Namespaces of gateways that there are by the name of an object, and whose labels are chosen.
+fn homes<'a>(chooses: &Gateway, objects: &'a Objects) -> BTreeSet<&'a str> {
+    let by_api = objects.kubernetes_gateways.iter().map(|one| {
+        let mut labels = usual(&one.meta.name.name);
+        let said = one.spec.infrastructure.iter().flat_map(|said| &said.value.labels);
+        labels.extend(said.map(|(key, value)| (key.to_string(), value.to_string())));
+        (&one.meta.name, labels)
+    });
+    let of_istio = objects.istio_gateways.iter().map(|one| &one.meta.name);
+    let all = by_api.chain(of_istio.map(|name| (name, usual(&name.name))));
+    let is_chosen = |labels: &BTreeMap<String, String>| {
+        chooses.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    };
+    let chosen = all.filter(|(_, labels)| is_chosen(labels));
+    chosen.map(|(name, _)| &*name.namespace).collect()
 }
 
 #[cfg(test)]
@@ -184,5 +215,18 @@ spec:
         assert_eq!(names(&permitted(&objects), Holder::Secret), all);
         assert_eq!(names(&permitted(&objects), Holder::ConfigMap), ["shop/clients"]);
         assert_eq!(named(&objects), permitted(&objects));
+    }
+
+    #[test]
+    fn secrets_are_beside_the_gateways_that_are_chosen() {
+        let chooses = |selector: &str| {
+            let istio = ISTIO.replacen("spec:", &format!("spec:\n  selector: {{{selector}}}"), 1);
+            let gateway = GATEWAYS.replacen("name: edge", "name: istio-ingressgateway", 1);
+            let gateway = gateway.replacen("namespace: shop", "namespace: doors", 1);
+            let all = permitted(&read(&format!("{istio}---{gateway}")));
+            all.contains(&(Holder::Secret, ObjectName::new("doors", "simple")))
+        };
+        assert!(chooses("istio: ingressgateway"));
+        assert!(!chooses("istio: other"));
     }
 }

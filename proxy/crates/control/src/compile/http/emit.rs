@@ -173,7 +173,9 @@ impl Emitter {
             | Dep::Host(_)
             | Dep::Door(_)
             | Dep::Pods(_)
+            | Dep::Account(_)
             | Dep::Gateway(_)
+            | Dep::Chosen
             | Dep::Policies(_)
             | Dep::Secret(_)
             | Dep::Roots(_) => None,

@@ -41,7 +41,7 @@ pub use again::Changed;
 pub(in crate::compile) use authorization::policies;
 pub(super) use secrets::{secrets_of, secrets_to};
 
-use super::plan::{At, ServicePlan, gateway::GatewayPlan};
+use super::plan::{At, ServicePlan, gateway::Chosen};
 use crate::{
     object::{
         istio::{
@@ -77,7 +77,7 @@ pub struct Objects<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
     pub services: BTreeMap<ServiceName, Arc<ServicePlan>>,
-    pub gateways: BTreeMap<ObjectName, GatewayPlan>,
+    pub gateways: BTreeMap<ObjectName, Chosen>,
     /// What of it cannot be done, or means nothing; sorted.
     pub notes: Vec<Problem>,
     about: About,

@@ -2,12 +2,11 @@
 //!
 //! Where both speak of one service, routes of the Gateway API count before a `VirtualService`; TLS
 //! that a `BackendTLSPolicy` asks for is spoken whatever a `DestinationRule` says beside it, unless
-//! that asks for other TLS. Gateways of one name are one.
+//! that asks for other TLS. What gateways listen on is joined where it is known which labels they have.
 use super::{
     istio::Asked,
     plan::{
         Clients, Plan, Routing, Rules, ServicePlan,
-        gateway::GatewayPlan,
         policy::{Applies, Policy},
         traffic::{Tls, Traffic, TrafficPolicy},
     },
@@ -46,19 +45,10 @@ pub(super) fn join<'a>(
         };
         services.insert(name.clone(), joined);
     }
-    let mut gateways = other.gateways.clone();
-    for (name, own) in &istio.gateways {
-        let joined = match gateways.get(name) {
-            None => own.clone(),
-            Some(first) => {
-                let servers = first.servers.iter().chain(&own.servers).cloned();
-                GatewayPlan { at: first.at.clone(), servers: servers.collect() }
-            }
-        };
-        gateways.insert(name.clone(), Arc::new(joined));
-    }
+    let gateways = other.gateways.clone();
+    let chosen = istio.gateways.iter().map(|(name, own)| (name.clone(), Arc::new(own.clone())));
     let policies = policies.map(|policy| (key(policy), Arc::clone(policy))).collect();
-    (Plan { services, gateways, policies }, shadowed)
+    (Plan { services, gateways, chosen: chosen.collect(), policies }, shadowed)
 }
 
 /// What speaks of gateways and what speaks of workloads are two, though of one object.

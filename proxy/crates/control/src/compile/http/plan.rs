@@ -21,7 +21,8 @@
 //! * Each rule says where it comes from ([`At`]). The place in a file is shown, and changes no version.
 //!
 //! From Istio: a `VirtualService` with gateway `mesh` is a [`Routing`] of every service its hosts name
-//! (`exportTo` as [`Clients`]); one with a `Gateway` is virtual hosts of its servers. A
+//! (`exportTo` as [`Clients`]); one with a `Gateway` is virtual hosts of its servers, for the
+//! gateways that this [chooses](gateway::Chosen). A
 //! `DestinationRule` is a [`Traffic`](traffic::Traffic). From the Gateway API: routes whose parent is
 //! a `Service` are merged into [`Routing`]s, those of other namespaces than the service's (consumer
 //! routes, for the route's namespace only) before those of its own; a `Gateway` is a
@@ -55,7 +56,10 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub services: BTreeMap<ServiceName, Arc<ServicePlan>>,
+    /// Of the Gateway API: each is for the gateway of its name alone.
     pub gateways: BTreeMap<ObjectName, Arc<gateway::GatewayPlan>>,
+    /// Of Istio.
+    pub chosen: BTreeMap<ObjectName, Arc<gateway::Chosen>>,
     /// By the name of their object: kind, namespace and name as [`At::object`] has them.
     pub policies: BTreeMap<Arc<str>, Arc<policy::Policy>>,
 }

@@ -281,7 +281,9 @@ impl L7 {
                 | Dep::Host(_)
                 | Dep::Door(_)
                 | Dep::Pods(_)
+                | Dep::Account(_)
                 | Dep::Gateway(_)
+                | Dep::Chosen
                 | Dep::Secret(_)
                 | Dep::Roots(_) => {}
             }

@@ -104,12 +104,20 @@ fn may(who: &Who, scope: &Scope, hosted: &Hosted) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::http::plan::Labels;
     use culvert_model::{identity::Identity, locality::Locality, name::ObjectName};
     use tonic::Code;
 
     fn scope(namespace: &str, node: &str) -> Scope {
         let (namespace, node) = (namespace.into(), node.into());
-        Scope { namespace, node, locality: Locality::default(), gateway: None, api: false }
+        Scope {
+            namespace,
+            node,
+            locality: Locality::default(),
+            gateway: None,
+            labels: Labels::new(),
+            api: false,
+        }
     }
 
     fn identity(namespace: &str) -> Identity {

@@ -1,5 +1,8 @@
 //! What somebody is told of, by what it calls itself.
-use crate::{compile::http::emit::Scope, gateways::GATEWAY_NAME};
+use crate::{
+    compile::http::{emit::Scope, plan::Labels},
+    gateways::GATEWAY_NAME,
+};
 use culvert_model::{locality::Locality, name::ObjectName};
 use culvert_proto::{
     Struct,
@@ -22,7 +25,7 @@ pub(super) enum NoScope {
 /// `sidecar~IP~NAME.NAMESPACE~NAMESPACE.svc.cluster.local`, or `router~…` for the gateway NAME.
 ///
 /// Metadata, where there is any, counts before the id: `NAMESPACE`, `NODE_NAME`, and of `LABELS` the
-/// gateway's name. `GENERATOR: grpc` is a client without a proxy.
+/// gateway's name; by the others a gateway is chosen. `GENERATOR: grpc` is a client without a proxy.
 pub(super) fn of(node: &Node) -> Result<Scope, NoScope> {
     let form = || NoScope::Form(node.id.clone());
     let parts: Vec<&str> = node.id.split('~').collect();
@@ -48,14 +51,21 @@ pub(super) fn of(node: &Node) -> Result<Scope, NoScope> {
         let called = labels.and_then(|labels| text(labels, GATEWAY_NAME));
         ObjectName::new(namespace, called.or(own).unwrap_or(name))
     });
+    let labels = labels.filter(|_| is_gateway).map(all).unwrap_or_default();
     let v3::Locality { region, zone, sub_zone } = node.locality.clone().unwrap_or_default();
     Ok(Scope {
         namespace: namespace.into(),
         node: text(metadata, "NODE_NAME").unwrap_or_default().into(),
         locality: Locality { region: region.into(), zone: zone.into(), subzone: sub_zone.into() },
         gateway,
+        labels,
         api: text(metadata, "GENERATOR") == Some("grpc"),
     })
+}
+
+fn all(labels: &Struct) -> Labels {
+    let known = |key: &String| Some((key.clone(), text(labels, key)?.to_owned()));
+    labels.fields.keys().filter_map(known).collect()
 }
 
 fn text<'a>(of: &'a Struct, key: &str) -> Option<&'a str> {
@@ -99,6 +109,8 @@ mod tests {
         let labels = Value { kind: Some(Kind::StructValue(label)) };
         labelled.metadata.as_mut().unwrap().fields.insert("LABELS".into(), labels);
         assert_eq!(gateway(&labelled), ObjectName::new("shop", "front"));
+        let labels = [(GATEWAY_NAME.to_owned(), "front".to_owned())].into();
+        assert_eq!(of(&labelled).unwrap().labels, labels);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Who follows what, and what is made for whom.
 use super::{Hub, Lease};
-use crate::compile::http::emit::{
-    Scope,
-    tests::{SHOP, changes, labelled},
+use crate::compile::http::{
+    emit::{
+        Scope,
+        tests::{SHOP, changes, labelled},
+    },
+    plan::Labels,
 };
 use culvert_model::locality::Locality;
 use culvert_runtime::{
@@ -14,7 +17,14 @@ use std::time::Duration;
 
 fn scope(namespace: &str) -> Scope {
     let (namespace, node) = (namespace.into(), "node-a".into());
-    Scope { namespace, node, locality: Locality::default(), gateway: None, api: false }
+    Scope {
+        namespace,
+        node,
+        locality: Locality::default(),
+        gateway: None,
+        labels: Labels::new(),
+        api: false,
+    }
 }
 
 /// A hub that works.

@@ -1,8 +1,8 @@
 //! What a gateway is told: listeners with ports of their own.
 use super::{
     super::plan::{
-        Clients,
-        gateway::{GatewayPlan, Server, Serves, VirtualHost},
+        At, Clients, Labels,
+        gateway::{GatewayPlan, Server, ServerTls, Serves, VirtualHost},
         matching::HttpMatch,
         policy::{Applies, Policy},
         stream::{StreamMatch, TcpRule, TlsRule},
@@ -17,6 +17,7 @@ use super::{
     tls,
     words::{origin, socket},
 };
+use crate::gateways::labels::usual;
 use culvert_model::name::ObjectName;
 use culvert_proto::api::envoy::config::{
     core::v3::TrafficDirection,
@@ -24,23 +25,26 @@ use culvert_proto::api::envoy::config::{
     route::v3::RouteConfiguration,
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU16,
+    sync::Arc,
 };
 
-/// The listeners of a gateway, one for each address and port, and their routes.
+/// The listeners of a gateway with these labels, one for each address and port, and their routes.
 pub(super) fn listeners(
     name: &ObjectName,
+    labels: &Labels,
     view: View<'_>,
 ) -> (Vec<Listener>, Vec<RouteConfiguration>) {
-    let Some(GatewayPlan { at, servers }) = view.reader.gateway(name) else {
-        return Default::default();
-    };
-    let mut doors: BTreeMap<(IpAddr, NonZeroU16), Vec<&Server>> = BTreeMap::new();
-    for server in servers {
-        let ip = server.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        doors.entry((ip, server.port)).or_default().push(server);
+    let mut doors: BTreeMap<(IpAddr, NonZeroU16), (&At, Vec<Here<'_>>)> = BTreeMap::new();
+    for (GatewayPlan { at, servers, labels: _ }, is_chosen) in plans(name, labels, view) {
+        for server in servers {
+            let ip = server.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            let (_, all) = doors.entry((ip, server.port)).or_insert((at, Vec::new()));
+            all.push(Here { server, home: is_chosen.then_some(&name.namespace) });
+        }
     }
     let applies = |policy: &&Policy| match &policy.applies {
         Applies::Gateways(names) => names.contains(name),
@@ -49,20 +53,20 @@ pub(super) fn listeners(
     let policies: Vec<&Policy> = view.reader.policies(&name.namespace).filter(applies).collect();
     let everybody = Class::default();
     let (mut listeners, mut tables) = (Vec::new(), Vec::new());
-    for ((ip, port), servers) in doors {
+    for ((ip, port), (at, servers)) in doors {
         let mut made = Made {
             seen: Seen { view, class: &everybody, port },
             policies: &policies,
             prefix: names::listener(ip, port),
-            has_tls: servers.iter().any(|server| is_tls(server)),
+            has_tls: servers.iter().any(|here| is_tls(here.server)),
             taken: BTreeSet::new(),
             called: BTreeSet::new(),
             chains: Vec::new(),
             tables: Vec::new(),
         };
         made.plain(&servers);
-        for server in &servers {
-            made.secured(server);
+        for here in &servers {
+            made.secured(here);
         }
         let Made { chains, tables: mut more, has_tls, prefix, .. } = made;
         tables.append(&mut more);
@@ -80,6 +84,29 @@ pub(super) fn listeners(
         });
     }
     (listeners, tables)
+}
+
+/// A server, and of which namespace its Secrets are if not of that which they name.
+struct Here<'a> {
+    server: &'a Server,
+    home: Option<&'a Arc<str>>,
+}
+
+impl Here<'_> {
+    fn tls<'a>(&self, tls: &'a ServerTls) -> Cow<'a, ServerTls> {
+        self.home.map_or(Cow::Borrowed(tls), |home| Cow::Owned(tls.beside(home)))
+    }
+}
+
+/// What is said for a gateway by its name, and then by its labels.
+fn plans<'a>(name: &ObjectName, declared: &Labels, view: View<'a>) -> Vec<(&'a GatewayPlan, bool)> {
+    let own = view.reader.gateway(name);
+    let mut labels = usual(&name.name);
+    labels.extend(own.iter().flat_map(|own| own.labels.clone()));
+    labels.extend(view.reader.labels(name));
+    labels.extend(declared.clone());
+    let chosen = view.reader.chosen(name, &labels).into_iter().map(|one| (&one.plan, true));
+    own.map(|own| (own, false)).into_iter().chain(chosen).collect()
 }
 
 /// One listener, as it is made.
@@ -105,14 +132,14 @@ fn is_tls(server: &Server) -> bool {
 
 impl Made<'_> {
     /// What is served without TLS: HTTP of all servers together, or else the first that is TCP.
-    fn plain(&mut self, servers: &[&Server]) {
+    fn plain(&mut self, servers: &[Here<'_>]) {
         let mut when = FilterChainMatch::default();
         if self.has_tls {
             when.transport_protocol = PLAIN.to_owned();
         }
         let mut hosts = Hosts::default();
         let mut is_http = false;
-        for server in servers {
+        for Here { server, .. } in servers {
             if let Serves::Http { hosts: all, to_https } = &server.serves {
                 is_http = true;
                 self.hosts(&mut hosts, all, *to_https);
@@ -133,7 +160,7 @@ impl Made<'_> {
             self.chains.push(chain(&name, when, vec![filter]));
             return;
         }
-        let tcp = servers.iter().find_map(|server| match &server.serves {
+        let tcp = servers.iter().find_map(|Here { server, .. }| match &server.serves {
             Serves::Tcp(rules) => Some((*server, rules)),
             Serves::Http { .. }
             | Serves::Https { .. }
@@ -147,11 +174,12 @@ impl Made<'_> {
         }
     }
 
-    fn secured(&mut self, server: &Server) {
+    fn secured(&mut self, here: &Here<'_>) {
+        let server = here.server;
         match &server.serves {
             Serves::Http { .. } | Serves::Tcp(_) | Serves::Nothing => {}
             Serves::Https { hosts: all, tls } => {
-                let Some(transport) = tls::server(tls, true) else { return };
+                let Some(transport) = tls::server(&here.tls(tls), true) else { return };
                 let Some(when) = self.claim(&server.hosts) else { return };
                 let name = self.call(format!("https.{}.{}", self.prefix, server.name));
                 let mut hosts = Hosts::default();
@@ -163,7 +191,7 @@ impl Made<'_> {
                 self.chains.push(made);
             }
             Serves::TlsTerminated { rules, tls } => {
-                let Some(transport) = tls::server(tls, false) else { return };
+                let Some(transport) = tls::server(&here.tls(tls), false) else { return };
                 let Some(when) = self.claim(&server.hosts) else { return };
                 let filters = self.bytes(rules, server.port);
                 let name = self.call(format!("tls.{}.{}", self.prefix, server.name));
@@ -181,8 +209,8 @@ impl Made<'_> {
     }
 
     fn passed(&mut self, server: &Server, index: usize, rule: &TlsRule) {
-        let fits =
-            rule.matches.is_empty() || rule.matches.iter().any(|one| connects(one, server.port));
+        let fits = rule.matches.is_empty()
+            || rule.matches.iter().any(|one| self.connects(one, server.port));
         if !fits {
             return;
         }
@@ -206,7 +234,7 @@ impl Made<'_> {
     }
 
     /// Takes names that nobody has so far; `None`: there are none left.
-    fn claim(&mut self, hosts: &[std::sync::Arc<str>]) -> Option<FilterChainMatch> {
+    fn claim(&mut self, hosts: &[Arc<str>]) -> Option<FilterChainMatch> {
         let every = hosts.is_empty() || hosts.iter().any(|host| **host == *"*");
         let names = match every {
             true => vec![String::new()],
@@ -226,8 +254,9 @@ impl Made<'_> {
 
     fn hosts(&self, hosts: &mut Hosts, all: &[VirtualHost], to_https: bool) {
         let port = self.seen.port;
-        let is_for =
-            |one: &HttpMatch| one.port.is_none_or(|wanted| wanted == port) && anybody(&one.clients);
+        let is_for = |one: &HttpMatch| {
+            one.port.is_none_or(|wanted| wanted == port) && self.is_among(&one.clients)
+        };
         for VirtualHost { domains, rules } in all {
             let routes = route::routes(rules, &is_for, &self.seen);
             let domains: Vec<&str> = match domains.is_empty() {
@@ -248,20 +277,20 @@ impl Made<'_> {
     fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<Filter> {
         let mut filters = rbac::network(self.policies, &self.prefix);
         let fits = |rule: &&TcpRule| {
-            rule.matches.is_empty() || rule.matches.iter().any(|one| connects(one, port))
+            rule.matches.is_empty() || rule.matches.iter().any(|one| self.connects(one, port))
         };
         let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
         filters.push(manager::tcp(&self.prefix, to.unwrap_or_default(), TcpLimits::default()));
         filters
     }
-}
 
-/// Whether strangers at a port are among those.
-fn connects(one: &StreamMatch, port: NonZeroU16) -> bool {
-    one.port.is_none_or(|wanted| wanted == port) && anybody(&one.clients)
-}
+    /// Whether strangers at a port are among those.
+    fn connects(&self, one: &StreamMatch, port: NonZeroU16) -> bool {
+        one.port.is_none_or(|wanted| wanted == port) && self.is_among(&one.clients)
+    }
 
-/// A gateway's clients have no labels that anybody knows.
-fn anybody(clients: &Clients) -> bool {
-    clients.labels.is_empty()
+    /// A gateway's clients have no labels that anybody knows, and are where it is.
+    fn is_among(&self, clients: &Clients) -> bool {
+        clients.labels.is_empty() && clients.may_be_of(self.seen.view.namespace)
+    }
 }

@@ -1,6 +1,10 @@
 //! A look at a scene that notes what it sees.
 use super::{
-    super::plan::{ServicePlan, gateway::GatewayPlan, policy::Policy},
+    super::plan::{
+        Labels, ServicePlan,
+        gateway::{Chosen, GatewayPlan},
+        policy::Policy,
+    },
     scene::{Dep, Door, Place, Scene, ServiceFacts, WorkloadFacts},
 };
 use crate::object::{roots::Roots, secret::Secret};
@@ -77,6 +81,7 @@ impl<'a> Reader<'a> {
         uids.filter_map(|uid| self.scene.workloads.get(uid))
     }
 
+    /// What is said for a gateway by its name.
     pub(super) fn gateway(&self, name: &ObjectName) -> Option<&'a GatewayPlan> {
         self.see(Dep::Gateway(name.clone()));
         self.scene.plan.gateways.get(name).map(AsRef::as_ref)
@@ -85,6 +90,26 @@ impl<'a> Reader<'a> {
     pub(super) fn roots(&self, name: &ObjectName) -> Option<&'a Roots> {
         self.see(Dep::Roots(name.clone()));
         self.scene.roots.get(name).map(AsRef::as_ref)
+    }
+
+    /// Labels of the pods whose service account is called so.
+    pub(super) fn labels(&self, account: &ObjectName) -> Labels {
+        self.see(Dep::Account(account.clone()));
+        let first = (Arc::clone(&account.namespace), Arc::from(""));
+        let here = self.scene.pods.range(first..);
+        let here = here.take_while(|((namespace, _), _)| *namespace == account.namespace);
+        let all = here.flat_map(|(_, uids)| uids).filter_map(|uid| self.scene.workloads.get(uid));
+        let own = all.filter(|pod| pod.account() == *account);
+        own.flat_map(|pod| (*pod.labels).clone()).collect()
+    }
+
+    /// What is said for one that has these labels, or has the name of who says it; the oldest first.
+    pub(super) fn chosen(&self, name: &ObjectName, labels: &Labels) -> Vec<&'a Chosen> {
+        self.see(Dep::Chosen);
+        let all = self.scene.plan.chosen.iter();
+        let mut all: Vec<_> = all.filter(|(of, one)| *of == name || one.is_for(labels)).collect();
+        all.sort_by_key(|(of, one)| (&one.since, *of));
+        all.into_iter().map(|(_, one)| &**one).collect()
     }
 
     pub(super) fn secret(&self, name: &ObjectName) -> Option<&'a Secret> {

@@ -86,7 +86,11 @@ pub enum Dep {
     Host(Arc<str>),
     Door(Door),
     Pods(Place),
+    /// Those of a service account.
+    Account(ObjectName),
     Gateway(ObjectName),
+    /// What gateways are chosen for by their labels.
+    Chosen,
     /// Those of a namespace.
     Policies(Arc<str>),
     Secret(ObjectName),
@@ -159,6 +163,7 @@ impl Scene {
                 remove(&mut self.endpoints, service, uid);
                 services.insert(service.clone());
             }
+            changed.insert(Dep::Account(old.account()));
             let place = old.place();
             remove(&mut self.pods, &place, uid);
             changed.insert(Dep::Pods(place));
@@ -168,6 +173,7 @@ impl Scene {
                 self.endpoints.entry(service.clone()).or_default().insert(uid.clone());
                 services.insert(service.clone());
             }
+            changed.insert(Dep::Account(new.account()));
             let place = new.place();
             self.pods.entry(place.clone()).or_default().insert(uid.clone());
             changed.insert(Dep::Pods(place));
@@ -251,6 +257,9 @@ impl Scene {
         }
         let gateways = differing(&old.gateways, &new.gateways);
         changed.extend(gateways.map(|name| Dep::Gateway(name.clone())));
+        if old.chosen != new.chosen {
+            changed.insert(Dep::Chosen);
+        }
         for key in differing(&old.policies, &new.policies) {
             let policies = [old.policies.get(key), new.policies.get(key)];
             let of = |policy: &Arc<Policy>| Dep::Policies(Arc::clone(&policy.name.namespace));
@@ -291,6 +300,12 @@ impl WorkloadFacts {
     /// Where it is.
     pub(super) fn place(&self) -> Place {
         (Arc::clone(&self.member.name.namespace), Arc::clone(&self.member.node))
+    }
+
+    /// Whose it is.
+    pub(super) fn account(&self) -> ObjectName {
+        let identity = &self.member.identity;
+        ObjectName::new(identity.namespace(), identity.service_account())
     }
 
     pub(super) fn has(&self, labels: &Labels) -> bool {

@@ -1,5 +1,5 @@
 //! Who is told.
-use super::scene::Scene;
+use super::{super::plan::Labels, scene::Scene};
 use culvert_model::{locality::Locality, name::ObjectName};
 use std::{fmt, sync::Arc};
 
@@ -13,6 +13,8 @@ pub struct Scope {
     pub locality: Locality,
     /// A gateway; without, the engine of the namespace on the node.
     pub gateway: Option<ObjectName>,
+    /// Those that a gateway says it has.
+    pub labels: Labels,
     /// A client without a proxy, which asks for listeners by host and port.
     pub api: bool,
 }

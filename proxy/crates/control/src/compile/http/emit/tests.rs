@@ -21,7 +21,7 @@ use super::{
 use crate::{
     compile::{
         Ambient, Settings,
-        http::plan::{At, Plan},
+        http::plan::{At, Labels, Plan},
         incremental::Compiler,
     },
     object::Objects,
@@ -84,6 +84,7 @@ fn engine(namespace: &str) -> Scope {
         node: "node-a".into(),
         locality,
         gateway: None,
+        labels: Labels::new(),
         api: false,
     }
 }

@@ -88,7 +88,7 @@ impl Built {
             }
             Unit::Gateway => {
                 if let Some(name) = &scope.gateway {
-                    let (listeners, tables) = gateway::listeners(name, view);
+                    let (listeners, tables) = gateway::listeners(name, &scope.labels, view);
                     listeners.iter().for_each(|listener| out.listener(listener));
                     tables.iter().for_each(|table| out.table(table));
                 }

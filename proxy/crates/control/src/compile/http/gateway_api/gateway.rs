@@ -86,7 +86,9 @@ pub(super) fn plans<'a>(
             });
         }
         standings.push(standing(Arc::clone(&at.object), listeners));
-        plans.insert(gateway.meta.name.clone(), Arc::new(GatewayPlan { at, servers }));
+        let said = gateway.spec.infrastructure.iter().flat_map(|said| &said.value.labels);
+        let labels = said.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        plans.insert(gateway.meta.name.clone(), Arc::new(GatewayPlan { at, labels, servers }));
     }
     (plans, standings)
 }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     compile::http::plan::{
-        At,
-        gateway::{GatewayPlan, Server, Serves, VirtualHost},
+        At, Clients, Labels,
+        gateway::{Chosen, GatewayPlan, Server, Serves, VirtualHost},
         rule::HttpRule,
         stream::TcpRule,
     },
@@ -24,12 +24,8 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What `gateway` listens on.
-pub(super) fn plan(
-    gateway: &Gateway,
-    objects: &Objects<'_>,
-    notes: &mut Vec<Problem>,
-) -> GatewayPlan {
+/// What the gateways that `gateway` chooses listen on.
+pub(super) fn plan(gateway: &Gateway, objects: &Objects<'_>, notes: &mut Vec<Problem>) -> Chosen {
     let own = at("Gateway", &gateway.meta);
     let mut servers = Vec::new();
     for (index, Spanned { value: server, at: mark }) in gateway.servers.iter().enumerate() {
@@ -37,7 +33,9 @@ pub(super) fn plan(
         servers.push(read(gateway, server, at, objects, notes));
     }
     ascribe(notes, "Gateway", &gateway.meta);
-    GatewayPlan { at: own, servers }
+    let plan = GatewayPlan { at: own, labels: Labels::new(), servers };
+    let since = gateway.meta.created.as_deref().map(Arc::from);
+    Chosen { labels: gateway.selector.clone(), since, plan }
 }
 
 fn read(
@@ -89,8 +87,12 @@ fn serves(
         ServerTlsMode::Passthrough => {
             let within = here.patterns();
             let all = here.services();
-            let rules = all.flat_map(|service| {
-                stream::tls(service, here.place(), objects.hosts, Some(&within))
+            let rules = all.flat_map(|(service, shown)| {
+                let mut rules = stream::tls(service, here.place(), objects.hosts, Some(&within));
+                rules
+                    .iter_mut()
+                    .for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
+                rules
             });
             Serves::TlsPassed(rules.collect())
         }
@@ -126,15 +128,16 @@ impl<'a> Here<'a> {
         Place::Gateway { namespace: &name.namespace, name: &name.name }
     }
 
-    /// Services with a host of the server's, the oldest first.
-    fn services(self) -> impl Iterator<Item = &'a VirtualService> {
-        self.objects.virtual_services.iter().copied().filter(move |service| {
+    /// Services with a host of the server's, the oldest first, and to gateways of which namespaces
+    /// they are shown.
+    fn services(self) -> impl Iterator<Item = (&'a VirtualService, Clients)> {
+        self.objects.virtual_services.iter().copied().filter_map(move |service| {
             let own = &*service.meta.name.namespace;
-            let shown = hosts::clients(&service.export_to, own);
-            !service.is_delegate()
+            let shown = hosts::clients(&service.export_to, own)?;
+            let is_here = !service.is_delegate()
                 && self.place().is_among(&service.gateways, own)
-                && shown.is_some_and(|all| all.may_be_of(&self.gateway.meta.name.namespace))
-                && !self.domains(service).is_empty()
+                && !self.domains(service).is_empty();
+            is_here.then_some((service, shown))
         })
     }
 
@@ -166,8 +169,9 @@ impl<'a> Here<'a> {
     /// Rules by domain: of several services for one, the older ones' come first.
     fn virtual_hosts(self, is_tls: bool, notes: &mut Vec<Problem>) -> Vec<VirtualHost> {
         let mut by_domain: BTreeMap<Arc<str>, Vec<HttpRule>> = BTreeMap::new();
-        for service in self.services() {
-            let rules = http(service, self.place(), is_tls, self.objects, notes);
+        for (service, shown) in self.services() {
+            let mut rules = http(service, self.place(), is_tls, self.objects, notes);
+            rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
             for domain in self.domains(service) {
                 by_domain.entry(domain).or_default().extend(rules.iter().cloned());
             }
@@ -177,8 +181,32 @@ impl<'a> Here<'a> {
     }
 
     fn tcp(self, notes: &mut Vec<Problem>) -> Vec<TcpRule> {
-        let all = self.services();
-        let hosts = self.objects.hosts;
-        all.flat_map(|service| stream::tcp(service, self.place(), hosts, notes)).collect()
+        let mut all = Vec::new();
+        for (service, shown) in self.services() {
+            let mut rules = stream::tcp(service, self.place(), self.objects.hosts, notes);
+            rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
+            all.append(&mut rules);
+        }
+        all
+    }
+}
+
+/// Has matches hold for those only to whom a service is shown.
+fn limit<M: Default>(
+    matches: &mut Vec<M>,
+    shown: &Clients,
+    clients: impl Fn(&mut M) -> &mut Clients,
+) {
+    let Some(shown) = &shown.namespaces else { return };
+    if matches.is_empty() {
+        matches.push(M::default());
+    }
+    for one in matches {
+        let namespaces = &mut clients(one).namespaces;
+        let both = match namespaces {
+            None => shown.clone(),
+            Some(own) => own.intersection(shown).cloned().collect(),
+        };
+        *namespaces = Some(both);
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     compile::http::plan::{
         Rules, ServicePlan,
         forward::{Forward, Share},
-        gateway::Serves,
+        gateway::{Serves, VirtualHost},
         matching::PathMatch,
         rule::{Action, HttpRule},
         traffic::{Balancer, Tls, Trust},
@@ -255,6 +255,7 @@ apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: public, namespace: edge}
 spec:
+  selector: {istio: edge}
   servers:
   - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*.example.com'], tls: {httpsRedirect: true}}
   - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ['shop/*.example.com'], tls: {mode: MUTUAL, credentialName: cert}}
@@ -278,6 +279,7 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: banks, namespace: bank}
 spec:
+  exportTo: ['.']
   hosts: ['*']
   gateways: [edge/public]
   http: [{redirect: {uri: /login, scheme: https, derivePort: FROM_PROTOCOL_DEFAULT}}]
@@ -285,7 +287,7 @@ spec:
     );
     assert!(plan.services.is_empty(), "nothing is for the mesh");
     let gateway = &plan.gateways[&ObjectName::new("edge", "public")];
-    let [http, https, tls, auto] = &gateway.servers[..] else { panic!("{gateway:#?}") };
+    let [http, https, tls, auto] = &gateway.plan.servers[..] else { panic!("{gateway:#?}") };
     let domains = |serves: &Serves| match serves {
         Serves::Http { hosts, .. } | Serves::Https { hosts, .. } => {
             hosts.iter().map(|host| host.domains[0].to_string()).collect::<Vec<_>>()
@@ -301,6 +303,12 @@ spec:
     assert!(matches!(&https.serves, Serves::Https { tls, .. } if tls.credentials.len() == 1));
     assert!(matches!(&tls.serves, Serves::TlsPassed(rules) if rules.len() == 1));
     assert_eq!(auto.serves, Serves::Nothing);
+    assert_eq!(gateway.labels, [("istio".to_owned(), "edge".to_owned())].into());
+    // Of a service that is not shown to all, only gateways of those namespaces have rules.
+    let Serves::Http { hosts, .. } = &http.serves else { panic!() };
+    let shown = |host: &VirtualHost| host.rules[0].matches[0].clients.namespaces.clone();
+    assert_eq!(shown(&hosts[0]), Some(["bank".into()].into()));
+    assert_eq!(shown(&hosts[1]), None);
     assert_eq!(plan.notes.len(), 1, "{:#?}", plan.notes);
 }
 

@@ -1,18 +1,31 @@
 //! Who listens for strangers.
 use super::{
-    At,
+    At, Labels,
     rule::HttpRule,
     stream::{TcpRule, TlsRule},
     traffic::{Credential, Name, Trust},
 };
 use std::{net::IpAddr, num::NonZeroU16, sync::Arc};
 
-/// Everything that one gateway listens on, whichever objects say so.
+/// What one object has a gateway listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayPlan {
     pub at: At,
+    /// Labels that the gateway has for it.
+    pub labels: Labels,
     /// In the order in which they came: of two that claim a name on a port, the first has it.
     pub servers: Vec<Server>,
+}
+
+/// What an object has several gateways listen on: that of its own name, and those that it chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// All of these they have; none: every gateway there is.
+    pub labels: Labels,
+    /// When the object was made: of two that claim a name on a port, the older one has it.
+    pub since: Option<Arc<str>>,
+    /// Secrets in it are of the namespace of the gateway that shows them.
+    pub plan: GatewayPlan,
 }
 
 /// One listener; several may have one port.
@@ -72,6 +85,42 @@ pub struct ServerTls {
     pub max: Option<TlsVersion>,
     /// Envoy's names; those that are not known are passed over.
     pub ciphers: Vec<Arc<str>>,
+}
+
+impl Chosen {
+    /// Whether a gateway with these labels listens so.
+    #[must_use]
+    pub fn is_for(&self, labels: &Labels) -> bool {
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+impl ServerTls {
+    /// The same with Secrets of `namespace`.
+    #[must_use]
+    pub fn beside(&self, namespace: &Arc<str>) -> Self {
+        let beside = |credential: &Credential| match credential {
+            Credential::Secret { name, .. } => {
+                Credential::Secret { namespace: Arc::clone(namespace), name: Arc::clone(name) }
+            }
+            Credential::ConfigMap { .. } | Credential::Files { .. } => credential.clone(),
+        };
+        let trusted = |trust: &Trust| match trust {
+            Trust::System => Trust::System,
+            Trust::Only(credential) => Trust::Only(beside(credential)),
+        };
+        let client = match &self.client {
+            ClientAuth::None => ClientAuth::None,
+            ClientAuth::Optional { trust, names } => {
+                ClientAuth::Optional { trust: trusted(trust), names: names.clone() }
+            }
+            ClientAuth::Required { trust, names } => {
+                ClientAuth::Required { trust: trusted(trust), names: names.clone() }
+            }
+        };
+        let credentials = self.credentials.iter().map(beside).collect();
+        Self { credentials, client, ..self.clone() }
+    }
 }
 
 /// Whether clients prove who they are.

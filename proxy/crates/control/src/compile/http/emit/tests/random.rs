@@ -3,7 +3,9 @@ use super::host;
 use crate::compile::http::plan::{
     At, Clients, Fraction, Labels, Plan, Routing, Rules, ServicePlan,
     forward::{Backend, Forward, Mirror, Retry, Share, Weighted},
-    gateway::{ClientAuth, GatewayPlan, Server, ServerTls, Serves, TlsVersion, VirtualHost},
+    gateway::{
+        Chosen, ClientAuth, GatewayPlan, Server, ServerTls, Serves, TlsVersion, VirtualHost,
+    },
     matching::{HeaderMatch, HttpMatch, PathMatch, QueryMatch, Text, Wanted},
     rule::{
         Abort, Action, Cors, Direct, Fault, HeaderOps, HttpRule, PathRewrite, Redirect,
@@ -347,15 +349,25 @@ pub(super) fn plan() -> impl Strategy<Value = Plan> {
     let service_plan = (vec(routing(), 0..3), vec(traffic(), 0..2))
         .prop_map(|(routes, traffic)| Arc::new(ServicePlan { routes, traffic }));
     let services = proptest::collection::btree_map(service(), service_plan, 0..3);
-    let gateway =
-        (at(), vec(server(), 0..4)).prop_map(|(at, servers)| Arc::new(GatewayPlan { at, servers }));
-    let gateways = of(gateway).prop_map(|gateway| {
-        gateway.into_iter().map(|one| (ObjectName::new("shop", "gw"), one)).collect()
+    let gateway = || {
+        (at(), vec(server(), 0..4)).prop_map(|(at, servers)| GatewayPlan {
+            at,
+            labels: Labels::new(),
+            servers,
+        })
+    };
+    let gateways = of(gateway()).prop_map(|gateway| {
+        gateway.into_iter().map(|one| (ObjectName::new("shop", "gw"), Arc::new(one))).collect()
+    });
+    let chosen = of(gateway()).prop_map(|gateway| {
+        let chosen = |plan| Arc::new(Chosen { labels: Labels::new(), since: None, plan });
+        gateway.into_iter().map(|one| (ObjectName::new("edge", "all"), chosen(one))).collect()
     });
     let policies = proptest::collection::btree_map(text(), policy().prop_map(Arc::new), 0..4);
-    (services, gateways, policies).prop_map(|(services, gateways, policies)| Plan {
+    (services, gateways, chosen, policies).prop_map(|(services, gateways, chosen, policies)| Plan {
         services,
         gateways,
+        chosen,
         policies,
     })
 }

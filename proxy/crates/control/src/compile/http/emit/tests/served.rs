@@ -3,6 +3,10 @@ use super::{
     super::{Emitter, Scope},
     SHOP, compiler, engine, objects, scene, shown,
 };
+use crate::compile::http::plan::{
+    Labels, Plan,
+    gateway::{Chosen, GatewayPlan},
+};
 use culvert_model::name::ObjectName;
 use culvert_proto::{
     Message as _,
@@ -88,6 +92,29 @@ fn roots_in_the_open_are_told_to_whoever_needs_them() {
     let edits = compiler.apply(&objects(&format!("{SHOP}{policy}"))).unwrap().l7;
     let changed = edits.iter().flat_map(|edit| scene.apply(edit)).collect();
     assert_eq!(engine.follow(&changed, &scene).removed, [key]);
+}
+
+#[test]
+fn gateways_are_chosen_by_their_labels_and_show_what_is_beside_them() {
+    let plan = GatewayPlan::clone(&shown::gateway().gateways[&ObjectName::new("shop", "gw")]);
+    let labels: Labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
+    let chosen = Chosen { labels: labels.clone(), since: None, plan };
+    let chosen = [(ObjectName::new("shop", "gw"), Arc::new(chosen))].into();
+    let scene = scene(SHOP, Plan { chosen, ..shown::shop_plan() });
+    let shows = |namespace: &str, name: &str, labels: &Labels| {
+        let gateway = Some(ObjectName::new(namespace, name));
+        let scope = Scope { gateway, labels: labels.clone(), ..engine(namespace) };
+        let emitter = Emitter::new(scope, &scene);
+        let found = emitter.resources().get(&(Kind::Listener, "0.0.0.0_443".into()))?;
+        let bytes = String::from_utf8_lossy(&found.any.value).into_owned();
+        let at = bytes.find("kubernetes://")?;
+        Some(bytes[at..].chars().take_while(|c| !c.is_control()).collect::<String>())
+    };
+    assert_eq!(shows("shop", "gw", &Labels::new()).as_deref(), Some("kubernetes://shop/demo"));
+    assert_eq!(shows("edge", "a", &labels).as_deref(), Some("kubernetes://edge/demo"));
+    assert_eq!(shows("edge", "a", &Labels::new()), None);
+    let other = [("istio".to_owned(), "other".to_owned())].into();
+    assert_eq!(shows("shop", "a", &other), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::super::{Emitter, Scope, names};
 use super::{SHOP, at, emit, engine, host, port, scene, shown};
 use crate::compile::http::plan::{
-    Clients, Fraction, Plan, Routing, Rules, ServicePlan,
+    Clients, Fraction, Labels, Plan, Routing, Rules, ServicePlan,
     forward::{Backend, Forward, Retry, Share, Weighted},
     gateway::{ClientAuth, GatewayPlan, Server, ServerTls, Serves, VirtualHost},
     matching::{HeaderMatch, HttpMatch, PathMatch, Text, Wanted},
@@ -126,7 +126,7 @@ pub(super) fn gateway() -> Plan {
     };
     let https = server("https", 443, Serves::Https { hosts, tls });
     let http = server("http", 80, Serves::Http { hosts: Vec::new(), to_https: true });
-    let plan = GatewayPlan { at: at.clone(), servers: vec![https, http] };
+    let plan = GatewayPlan { at: at.clone(), labels: Labels::new(), servers: vec![https, http] };
     Plan { gateways: [(ObjectName::new("shop", "gw"), Arc::new(plan))].into(), ..shop_plan() }
 }
 
