@@ -6,17 +6,18 @@
 //!
 //! Reading order: [`options`], [`bootstrap`] (what is read), [`keys`] (what is around it),
 //! [`reach`] (the way to servers of discovery), [`mesh`] (all of that for a gateway of the mesh), [`budgets`] and [`pressure`] (how much of it),
-//! [`serving`] (the engine), [`life`] (what state the process is in, and what is wanted of it),
+//! [`serving`] (the engine), [`inside`] (gateways of a process that is more), [`life`] (what state the process is in, and what is wanted of it),
 //! [`numbers`] (what it counts of itself), [`admin`] (what it answers), [`logs`], [`holder`] (who
 //! has an address that is taken).
 mod admin;
 mod bootstrap;
 mod budgets;
 mod holder;
+pub(crate) mod inside;
 mod keys;
 mod life;
 mod logs;
-mod mesh;
+pub(crate) mod mesh;
 mod numbers;
 pub(crate) mod options;
 mod pressure;
@@ -45,6 +46,7 @@ use culvert_runtime::{
     drain::{Drain, Worker},
     publish::{self, View},
 };
+use culvert_telemetry::metrics::Metrics;
 use culvert_xds::envoy::{
     bootstrap::Bootstrap,
     decode::Around,
@@ -52,7 +54,7 @@ use culvert_xds::envoy::{
 };
 use life::{Life, Order, State};
 use logs::Logs;
-use mesh::Mesh;
+use mesh::{Host, Mesh};
 use options::{Mode, Options};
 use pressure::Pressure;
 use serving::Serving;
@@ -85,7 +87,7 @@ pub(crate) fn run(options: Options) -> Result<Exit, Failure> {
     let (bootstrap, mesh) = match &options.of {
         None => (bootstrap::read(&options)?, None),
         Some(of) => {
-            let (bootstrap, mesh) = mesh::prepare(&options, of)?;
+            let (bootstrap, mesh) = mesh::prepare(&options, of, mesh::ways(of)?)?;
             (bootstrap, Some(mesh))
         }
     };
@@ -149,7 +151,9 @@ async fn live(plan: Plan) -> Result<Exit, Failure> {
     discovery.settle(&mut publisher);
     let most = Most::of(&bootstrap);
     let budgets = most.budgets();
-    let mesh = mesh.map(|plan| plan.start(&data, &worker)).transpose()?;
+    let metrics = || Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let host = || Host { metrics: metrics(), kernel: None, data: data.clone() };
+    let mesh = mesh.map(|plan| plan.start(&host(), &worker)).transpose()?;
     let parts = parts(view, &bootstrap, (stats, sinks.clone()), mesh.as_ref(), worker.clone());
     let shared = Arc::new(Shared::new(Parts { budgets, ..parts }));
     most.follow(&shared, Pressure::of(&bootstrap), &worker);

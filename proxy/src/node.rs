@@ -3,12 +3,13 @@
 //! Reading order: [`source`] (manifests), [`cluster`] (or an API server), [`ways`] (to the control plane), [`discovery`] (what it
 //! says), [`identity`], [`retention`] and [`keep`] (which pods are held), [`orders`] and [`report`]
 //! (what is said back), [`marks`] (and to the
-//! API server), [`feed`] (all of these), [`cni`] (pods that are handed over), [`l7`] (HTTP engines), [`parts`] (with the kernel), [`prober`], [`life`], [`linger`].
+//! API server), [`feed`] (all of these), [`cni`] (pods that are handed over), [`l7`] (HTTP engines), [`gateways`], [`parts`] (with the kernel), [`prober`], [`life`], [`linger`].
 pub(crate) mod advice;
 mod cluster;
 pub(crate) mod cni;
 pub(crate) mod discovery;
 mod feed;
+mod gateways;
 mod identity;
 mod keep;
 pub(crate) mod l7;

@@ -6,6 +6,7 @@ mod calls;
 mod dashboards;
 mod examples;
 mod gateway;
+mod inside;
 mod outside;
 mod own;
 mod requests;

@@ -3,17 +3,27 @@ use super::{Values, settings};
 use culvert_model::name::ObjectName;
 use std::collections::BTreeMap;
 
-/// Which there are, and by what they are chosen.
+/// Which there are in this process, and by what one is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gateways {
+    /// Beside the node and the control plane.
+    pub(crate) names: Vec<ObjectName>,
     /// Labels besides the usual ones.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Values {
     pub(super) fn gateways(&mut self) -> Option<Gateways> {
-        let labels = self.all(&settings::GATEWAY_LABELS, label)?;
-        Some(Gateways { labels: labels.into_iter().collect() })
+        let names = self.all(&settings::GATEWAYS, gateway);
+        // A file may hold what is for another process.
+        let labels = match settings::GATEWAY_LABELS.is_for(self.role) {
+            true => self.all(&settings::GATEWAY_LABELS, label),
+            false => Some(Vec::new()),
+        };
+        let (mut names, labels) = (names?, labels?);
+        names.sort();
+        names.dedup();
+        Some(Gateways { names, labels: labels.into_iter().collect() })
     }
 }
 

@@ -94,6 +94,7 @@ const DIALS: &[Role] = &[Up, Node, Gateway];
 const JOINS: &[Role] = &[Node, Gateway];
 const CONTROLS: &[Role] = &[Control];
 const GATEWAY: &[Role] = &[Gateway];
+const UP: &[Role] = &[Up];
 /// Who can follow a cluster.
 const FOLLOWS: &[Role] = &[Node, Control];
 
@@ -198,6 +199,8 @@ settings! {
         "Judge policies over TLS for an API server, before it takes them; off: not. Only where objects come from the Kubernetes API.";
     GATEWAY_TEMPLATE: "gateway_template", "PATH", Text, Unset("nothing is made for gateways"), CONTROLS,
         "With `kubernetes`: the file with what pods of gateways look like, a PodTemplateSpec in JSON. For each Gateway of a class whose controller is `culvert.dev/gateway`, and that does not say its addresses itself, a Deployment, a Service and a service account are made. Read at the start.";
+    GATEWAYS: "gateways", "NAMESPACE/NAME", List, Unset("none"), UP,
+        "Gateways of the mesh that run in this process too, as `culvert gateway NAMESPACE/NAME` does alone: each listens on the machine, in the name of its own service account. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     GATEWAY_LABELS: "gateway_labels", "KEY=VALUE", List, Unset("none besides the usual ones"), GATEWAY,
         "Labels that the gateway has besides the usual ones, or in their place: Istio's `Gateway`s choose by them with their `selector`. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     CONTROL_NAMES: "control_names", "NAME", List, Found("the host name", |machine| machine.hostname.clone()), SERVES,

@@ -80,6 +80,15 @@ fn two_doors_on_one_address_are_a_problem() {
 }
 
 #[test]
+fn gateways_are_named_as_objects_are() {
+    let file = "gateways:\n  - shop/edge\n  - edge\n";
+    insta::assert_snapshot!(problems(sources(file, &[], &[])), @r#"node.yaml:3:5: gateways: "edge" is no gateway: want NAMESPACE/NAME"#);
+    let (config, _) =
+        Config::check(sources("", &[], &[("gateways", "shop/edge")]), &machine()).unwrap();
+    assert_eq!(config.gateways.names[0].to_string(), "shop/edge");
+}
+
+#[test]
 fn all_problems_are_said_at_once_each_with_its_place() {
     let file = "\
 workers: 0

@@ -1,11 +1,16 @@
 //! What state the process is in, and what others want of it: signals, and the admin interface.
-use super::admin::Admin;
+use super::{
+    admin::{Admin, Around},
+    mesh::Mesh,
+};
 use crate::{
     failure::Failure,
     signals::{Signals, hear},
 };
 use culvert_runtime::{alarm, drain::Worker};
-use culvert_xds::envoy::{assemble::Assembler, kind::Kind, wanted::Asked};
+use culvert_xds::envoy::{
+    assemble::Assembler, bootstrap::Bootstrap, discover::Discovery, kind::Kind, wanted::Asked,
+};
 use std::{
     sync::{
         Arc,
@@ -82,7 +87,8 @@ impl Life {
     pub(super) fn follow(&self, admin: &Arc<Admin>, worker: &Worker) {
         let (handle, admin) = (self.handle(), Arc::clone(admin));
         worker.spawn_until_finish(async move {
-            everything(&admin).await;
+            let Around { mesh, discovery, bootstrap, .. } = &admin.around;
+            everything(mesh.as_ref(), discovery, bootstrap).await;
             handle.ready().await;
         });
     }
@@ -155,20 +161,19 @@ impl State {
 
 /// Until each source has answered, or was waited for long enough, and nothing is warming. A gateway
 /// of the mesh also knows the mesh by then, and has something to serve.
-async fn everything(admin: &Admin) {
-    if let Some(mesh) = &admin.around.mesh {
+pub(super) async fn everything(mesh: Option<&Mesh>, discovery: &Discovery, bootstrap: &Bootstrap) {
+    if let Some(mesh) = mesh {
         mesh.known().await;
     }
     let mut is_told = false;
-    let discovery = &admin.around.discovery;
     let mut settled = discovery.settled();
     let began = Instant::now();
     loop {
         settled.mark_unchanged();
         let now = Instant::now();
-        let ends: Vec<_> = discovery.inspect(|all| awaited(admin, all, began));
+        let ends: Vec<_> = discovery.inspect(|all| awaited(bootstrap, all, began));
         if ends.iter().all(|end| end.is_some_and(|end| end <= now)) {
-            let Some(mesh) = admin.around.mesh.as_ref().filter(|_| serves_nothing(admin)) else {
+            let Some(mesh) = mesh.filter(|_| serves_nothing(discovery)) else {
                 return;
             };
             if !std::mem::replace(&mut is_told, true) {
@@ -187,13 +192,13 @@ async fn everything(admin: &Admin) {
     }
 }
 
-fn serves_nothing(admin: &Admin) -> bool {
-    admin.around.discovery.inspect(|all| all.held().all(|((kind, _), _)| *kind != Kind::Listener))
+fn serves_nothing(discovery: &Discovery) -> bool {
+    discovery.inspect(|all| all.held().all(|((kind, _), _)| *kind != Kind::Listener))
 }
 
 /// What is waited for, each until when; `None`: for ever.
-fn awaited(admin: &Admin, all: &Assembler, began: Instant) -> Vec<Option<Instant>> {
-    let dynamic = &admin.around.bootstrap.dynamic;
+fn awaited(bootstrap: &Bootstrap, all: &Assembler, began: Instant) -> Vec<Option<Instant>> {
+    let dynamic = &bootstrap.dynamic;
     let sources = [(Kind::Cluster, &dynamic.clusters), (Kind::Listener, &dynamic.listeners)];
     let sources = sources.into_iter().filter_map(|(kind, source)| Some((kind, source.as_ref()?)));
     let silent = sources

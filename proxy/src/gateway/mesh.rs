@@ -25,6 +25,7 @@ use culvert_identity::{
     store::{Hold, Identities},
     trust::TrustStore,
 };
+use culvert_kernel::Node;
 use culvert_model::{
     identity::Identity,
     locality::Locality,
@@ -60,6 +61,16 @@ pub(super) struct Plan {
     ip: String,
 }
 
+/// What the process gives it.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) metrics: Arc<Metrics>,
+    /// Of the node in it, if there is one.
+    pub(crate) kernel: Option<Arc<Node>>,
+    /// The runtime of connections.
+    pub(crate) data: Handle,
+}
+
 /// The gateway's part in the mesh, as it runs.
 #[derive(Debug)]
 pub(super) struct Mesh {
@@ -75,16 +86,29 @@ pub(super) struct Mesh {
     own: Hold,
 }
 
-/// Finds the way to the control plane, and what is to be asked there.
+/// Finds the way to the control plane.
 ///
 /// # Errors
 ///
 /// When settings or token lead nowhere.
-pub(super) fn prepare(options: &Options, of: &Of) -> Result<(Bootstrap, Plan), Failure> {
+pub(super) fn ways(of: &Of) -> Result<Ways, Failure> {
     let Of { name, config } = of;
     let id = name.to_string();
     let home = Home { node: &id, cluster: &config.cluster, trust_domain: &config.trust_domain };
-    let ways = Ways::open(upstream(config)?, None, home).map_err(|e| advice::no_way(&e))?;
+    Ways::open(upstream(config)?, None, home).map_err(|e| advice::no_way(&e))
+}
+
+/// Finds what is to be asked there.
+///
+/// # Errors
+///
+/// When the way does not lead to certificates.
+pub(super) fn prepare(
+    options: &Options,
+    of: &Of,
+    ways: Ways,
+) -> Result<(Bootstrap, Plan), Failure> {
+    let config = &of.config;
     let issuer = ways.issuer().ok_or_else(|| {
         Failure::new(
             Exit::Usage,
@@ -132,7 +156,8 @@ impl Plan {
     /// # Errors
     ///
     /// When files that the settings name are no good.
-    pub(super) fn start(self, data: &Handle, worker: &Worker) -> Result<Mesh, Failure> {
+    pub(super) fn start(self, host: &Host, worker: &Worker) -> Result<Mesh, Failure> {
+        let Host { metrics, kernel, data } = host.clone();
         let Self { config, member, ways, issuer, ip } = self;
         let trust = TrustStore::default();
         if let Some(path) = &config.mesh.crl {
@@ -145,7 +170,6 @@ impl Plan {
         let identities = keeper::start(parties, settings, worker);
         let own = identities.hold(member.identity.clone());
         let (snapshots, snapshot) = publish::channel(Snapshot::default());
-        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let outbound = OutboundPolicy::AllowAny;
         let mesh = Settings { network: Arc::clone(&member.network), outbound, node: "".into() };
         // The mesh's settings are told to those who report.
@@ -167,7 +191,8 @@ impl Plan {
             snapshot: snapshot.clone(),
             identities: identities.clone(),
             metrics: Arc::clone(&metrics),
-            data: data.clone(),
+            kernel,
+            data,
             connect_timeout: config.limits.connect_timeout,
             handshake_timeout: config.mesh.handshake_timeout,
         };

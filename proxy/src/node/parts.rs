@@ -3,6 +3,7 @@ use super::{
     Plan,
     advice::{no_descriptor, no_listener, no_node, no_takeover},
     feed::Feed,
+    gateways,
     identity::certified,
     l7::{self, L7, ledger::Ledger},
     report::Told,
@@ -108,6 +109,7 @@ impl Parts {
         let dataplane = Dataplane::start(wires, &limits(plan), &work.worker())
             .map_err(|error| Failure::of(Exit::Cannot, &error, "raise the limit of open files"))?;
         l7.open(Arc::new(dataplane.clone()));
+        gateways::start(plan, &feed, &node, &work.worker())?;
         report(&feed, &dataplane);
         let generation = Arc::new(AtomicU64::new(generation));
         let answers = Arc::new(Answers {

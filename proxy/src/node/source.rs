@@ -8,7 +8,7 @@ use super::{
     },
     feed::{home, l7_control},
     marks::{Marking, Marks},
-    ways::Ways,
+    ways::{Home, Ways},
 };
 use crate::{
     admin::listeners::Listeners,
@@ -23,7 +23,7 @@ use culvert_control::{
 };
 use culvert_dataplane::Dataplane;
 use culvert_kubernetes::client::Client;
-use culvert_model::pod::LocalPods;
+use culvert_model::{name::ObjectName, pod::LocalPods};
 use culvert_runtime::{
     drain::Worker,
     publish::{self, View},
@@ -39,7 +39,7 @@ use std::{
 use tokio::time;
 use tracing::warn;
 
-/// The name of this node's own token in the run folder.
+/// The name of this node's own token in the run folder; of gateways, what theirs begin with.
 const TOKEN: &str = "join-token";
 
 /// How long one is good, and how often it is made anew.
@@ -50,7 +50,13 @@ const TOKEN_TURN: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// Everything.
-    Here { control: Control, roster: View<Roster>, paths: Vec<PathBuf> },
+    Here {
+        control: Control,
+        roster: View<Roster>,
+        paths: Vec<PathBuf>,
+        /// Where it listens for this process.
+        own: Url,
+    },
     /// The node's own pods.
     Pods {
         control: local::Control,
@@ -163,11 +169,33 @@ impl Source {
         let file = plan.ground.instance.run_dir().join(TOKEN);
         write_token(&control, &plan.config.node_name, &file)?;
         keep_token(control.clone(), plan.config.node_name.clone(), file.clone(), worker);
-        let url = Url { tls: true, host: Ipv4Addr::LOCALHOST.to_string(), port };
-        let ways = Ways::home(url, file, l7_control(plan), home(plan))
+        let own = Url { tls: true, host: Ipv4Addr::LOCALHOST.to_string(), port };
+        let ways = Ways::home(own.clone(), file, l7_control(plan), home(plan))
             .map_err(|error| advice::no_way(&error))?;
         let roster = follow(control.local(), worker);
-        Ok((Self::Here { control, roster, paths }, ways))
+        Ok((Self::Here { control, roster, paths, own }, ways))
+    }
+
+    /// The way of a gateway in this process, with a token of its own; `None`: the control plane is
+    /// elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When no token can be made for it.
+    pub(super) fn ways_of(
+        &self,
+        plan: &Plan,
+        gateway: &ObjectName,
+        worker: &Worker,
+    ) -> Result<Option<Ways>, Failure> {
+        let Self::Here { control, own, .. } = self else { return Ok(None) };
+        let id = gateway.to_string();
+        let file = plan.ground.instance.run_dir().join(format!("{TOKEN}_{}", id.replace('/', "_")));
+        write_token(control, &id, &file)?;
+        keep_token(control.clone(), id.clone(), file.clone(), worker);
+        let home = Home { node: &id, ..home(plan) };
+        let ways = Ways::home(own.clone(), file, None, home);
+        ways.map(Some).map_err(|error| advice::no_way(&error))
     }
 }
 
@@ -178,7 +206,7 @@ fn follow(local: View<LocalPods>, worker: &Worker) -> View<Roster> {
 }
 
 /// Makes the token anew while the process lives, and when tokens were made void.
-fn keep_token(control: Control, node: String, file: PathBuf, worker: &Worker) {
+fn keep_token(control: Control, holder: String, file: PathBuf, worker: &Worker) {
     let own = worker.clone();
     worker.spawn(async move {
         let mut tokens = control.tokens();
@@ -189,16 +217,16 @@ fn keep_token(control: Control, node: String, file: PathBuf, worker: &Worker) {
                 () = time::sleep(TOKEN_TURN) => {}
                 Some(newer) = tokens.newer_than(seen) => seen = newer.generation,
             }
-            if let Err(failure) = write_token(&control, &node, &file) {
+            if let Err(failure) = write_token(&control, &holder, &file) {
                 warn!("{failure}");
             }
         }
     });
 }
 
-fn write_token(control: &Control, node: &str, file: &Path) -> Result<(), Failure> {
-    let token = control.join_token(node, TOKEN_LIFE).map_err(|error| {
-        Failure::of(Exit::Cannot, &error, "choose another node name with --node-name")
+fn write_token(control: &Control, holder: &str, file: &Path) -> Result<(), Failure> {
+    let token = control.join_token(holder, TOKEN_LIFE).map_err(|error| {
+        Failure::of(Exit::Cannot, &error, "choose another name, with --node-name or --gateways")
     })?;
     replace(file, &token).map_err(|error| {
         let what = format_args!("cannot write {}", file.display());
@@ -208,7 +236,8 @@ fn write_token(control: &Control, node: &str, file: &Path) -> Result<(), Failure
 
 /// Whole or not at all, and for nobody else to read.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let beside = file.with_extension("new");
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
     let mut opened =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     opened.set_permissions(Permissions::from_mode(0o600))?;

@@ -56,8 +56,10 @@ pub(super) fn visit(mesh: &Mesh, url: &str, root: Option<&Path>, headers: &[&str
     if let Some(root) = root {
         curl.arg("--cacert").arg(root);
     }
-    curl.arg(url);
-    let said = mesh.pod("visitor").output(curl);
+    let said = mesh.pod("visitor").output({
+        curl.arg(url);
+        curl
+    });
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return json!({"curl": said.status.code(), "text": text});

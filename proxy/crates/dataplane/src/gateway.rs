@@ -12,6 +12,7 @@ use crate::{
     pods::peers::Peers,
 };
 use culvert_identity::{certificate::Certificate, store::Identities};
+use culvert_kernel::Node;
 use culvert_model::{
     authz::join::Authz,
     member::Member,
@@ -49,6 +50,7 @@ struct Inner {
     pool: Pool,
     peers: Peers,
     loads: Loads,
+    kernel: Option<Arc<Node>>,
     connect_timeout: Duration,
 }
 
@@ -62,6 +64,9 @@ pub struct GatewayWires {
     /// Where its certificate is; somebody else holds it.
     pub identities: Identities,
     pub metrics: Arc<Metrics>,
+    /// Of the node that this process is too: its programs would take the gateway for somebody who
+    /// probes the pods there.
+    pub kernel: Option<Arc<Node>>,
     /// The runtime of the connections.
     pub data: Handle,
     pub connect_timeout: Duration,
@@ -80,6 +85,7 @@ impl Gateway {
             snapshot,
             identities,
             metrics,
+            kernel,
             data,
             connect_timeout,
             handshake_timeout,
@@ -98,6 +104,7 @@ impl Gateway {
             pool: Pool::new(worker, data, workers, timeouts).counted(&metrics),
             peers: Peers::default(),
             loads: Loads::default(),
+            kernel,
             connect_timeout,
         }));
         worker.spawn_until_finish(gateway.clone().recheck());
@@ -139,15 +146,26 @@ impl Gateway {
         match way {
             To::Plain(to) => {
                 let failed = |error| OpenError::new(to, error, *connect_timeout);
-                let connecting = begin(to).map_err(failed)?;
+                let connecting = self.begin(to).map_err(failed)?;
                 let tcp = reached(connecting, to, *connect_timeout).await?;
                 Ok(Opened { bytes: Bytes::Tcp(tcp), in_mesh: false, path: Path::Plain })
             }
             To::Host(..) => Err(NoRoute::Unknown(to).into()),
             To::Hbone(hop) => {
                 let certificate = self.certificate().await?;
+                let begin = |to| self.begin(to);
                 Tunnels { pool, peers }.open(&own.member, certificate, hop, begin).await
             }
+        }
+    }
+
+    /// Begins to connect from wherever the machine's routes say.
+    fn begin(&self, to: SocketAddr) -> io::Result<std::net::TcpStream> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), None)?;
+        self.0.kernel.iter().try_for_each(|kernel| kernel.own(&socket))?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            Ok(()) | Err(_) => Ok(socket.into()),
         }
     }
 
@@ -191,15 +209,6 @@ async fn newer<T>(view: &mut View<T>, than: Generation) -> Arc<Published<T>> {
     match view.newer_than(than).await {
         Some(newer) => newer,
         None => pending().await,
-    }
-}
-
-/// Begins to connect from wherever the machine's routes say.
-fn begin(to: SocketAddr) -> io::Result<std::net::TcpStream> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), None)?;
-    match socket.connect(&to.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        Ok(()) | Err(_) => Ok(socket.into()),
     }
 }
 

@@ -22,6 +22,7 @@ use culvert_model::{name::WorkloadUid, pod::Exclusion};
 use std::{
     collections::BTreeSet,
     fmt, io,
+    os::fd::AsFd,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -201,6 +202,17 @@ impl Node {
     /// When the map cannot be read or written.
     pub fn refresh_prober(&self) -> Result<bool, NodeError> {
         owner::refresh_prober(&self.shared)
+    }
+
+    /// Marks a socket of this process on the node itself, before `connect(2)`: to the programs it
+    /// is the proxy's, and no probe of a pod.
+    ///
+    /// # Errors
+    ///
+    /// When the map cannot be written.
+    pub fn own(&self, socket: impl AsFd) -> io::Result<()> {
+        const NO_POD: u32 = 0;
+        self.shared.maps.sockets.mark(socket.as_fd(), NO_POD, 0)
     }
 
     pub fn is_owner(&self) -> bool {

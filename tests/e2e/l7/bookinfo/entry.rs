@@ -30,10 +30,10 @@ impl Bookinfo {
 
 #[test]
 fn the_page_is_reached_by_either_gateway() {
-    let bookinfo = Bookinfo::start_with("l7bookgw", |m| {
+    let edge = |m: &mut e2e::Setup| {
         m.node("edge").without_proxy().outsider("visitor");
-    });
-    let Some(bookinfo) = bookinfo else { return };
+    };
+    let Some(bookinfo) = Bookinfo::start_with("l7bookgw", edge) else { return };
     bookinfo.apply(&["networking/bookinfo-gateway.yaml"]);
     open(&bookinfo.mesh, "default/bookinfo-gateway");
     bookinfo.is_open_at(8080);
