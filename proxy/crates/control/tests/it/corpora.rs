@@ -1,9 +1,15 @@
 //! Manifests of the repository, and those of others where they are at hand.
 use culvert_control::{compile, object::Objects, source::files};
+use culvert_identity::ca::site::Site;
+use rustls_pki_types::UnixTime;
+use serde_json::json;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Where other people's files are; not every checkout has them.
 pub(crate) fn corpora() -> Option<PathBuf> {
@@ -32,13 +38,31 @@ fn the_demos_manifests_mean_what_the_demo_shows() {
         members.filter(|one| one.member.network_ips().next().is_some()).count()
     };
     assert_eq!(members(&[demo.join("shop.yaml"), demo.join("only-client.yaml")]), 5);
-    // Its routes come one after another.
+    // Its routes come one after another; the gateway's certificate is made when it opens.
+    let made = tempfile::tempdir().unwrap();
+    let secret = made.path().join("secret.yaml");
+    fs::write(&secret, certificate()).unwrap();
     let mut steps = 0;
     for step in fs::read_dir(demo.join("books")).unwrap() {
-        assert_eq!(members(&[demo.join("books.yaml"), step.unwrap().path()]), 7);
+        let step = step.unwrap().path();
+        assert_eq!(members(&[demo.join("books.yaml"), step, secret.clone()]), 7);
         steps += 1;
     }
-    assert_eq!(steps, 7);
+    assert_eq!(steps, 8);
+}
+
+/// What the demo's gateway shows strangers.
+fn certificate() -> String {
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+    let Site { certificate, key } = Site::make("books.example.com", HOUR, now).unwrap();
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": "books-example-com", "namespace": "books"},
+        "stringData": {"tls.crt": certificate, "tls.key": key},
+    });
+    secret.to_string()
 }
 
 #[test]
