@@ -86,7 +86,7 @@ impl Manifests {
         match whence {
             Whence::Files(paths) => {
                 let (manifests, watch, changes) = Self::of_files(paths, settings).await?;
-                Ok((manifests, Follow::Files(watch), changes))
+                Ok((manifests, Follow::Files(Box::new(watch)), changes))
             }
             Whence::Kubernetes(client) => {
                 let (manifests, intake, changes) = Self::of_api(client, settings, worker).await;

@@ -40,7 +40,7 @@ pub enum Whence {
 /// Notices changes.
 #[derive(Debug)]
 pub(crate) enum Follow {
-    Files(Watch),
+    Files(Box<Watch>),
     Api(Intake),
 }
 

@@ -109,26 +109,19 @@ impl Watch {
                 return;
             }
             let burst = self.settle.deadline();
-            let read = match burst.or(self.look_around) {
-                None => self.read().await,
-                Some(deadline) => {
-                    let Ok(read) = time::timeout_at(deadline.into(), self.read()).await else {
-                        if burst.is_none() {
-                            self.heard = Heard::Anything;
-                        }
-                        return;
-                    };
-                    read
-                }
-            };
-            match read {
-                Ok(event) => {
+            match self.read_until(burst.or(self.look_around)).await {
+                Some(Ok(event)) => {
                     self.deaf.heard();
                     self.note(event);
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     warn!(%error, "cannot read changes of manifests");
                     self.deaf.failed(Instant::now(), dice());
+                }
+                None if burst.is_some() => return,
+                None => {
+                    self.heard = Heard::Anything;
+                    return;
                 }
             }
         }
@@ -167,6 +160,12 @@ impl Watch {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         paths.iter().all(is_file) && folders.into_iter().all(is_same)
+    }
+
+    /// `None`: nothing happened until then.
+    async fn read_until(&mut self, deadline: Option<Instant>) -> Option<io::Result<EventOwned>> {
+        let Some(deadline) = deadline else { return Some(self.read().await) };
+        time::timeout_at(deadline.into(), self.read()).await.ok()
     }
 
     async fn read(&mut self) -> io::Result<EventOwned> {

@@ -98,17 +98,19 @@ impl Speakers {
     fn forget(&mut self, objects: &BTreeSet<ObjectName>) -> BTreeSet<ServiceName> {
         let mut forgotten = BTreeSet::new();
         for object in objects {
-            for service in self.about.remove(object).unwrap_or_default() {
-                if let Some(speakers) = self.of.get_mut(&service) {
-                    speakers.remove(object);
-                    if speakers.is_empty() {
-                        self.of.remove(&service);
-                    }
-                }
-                forgotten.insert(service);
-            }
+            let services = self.about.remove(object).unwrap_or_default();
+            services.iter().for_each(|service| self.forget_one(object, service));
+            forgotten.extend(services);
         }
         forgotten
+    }
+
+    fn forget_one(&mut self, object: &ObjectName, service: &ServiceName) {
+        let Some(speakers) = self.of.get_mut(service) else { return };
+        speakers.remove(object);
+        if speakers.is_empty() {
+            self.of.remove(service);
+        }
     }
 
     fn of(&self, services: &BTreeSet<ServiceName>) -> impl Iterator<Item = ObjectName> {
