@@ -90,7 +90,7 @@ fn both<T>(programs: &Programs, measure: Measure<T>) -> Result<(T, T)> {
 impl Proxy<'_> {
     /// What the process takes, and each idle connection.
     fn idle_and_slope(&self) -> Result<(f64, f64)> {
-        let idle = bytes(self.pid)?;
+        let idle = settled_memory(self.pid)?;
         let few = self.with_idle(FEW_CONNECTIONS)?;
         let many = self.with_idle(MANY_CONNECTIONS)?;
         Ok((idle, (many - few) / count(MANY_CONNECTIONS - FEW_CONNECTIONS)))
@@ -98,17 +98,17 @@ impl Proxy<'_> {
 
     /// What each connection takes once it has carried something and is idle again.
     fn after_traffic(&self) -> Result<f64> {
-        let before = bytes(self.pid)?;
+        let before = settled_memory(self.pid)?;
         let mut held = self.hold(BUSY_CONNECTIONS, MEBIBYTES)?;
         held.go_on()?;
         held.says("sent")?;
         thread::sleep(QUIET);
-        Ok((bytes(self.pid)? - before) / count(BUSY_CONNECTIONS))
+        Ok((settled_memory(self.pid)? - before) / count(BUSY_CONNECTIONS))
     }
 
     fn with_idle(&self, count: usize) -> Result<f64> {
         let _held = self.hold(count, 0)?;
-        bytes(self.pid)
+        settled_memory(self.pid)
     }
 
     fn hold(&self, count: usize, mebibytes: usize) -> Result<Player> {
@@ -123,17 +123,12 @@ impl Proxy<'_> {
 
 /// What a node takes that follows a control plane, and what one more workload elsewhere adds.
 fn node(pair: &Pair) -> Result<(f64, f64)> {
-    let idle = bytes(pair.server_pid())?;
+    let idle = settled_memory(pair.server_pid())?;
     pair.add_strangers("few.yaml", 0, FEW_PODS)?;
-    let few = bytes(pair.server_pid())?;
+    let few = settled_memory(pair.server_pid())?;
     pair.add_strangers("many.yaml", FEW_PODS, MANY_PODS - FEW_PODS)?;
-    let many = bytes(pair.server_pid())?;
+    let many = settled_memory(pair.server_pid())?;
     Ok((idle, (many - few) / f64::from(MANY_PODS - FEW_PODS)))
-}
-
-fn bytes(pid: u32) -> Result<f64> {
-    // Kilobytes fit: memory of more than four terabytes is not expected.
-    Ok(f64::from(u32::try_from(settled_memory(pid)? / 1024)?) * 1024.0)
 }
 
 fn count(of: usize) -> f64 {

@@ -77,7 +77,7 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
     let mut last = Plane::start(programs, &folder)?;
     starts.push(last.took);
     let memory = last.memory()?;
-    let _guests = last.follow(OTHER)?;
+    let _guests = follow(last.discovery, OTHER)?;
     let engine = last.memory()? - memory;
     let pods = changes::pods(&mut last, &folder)?;
     let routes = changes::routes(&mut last, &folder)?;
@@ -108,7 +108,7 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
 fn empty(programs: &Programs, folder: &TempDir) -> Result<f64> {
     let (process, _discovery, metrics) = start(programs, folder)?;
     await_ready(metrics, Instant::now())?;
-    bytes(&process)
+    settled_memory(process.pid())
 }
 
 /// Starts one; gives where it tells, and where its metrics are.
@@ -126,11 +126,6 @@ fn start(programs: &Programs, folder: &TempDir) -> Result<(Player, SocketAddr, S
     Ok((Player::placed(command)?, discovery, metrics))
 }
 
-fn bytes(process: &Player) -> Result<f64> {
-    // Kilobytes fit: memory of more than four terabytes is not expected.
-    Ok(f64::from(u32::try_from(settled_memory(process.pid())? / 1024)?) * 1024.0)
-}
-
 impl Plane {
     fn start(programs: &Programs, folder: &TempDir) -> Result<Self> {
         let began = Instant::now();
@@ -145,13 +140,8 @@ impl Plane {
         Ok(Self { follower, engine, took, metrics, discovery, process })
     }
 
-    /// One more engine that was told everything.
-    fn follow(&self, namespace: &str) -> Result<Engine> {
-        follow(self.discovery, namespace)
-    }
-
     fn memory(&self) -> Result<f64> {
-        bytes(&self.process)
+        settled_memory(self.process.pid())
     }
 }
 

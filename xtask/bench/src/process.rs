@@ -27,7 +27,7 @@ fn ticks(stat: &str) -> Option<f64> {
 }
 
 /// Resident memory in bytes, once it has stopped changing.
-pub(crate) fn settled_memory(pid: u32) -> Result<u64> {
+pub(crate) fn settled_memory(pid: u32) -> Result<f64> {
     let mut last = memory(pid)?;
     let mut still = 0;
     for _ in 0..READINGS {
@@ -39,7 +39,8 @@ pub(crate) fn settled_memory(pid: u32) -> Result<u64> {
             break;
         }
     }
-    Ok(last)
+    // Kilobytes fit: memory of more than four terabytes is not expected.
+    Ok(f64::from(u32::try_from(last / 1024)?) * 1024.0)
 }
 
 /// Resident memory in bytes.

@@ -91,6 +91,5 @@ fn changes(
 }
 
 fn resident(process: &Player) -> Result<f64> {
-    // Kilobytes fit: memory of more than four terabytes is not expected.
-    Ok(f64::from(u32::try_from(settled_memory(process.pid())? / 1024)?) * 1024.0 / MB)
+    Ok(settled_memory(process.pid())? / MB)
 }

@@ -37,7 +37,7 @@ pub(crate) fn measure(programs: &Programs) -> Result<Vec<Finding>> {
 }
 
 fn connections(side: &Side) -> Result<(f64, f64)> {
-    let idle = bytes(side)?;
+    let idle = settled_memory(side.player.pid())?;
     let few = held(side, FEW)?;
     let many = held(side, MANY)?;
     Ok((idle, (many - few) / f64::from(MANY - FEW)))
@@ -48,10 +48,5 @@ fn held(side: &Side, count: u32) -> Result<f64> {
     let words = ["hold", "--to", &to, "--count", &count, "--http"];
     let mut player = Player::placed(role(&words)?)?;
     player.says("ready")?;
-    bytes(side)
-}
-
-fn bytes(side: &Side) -> Result<f64> {
-    // Kilobytes fit: memory of more than four terabytes is not expected.
-    Ok(f64::from(u32::try_from(settled_memory(side.player.pid())? / 1024)?) * 1024.0)
+    settled_memory(side.player.pid())
 }

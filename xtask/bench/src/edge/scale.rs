@@ -81,8 +81,7 @@ fn one(ads: &Ads, backend: &Backend, start: impl Fn() -> Result<Side>) -> Result
     let last = SERVICES - 1;
     await_answer(side.at, last, |body| body.starts_with('x'))?;
     let start = began.elapsed().as_secs_f64();
-    let memory =
-        f64::from(u32::try_from(settled_memory(side.player.pid())? / 1024)?) * 1024.0 / 1e6;
+    let memory = settled_memory(side.player.pid())? / 1e6;
     let (mut endpoint, mut host) = (Vec::new(), Vec::new());
     for change in 0..CHANGES {
         let (to, expected) =

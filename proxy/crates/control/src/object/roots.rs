@@ -9,10 +9,10 @@ use crate::problem::{Origin, Problem, Source};
 use std::sync::Arc;
 
 /// Under which names roots are kept, as Kubernetes and as Istio have it.
-const TRUSTED: [&str; 2] = ["ca.crt", "cacert"];
+pub(crate) const TRUSTED: [&str; 2] = ["ca.crt", "cacert"];
 
 /// And lists of what they have revoked.
-const REVOKED: [&str; 2] = ["ca.crl", "crl"];
+pub(crate) const REVOKED: [&str; 2] = ["ca.crl", "crl"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roots {

@@ -1,15 +1,12 @@
 //! Which Secrets objects name for certificates, keys and roots, and which `ConfigMap`s for roots: of the
 //! Kubernetes API no others are read.
-use super::{gateway_api::secrets, istio};
+use super::{gateway_api::secrets, istio, plan::has_all};
 use crate::{
-    gateways::labels::usual,
+    gateways::labels::{said, usual},
     object::{Objects, istio::gateway::Gateway},
 };
 use culvert_model::name::ObjectName;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What certificates are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,16 +80,12 @@ fn of_istio(objects: &Objects) -> impl Iterator<Item = Named> {
 fn homes<'a>(chooses: &Gateway, objects: &'a Objects) -> BTreeSet<&'a str> {
     let by_api = objects.kubernetes_gateways.iter().map(|one| {
         let mut labels = usual(&one.meta.name.name);
-        let said = one.spec.infrastructure.iter().flat_map(|said| &said.value.labels);
-        labels.extend(said.map(|(key, value)| (key.to_string(), value.to_string())));
+        labels.extend(said(one));
         (&one.meta.name, labels)
     });
     let of_istio = objects.istio_gateways.iter().map(|one| &one.meta.name);
     let all = by_api.chain(of_istio.map(|name| (name, usual(&name.name))));
-    let is_chosen = |labels: &BTreeMap<String, String>| {
-        chooses.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
-    let chosen = all.filter(|(_, labels)| is_chosen(labels));
+    let chosen = all.filter(|(_, labels)| has_all(labels, &chooses.selector));
     chosen.map(|(name, _)| &*name.namespace).collect()
 }
 

@@ -77,7 +77,7 @@ pub struct Objects<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
     pub services: BTreeMap<ServiceName, Arc<ServicePlan>>,
-    pub gateways: BTreeMap<ObjectName, Chosen>,
+    pub gateways: BTreeMap<ObjectName, Arc<Chosen>>,
     /// What of it cannot be done, or means nothing; sorted.
     pub notes: Vec<Problem>,
     about: About,
@@ -89,10 +89,10 @@ pub fn asked(objects: &Objects<'_>) -> Asked {
     let objects = by_age(objects.clone());
     let mut notes = Vec::new();
     let services = services(&objects, &mut notes);
-    let plans = objects
-        .gateways
-        .iter()
-        .map(|gateway| (gateway.meta.name.clone(), gateway::plan(gateway, &objects, &mut notes)));
+    let plans = objects.gateways.iter().map(|gateway| {
+        let plan = gateway::plan(gateway, &objects, &mut notes);
+        (gateway.meta.name.clone(), Arc::new(plan))
+    });
     let gateways = plans.collect();
     references::missing(&objects, &services, &mut notes);
     notes.sort();

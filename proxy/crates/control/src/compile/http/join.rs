@@ -45,10 +45,9 @@ pub(super) fn join<'a>(
         };
         services.insert(name.clone(), joined);
     }
-    let gateways = other.gateways.clone();
-    let chosen = istio.gateways.iter().map(|(name, own)| (name.clone(), Arc::new(own.clone())));
+    let (gateways, chosen) = (other.gateways.clone(), istio.gateways.clone());
     let policies = policies.map(|policy| (key(policy), Arc::clone(policy))).collect();
-    (Plan { services, gateways, chosen: chosen.collect(), policies }, shadowed)
+    (Plan { services, gateways, chosen, policies }, shadowed)
 }
 
 /// What speaks of gateways and what speaks of workloads are two, though of one object.

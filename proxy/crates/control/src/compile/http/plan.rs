@@ -52,6 +52,12 @@ pub mod policy;
 /// Labels by name.
 pub type Labels = BTreeMap<String, String>;
 
+/// Whether all of `wanted` are among labels.
+#[must_use]
+pub fn has_all(labels: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// Everything that is asked of L7.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -130,17 +136,20 @@ impl ServicePlan {
                         rule::Action::Redirect(_) | rule::Action::Direct(_) => None,
                     });
                     for forward::Forward { to, mirrors, .. } in forwards.map(AsRef::as_ref) {
-                        found.extend(to.iter().filter_map(|one| one.to.service()));
+                        let to = to.iter().filter_map(|one| one.to.backend());
+                        found.extend(to.map(|backend| &backend.service));
                         found.extend(mirrors.iter().map(|mirror| &mirror.to.service));
                     }
                 }
                 Rules::Tls(rules) => {
                     let shares = rules.iter().flat_map(|rule| &rule.to);
-                    found.extend(shares.filter_map(|share| share.to.service()));
+                    let to = shares.filter_map(|share| share.to.backend());
+                    found.extend(to.map(|backend| &backend.service));
                 }
                 Rules::Tcp(rules) => {
                     let shares = rules.iter().flat_map(|rule| &rule.to);
-                    found.extend(shares.filter_map(|share| share.to.service()));
+                    let to = shares.filter_map(|share| share.to.backend());
+                    found.extend(to.map(|backend| &backend.service));
                 }
             }
         }
@@ -160,6 +169,7 @@ impl Plan {
         }
         keep(&mut self.services, &before.services);
         keep(&mut self.gateways, &before.gateways);
+        keep(&mut self.chosen, &before.chosen);
         keep(&mut self.policies, &before.policies);
     }
 }

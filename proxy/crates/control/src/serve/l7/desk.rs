@@ -104,21 +104,8 @@ fn may(who: &Who, scope: &Scope, hosted: &Hosted) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::http::plan::Labels;
-    use culvert_model::{identity::Identity, locality::Locality, name::ObjectName};
+    use culvert_model::{identity::Identity, name::ObjectName};
     use tonic::Code;
-
-    fn scope(namespace: &str, node: &str) -> Scope {
-        let (namespace, node) = (namespace.into(), node.into());
-        Scope {
-            namespace,
-            node,
-            locality: Locality::default(),
-            gateway: None,
-            labels: Labels::new(),
-            api: false,
-        }
-    }
 
     fn identity(namespace: &str) -> Identity {
         Identity::try_new("cluster.local", namespace, "web").unwrap()
@@ -128,11 +115,13 @@ mod tests {
     fn a_node_is_told_of_namespaces_whose_pods_it_has() {
         let hosted = Hosted::of([("n1", identity("shop"), ObjectName::new("shop", "web"))]);
         let n1 = Who::Node(vec!["n1".into()]);
-        assert!(may(&n1, &scope("shop", "n1"), &hosted).is_ok());
-        let of_gateway =
-            Scope { gateway: Some(ObjectName::new("shop", "edge")), ..scope("shop", "n1") };
+        assert!(may(&n1, &Scope::of_engine("shop", "n1"), &hosted).is_ok());
+        let of_gateway = Scope {
+            gateway: Some(ObjectName::new("shop", "edge")),
+            ..Scope::of_engine("shop", "n1")
+        };
         let others = [("bank", "n1"), ("shop", "n2"), ("shop", "")];
-        let others = others.map(|(namespace, node)| scope(namespace, node));
+        let others = others.map(|(namespace, node)| Scope::of_engine(namespace, node));
         for scope in others.into_iter().chain([of_gateway]) {
             let status = may(&n1, &scope, &hosted).unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{status}");
@@ -145,12 +134,13 @@ mod tests {
         let web = Who::Workload(identity("shop"));
         let gateway = |namespace: &str, name: &str| Scope {
             gateway: Some(ObjectName::new(namespace, name)),
-            ..scope(namespace, "")
+            ..Scope::of_engine(namespace, "")
         };
-        for fine in [scope("shop", ""), gateway("shop", "web")] {
+        for fine in [Scope::of_engine("shop", ""), gateway("shop", "web")] {
             assert!(may(&web, &fine, &hosted).is_ok());
         }
-        for other in [scope("bank", ""), gateway("bank", "web"), gateway("shop", "edge")] {
+        for other in [Scope::of_engine("bank", ""), gateway("bank", "web"), gateway("shop", "edge")]
+        {
             let status = may(&web, &other, &hosted).unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{status}");
         }
@@ -159,9 +149,9 @@ mod tests {
     #[test]
     fn who_proved_nothing_is_told_only_on_this_machine() {
         let hosted = Hosted::default();
-        assert!(may(&Who::Anybody, &scope("shop", "n1"), &hosted).is_ok());
+        assert!(may(&Who::Anybody, &Scope::of_engine("shop", "n1"), &hosted).is_ok());
         let nobody = Who::Nobody(Status::unauthenticated("nothing"));
-        let status = may(&nobody, &scope("shop", "n1"), &hosted).unwrap_err();
+        let status = may(&nobody, &Scope::of_engine("shop", "n1"), &hosted).unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
     }
 }

@@ -1,13 +1,9 @@
 //! Who follows what, and what is made for whom.
 use super::{Hub, Lease};
-use crate::compile::http::{
-    emit::{
-        Scope,
-        tests::{SHOP, changes, labelled},
-    },
-    plan::Labels,
+use crate::compile::http::emit::{
+    Scope,
+    tests::{SHOP, changes, labelled},
 };
-use culvert_model::locality::Locality;
 use culvert_runtime::{
     drain::{Drain, Drained},
     publish::{Generation, View},
@@ -16,15 +12,7 @@ use culvert_xds::envoy::{kind::Kind, serve::offer::Offer};
 use std::time::Duration;
 
 fn scope(namespace: &str) -> Scope {
-    let (namespace, node) = (namespace.into(), "node-a".into());
-    Scope {
-        namespace,
-        node,
-        locality: Locality::default(),
-        gateway: None,
-        labels: Labels::new(),
-        api: false,
-    }
+    Scope::of_engine(namespace, "node-a")
 }
 
 /// A hub that works.

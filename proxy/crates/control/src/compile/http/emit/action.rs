@@ -80,10 +80,7 @@ fn specifier(
         Share::To(backend) => clusters.cluster(backend),
         Share::Nowhere => NOWHERE.to_owned(),
     };
-    let backends = to.iter().filter_map(|one| match &one.to {
-        Share::To(backend) => Some(backend),
-        Share::Nowhere => None,
-    });
+    let backends = to.iter().filter_map(|one| one.to.backend());
     let hash = backends.clone().map(|backend| clusters.hash(backend)).find(|one| !one.is_empty());
     action.hash_policy = hash.unwrap_or_default();
     if to.len() != backends.count() || to.is_empty() {

@@ -1,7 +1,7 @@
 //! What a gateway is told: listeners with ports of their own.
 use super::{
     super::plan::{
-        At, Clients, Labels,
+        At, Labels,
         gateway::{GatewayPlan, Server, ServerTls, Serves, VirtualHost},
         matching::HttpMatch,
         policy::{Applies, Policy},
@@ -51,6 +51,7 @@ pub(super) fn listeners(
         Applies::Pods(_) | Applies::Services(_) => false,
     };
     let policies: Vec<&Policy> = view.reader.policies(&name.namespace).filter(applies).collect();
+    // A gateway's clients have no labels that anybody knows, and are where it is.
     let everybody = Class::default();
     let (mut listeners, mut tables) = (Vec::new(), Vec::new());
     for ((ip, port), (at, servers)) in doors {
@@ -253,10 +254,8 @@ impl Made<'_> {
     }
 
     fn hosts(&self, hosts: &mut Hosts, all: &[VirtualHost], to_https: bool) {
-        let port = self.seen.port;
-        let is_for = |one: &HttpMatch| {
-            one.port.is_none_or(|wanted| wanted == port) && self.is_among(&one.clients)
-        };
+        let Seen { view, class, port } = self.seen;
+        let is_for = |one: &HttpMatch| class.asks(one, view.namespace, port);
         for VirtualHost { domains, rules } in all {
             let routes = route::routes(rules, &is_for, &self.seen);
             let domains: Vec<&str> = match domains.is_empty() {
@@ -286,11 +285,7 @@ impl Made<'_> {
 
     /// Whether strangers at a port are among those.
     fn connects(&self, one: &StreamMatch, port: NonZeroU16) -> bool {
-        one.port.is_none_or(|wanted| wanted == port) && self.is_among(&one.clients)
-    }
-
-    /// A gateway's clients have no labels that anybody knows, and are where it is.
-    fn is_among(&self, clients: &Clients) -> bool {
-        clients.labels.is_empty() && clients.may_be_of(self.seen.view.namespace)
+        let Seen { view, class, .. } = self.seen;
+        one.port.is_none_or(|wanted| wanted == port) && class.is_among(&one.clients, view.namespace)
     }
 }

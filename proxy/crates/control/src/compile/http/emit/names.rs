@@ -1,5 +1,5 @@
 //! What resources are called: Istio's conventions.
-use crate::compile::http::plan::Labels;
+use crate::compile::http::plan::{Labels, traffic::Traffic};
 use culvert_model::name::ServiceName;
 use std::{net::IpAddr, num::NonZeroU16};
 
@@ -31,11 +31,11 @@ pub(super) fn outbound(
     }
 }
 
-/// The same for clients with these labels, who talk to it otherwise than all others do.
-pub(super) fn of_clients(cluster: String, labels: &Labels) -> String {
-    match labels.is_empty() {
-        true => cluster,
-        false => format!("{cluster}~{}", self::labels(labels)),
+/// The same for those who talk to it so: clients with labels may, otherwise than all others do.
+pub(super) fn of_clients(cluster: String, traffic: Option<&Traffic>) -> String {
+    match traffic.map(|traffic| &traffic.clients.labels).filter(|labels| !labels.is_empty()) {
+        None => cluster,
+        Some(labels) => format!("{cluster}~{}", self::labels(labels)),
     }
 }
 

@@ -85,10 +85,7 @@ impl Clusters for Seen<'_> {
         needs.borrow_mut().insert(service.clone());
         let shared = reader.is_shared(service, namespace);
         let name = names::outbound(service, self.port_of(backend), subset.as_deref(), shared);
-        match self.class.traffic(reader.service_plan(service), namespace) {
-            Some(traffic) => names::of_clients(name, &traffic.clients.labels),
-            None => name,
-        }
+        names::of_clients(name, self.class.traffic(reader.service_plan(service), namespace))
     }
 
     fn hash(&self, backend: &Backend) -> Vec<HashPolicy> {

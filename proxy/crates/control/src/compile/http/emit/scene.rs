@@ -2,7 +2,7 @@
 //!
 //! Whoever makes messages looks through a `Reader`, which notes what was looked at: whatever
 //! changes later, what has looked at it is made anew, and nothing else.
-use super::super::plan::{Labels, Plan, policy::Policy};
+use super::super::plan::{Labels, Plan, has_all, policy::Policy};
 use crate::object::{roots::Roots, secret::Secret};
 use culvert_model::{
     member::Member,
@@ -309,7 +309,7 @@ impl WorkloadFacts {
     }
 
     pub(super) fn has(&self, labels: &Labels) -> bool {
-        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+        has_all(&self.labels, labels)
     }
 }
 

@@ -20,6 +20,19 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The engine of a namespace on a node, of whose place nothing is known.
+    #[cfg(test)]
+    pub(crate) fn of_engine(namespace: &str, node: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            node: node.into(),
+            locality: Locality::default(),
+            gateway: None,
+            labels: Labels::new(),
+            api: false,
+        }
+    }
+
     /// With the place of its node, as the pods there have it, if it does not say one itself.
     pub(super) fn placed(self, scene: &Scene) -> Self {
         let place = (Arc::clone(&self.namespace), Arc::clone(&self.node));

@@ -2,7 +2,7 @@
 //! asks roots from `ConfigMap`s.
 use super::reader::Reader;
 use crate::object::{
-    roots::Roots,
+    roots::{REVOKED, Roots, TRUSTED},
     secret::{Hidden, Secret},
 };
 use culvert_model::name::ObjectName;
@@ -27,7 +27,7 @@ use culvert_proto::{
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What names of Secrets begin with, and what is behind it of whom they trust.
-const SECRET: &str = "kubernetes://";
+pub(in crate::compile::http) const SECRET: &str = "kubernetes://";
 pub(in crate::compile::http) const TRUST: &str = "-cacert";
 
 /// What names of `ConfigMap`s with roots begin with, in what people write, too.
@@ -113,8 +113,8 @@ fn certificate(secret: &Secret) -> Option<TlsCertificate> {
 
 fn trust(secret: &Secret) -> Option<CertificateValidationContext> {
     Some(CertificateValidationContext {
-        trusted_ca: Some(inline(entry(secret, ["ca.crt", "cacert"])?.bytes())),
-        crl: entry(secret, ["ca.crl", "crl"]).map(|crl| inline(crl.bytes())),
+        trusted_ca: Some(inline(entry(secret, TRUSTED)?.bytes())),
+        crl: entry(secret, REVOKED).map(|crl| inline(crl.bytes())),
         ..CertificateValidationContext::default()
     })
 }

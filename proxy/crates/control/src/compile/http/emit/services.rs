@@ -75,28 +75,34 @@ fn all<'a>(name: &ServiceName, scope: &Scope, reader: &Reader<'a>) -> Vec<One<'a
     let shared = reader.is_shared(name, &scope.namespace);
     // Nobody knows the labels of a gateway's clients, nor of those without a proxy.
     let some = if scope.gateway.is_some() || scope.api { Vec::new() } else { some };
+    let ways = some.into_iter().map(Some).chain([rest]);
+    ways.flat_map(|traffic| of_way(name, facts, shared, traffic)).collect()
+}
+
+/// Those of clients who talk to it so.
+fn of_way<'a>(
+    name: &ServiceName,
+    facts: &'a ServiceFacts,
+    shared: bool,
+    traffic: Option<&'a Traffic>,
+) -> Vec<One<'a>> {
     let mut all = Vec::new();
-    for traffic in some.into_iter().map(Some).chain([rest]) {
-        for port in &facts.service.ports {
-            let subsets = traffic.iter().flat_map(|traffic| &traffic.subsets);
-            let subsets = subsets.map(|(name, subset)| (Some(&**name), Some(subset)));
-            for (called, subset) in [(None, None)].into_iter().chain(subsets) {
-                let policy = match traffic {
-                    Some(traffic) => traffic.of(called, port.port).cloned().unwrap_or_default(),
-                    None => TrafficPolicy::default(),
-                };
-                let name = names::outbound(name, port.port, called, shared);
-                let name = match traffic {
-                    Some(traffic) => names::of_clients(name, &traffic.clients.labels),
-                    None => name,
-                };
-                if tls::is_twofold(&policy, port.protocol) {
-                    let (name, policy) =
-                        (names::passed(&name), TrafficPolicy { tls: Tls::Off, ..policy.clone() });
-                    all.push(One { name, facts, port, subset, policy, traffic });
-                }
+    for port in &facts.service.ports {
+        let subsets = traffic.iter().flat_map(|traffic| &traffic.subsets);
+        let subsets = subsets.map(|(name, subset)| (Some(&**name), Some(subset)));
+        for (called, subset) in [(None, None)].into_iter().chain(subsets) {
+            let policy = match traffic {
+                Some(traffic) => traffic.of(called, port.port).cloned().unwrap_or_default(),
+                None => TrafficPolicy::default(),
+            };
+            let name = names::outbound(name, port.port, called, shared);
+            let name = names::of_clients(name, traffic);
+            if tls::is_twofold(&policy, port.protocol) {
+                let (name, policy) =
+                    (names::passed(&name), TrafficPolicy { tls: Tls::Off, ..policy.clone() });
                 all.push(One { name, facts, port, subset, policy, traffic });
             }
+            all.push(One { name, facts, port, subset, policy, traffic });
         }
     }
     all

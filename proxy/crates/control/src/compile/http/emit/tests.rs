@@ -21,7 +21,7 @@ use super::{
 use crate::{
     compile::{
         Ambient, Settings,
-        http::plan::{At, Labels, Plan},
+        http::plan::{At, Plan},
         incremental::Compiler,
     },
     object::Objects,
@@ -79,14 +79,7 @@ pub(super) fn scene(text: &str, plan: Plan) -> Scene {
 /// The engine of a namespace on `node-a`.
 fn engine(namespace: &str) -> Scope {
     let locality = Locality { region: "r1".into(), zone: "z1".into(), subzone: "".into() };
-    Scope {
-        namespace: namespace.into(),
-        node: "node-a".into(),
-        locality,
-        gateway: None,
-        labels: Labels::new(),
-        api: false,
-    }
+    Scope { locality, ..Scope::of_engine(namespace, "node-a") }
 }
 
 fn emit(text: &str, plan: Plan, namespace: &str) -> Emitter {

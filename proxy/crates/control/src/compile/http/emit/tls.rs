@@ -5,7 +5,7 @@ use super::{
         traffic::{Credential, Name, Originate, ProxyProtocol, Tls, TrafficPolicy, Trust, Version},
     },
     may_be_tls,
-    secrets::ROOTS,
+    secrets::{ROOTS, SECRET, TRUST},
     words::{ads, flag, is_value, pattern, transport},
 };
 use culvert_model::service::AppProtocol;
@@ -179,7 +179,7 @@ fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
             ValidationContextType::ValidationContext(context)
         }
         Trust::Only(Credential::Secret { namespace, name }) => {
-            named(context, format!("kubernetes://{namespace}/{name}-cacert"))
+            named(context, format!("{SECRET}{namespace}/{name}{TRUST}"))
         }
         Trust::Only(Credential::ConfigMap { namespace, name }) => {
             named(context, format!("{ROOTS}{namespace}/{name}"))
@@ -221,7 +221,7 @@ fn certified<'a>(
     for credential in credentials {
         match credential {
             Credential::Secret { namespace, name } => {
-                named.push(sds(format!("kubernetes://{namespace}/{name}")));
+                named.push(sds(format!("{SECRET}{namespace}/{name}")));
             }
             Credential::Files { certificate, key: Some(key) }
                 if !certificate.is_empty() && !key.is_empty() =>

@@ -14,6 +14,7 @@ use crate::{
         rule::HttpRule,
         stream::{TcpRule, TlsRule},
     },
+    gateways::labels::said,
     object::gateway_api::{
         GROUP, gateway::Gateway, gateway_class::GatewayClass, reference::ParentRef,
     },
@@ -86,8 +87,7 @@ pub(super) fn plans<'a>(
             });
         }
         standings.push(standing(Arc::clone(&at.object), listeners));
-        let said = gateway.spec.infrastructure.iter().flat_map(|said| &said.value.labels);
-        let labels = said.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let labels = said(gateway).collect();
         plans.insert(gateway.meta.name.clone(), Arc::new(GatewayPlan { at, labels, servers }));
     }
     (plans, standings)

@@ -2,7 +2,7 @@
 use crate::{
     compile::http::{
         credentials::Holder,
-        emit::secrets::ROOTS,
+        emit::secrets::{ROOTS, SECRET},
         plan::{
             gateway::{ClientAuth, ServerTls, TlsVersion},
             traffic::{Credential, Name, Originate, Tls, Trust},
@@ -156,7 +156,7 @@ fn secret(name: &str, meta: &Meta) -> Credential {
 pub(super) fn own_secret(name: &str) -> (Holder, &str) {
     let (holder, name) = match name.strip_prefix(ROOTS) {
         Some(roots) => (Holder::ConfigMap, roots),
-        None => (Holder::Secret, name.strip_prefix("kubernetes://").unwrap_or(name)),
+        None => (Holder::Secret, name.strip_prefix(SECRET).unwrap_or(name)),
     };
     // That of another namespace would need somebody's leave: its name is looked for at home.
     (holder, name.rsplit('/').next().unwrap_or(name))

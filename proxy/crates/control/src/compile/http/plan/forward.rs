@@ -71,9 +71,9 @@ pub struct Retry {
 }
 
 impl Share {
-    pub(crate) fn service(&self) -> Option<&ServiceName> {
+    pub(crate) fn backend(&self) -> Option<&Backend> {
         match self {
-            Self::To(backend) => Some(&backend.service),
+            Self::To(backend) => Some(backend),
             Self::Nowhere => None,
         }
     }

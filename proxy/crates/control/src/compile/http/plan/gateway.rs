@@ -1,6 +1,6 @@
 //! Who listens for strangers.
 use super::{
-    At, Labels,
+    At, Labels, has_all,
     rule::HttpRule,
     stream::{TcpRule, TlsRule},
     traffic::{Credential, Name, Trust},
@@ -91,7 +91,7 @@ impl Chosen {
     /// Whether a gateway with these labels listens so.
     #[must_use]
     pub fn is_for(&self, labels: &Labels) -> bool {
-        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        has_all(labels, &self.labels)
     }
 }
 
