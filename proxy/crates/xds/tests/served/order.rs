@@ -193,3 +193,25 @@ fn a_request_that_has_not_seen_the_last_response_wants_nothing() {
     let third = session.request(&answer, &offer, "test").unwrap();
     assert_eq!(third.resources.len(), 1);
 }
+
+#[test]
+fn what_was_dropped_and_is_wanted_again_is_told_again() {
+    let (mut client, mut session, mut offer) =
+        (OfWhole::default(), Session::<Whole>::default(), Offer::default());
+    offer.change([made(Kind::Route, "a", "1"), made(Kind::Route, "b", "1")], []);
+    let request = client.want(Kind::Route, names(&["a", "b"])).unwrap();
+    let first = session.request(&request, &offer, "test").unwrap();
+    session.request(&client.take(first, false), &offer, "test");
+    offer.change([made(Kind::Route, "a", "2")], []);
+    let [second] = &*session.push(&offer, "test", false) else { panic!() };
+    // The client does not hold `b` when it asks for it again, which the server hears too late.
+    for wanted in [names(&["a"]), names(&["a", "b"])] {
+        let stale = client.want(Kind::Route, wanted).unwrap();
+        assert!(session.request(&stale, &offer, "test").is_none());
+    }
+    let answer = client.take(second.clone(), false);
+    let third = session.request(&answer, &offer, "test").unwrap();
+    drop(client.take(third, false));
+    let held: Vec<&str> = client.held()[&Kind::Route].keys().map(|name| &**name).collect();
+    assert_eq!(held, ["a", "b"]);
+}

@@ -83,6 +83,8 @@ pub struct Whole {
     /// What is not in a response is no more.
     is_whole: bool,
     wanted: BTreeSet<String>,
+    /// Of those, what it wanted no more for a while, and so may not hold.
+    dropped: BTreeSet<String>,
     /// Something was asked for by name: to name nothing is to want nothing from then on.
     named: bool,
     /// Of the last response.
@@ -176,6 +178,7 @@ impl Channel for Whole {
             inner: Subscriber::new(manner),
             is_whole: is_whole(kind),
             wanted: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             named: false,
             nonce: String::new(),
         }
@@ -205,6 +208,8 @@ impl Channel for Whole {
         if !is_first && !nonce.is_empty() && *nonce != self.nonce {
             // Who wrote it had not read the last response; what it wants comes with that one's answer.
             self.inner.answered(&changes);
+            let lacks = |name: &&String| !request.resource_names.contains(name);
+            self.dropped.extend(self.wanted.iter().filter(lacks).cloned());
             return None;
         }
         let mut wanted: BTreeSet<String> = request.resource_names.iter().cloned().collect();
@@ -213,7 +218,9 @@ impl Channel for Whole {
             wanted.insert(WILDCARD.to_owned());
         }
         let before = std::mem::replace(&mut self.wanted, wanted);
-        changes.resource_names_subscribe = self.wanted.difference(&before).cloned().collect();
+        let dropped = std::mem::take(&mut self.dropped);
+        let is_new = |name: &&String| !before.contains(*name) || dropped.contains(*name);
+        changes.resource_names_subscribe = self.wanted.iter().filter(is_new).cloned().collect();
         changes.resource_names_unsubscribe = before.difference(&self.wanted).cloned().collect();
         let response = self.inner.request(&changes, world)?;
         let version = &request.version_info;
