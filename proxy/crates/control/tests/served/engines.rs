@@ -91,7 +91,8 @@ impl Engine {
             error_detail,
             ..Default::default()
         };
-        self.requests.send(answer).await.unwrap();
+        // Where the stream has ended meanwhile, the next response is the status that says why.
+        drop(self.requests.send(answer).await);
         Ok(())
     }
 
