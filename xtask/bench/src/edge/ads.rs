@@ -80,11 +80,17 @@ impl Ads {
         let service = service.max_decoding_message_size(64 << 20);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind(at)).context("discovery")?;
+        // As servers of gRPC do: a small response else waits for the peer's delayed acknowledgement.
+        let incoming = TcpListenerStream::new(listener).map(|stream| {
+            let stream = stream?;
+            stream.set_nodelay(true)?;
+            std::io::Result::Ok(stream)
+        });
         thread::spawn(move || {
             runtime.block_on(
                 tonic::transport::Server::builder()
                     .add_service(service)
-                    .serve_with_incoming(TcpListenerStream::new(listener)),
+                    .serve_with_incoming(incoming),
             )
         });
         Ok(server)
