@@ -55,7 +55,10 @@ fn a_gateway_is_made_and_leads_to_the_page_in_a_tunnel() {
         assert!(!elsewhere.status.success(), "no route leads there: {elsewhere:?}");
     }
 
-    // STRICT pods take it for who it is: it came in a tunnel.
+    // Whoever removes it removes its pods; a connection is told of when it ends.
+    namespace.kubectl(&["delete", GATEWAY]);
+    namespace.kubectl(&["wait", "--for=delete", "deployment/bookinfo-gateway-istio"]);
+    // STRICT pods took it for who it was: it came in a tunnel.
     let pod = namespace.get(&["pods", "--selector=app=productpage"]);
     let node = pod["items"][0]["spec"]["nodeName"].as_str().unwrap();
     let node = NODES.into_iter().find(|&known| known == node).unwrap();

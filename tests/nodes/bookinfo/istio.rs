@@ -74,19 +74,24 @@ fn takes_the_others(bookinfo: &Bookinfo<'_>) {
     bookinfo.apply(ALL_V1);
     for name in [
         "bookinfo-gateway",
-        "certmanager-gateway",
         "destination-rule-reviews",
         "egress-rule-google-apis",
         "destination-rule-all-mtls",
     ] {
         bookinfo.apply(&format!("networking/{name}.yaml"));
     }
+    // One says its own namespace.
+    let cluster = &bookinfo.town.cluster;
+    cluster.apply(ISTIO_SYSTEM);
+    cluster.apply(&bookinfo.read("networking/certmanager-gateway.yaml"));
     bookinfo.shows("anybody", FIRST);
+    cluster.delete(ISTIO_SYSTEM);
     let from = bookinfo.identity("bookinfo-productpage");
     let of_details = bookinfo.identity("bookinfo-details");
-    let details = NODES.iter().find(|node| has(bookinfo, "details", node)).unwrap();
-    bookinfo.town.proxy(details).await_access("of productpage's request to details", |line| {
-        line["direction"] == "inbound"
+    let at = NODES.iter().find(|node| has(bookinfo, "productpage", node)).unwrap();
+    bookinfo.town.proxy(at).await_access("of productpage's request to details", |line| {
+        line["direction"] == "outbound"
+            && line["http.method"] == "GET"
             && line["src.identity"] == from
             && line["dst.identity"] == of_details
     });
@@ -119,6 +124,8 @@ fn is_explained(bookinfo: &Bookinfo<'_>) {
     assert_eq!((&client["node"], client["node"] != server["node"]), (&node.into(), true));
     bookinfo.namespace.kubectl(&["delete", "authorizationpolicy", "readers"]);
 }
+
+const ISTIO_SYSTEM: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: istio-system}}";
 
 /// Reviews are read, and nothing else.
 const READERS: &str = "apiVersion: security.istio.io/v1

@@ -7,7 +7,7 @@ use super::nextest::{self, Filter};
 use crate::{
     chart,
     cluster::{self, build},
-    process, workspace,
+    peers, process, workspace,
 };
 
 /// A build of Kubernetes that goes on beside other work, and ends with this value.
@@ -47,6 +47,7 @@ pub(super) fn run_these(arguments: Vec<String>) -> Result<()> {
         Command::new(nextest::program()?)
             .args(arguments)
             .current_dir(workspace::root())
+            .env("PATH", peers::path()?)
             .env("CULVERT_BIN", workspace::target().join("debug/culvert")),
     );
     // The one that tests share; those of their own have ended with them.
