@@ -145,7 +145,9 @@ impl Manager {
                 self.tally.closed_h1(closed);
             }
             Protocol::Http2 => {
-                let closed = h2::serve(io, Arc::new(serving), &self.options.h2, &worker).await;
+                // In a place of its own: it takes four times what a connection of HTTP/1 does.
+                let served = h2::serve(io, Arc::new(serving), &self.options.h2, &worker);
+                let closed = Box::pin(served).await;
                 self.tally.closed_h2(&closed);
             }
         }

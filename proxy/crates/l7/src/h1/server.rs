@@ -23,6 +23,7 @@ use http::{Method, StatusCode, Version};
 use receive::Received;
 use std::{
     future::{Future, poll_fn},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -176,16 +177,13 @@ impl Connection<'_> {
         let interim = Interim::new(Arc::clone(&self.line) as Arc<dyn crate::message::Inform>);
         let request = Request { head, body: body.map_or(Body::Empty, Body::H1), interim };
 
-        // In a place of its own, which is given back before the response is written: a connection that
-        // waits for its next request, or for its client, has no room for a request in it.
-        let mut answer = Box::pin(service.call(request));
+        let mut answer = pin!(service.call(request));
         let answered = poll_fn(|cx| {
             let polled = self.poll_answer(cx, answer.as_mut());
             asked.at_once &= polled.is_ready();
             polled
         })
         .await;
-        drop(answer);
         let (mut response, mut record) = answered?;
         // A body that is none has no answer but this, whatever was made of the request so far.
         if self.line.incoming().reader.is_broken() && response.head.status.is_server_error() {
