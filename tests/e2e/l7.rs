@@ -13,6 +13,7 @@ mod requests;
 mod roots;
 mod selected;
 mod told;
+mod tunnel;
 mod visit;
 mod why;
 

@@ -66,6 +66,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "promtool", package: "prometheus", wanted_by: &[Wanted::Tests] },
     Program { name: "openssl", package: "openssl", wanted_by: HTTP },
     Program { name: "dig", package: "bind9-dnsutils", wanted_by: &[Wanted::Tests] },
+    Program { name: "tinyproxy", package: "tinyproxy-bin", wanted_by: &[Wanted::Tests] },
     Program { name: "dnsmasq", package: "dnsmasq-base", wanted_by: &[Wanted::Tests] },
     Program { name: "mariadbd", package: "mariadb-server-core", wanted_by: &[Wanted::Tests] },
     Program { name: "mariadb", package: "mariadb-client-core", wanted_by: &[Wanted::Tests] },

@@ -38,6 +38,14 @@ spec:
   - to: [{operation: {ports: ['9090']}}]
 ";
 
+const CERTIFICATES: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: mesh, namespace: culvert-system}
+data:
+  mesh: |
+    defaultConfig: {proxyHeaders: {forwardedClientCert: SANITIZE_SET}}
+";
+
 /// Asks until the answer is as it should be.
 #[track_caller]
 pub(super) fn answers(
@@ -81,6 +89,15 @@ fn manifests_route_and_authorize() {
         assert_eq!((&said["status"], &said["body"]), (&json!(403), &json!("RBAC: access denied")));
         assert_eq!(get(&mesh, "other", "/", &[])["status"], 403, "another principal");
     }
+
+    // Whom the tunnel proved its client to be, an application is told if that is asked.
+    let tells = |said: &Value| {
+        let heard = said["headers"]["x-heard"].as_str();
+        heard.is_some_and(|heard| heard.contains("URI=spiffe://cluster.local/ns/mesh/sa/client"))
+    };
+    assert!(!tells(&get(&mesh, "client", "/", &[])));
+    mesh.write("mesh.yaml", CERTIFICATES);
+    answers(&mesh, "client", ("/", &[]), tells);
 
     // Who follows, and how far it is.
     let status = eventually("engines that are current", || {

@@ -80,6 +80,20 @@ pub struct MeshConfig {
     /// The network of what this control plane speaks of; empty: the default network.
     pub network: Arc<str>,
     pub outbound: OutboundPolicy,
+    pub certificates: Certificates,
+}
+
+/// What applications are told of their clients' certificates, where HTTP is looked at on the way in
+/// (`x-forwarded-client-cert`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificates {
+    /// Nothing, and what clients say of it is taken away.
+    #[default]
+    Sanitize,
+    /// Who the tunnel proved its client to be, and nothing else.
+    Set,
+    /// The same, after what the client says.
+    Append,
 }
 
 impl Default for MeshConfig {
@@ -89,6 +103,7 @@ impl Default for MeshConfig {
             trust_domain: "cluster.local".into(),
             network: "".into(),
             outbound: OutboundPolicy::AllowAny,
+            certificates: Certificates::default(),
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn config(store: &Store, settings: &Settings) -> (MeshConfig, Vec<Pro
             true => OutboundPolicy::RegistryOnly,
             false => OutboundPolicy::AllowAny,
         },
+        certificates: written.map(|written| written.certificates).unwrap_or_default(),
     };
     let mut notes = Vec::new();
     for one in store.settings.all() {

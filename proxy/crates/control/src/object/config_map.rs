@@ -6,7 +6,10 @@ use super::{
     spanned::Spanned,
     yaml,
 };
-use crate::problem::{Mark, Origin, Problem, Source};
+use crate::{
+    compile::mesh::Certificates,
+    problem::{Mark, Origin, Problem, Source},
+};
 use serde::{Deserialize, de::IgnoredAny as Ignored};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,11 +23,10 @@ pub(crate) const NAMESPACES: [&str; 2] = ["culvert-system", "istio-system"];
 const KEY: &str = "mesh";
 
 /// Settings that exist, and that a later version reads.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "accessLogEncoding",
     "accessLogFile",
     "accessLogFormat",
-    "defaultConfig",
     "defaultProviders",
     "enableTracing",
     "extensionProviders",
@@ -41,6 +43,8 @@ pub struct MeshSettings {
     pub trust_domain: Option<Spanned<String>>,
     /// Connections to what nobody knows are refused.
     pub registry_only: bool,
+    /// What applications are told of their clients' certificates.
+    pub certificates: Certificates,
     pub notes: Vec<Problem>,
 }
 
@@ -83,6 +87,7 @@ impl MeshSettings {
             root_namespace: None,
             trust_domain: None,
             registry_only: false,
+            certificates: Certificates::default(),
             notes: Vec::new(),
             meta: meta.clone(),
         };
@@ -90,22 +95,8 @@ impl MeshSettings {
         let (documents, unreadable) = yaml::parse(&own);
         problems.extend(unreadable.into_iter().map(|problem| inner.mend(problem)));
         for document in &documents {
-            match &document.value {
-                Value::Map(entries) => {
-                    for entry in entries {
-                        settings.field(entry, &inner, &mut problems);
-                    }
-                }
-                Value::Null => {}
-                Value::Bool { .. }
-                | Value::Int { .. }
-                | Value::Float { .. }
-                | Value::Text(_)
-                | Value::Seq(_) => {
-                    let is = document.value.describe();
-                    let message = format!("want a mapping, not {is}");
-                    problems.push(inner.at(document.at).error(message));
-                }
+            for (_, entry) in inner.entries(document, &mut problems) {
+                settings.field(entry, &inner, &mut problems);
             }
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
@@ -137,11 +128,8 @@ impl MeshSettings {
                     }
                 }
             }
-            other if LATER.contains(&other) => {
-                let note = inner.at(entry.key_at);
-                let message = format!("`{other}` is not used yet by this version");
-                self.notes.push(note.warning(message));
-            }
+            "defaultConfig" => self.proxies(&entry.node, inner, problems),
+            other if LATER.contains(&other) => self.later(other, entry, inner),
             other => {
                 let note = inner.at(entry.key_at);
                 self.notes.push(note.warning(format!("`{other}` is not used: ignored")));
@@ -150,7 +138,69 @@ impl MeshSettings {
     }
 }
 
+impl MeshSettings {
+    fn later(&mut self, name: &str, entry: &Entry, inner: &Inner<'_>) {
+        let message = format!("`{name}` is not used yet by this version");
+        self.notes.push(inner.at(entry.key_at).warning(message));
+    }
+
+    /// `defaultConfig`: of all that is said to proxies, which headers they set.
+    fn proxies(&mut self, node: &Node, inner: &Inner<'_>, problems: &mut Vec<Problem>) {
+        for (key, entry) in inner.entries(node, problems) {
+            if key != "proxyHeaders" {
+                self.later(&format!("defaultConfig.{key}"), entry, inner);
+                continue;
+            }
+            for (key, entry) in inner.entries(&entry.node, problems) {
+                if key != "forwardedClientCert" {
+                    self.later(&format!("defaultConfig.proxyHeaders.{key}"), entry, inner);
+                    continue;
+                }
+                let Value::Text(text) = &entry.node.value else {
+                    let message = format!("want text, not {}", entry.node.value.describe());
+                    problems.push(inner.at(entry.node.at).error(message));
+                    continue;
+                };
+                match &**text {
+                    "UNDEFINED" | "SANITIZE" => self.certificates = Certificates::Sanitize,
+                    "SANITIZE_SET" => self.certificates = Certificates::Set,
+                    "APPEND_FORWARD" => self.certificates = Certificates::Append,
+                    other => {
+                        let message =
+                            format!("`{other}` is none of the ways in which certificates are told");
+                        let problem = inner.at(entry.node.at).error(message);
+                        problems.push(
+                            problem.with_fix("write SANITIZE, SANITIZE_SET or APPEND_FORWARD"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Inner<'_> {
+    /// What is in a mapping.
+    fn entries<'n>(
+        &self,
+        node: &'n Node,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<(&'n str, &'n Entry)> {
+        match &node.value {
+            Value::Map(entries) => entries.iter().map(|one| (&*one.key, one)).collect(),
+            Value::Null => Vec::new(),
+            Value::Bool { .. }
+            | Value::Int { .. }
+            | Value::Float { .. }
+            | Value::Text(_)
+            | Value::Seq(_) => {
+                let message = format!("want a mapping, not {}", node.value.describe());
+                problems.push(self.at(node.at).error(message));
+                Vec::new()
+            }
+        }
+    }
+
     /// Where something in the text is: a literal block begins on the line after its `|`.
     fn mark(&self, inner: Mark) -> Mark {
         if !self.origin.has_lines() {

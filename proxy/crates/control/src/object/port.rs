@@ -124,8 +124,13 @@ impl Visitor<'_> for TargetPortVisitor {
     }
 }
 
-/// What is spoken on a port, by what it is declared as and by the beginning of its name.
-pub(crate) fn app_protocol(declared: Option<&str>, name: &str) -> AppProtocol {
+/// Ports of SMTP, DNS, `MySQL` and `MongoDB`: servers that speak first, and whoever waited for a word of
+/// their clients would wait for ever. Istio takes them for bytes, too.
+const BYTES: [u16; 4] = [25, 53, 3306, 27017];
+
+/// What is spoken on a port, by what it is declared as and by the beginning of its name; by its number
+/// where neither says.
+pub(crate) fn app_protocol(declared: Option<&str>, name: &str, number: NonZeroU16) -> AppProtocol {
     let named = name.split('-').next().unwrap_or_default();
     match declared.unwrap_or(named).to_ascii_lowercase().as_str() {
         "http" | "kubernetes.io/ws" => AppProtocol::Http1,
@@ -133,6 +138,7 @@ pub(crate) fn app_protocol(declared: Option<&str>, name: &str) -> AppProtocol {
         "grpc" => AppProtocol::Grpc,
         "tcp" | "mongo" | "mysql" | "redis" => AppProtocol::Tcp,
         "https" | "tls" | "kubernetes.io/wss" => AppProtocol::Tls,
+        _ if BYTES.contains(&number.get()) => AppProtocol::Tcp,
         _ => AppProtocol::Unknown,
     }
 }
@@ -167,7 +173,12 @@ mod tests {
             (Some("HTTPS"), "", AppProtocol::Tls),
             (Some("example.org/own"), "http", AppProtocol::Unknown),
         ] {
-            assert_eq!(app_protocol(declared, name), expect, "{declared:?} {name}");
+            let port = NonZeroU16::new(8080).unwrap();
+            assert_eq!(app_protocol(declared, name, port), expect, "{declared:?} {name}");
         }
+        let mysql = NonZeroU16::new(3306).unwrap();
+        assert_eq!(app_protocol(None, "", mysql), AppProtocol::Tcp);
+        assert_eq!(app_protocol(None, "db", mysql), AppProtocol::Tcp);
+        assert_eq!(app_protocol(None, "http-odd", mysql), AppProtocol::Http1);
     }
 }

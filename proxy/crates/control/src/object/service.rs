@@ -193,7 +193,7 @@ fn ports(raw: Vec<Spanned<RawPort>>, meta: &Meta, problems: &mut Vec<Problem>) -
             let port = ServicePort {
                 target: raw.target_port.unwrap_or(TargetPort::Number(raw.port.0)),
                 number: raw.port.0,
-                protocol: app_protocol(raw.app_protocol.as_deref(), &name),
+                protocol: app_protocol(raw.app_protocol.as_deref(), &name, raw.port.0),
                 name,
             };
             (port, at)

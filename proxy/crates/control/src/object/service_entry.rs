@@ -252,7 +252,7 @@ fn ports(raw: Vec<Spanned<RawPort>>, meta: &Meta, problems: &mut Vec<Problem>) -
     let read = |Spanned { value: raw, .. }: Spanned<RawPort>| EntryPort {
         number: raw.number.0,
         target: raw.target_port.unwrap_or(raw.number).0,
-        protocol: app_protocol(raw.protocol.as_deref(), ""),
+        protocol: app_protocol(raw.protocol.as_deref(), "", raw.number.0),
         name: raw.name,
     };
     raw.into_iter().map(read).collect()

@@ -36,6 +36,10 @@ pub(super) fn join<'a>(
     let mut shadowed = BTreeSet::new();
     let mut services = other.services.clone();
     for (name, own) in &istio.services {
+        for (index, one) in own.routes.iter().enumerate() {
+            let (before, one) = (&own.routes[..index], std::slice::from_ref(one));
+            shadowed.extend(self::shadowed(name, before, one));
+        }
         let joined = match services.get(name) {
             None => Arc::clone(own),
             Some(first) => {
@@ -106,8 +110,8 @@ fn shadowed(name: &ServiceName, first: &[Routing], own: &[Routing]) -> BTreeSet<
         };
         let Some(before) = first.iter().find(is_before) else { continue };
         let Some(by) = objects(&before.rules).into_iter().next() else { continue };
-        let all = objects(rules).into_iter();
-        found.extend(all.map(|object| Shadowed {
+        let own = objects(rules).into_iter().filter(|object| *object != by);
+        found.extend(own.map(|object| Shadowed {
             object,
             by: Arc::clone(&by),
             service: name.clone(),

@@ -123,7 +123,8 @@ impl Compiler {
                 deps.extend(changed);
             }
         };
-        push(Edit::Root(Arc::clone(&self.mesh().config.root_namespace)));
+        let config = &self.mesh().config;
+        push(Edit::Mesh(Arc::clone(&config.root_namespace), config.certificates));
         for name in &looked.services {
             push(Edit::Service(name.clone(), self.service_facts(name).map(Arc::new)));
         }
@@ -292,12 +293,15 @@ impl L7 {
         let mut passing = Passing::default();
         for name in services {
             let unclear = asks::unclear(&name, &self.scene);
-            match registry.get(&name).filter(|_| !unclear.is_empty()) {
+            let is_unreached = asks::is_unreached(&name, &self.scene);
+            let note = registry.get(&name).and_then(|draft| match is_unreached {
+                true => Some(told::unreached(&name, &draft.origin)),
+                false if unclear.is_empty() => None,
+                false => Some(told::unclear(&name, &unclear, &draft.origin)),
+            });
+            match note {
                 None => drop(self.unclear.remove(&name)),
-                Some(draft) => {
-                    let note = told::unclear(&name, &unclear, &draft.origin);
-                    self.unclear.insert(name.clone(), note);
-                }
+                Some(note) => drop(self.unclear.insert(name.clone(), note)),
             }
             let ports = asks::of_service(&name, &self.scene);
             if replace(&mut self.services, &name, &ports) {

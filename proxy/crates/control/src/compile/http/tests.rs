@@ -149,6 +149,29 @@ fn routes_of_the_gateway_api_count_first_which_is_said() {
 }
 
 #[test]
+fn of_two_virtual_services_for_a_host_the_second_is_told_that_nobody_asks_it() {
+    let route = |name: &str, host: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop}}
+spec: {{hosts: [{host}], http: [{{route: [{{destination: {{host: reviews}}}}]}}]}}
+"
+        )
+    };
+    let two = compiler(&[SHOP, &route("a", "reviews"), &route("b", "reviews")].concat());
+    assert_eq!(
+        notes(two.mesh()),
+        [
+            "VirtualService/shop/a is for reviews.shop.svc.cluster.local, too, and counts before it: its rules are not asked"
+        ]
+    );
+    let apart = compiler(&[SHOP, &route("a", "reviews"), &route("b", "ratings")].concat());
+    assert!(notes(apart.mesh()).iter().all(|note| !note.contains("counts before")));
+}
+
+#[test]
 fn tls_that_is_asked_for_is_spoken_whatever_else_is_said() {
     let tls = "---
 apiVersion: gateway.networking.k8s.io/v1

@@ -68,6 +68,16 @@ pub(super) fn shadowed<'a>(
     })
 }
 
+/// A service that pods' connections cannot be told to be for.
+pub(super) fn unreached(name: &ServiceName, origin: &Origin) -> Problem {
+    let host = &name.hostname;
+    let note = origin.warning(format!(
+        "{host} has no single address by which connections to it would be known: \
+         what is asked for it holds at gateways, and not for connections of pods"
+    ));
+    note.coded(Code::Meaning).with_fix("write single addresses in spec.addresses, not ranges")
+}
+
 /// Ports of a service that say nothing of what is spoken there.
 pub(super) fn unclear(name: &ServiceName, ports: &[NonZeroU16], origin: &Origin) -> Problem {
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();

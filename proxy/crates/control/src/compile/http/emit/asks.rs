@@ -13,7 +13,7 @@ use crate::compile::http::plan::{
     matching::HttpMatch,
     policy::{Applies, Policy, PolicyAction},
     stream::StreamMatch,
-    traffic::Traffic,
+    traffic::{Traffic, TrafficPolicy},
 };
 use culvert_model::{
     l7::L7Ports,
@@ -26,7 +26,9 @@ use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 /// clients.
 #[must_use]
 pub fn of_service(name: &ServiceName, scene: &Scene) -> L7Ports {
-    let Some(facts) = scene.service(name) else { return L7Ports::default() };
+    let Some(facts) = scene.service(name).filter(|facts| facts.has_doors()) else {
+        return L7Ports::default();
+    };
     let plan = scene.plan().services.get(name);
     let mut ports = Vec::new();
     let mut who = Who::default();
@@ -43,6 +45,17 @@ pub fn of_service(name: &ServiceName, scene: &Scene) -> L7Ports {
     }
     let ports: L7Ports = ports.into_iter().collect();
     ports.only_for(who.namespaces())
+}
+
+/// Whether something is asked of a service whose connections cannot be told: it holds at gateways alone.
+#[must_use]
+pub fn is_unreached(name: &ServiceName, scene: &Scene) -> bool {
+    let is_asked = |plan: &ServicePlan| {
+        let mut policies = plan.traffic.iter().map(|one| &one.policy);
+        !plan.routes.is_empty() || policies.any(TrafficPolicy::asks)
+    };
+    let plan = scene.plan().services.get(name);
+    scene.service(name).is_some_and(|facts| !facts.has_doors()) && plan.is_some_and(|p| is_asked(p))
 }
 
 /// Ports that rules of HTTP would be for, if it were known what is spoken there.
@@ -150,12 +163,12 @@ fn names(rules: &Rules, port: NonZeroU16) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_service, of_workload, unclear};
+    use super::{is_unreached, of_service, of_workload, unclear};
     use crate::compile::http::{
         emit::tests::{SHOP, host, port, scene, shown},
         plan::{Clients, Plan},
     };
-    use culvert_model::name::{ObjectName, WorkloadUid};
+    use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
 
     fn asked(pod: &str, text: &str, plan: Plan) -> Vec<u16> {
         let uid = WorkloadUid::pod("Kubernetes", &ObjectName::new("shop", pod));
@@ -187,6 +200,33 @@ mod tests {
         let reviews = host("shop", "reviews");
         let l7 = of_service(&reviews, &scene(SHOP, shown::by_header(Clients::of("bank"))));
         assert!(l7.contains(9080) && l7.is_for("bank") && !l7.is_for("shop"));
+    }
+
+    #[test]
+    fn what_has_a_range_of_addresses_is_asked_of_nobody() {
+        let entry = "
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: range, namespace: shop}
+spec:
+  hosts: [reviews.example.com]
+  addresses: [ADDRESS]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{name: http, number: 9080, protocol: HTTP}]
+  endpoints: [{address: 192.0.2.7}]
+";
+        let name = ServiceName::new("shop", "reviews.example.com");
+        let asked = |address: &str| {
+            let text = format!("{SHOP}{}", entry.replace("ADDRESS", address));
+            let routes = shown::by_header(Clients::default()).services;
+            let of = routes.into_values().map(|plan| (name.clone(), plan)).collect();
+            let scene = scene(&text, Plan { services: of, ..Plan::default() });
+            (of_service(&name, &scene).contains(9080), is_unreached(&name, &scene))
+        };
+        assert_eq!(asked("240.1.0.7"), (true, false));
+        assert_eq!(asked("240.1.0.0/24"), (false, true));
     }
 
     /// A server that speaks first would wait for ever.

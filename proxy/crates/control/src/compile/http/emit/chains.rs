@@ -3,9 +3,10 @@
 //! Envoy takes the most specific match of each kind in turn and never turns back: so every chain
 //! of a class of clients says all that those of other classes say.
 use super::{
+    super::plan::traffic::TrafficPolicy,
     clients::Class,
     is_http,
-    manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, chain, http},
+    manager::{self, HTTP, PLAIN, Routes, Side, Stream, TLS, chain, http},
     may_be_http, may_be_tls,
     outbound::{Behind, View},
     words::range,
@@ -118,7 +119,7 @@ impl<'a> Made<'a> {
             });
             if let Some(rule) = found {
                 let to = one.seen(self.view, class).shares(&rule.to, true);
-                return Some(manager::tcp(self.name, to, TcpLimits::default()));
+                return Some(manager::tcp(self.name, to));
             }
         }
         let own = tls().find(|one| one.host() == name).or_else(|| tls().next());
@@ -136,15 +137,18 @@ impl<'a> Made<'a> {
         let tls = rules.tls.filter(|_| may_be_tls(one.protocol)).unwrap_or_default();
         let tls = tls.iter().find(|rule| any_name(&rule.hosts) && fits(&rule.matches));
         let tcp = rules.tcp.unwrap_or_default().iter().find(|rule| fits(&rule.matches));
-        let to = match tls.map(|rule| &rule.to).or(tcp.map(|rule| &rule.to)) {
-            Some(to) => seen.shares(to, is_tls),
-            None => vec![(one.own_cluster(&seen, is_tls), 1)],
-        };
         let own = &one.facts.service.host;
         let policy = class.policy(own, None, one.port, (namespace, self.view.reader));
-        let pool = policy.map(|policy| policy.pool).unwrap_or_default();
-        let limits = TcpLimits { idle: pool.tcp_idle, most: pool.max_connection_duration };
-        manager::tcp(self.name, to, limits)
+        let TrafficPolicy { pool, tunnel, .. } = policy.unwrap_or_default();
+        let stream = match tls.map(|rule| &rule.to).or(tcp.map(|rule| &rule.to)) {
+            Some(to) => seen.shares(to, is_tls),
+            None => {
+                let to = vec![(one.own_cluster(&seen, is_tls), 1)];
+                Stream { to, tunnel, ..Stream::default() }
+            }
+        };
+        let (idle, most) = (pool.tcp_idle, pool.max_connection_duration);
+        manager::tcp(self.name, Stream { idle, most, ..stream })
     }
 
     fn door(&self, port: NonZeroU16) -> (Option<IpAddr>, NonZeroU16) {

@@ -9,7 +9,7 @@ use super::{
     },
     chains::server_name,
     clients::Class,
-    manager::{self, PLAIN, Routes, Side, TLS, TcpLimits, chain, inspectors},
+    manager::{self, PLAIN, Routes, Side, TLS, chain, inspectors},
     names,
     outbound::{Seen, View},
     rbac,
@@ -219,7 +219,7 @@ impl Made<'_> {
         let Some(when) = self.claim(hosts) else { return };
         let mut filters = rbac::network(self.policies, &self.prefix);
         let to = self.seen.shares(&rule.to, true);
-        filters.push(manager::tcp(&self.prefix, to, TcpLimits::default()));
+        filters.push(manager::tcp(&self.prefix, to));
         let name = self.call(format!("sni.{}.{}.{index}", self.prefix, server.name));
         let mut made = chain(&name, when, filters);
         made.metadata = Some(origin(&rule.at));
@@ -279,7 +279,7 @@ impl Made<'_> {
             rule.matches.is_empty() || rule.matches.iter().any(|one| self.connects(one, port))
         };
         let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
-        filters.push(manager::tcp(&self.prefix, to.unwrap_or_default(), TcpLimits::default()));
+        filters.push(manager::tcp(&self.prefix, to.unwrap_or_default()));
         filters
     }
 

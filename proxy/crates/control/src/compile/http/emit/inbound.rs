@@ -2,7 +2,7 @@
 use super::{
     super::plan::policy::{Applies, Policy},
     Scope, cluster, is_http,
-    manager::{self, HTTP, PLAIN, Routes, Side, TLS, TcpLimits, at_port, chain, inspectors},
+    manager::{self, HTTP, PLAIN, Routes, Side, Stream, TLS, at_port, chain, inspectors},
     names, rbac,
     reader::Reader,
     route::{self, Hosts},
@@ -49,7 +49,7 @@ pub(super) fn listener(scope: &Scope, reader: &Reader<'_>) -> Option<(Listener, 
             }
             ports.insert(port);
             for ip in &pod.member.addresses {
-                chains.extend(self::chains(pod, *ip, port, &served, &here));
+                chains.extend(self::chains(pod, *ip, port, &served, (&here, reader)));
             }
         }
     }
@@ -139,13 +139,14 @@ fn chains(
     ip: IpAddr,
     port: NonZeroU16,
     served: &Served,
-    policies: &[&Policy],
+    (policies, reader): (&[&Policy], &Reader<'_>),
 ) -> Vec<FilterChain> {
     let base = || FilterChainMatch {
         prefix_ranges: vec![range(ip.into())],
         ..at_port(port.get(), FilterChainMatch::default())
     };
     let cluster = names::inbound(port);
+    let side = Side::Inbound(reader.certificates());
     let prefix = format!("inbound_{ip}_{port}");
     let named = |kind: &str| format!("{}|{ip}|{port}|{kind}", pod.member.name);
     let requests = |when| {
@@ -162,12 +163,13 @@ fn chains(
             host.include_request_attempt_count = false;
         }
         let routes = Routes::Here(Box::new(table));
-        let filters = vec![manager::http(&prefix, Side::Inbound, routes, rbac::http(policies))];
+        let filters = vec![manager::http(&prefix, side, routes, rbac::http(policies))];
         chain(&named("http"), when, filters)
     };
     let bytes = |kind: &str, when| {
         let mut filters = rbac::network(policies, &prefix);
-        filters.push(manager::tcp(&prefix, vec![(cluster.clone(), 1)], TcpLimits::default()));
+        let stream = Stream { to: vec![(cluster.clone(), 1)], ..Stream::default() };
+        filters.push(manager::tcp(&prefix, stream));
         chain(&named(kind), when, filters)
     };
     let with =

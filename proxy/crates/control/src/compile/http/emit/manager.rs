@@ -1,8 +1,10 @@
 //! Filters of connections: the HTTP manager, bytes to a cluster, filter chains.
 use super::{
+    super::plan::traffic::Tunnel,
     route::{CORS, FAULT},
     words::{ads, any, duration, flag, number},
 };
+use crate::compile::mesh::Certificates;
 use culvert_proto::{
     Message, Name,
     api::envoy::{
@@ -21,14 +23,15 @@ use culvert_proto::{
                     HttpConnectionManager, HttpFilter, Rds,
                     http_connection_manager::{
                         CodecType, ForwardClientCertDetails, RouteSpecifier,
-                        ServerHeaderTransformation, UpgradeConfig,
+                        ServerHeaderTransformation, SetCurrentClientCertDetails, UpgradeConfig,
                     },
                     http_filter,
                 },
                 tcp_proxy::v3::{
                     TcpProxy,
                     tcp_proxy::{
-                        ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight,
+                        ClusterSpecifier, TunnelingConfig, WeightedCluster,
+                        weighted_cluster::ClusterWeight,
                     },
                 },
             },
@@ -52,7 +55,7 @@ pub(super) enum Side {
     /// A client's, in the mesh.
     Outbound,
     /// A server's, in the mesh.
-    Inbound,
+    Inbound(Certificates),
     /// For strangers.
     Gateway,
 }
@@ -66,17 +69,20 @@ pub(super) enum Routes {
 /// `filters` are asked before the others.
 pub(super) fn http(prefix: &str, side: Side, routes: Routes, filters: Vec<HttpFilter>) -> Filter {
     let mut all = filters;
-    if side != Side::Inbound {
+    if !matches!(side, Side::Inbound(_)) {
         all.push(http_filter(CORS, &Cors {}));
         all.push(http_filter(FAULT, &HttpFault::default()));
     }
     let router = Router { suppress_envoy_headers: true, ..Router::default() };
     all.push(http_filter("envoy.filters.http.router", &router));
     let forward = match side {
-        // What a client says of certificates is believed from nobody.
-        Side::Inbound | Side::Gateway => ForwardClientCertDetails::Sanitize,
+        // Whom the tunnel proved is known; what a client says of certificates nobody knows.
+        Side::Inbound(Certificates::Set) => ForwardClientCertDetails::SanitizeSet,
+        Side::Inbound(Certificates::Append) => ForwardClientCertDetails::AppendForward,
+        Side::Inbound(Certificates::Sanitize) | Side::Gateway => ForwardClientCertDetails::Sanitize,
         Side::Outbound => ForwardClientCertDetails::AlwaysForwardOnly,
     };
+    let tells = matches!(side, Side::Inbound(Certificates::Set | Certificates::Append));
     filter(
         "envoy.filters.network.http_connection_manager",
         &HttpConnectionManager {
@@ -90,6 +96,10 @@ pub(super) fn http(prefix: &str, side: Side, routes: Routes, filters: Vec<HttpFi
             preserve_external_request_id: side != Side::Gateway,
             server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
             forward_client_cert_details: forward.into(),
+            set_current_client_cert_details: tells.then(|| SetCurrentClientCertDetails {
+                uri: true,
+                ..SetCurrentClientCertDetails::default()
+            }),
             stream_idle_timeout: Some(duration(Duration::ZERO)),
             // What policies and routes are compared with is one path, however it is written.
             normalize_path: Some(flag(true)),
@@ -116,8 +126,8 @@ pub(super) fn http_filter<M: Message + Name>(name: &str, config: &M) -> HttpFilt
     }
 }
 
-/// Bytes to clusters by weight; none: the connection is closed.
-pub(super) fn tcp(prefix: &str, mut to: Vec<(String, u32)>, limits: TcpLimits) -> Filter {
+pub(super) fn tcp(prefix: &str, stream: Stream) -> Filter {
+    let Stream { mut to, tunnel, idle, most } = stream;
     let clusters = match to.len() {
         0 | 1 => ClusterSpecifier::Cluster(
             to.pop().map_or_else(|| super::names::BLACK_HOLE.to_owned(), |(name, _)| name),
@@ -132,18 +142,27 @@ pub(super) fn tcp(prefix: &str, mut to: Vec<(String, u32)>, limits: TcpLimits) -
         "envoy.filters.network.tcp_proxy",
         &TcpProxy {
             stat_prefix: prefix.to_owned(),
-            idle_timeout: limits.idle.map(duration),
-            max_downstream_connection_duration: limits.most.map(super::words::some_time),
+            idle_timeout: idle.map(duration),
+            max_downstream_connection_duration: most.map(super::words::some_time),
             cluster_specifier: Some(clusters),
+            tunneling_config: tunnel.map(|tunnel| TunnelingConfig {
+                hostname: (*tunnel.to).to_owned(),
+                use_post: tunnel.is_post,
+                ..TunnelingConfig::default()
+            }),
             ..TcpProxy::default()
         },
     )
 }
 
-/// How long connections may take.
-#[derive(Clone, Copy, Default)]
-pub(super) struct TcpLimits {
+/// Where bytes go.
+#[derive(Clone, Default)]
+pub(super) struct Stream {
+    /// Clusters and their weights; none: the connection is closed.
+    pub(super) to: Vec<(String, u32)>,
+    pub(super) tunnel: Option<Tunnel>,
     pub(super) idle: Option<Duration>,
+    /// How long a connection may take.
     pub(super) most: Option<Duration>,
 }
 

@@ -1,7 +1,7 @@
 //! What clients of a namespace are told of services: listeners and routes.
 use super::{
     super::plan::{
-        ServicePlan,
+        Rules, ServicePlan,
         forward::{Backend, Share},
         stream::StreamShare,
         traffic::TrafficPolicy,
@@ -12,7 +12,7 @@ use super::{
     chains::Made,
     clients::{self, Class, PortRules},
     cluster::hash,
-    manager::inspectors,
+    manager::{Stream, inspectors},
     may_be_http, names,
     reader::Reader,
     route::{self, Hosts},
@@ -27,6 +27,9 @@ use culvert_proto::api::envoy::config::{
     route::v3::{Route, RouteConfiguration, route_action::HashPolicy},
 };
 use std::{cell::RefCell, collections::BTreeSet, num::NonZeroU16, sync::Arc, time::Duration};
+
+/// A client that speaks first has said something by then.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What is looked at, for whom, and what is found to be needed.
 #[derive(Clone, Copy)]
@@ -123,14 +126,18 @@ impl Seen<'_> {
         if is_tls && self.is_twofold(backend) { names::passed(&name) } else { name }
     }
 
-    /// Clusters and their weights.
-    pub(super) fn shares(&self, to: &[StreamShare], is_tls: bool) -> Vec<(String, u32)> {
+    /// Where connections go; in a tunnel where it is the same for all shares.
+    pub(super) fn shares(&self, to: &[StreamShare], is_tls: bool) -> Stream {
+        let tunnel_of = |one: &StreamShare| self.policy(one.to.backend()?)?.tunnel;
+        let tunnel = to.first().and_then(tunnel_of);
+        let is_common = to.iter().all(|one| tunnel_of(one) == tunnel);
         let names = to.iter().map(|one| match &one.to {
             Share::To(backend) => self.cluster_of(backend, is_tls),
             Share::Nowhere => names::BLACK_HOLE.to_owned(),
         });
         let weights = weights(to.iter().map(|one| one.weight));
-        names.zip(weights).filter(|(_, weight)| *weight > 0).collect()
+        let to = names.zip(weights).filter(|(_, weight)| *weight > 0).collect();
+        Stream { to, tunnel: tunnel.filter(|_| is_common), ..Stream::default() }
     }
 }
 
@@ -237,8 +244,7 @@ pub(super) fn listener(door: Door, view: View<'_>) -> Option<(Listener, Vec<Rout
         bind_to_port: Some(flag(false)),
         traffic_direction: TrafficDirection::Outbound.into(),
         listener_filters: inspectors(detects || has_names || is_twofold, detects),
-        // As long as it takes; those who wait for the server's first word are told by it.
-        listener_filters_timeout: (detects || is_twofold).then(|| duration(Duration::ZERO)),
+        listener_filters_timeout: (detects || is_twofold).then(|| duration(patience(&behind))),
         continue_on_listener_filters_timeout: detects || is_twofold,
         filter_chains: chains,
         default_filter_chain: last,
@@ -246,6 +252,19 @@ pub(super) fn listener(door: Door, view: View<'_>) -> Option<(Listener, Vec<Rout
         ..Listener::default()
     };
     Some((listener, tables))
+}
+
+/// How long a client's first word is waited for; zero: as long as it takes.
+///
+/// Where rules are for what it may be, it is theirs. Elsewhere it may be the server that speaks first:
+/// after a moment of silence bytes are passed on as they come.
+fn patience(behind: &[Behind<'_>]) -> Duration {
+    let is_for_words = |one: &Behind<'_>| {
+        let routes = one.plan.map(|plan| &*plan.routes).unwrap_or_default();
+        let is_told = routes.iter().any(|one| !matches!(one.rules, Rules::Tcp(_)));
+        one.protocol == AppProtocol::Unknown && is_told
+    };
+    if behind.iter().any(is_for_words) { Duration::ZERO } else { SILENCE }
 }
 
 /// Routes of several services at one door: by their hosts, and the first for what names none.

@@ -7,7 +7,10 @@ use super::{
     },
     scene::{Dep, Door, Place, Scene, ServiceFacts, WorkloadFacts},
 };
-use crate::object::{roots::Roots, secret::Secret};
+use crate::{
+    compile::mesh::Certificates,
+    object::{roots::Roots, secret::Secret},
+};
 use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
@@ -115,6 +118,12 @@ impl<'a> Reader<'a> {
     pub(super) fn secret(&self, name: &ObjectName) -> Option<&'a Secret> {
         self.see(Dep::Secret(name.clone()));
         self.scene.secrets.get(name).map(AsRef::as_ref)
+    }
+
+    /// What applications are told of their clients' certificates; who asks for policies hears when it
+    /// changes.
+    pub(super) fn certificates(&self) -> Certificates {
+        self.scene.certificates
     }
 
     /// Those that may be about something of `namespace`: the root's, and its own.

@@ -3,7 +3,10 @@
 //! Whoever makes messages looks through a `Reader`, which notes what was looked at: whatever
 //! changes later, what has looked at it is made anew, and nothing else.
 use super::super::plan::{Labels, Plan, has_all, policy::Policy};
-use crate::object::{roots::Roots, secret::Secret};
+use crate::{
+    compile::mesh::Certificates,
+    object::{roots::Roots, secret::Secret},
+};
 use culvert_model::{
     member::Member,
     name::{ObjectName, ServiceName, WorkloadUid},
@@ -38,6 +41,8 @@ pub struct Scene {
     pub(super) secrets: BTreeMap<ObjectName, Arc<Secret>>,
     pub(super) roots: BTreeMap<ObjectName, Arc<Roots>>,
     pub(super) root_namespace: Arc<str>,
+    /// What applications are told of their clients' certificates.
+    pub(super) certificates: Certificates,
 }
 
 /// An address and a port that clients connect to.
@@ -288,6 +293,14 @@ impl ServiceFacts {
             true => self.service.ports.iter().find(|port| port.target == Some(number)),
             false => self.port(number),
         }
+    }
+
+    /// Whether connections of pods to it can be told by their addresses: those to a range of addresses
+    /// have no listener, and of a service without any nobody knows.
+    pub(super) fn has_doors(&self) -> bool {
+        let mut ranges = self.service.vips.iter().map(|vip| vip.range);
+        let is_single = ranges.all(|net| net.prefix_len() == net.max_prefix_len());
+        self.is_headless() || (!self.service.vips.is_empty() && is_single)
     }
 
     /// Reached by the addresses of its endpoints.

@@ -14,6 +14,8 @@ mod recorded;
 
 mod served;
 
+mod whole;
+
 use super::{
     Emitter, Resource, Scope,
     scene::{Edit, Scene},

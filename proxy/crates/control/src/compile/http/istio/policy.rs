@@ -5,14 +5,14 @@ use crate::{
         Fraction,
         traffic::{
             Balancer, HashKey, HashTable, Keepalive, LocalityPolicy, Outlier, Pool, ProxyProtocol,
-            RetryBudget, Tls, TrafficPolicy, Version, Warmup,
+            RetryBudget, Tls, TrafficPolicy, Tunnel, Version, Warmup,
         },
     },
     object::{
         istio::destination_rule::{
             balancer::{self, LoadBalancer, Simple},
             outlier::OutlierDetection,
-            policy::{self, ProxyVersion},
+            policy::{self, ProxyVersion, TunnelProtocol},
             pool::{ConnectionPool, UpgradePolicy},
             tls::ClientTls,
         },
@@ -92,15 +92,12 @@ impl<'a> Level<'a> {
                 ProxyVersion::V1 => ProxyProtocol::V1,
                 ProxyVersion::V2 => ProxyProtocol::V2,
             }),
+            tunnel: self.tunnel.map(|tunnel| self::tunnel(&tunnel.value)),
         }
     }
 
     /// Says what of it is not done.
     fn tell(self, meta: &Meta, notes: &mut Vec<Problem>) {
-        if let Some(tunnel) = self.tunnel {
-            let told = "tunnel is not done: connections go there without it";
-            notes.push(meta.at(tunnel.at).warning(told));
-        }
         if let Some(aware) = self.balancer.and_then(|one| one.value.zone_aware_lb_setting.as_ref())
             && aware.value.enabled != Some(false)
         {
@@ -245,4 +242,13 @@ fn outlier(said: &OutlierDetection) -> Outlier {
         max_percent: said.max_ejection_percent.map(|percent| percent.0).filter(|one| *one > 0),
         min_health_percent: said.min_health_percent.map(|percent| percent.0),
     }
+}
+
+fn tunnel(tunnel: &policy::Tunnel) -> Tunnel {
+    let (host, port) = (tunnel.target_host.as_str(), tunnel.target_port.0);
+    let to = match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    Tunnel { to: to.into(), is_post: tunnel.protocol == TunnelProtocol::Post }
 }

@@ -35,6 +35,8 @@ pub struct TrafficPolicy {
     pub retry_budget: Option<RetryBudget>,
     /// A PROXY header first.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Bytes go there within a request.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// Who is next.
@@ -217,6 +219,15 @@ pub enum LocalityPolicy {
 
 /// Weights of places.
 pub type Shares = BTreeMap<Arc<str>, u32>;
+
+/// A request whose body, and whose answer's, are a connection's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// `host:port`, where whoever takes the request is to lead them.
+    pub to: Arc<str>,
+    /// POST, and not CONNECT.
+    pub is_post: bool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {

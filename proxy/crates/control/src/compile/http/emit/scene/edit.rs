@@ -1,5 +1,7 @@
 //! What of a scene is another: told by whoever compiles, to whoever has a scene of their own.
-use super::{super::super::plan::Plan, Changed, Dep, Scene, ServiceFacts, WorkloadFacts};
+use super::{
+    super::super::plan::Plan, Certificates, Changed, Dep, Scene, ServiceFacts, WorkloadFacts,
+};
 use crate::object::{roots::Roots, secret::Secret};
 use culvert_model::name::{ObjectName, ServiceName, WorkloadUid};
 use std::{collections::BTreeMap, sync::Arc};
@@ -7,8 +9,8 @@ use std::{collections::BTreeMap, sync::Arc};
 /// One thing that is another than before; `None`: it is no longer there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// The namespace of what holds everywhere.
-    Root(Arc<str>),
+    /// The namespace of what holds everywhere, and what applications are told of certificates.
+    Mesh(Arc<str>, Certificates),
     Service(ServiceName, Option<Arc<ServiceFacts>>),
     Workload(WorkloadUid, Option<Arc<WorkloadFacts>>),
     Plan(Arc<Plan>),
@@ -20,7 +22,7 @@ impl Scene {
     /// Takes an edit in; gives what depends on it.
     pub fn apply(&mut self, edit: &Edit) -> Changed {
         match edit {
-            Edit::Root(root) => self.set_root(root),
+            Edit::Mesh(root, certificates) => self.set_mesh(root, *certificates),
             Edit::Service(name, facts) => self.set_service(name, facts.clone()),
             Edit::Workload(uid, facts) => self.set_workload(uid, facts.clone()),
             Edit::Plan(plan) => self.set_plan(Arc::clone(plan)),
@@ -42,17 +44,18 @@ impl Scene {
         let workloads = workloads.map(|uid| Edit::Workload(uid.clone(), None));
         let secrets = secrets.map(|name| Edit::Secret(name.clone(), None));
         let roots = roots.map(|name| Edit::Roots(name.clone(), None));
-        let rest =
-            [Edit::Plan(Arc::clone(&other.plan)), Edit::Root(Arc::clone(&other.root_namespace))];
+        let mesh = Edit::Mesh(Arc::clone(&other.root_namespace), other.certificates);
+        let rest = [Edit::Plan(Arc::clone(&other.plan)), mesh];
         services.chain(workloads).chain(secrets).chain(roots).chain(rest).collect()
     }
 
-    fn set_root(&mut self, root: &Arc<str>) -> Changed {
-        if self.root_namespace == *root {
+    fn set_mesh(&mut self, root: &Arc<str>, certificates: Certificates) -> Changed {
+        let before = std::mem::replace(&mut self.certificates, certificates);
+        if self.root_namespace == *root && before == certificates {
             return Changed::new();
         }
         let before = std::mem::replace(&mut self.root_namespace, Arc::clone(root));
-        // Who has looked at policies has looked at the root's.
+        // Who has looked at policies, as everybody does who looks at pods, has looked at the root's.
         [Dep::Policies(before), Dep::Policies(Arc::clone(root))].into()
     }
 }

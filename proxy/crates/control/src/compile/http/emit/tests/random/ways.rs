@@ -5,7 +5,7 @@ use crate::compile::http::plan::{
     traffic::{
         Balancer, Credential, HashKey, HashTable, Keepalive, LocalityPolicy, Name, Originate,
         Outlier, Pool, ProxyProtocol, RetryBudget, Subset, Tls, Traffic, TrafficPolicy, Trust,
-        Version, Warmup,
+        Tunnel, Version, Warmup,
     },
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
@@ -124,10 +124,25 @@ fn traffic_policy() -> impl Strategy<Value = TrafficPolicy> + Clone {
     let share = (0..2_000_000_u32).prop_map(Fraction::of_a_million);
     let budget = (of(share), of(number()));
     let budget = of(budget.prop_map(|(share, least)| RetryBudget { share, least }));
-    let all = (of(balancer()), pool(), of(outlier()), tls(), locality(), budget, proxy);
-    all.prop_map(|(balancer, pool, outlier, tls, locality, retry_budget, proxy_protocol)| {
-        TrafficPolicy { balancer, pool, outlier, tls, locality, retry_budget, proxy_protocol }
-    })
+    let tunnel = of((text(), port(), any::<bool>()));
+    let tunnel = tunnel.prop_map(|one| {
+        one.map(|(host, port, is_post)| Tunnel { to: format!("{host}:{port}").into(), is_post })
+    });
+    let all = (of(balancer()), pool(), of(outlier()), tls(), locality(), budget, proxy, tunnel);
+    all.prop_map(
+        |(balancer, pool, outlier, tls, locality, retry_budget, proxy_protocol, tunnel)| {
+            TrafficPolicy {
+                balancer,
+                pool,
+                outlier,
+                tls,
+                locality,
+                retry_budget,
+                proxy_protocol,
+                tunnel,
+            }
+        },
+    )
     .boxed()
 }
 
