@@ -1,9 +1,9 @@
 //! Gateways of the Gateway API in a cluster: what is made for them, and what everybody is told of
 //! them in the status of objects; pure.
 //!
-//! Reading order: [`Gateways`] (all that is known), [`labels`] (by which they are chosen), `order` (what of an object says what is to be
-//! made), [`template`] (what pods look like), `made` (the objects), `conditions` and `status` (what
-//! is written where people look).
+//! Reading order: `Gateways` (all that is known), `labels` (by which they are chosen), `order` (what
+//! of an object says what is to be made), [`template`] (what pods look like), `made` (the objects),
+//! `conditions` and `status` (what is written where people look).
 
 pub(crate) mod labels;
 

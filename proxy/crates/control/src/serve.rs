@@ -1,4 +1,4 @@
-//! The ports: 15010 for this machine, 15012 for all, by TLS; and what engines are told there ([`l7`]).
+//! The ports: 15010 for this machine, 15012 for all, by TLS; and what engines are told there (`l7`).
 use culvert_identity::{serving::Serving, trust::TrustStore, verify};
 use culvert_runtime::{
     accept::{Reserve, accept_loop},

@@ -4,7 +4,7 @@
 //! being there, and what it demands of several together is checked when an object is read.
 //! Fields of the experimental channel are read, too.
 //!
-//! Reading order: [`text`], [`few`], [`duration`] (words), [`reference`], [`header`], [`filter`]
+//! Reading order: [`text`], [`few`], [`duration`] (words), [`mod@reference`], [`header`], [`filter`]
 //! (parts), then one module for each kind.
 use super::{meta::Meta, spanned::Spanned};
 use crate::problem::Problem;
