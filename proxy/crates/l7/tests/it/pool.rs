@@ -293,6 +293,72 @@ async fn many_requests_share_a_connection_of_http2() {
     assert_eq!(world.dialled(), 3);
 }
 
+/// Asks, and says by which connection.
+async fn sent(pool: &Pool, path: &'static str) -> (Arc<Link>, Body) {
+    let path = PathAndQuery::from_static(path);
+    let head = RequestHead::new(Method::GET, "a".parse().unwrap(), path);
+    let (mut by, interim) = (None, Interim::default());
+    let note = |link: &Arc<Link>| by = Some(Arc::clone(link));
+    let (_, body) = pool.send_by(Cow::Owned(head), Body::Empty, &interim, note).await.unwrap();
+    (by.unwrap(), body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_http1_the_connection_that_was_free_last_is_used_first() {
+    let world = World::new(Version::One);
+    let pool = world.pool(Options::default(), Breakers::default());
+    for last in [0, 1, 2] {
+        let three = [
+            sent(&pool, "/pieces").await,
+            sent(&pool, "/pieces").await,
+            sent(&pool, "/pieces").await,
+        ];
+        let mut given_back = three.into_iter().map(Some).collect::<Vec<_>>();
+        let (expected, body) = given_back[last].take().unwrap();
+        for (_, body) in given_back.into_iter().flatten() {
+            body.collect(99).await.unwrap();
+        }
+        body.collect(99).await.unwrap();
+        for _ in 0..3 {
+            let (by, body) = sent(&pool, "/x").await;
+            assert!(Arc::ptr_eq(&by, &expected), "the one that was free last");
+            body.collect(99).await.unwrap();
+        }
+    }
+    assert_eq!(world.dialled(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_http2_the_connection_with_the_fewest_streams_is_used() {
+    let world = World::new(Version::Two);
+    let h2 = h2::ClientOptions { first_streams: 1, ..h2::ClientOptions::default() };
+    let options = Options { protocol: Speaks::Http2, h2, ..Options::default() };
+    let pool = world.pool(options, Breakers::default());
+    let (one, two) = tokio::join!(sent(&pool, "/stuck"), sent(&pool, "/stuck"));
+    settle().await;
+    assert_eq!((world.dialled(), pool.connections()), (2, 2));
+    let mut held = vec![one, two];
+    let busy = |held: &[(Arc<Link>, Body)], link: &Arc<Link>| {
+        held.iter().filter(|(by, _)| Arc::ptr_eq(by, link)).count()
+    };
+    while held.len() < 8 {
+        held.push(sent(&pool, "/stuck").await);
+    }
+    let first = Arc::clone(&held[0].0);
+    assert_eq!(busy(&held, &first), 4, "both have as many");
+    // Three of one end: the next three are its.
+    for _ in 0..3 {
+        let at = held.iter().position(|(by, _)| Arc::ptr_eq(by, &first)).unwrap();
+        drop(held.swap_remove(at));
+    }
+    settle().await;
+    for _ in 0..3 {
+        let next = sent(&pool, "/stuck").await;
+        assert!(Arc::ptr_eq(&next.0, &first), "the one with fewer streams");
+        held.push(next);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn connections_are_opened_ahead_as_many_as_are_wanted_and_no_more() {
     let world = World::new(Version::One);

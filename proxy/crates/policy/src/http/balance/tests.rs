@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::{Balancer, Choice, Health, Member, Setting, Subsetted};
 
 mod envoy;
+mod random;
 
 fn member(port: u16) -> Member {
     Member {

@@ -45,7 +45,7 @@ pub(super) use overrides::overrides;
 const HTTP: &str = "envoy.extensions.filters.http.";
 
 /// Filters whose time comes, and what people call them.
-const LATER: &[(&str, &str)] = &[
+pub(super) const LATER: &[(&str, &str)] = &[
     ("jwt_authn.", "jwt_authn"),
     ("ext_authz.", "ext_authz"),
     ("ext_proc.", "ext_proc"),
