@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         Kind::Route => decode::routes(bytes, &Nothing).err(),
         Kind::Secret => decode::secret(bytes, &Nothing).err(),
         Kind::Extension => decode::extension(bytes, &Nothing).err(),
-        Kind::Runtime => None,
+        Kind::Runtime => decode::runtime(bytes).err(),
     };
     if let Some(wrong) = refused {
         assert!(!wrong.what.is_empty(), "a refusal has a reason");

@@ -82,7 +82,7 @@ pub use value::structure;
 
 use culvert_model::http::{
     cluster::Cluster, endpoint::Assignment, filter::HttpFilter, listener::Listener,
-    route::RouteTable, secret::Secret, source::From as Server,
+    route::RouteTable, runtime::RuntimeLayer, secret::Secret, source::From as Server, value::Value,
 };
 
 /// Why a resource is refused: where, then what.
@@ -211,6 +211,18 @@ pub fn extension(bytes: &[u8], around: &dyn Around) -> Got<(Arc<str>, HttpFilter
     let any = message.typed_config.as_ref().ok_or_else(|| Wrong::at(&path, "not set"))?;
     let decoded = filter::http(any, &path, around)?;
     Ok((message.name.as_str().into(), decoded))
+}
+
+/// Decodes a layer of the runtime.
+///
+/// # Errors
+///
+/// On anything not understood.
+pub fn runtime(bytes: &[u8]) -> Got<RuntimeLayer> {
+    use culvert_proto::api::envoy::service::runtime::v3::Runtime;
+    let message: Runtime = read(bytes)?;
+    let layer = message.layer.as_ref().map_or(Value::Null, structure);
+    Ok(RuntimeLayer::new(message.name.as_str().into(), &layer))
 }
 
 /// The name that a resource gives itself; `None` when it cannot be read.

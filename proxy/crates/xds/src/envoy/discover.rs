@@ -38,6 +38,8 @@ mod sources;
 
 mod watch_files;
 
+pub use watch_files::read as response;
+
 /// How servers of discovery are reached.
 pub trait Reach: Send + Sync + 'static {
     /// # Errors

@@ -12,7 +12,7 @@ use proptest::{collection, prelude::*};
 use std::sync::{Arc, LazyLock};
 
 /// Of each type one with much in it.
-const WHOLE: [(Kind, &str); 6] = [
+const WHOLE: [(Kind, &str); 7] = [
     (
         Kind::Cluster,
         "{name: c, type: EDS, connect_timeout: 1s, eds_cluster_config: {eds_config: {ads: {}}}, lb_policy: RING_HASH, \
@@ -54,6 +54,10 @@ const WHOLE: [(Kind, &str); 6] = [
         "{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, rules: \
          {policies: {p: {permissions: [{and_rules: {rules: [{url_path: {path: {prefix: /a}}}, {destination_port: 80}]}}], \
          principals: [{not_id: {direct_remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}}}]}}}}}",
+    ),
+    (
+        Kind::Runtime,
+        "{name: rt, layer: {a: {b: 1, c: [x, {d: true}]}, e.f: '7', g: {numerator: 5, denominator: HUNDRED}}}",
     ),
 ];
 
@@ -125,7 +129,7 @@ fn look_at(kind: Kind, bytes: &[u8]) -> Option<decode::Wrong> {
         Kind::Route => decode::routes(bytes, &Nothing).err(),
         Kind::Secret => decode::secret(bytes, &Nothing).err(),
         Kind::Extension => decode::extension(bytes, &Nothing).err(),
-        Kind::Runtime => None,
+        Kind::Runtime => decode::runtime(bytes).err(),
     }
 }
 

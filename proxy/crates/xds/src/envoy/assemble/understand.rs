@@ -5,8 +5,6 @@ use crate::envoy::{
     kind::Kind,
     references,
 };
-use culvert_model::http::runtime::RuntimeLayer;
-use culvert_proto::Message as _;
 use std::sync::Arc;
 
 impl Assembler {
@@ -64,13 +62,8 @@ impl Assembler {
                 named(&name, Decoded::Extension(Arc::new(filter)))
             }
             Kind::Runtime => {
-                use culvert_proto::api::envoy::service::runtime::v3::Runtime;
-                let runtime = Runtime::decode(bytes)
-                    .map_err(|error| Wrong::whole(format!("cannot be read: {error}")))?;
-                let layer = runtime.layer.as_ref().map(decode::structure);
-                let layer = layer.unwrap_or(culvert_model::http::value::Value::Null);
-                let decoded = RuntimeLayer::new(runtime.name.as_str().into(), &layer);
-                named(&runtime.name, Decoded::Runtime(Arc::new(decoded)))
+                let layer = decode::runtime(bytes)?;
+                named(&Arc::clone(&layer.name), Decoded::Runtime(Arc::new(layer)))
             }
         }
     }

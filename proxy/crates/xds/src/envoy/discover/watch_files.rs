@@ -97,8 +97,12 @@ fn empty(source: &Source) {
     }
 }
 
-/// YAML and JSON, or protobuf by the name's end.
-fn read(path: &Path, bytes: &[u8]) -> Result<DiscoveryResponse, String> {
+/// A response of discovery as a file has it: YAML and JSON, or protobuf by the name's end.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn read(path: &Path, bytes: &[u8]) -> Result<DiscoveryResponse, String> {
     if path.extension().is_some_and(|extension| extension == "pb") {
         return DiscoveryResponse::decode(bytes).map_err(|error| error.to_string());
     }
