@@ -6,7 +6,7 @@ use culvert_l7::upstream::{
 };
 use culvert_model::http::{
     address::Address,
-    cluster::{Cluster, RetryLimit, Thresholds},
+    cluster::{Cluster, Discovery, RetryLimit, Thresholds},
     endpoint::HealthStatus,
 };
 use culvert_xds::envoy::{kind::Kind, wanted::Asked};
@@ -123,6 +123,11 @@ fn status(view: &ClusterView, dynamic: bool) -> Value {
         "host_statuses": hosts.iter().map(host).collect::<Vec<_>>(),
         "circuit_breakers": { "thresholds": [thresholds(&config.breakers.default), high] },
     });
+    if let Discovery::Eds { service, .. } = &config.discovery
+        && *service != config.name
+    {
+        status["eds_service_name"] = json!(&**service);
+    }
     if dynamic {
         status["added_via_api"] = json!(true);
     }

@@ -155,12 +155,24 @@ fn clusters(assembler: &Assembler) -> Value {
             }
         }
     }
-    json!({
+    let mut dump = json!({
         "@type": format!("{ADMIN}ClustersConfigDump"),
         "static_clusters": fixed,
         "dynamic_active_clusters": active,
         "dynamic_warming_clusters": warming,
-    })
+    });
+    version(assembler, Kind::Cluster, &mut dump);
+    dump
+}
+
+/// What came last of a type says the version of all of it.
+fn version(assembler: &Assembler, kind: Kind, dump: &mut Value) {
+    let of_kind = assembler.held().filter(|((of, _), held)| {
+        *of == kind && held.from != Asked::Static && !held.version.is_empty()
+    });
+    if let Some((_, last)) = of_kind.max_by_key(|(_, held)| held.at) {
+        dump["version_info"] = json!(&*last.version);
+    }
 }
 
 fn listeners(assembler: &Assembler) -> Value {
@@ -184,11 +196,13 @@ fn listeners(assembler: &Assembler) -> Value {
         one.status(&mut fields);
         dynamic.push(Value::Object(fields));
     }
-    json!({
+    let mut dump = json!({
         "@type": format!("{ADMIN}ListenersConfigDump"),
         "static_listeners": fixed,
         "dynamic_listeners": dynamic,
-    })
+    });
+    version(assembler, Kind::Listener, &mut dump);
+    dump
 }
 
 fn secrets(assembler: &Assembler) -> Value {
@@ -230,11 +244,22 @@ fn listed(assembler: &Assembler, kind: Kind, names: &Names) -> Value {
             inline_routes(&json::write(&held.any), held.at, &mut fixed);
         }
     }
+    if kind == Kind::Endpoint {
+        let clusters = assembler.held().filter(|((of, _), _)| *of == Kind::Cluster);
+        fixed.extend(clusters.filter_map(|(_, held)| own_endpoints(json::write(&held.any))));
+    }
     let mut fields = Map::new();
     fields.insert("@type".to_owned(), json!(format!("{ADMIN}{}", names.dump)));
     fields.insert(names.fixed.to_owned(), json!(fixed));
     fields.insert(names.dynamic.to_owned(), json!(dynamic));
     Value::Object(fields)
+}
+
+/// The endpoints that a cluster has itself.
+fn own_endpoints(mut cluster: Value) -> Option<Value> {
+    let mut own = cluster.get_mut("load_assignment")?.take();
+    own.as_object_mut()?.insert("@type".to_owned(), json!(Kind::Endpoint.type_url()));
+    Some(json!({ "endpoint_config": own }))
 }
 
 /// The route tables inside of a listener, as the bootstrap's own are shown.
