@@ -135,6 +135,8 @@ pub(crate) struct Ask {
     pub(crate) expect: Option<usize>,
     /// Bytes of a connection that is not HTTP; what comes back until the end is the answer.
     pub(crate) tcp: Option<String>,
+    /// How long such a connection stays open after its bytes.
+    pub(crate) hold_ms: u64,
     /// Bytes that are written before everything else, TLS too.
     pub(crate) before: Option<String>,
     pub(crate) protocol: Protocol,
@@ -154,11 +156,9 @@ pub(crate) struct Ask {
     pub(crate) answers: Vec<Answer>,
     /// Waits until servers have seen so many requests.
     pub(crate) wait_seen: usize,
-    /// Gives up (and closes) after so long without an answer.
-    pub(crate) give_up_ms: Option<u64>,
     /// Waits before it asks.
     pub(crate) after_ms: u64,
-    /// Runs together with the requests before it that say so.
+    /// Runs together with those beside it that say so; each answer of theirs is for whoever comes.
     pub(crate) together: bool,
 }
 

@@ -44,7 +44,6 @@ impl Client {
                 Err(answer) => return answer,
             },
         };
-        let wait = ask.give_up_ms.map_or(SILENCE, Duration::from_millis);
         let asked = async {
             match kept {
                 Kept::H1(mut stream, mut rest) => {
@@ -57,7 +56,7 @@ impl Client {
                 }
             }
         };
-        match tokio::time::timeout(wait, asked).await {
+        match tokio::time::timeout(SILENCE, asked).await {
             Ok((answer, kept)) => {
                 if let Some(name) = &ask.connection {
                     self.kept.insert(name.clone(), kept);
@@ -95,7 +94,7 @@ impl Client {
             }
         };
         if let Some(said) = &ask.tcp {
-            return Err(tcp(&mut stream, said).await);
+            return Err(tcp(&mut stream, said, Duration::from_millis(ask.hold_ms)).await);
         }
         match ask.protocol {
             Protocol::H1 => Ok(Kept::H1(stream, Vec::new())),
@@ -104,15 +103,22 @@ impl Client {
     }
 }
 
-/// Says something, then listens until the end.
-async fn tcp(stream: &mut Box<dyn Stream>, said: &str) -> Value {
+/// Says something, and has said it after `hold`; then listens until the end.
+async fn tcp(stream: &mut Box<dyn Stream>, said: &str, hold: Duration) -> Value {
     let mut all = Vec::new();
     let talk = async {
+        let mut buffer = [0; 4096];
         if !said.is_empty() {
             stream.write_all(said.as_bytes()).await?;
+            let until = tokio::time::Instant::now() + hold;
+            while let Ok(read) = tokio::time::timeout_at(until, stream.read(&mut buffer)).await {
+                match read? {
+                    0 => return Ok("closed early"),
+                    n => all.extend_from_slice(&buffer[..n]),
+                }
+            }
             stream.shutdown().await?;
         }
-        let mut buffer = [0; 4096];
         loop {
             let n = stream.read(&mut buffer).await?;
             if n == 0 {
@@ -129,7 +135,8 @@ async fn tcp(stream: &mut Box<dyn Stream>, said: &str) -> Value {
     let end = match end {
         Ok(Ok(end)) => end,
         // Whether what is left unread makes it a reset is a race.
-        Ok(Err(_)) => "closed",
+        Ok(Err(_)) if hold.is_zero() => "closed",
+        Ok(Err(_)) => "closed early",
         Err(_) => "silence",
     };
     json!({"tcp": crate::plain::text(&all), "end": end})

@@ -9,6 +9,12 @@ const ANY: &[&str] = &["date", "x-request-id", "x-envoy-upstream-service-time"];
 
 static PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+").unwrap());
 
+/// A line of Envoy's own format: the time, and how long it took.
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    let time = r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\]";
+    Regex::new(&format!(r#"{time}( "[^"]*" \d+ \S+ \d+ \d+) \d+ (\d*)"#)).unwrap()
+});
+
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
 });
@@ -19,8 +25,32 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     if is_run {
         return format!("{} times {:?}", bytes.len(), char::from(bytes[0]));
     }
+    if let Some(words) = proxied(bytes) {
+        return words;
+    }
     String::from_utf8(bytes.to_vec())
         .unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
+/// Bytes with a PROXY header of version 2 for IPv4, whose ports are written as others are.
+fn proxied(bytes: &[u8]) -> Option<String> {
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    let at = bytes.windows(signature.len()).position(|found| found == signature)?;
+    let (before, header) = bytes.split_at(at);
+    let (header, rest) = header.split_at_checked(28).filter(|(header, _)| header[13] == 0x11)?;
+    let ip = |at: usize| header[at..at + 4].iter().map(u8::to_string).collect::<Vec<_>>().join(".");
+    let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    Some(format!(
+        "{}(PROXY {:x} {:?} {}:{} {}:{}){}",
+        text(before),
+        header[12],
+        &header[14..16],
+        ip(16),
+        port(24),
+        ip(20),
+        port(26),
+        text(rest),
+    ))
 }
 
 /// What runs are compared by.
@@ -105,6 +135,10 @@ impl Plain<'_> {
     /// Names for ports and folders.
     pub(crate) fn text(&self, text: &str) -> String {
         let text = text.replace(&*self.dir.to_string_lossy(), "${dir}");
+        let text = LINE.replace(&text, |found: &regex::Captures<'_>| {
+            let upstream = if found[2].is_empty() { "" } else { "<ms>" };
+            format!("[<time>]{} <ms> {upstream}", &found[1])
+        });
         let text = PORT.replace_all(&text, |found: &regex::Captures<'_>| {
             let Some(port) = found[0].parse::<u32>().ok().filter(|_| found[0].len() == 5) else {
                 return found[0].to_owned();

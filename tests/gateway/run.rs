@@ -106,18 +106,15 @@ pub(crate) fn run(which: Which, case: &Case, scene: &Scene) -> Value {
         Err(why) => return json!({"refused": true, "why": why}),
     };
     let plain = Plain { case, ports: scene.ports.named(), dir: &scene.dir };
+    let mut client = Client::new(scene.ports.named().clone(), scene.certificates.clone());
+    let asked = runtime.block_on(ask_all(case, &mut client, scene, &backends));
     let mut totals = BTreeMap::<String, u64>::new();
     let mut exchanges = Map::new();
-    let mut client = Client::new(scene.ports.named().clone(), scene.certificates.clone());
-    for (at, ask) in case.requests.iter().enumerate() {
-        for turn in 0..ask.times.unwrap_or(1) {
-            let (answer, seen) = runtime.block_on(exchange(&mut client, ask, &backends));
-            for one in &seen {
-                *totals.entry(one["at"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
-            }
-            let name = format!("{at:03}.{turn:02} {} {}", ask.method(), ask.path());
-            exchanges.insert(name, plain.exchange(answer, seen));
+    for (name, answer, seen) in asked {
+        for one in &seen {
+            *totals.entry(one["at"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
         }
+        exchanges.insert(name, plain.exchange(answer, seen));
     }
     drop(client);
     let mut whole = json!({"exchanges": exchanges});
@@ -141,6 +138,34 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
+/// All requests in their order: a name, the answer, and what servers saw of it; of several at once
+/// they saw it of the first.
+async fn ask_all(
+    case: &Case,
+    client: &mut Client,
+    scene: &Scene,
+    backends: &Backends,
+) -> Vec<(String, Value, Vec<Value>)> {
+    let (mut all, mut at) = (Vec::new(), 0);
+    for group in case.requests.chunk_by(|one, next| one.together && next.together) {
+        for turn in 0..group[0].times.unwrap_or(1) {
+            let (answers, mut seen) = match group {
+                [ask] => {
+                    let (answer, seen) = exchange(client, ask, backends).await;
+                    (vec![answer], seen)
+                }
+                asks => together(asks, scene, backends).await,
+            };
+            for (nth, (ask, answer)) in group.iter().zip(answers).enumerate() {
+                let name = format!("{:03}.{turn:02} {} {}", at + nth, ask.method(), ask.path());
+                all.push((name, answer, std::mem::take(&mut seen)));
+            }
+        }
+        at += group.len();
+    }
+    all
+}
+
 async fn exchange(client: &mut Client, ask: &Ask, backends: &Backends) -> (Value, Vec<Value>) {
     crate::backend::pause(ask.after_ms).await;
     backends.play(&ask.answers);
@@ -150,6 +175,23 @@ async fn exchange(client: &mut Client, ask: &Ask, backends: &Backends) -> (Value
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     (answer, backends.seen())
+}
+
+/// Requests at once, each by a client of its own.
+async fn together(all: &[Ask], scene: &Scene, backends: &Backends) -> (Vec<Value>, Vec<Value>) {
+    let script: Vec<_> = all.iter().flat_map(|ask| ask.answers.clone()).collect();
+    backends.play(&script);
+    let mut asked = JoinSet::new();
+    for (at, ask) in all.iter().cloned().enumerate() {
+        let (ports, certificates) = (scene.ports.named().clone(), scene.certificates.clone());
+        asked.spawn(async move {
+            crate::backend::pause(ask.after_ms).await;
+            (at, Client::new(ports, certificates).ask(&ask).await)
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(at, _)| *at);
+    (answers.into_iter().map(|(_, answer)| answer).collect(), backends.seen())
 }
 
 /// The wanted counters, once two looks in a row agree.

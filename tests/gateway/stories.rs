@@ -2,12 +2,15 @@
 //! wrong.
 //!
 //! With `CULVERT_GATEWAY_ONLY=envoy` they run against Envoy, which must pass them too.
+mod admin;
 mod broken;
 mod compiled;
 mod floods;
+mod flow;
 mod peers;
 mod plane;
 mod rotation;
+mod runtime;
 mod scale;
 mod served;
 mod stage;
@@ -18,6 +21,7 @@ type Story = fn();
 
 /// By name; those under `long` take minutes and run when they are asked for.
 pub(crate) const ALL: &[(&str, Story)] = &[
+    ("story::admin::shapes", admin::shapes),
     ("story::broken::fifty_configurations", broken::fifty),
     ("story::compiled::both_take_it", compiled::both_take_it),
     ("story::floods::rapid_reset", floods::rapid_reset),
@@ -26,6 +30,9 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     ("story::floods::ping", floods::ping),
     ("story::floods::empty_data", floods::empty_data),
     ("story::floods::h2spec", floods::h2spec),
+    ("story::flow::a_client_gives_up", flow::gives_up),
+    ("story::flow::a_client_reads_nothing", flow::reads_nothing),
+    ("story::flow::a_server_takes_nothing", flow::takes_nothing),
     ("story::peers::curl", peers::curl),
     ("story::peers::nghttp_and_h2load", peers::nghttp),
     ("story::peers::nginx", peers::nginx),
@@ -49,6 +56,10 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     ("story::transports::rest", transports::rest),
     ("story::transports::inbound_listeners_end", transports::inbound_only),
     ("story::rotation::certificates_change_under_load", rotation::files),
+    ("story::rotation::files_of_certificates_change_under_load", rotation::certificate_files),
+    ("story::rotation::watched_directories_change_under_load", rotation::watched),
+    ("story::runtime::served", runtime::state_of_the_world),
+    ("story::runtime::served_by_changes", runtime::delta),
     ("story::scale::a_thousand_clusters", scale::thousand),
     ("long::scale::ten_thousand_clusters", scale::ten_thousand),
 ];

@@ -1,4 +1,5 @@
 """Protobuf by hand: fields of messages, and the few messages of discovery that stories need."""
+import struct
 
 TYPES = {
     "cluster": "envoy.config.cluster.v3.Cluster",
@@ -6,6 +7,7 @@ TYPES = {
     "route": "envoy.config.route.v3.RouteConfiguration",
     "secret": "envoy.extensions.transport_sockets.tls.v3.Secret",
     "filter": "envoy.config.core.v3.TypedExtensionConfig",
+    "runtime": "envoy.service.runtime.v3.Runtime",
 }
 TYPES = {short: "type.googleapis.com/" + name for short, name in TYPES.items()}
 SHORT = {name: short for short, name in TYPES.items()}
@@ -93,3 +95,10 @@ def adds_header(name, key, value):
     mutations = field(1, field(2, field(2, option)))
     kind = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
     return field(1, name) + field(2, any_of(kind, mutations))
+
+
+def runtime(name, keys):
+    """A layer of the runtime, of numbers."""
+    double = lambda value: number(2 << 3 | 1) + struct.pack("<d", value)
+    entries = (field(1, key) + field(2, double(value)) for key, value in keys.items())
+    return field(1, name) + field(2, b"".join(field(1, entry) for entry in entries))

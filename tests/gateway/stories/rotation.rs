@@ -1,6 +1,6 @@
 //! Certificates that change while they are used.
 use super::stage::Stage;
-use crate::client::tls;
+use crate::{client::tls, run::Scene};
 use std::{
     fs,
     path::Path,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One certificate by SDS in a file, another by a watched directory.
+/// By SDS in a file.
 const CONFIGURATION: &str = r#"
 process: {node: {id: node-1, cluster: case}}
 chain: {transport_socket: {name: tls, typed_config: {"@type": "${T}.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificate_sds_secret_configs: [{name: main, sds_config: {path_config_source: {path: "${dir}/sds.yaml"}, resource_api_version: V3}}]}}}}
@@ -20,6 +20,58 @@ files:
     resources:
     - {"@type": "${T}.transport_sockets.tls.v3.Secret", name: main, tls_certificate: {certificate_chain: {filename: "${certs}/server.pem"}, private_key: {filename: "${certs}/server.key"}}}
 "#;
+
+/// The certificate's own files.
+const FILES: &str = r#"
+chain: {transport_socket: {name: tls, typed_config: {"@type": "${T}.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificates: [{certificate_chain: {filename: "${dir}/chain.pem"}, private_key: {filename: "${dir}/key.pem"}}]}}}}
+"#;
+
+/// The same where a link beside them is replaced, as in a volume of Kubernetes.
+const WATCHED_FILES: &str = r#"
+chain: {transport_socket: {name: tls, typed_config: {"@type": "${T}.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificates: [{certificate_chain: {filename: "${dir}/volume/data/chain.pem"}, private_key: {filename: "${dir}/volume/data/key.pem"}, watched_directory: {path: "${dir}/volume"}}]}}}}
+"#;
+
+/// The file of SDS behind such a link.
+const WATCHED_SDS: &str = r#"
+process: {node: {id: node-1, cluster: case}}
+chain: {transport_socket: {name: tls, typed_config: {"@type": "${T}.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificate_sds_secret_configs: [{name: main, sds_config: {path_config_source: {path: "${dir}/volume/data/sds.yaml", watched_directory: {path: "${dir}/volume"}}, resource_api_version: V3}}]}}}}
+"#;
+
+/// Both files are replaced, one after the other: in between they do not belong together.
+pub(super) fn certificate_files() {
+    let put = |scene: &Scene, name: &str| {
+        for (of, own) in [("pem", "chain.pem"), ("key", "key.pem")] {
+            let draft = scene.dir.join("draft");
+            fs::copy(scene.certificates.join(format!("{name}.{of}")), &draft).unwrap();
+            fs::rename(&draft, scene.dir.join(own)).unwrap();
+        }
+    };
+    let first = |scene: &Scene| put(scene, "server");
+    let (stage, ()) = Stage::start_after("certificate_files", FILES, first);
+    under_load(&stage, |stage, name| put(&stage.scene, name));
+}
+
+/// Nothing happens where the files are; what leads there changes.
+pub(super) fn watched() {
+    for (name, text) in [("watched_files", WATCHED_FILES), ("watched_sds", WATCHED_SDS)] {
+        let mut turn = 0;
+        let mut put = |scene: &Scene, name: &str| {
+            turn += 1;
+            let volume = scene.dir.join("volume");
+            let data = volume.join(format!("data.{turn}"));
+            fs::create_dir_all(&data).unwrap();
+            for (of, own) in [("pem", "chain.pem"), ("key", "key.pem")] {
+                let from = scene.certificates.join(format!("{name}.{of}"));
+                fs::copy(from, data.join(own)).unwrap();
+            }
+            write(&data, &scene.certificates, name);
+            std::os::unix::fs::symlink(&data, volume.join("draft")).unwrap();
+            fs::rename(volume.join("draft"), volume.join("data")).unwrap();
+        };
+        let (stage, ()) = Stage::start_after(name, text, |scene| put(scene, "server"));
+        under_load(&stage, |stage, name| put(&stage.scene, name));
+    }
+}
 
 pub(super) fn files() {
     let stage = Stage::start("rotation", CONFIGURATION);

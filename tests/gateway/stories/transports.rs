@@ -35,7 +35,7 @@ fn get(stage: &Stage) -> Value {
 }
 
 /// Asks until the answer is as it should be.
-fn answers(stage: &Stage, what: &str, is_it: impl Fn(&Value) -> bool) {
+pub(super) fn answers(stage: &Stage, what: &str, is_it: impl Fn(&Value) -> bool) {
     let until = Instant::now() + PATIENCE;
     loop {
         let answer = get(stage);
