@@ -1,26 +1,27 @@
 //! A service outside of the mesh, that clients' nodes know by the roots of a `ConfigMap`.
 use super::outside::web;
-use e2e::{Authority, Mesh, eventually};
+use e2e::{Authority, Mesh, eventually, programs::of_machine};
 use serde_json::json;
-use std::{fs, net::IpAddr};
+use std::{fs, net::IpAddr, path::Path};
 use tempfile::TempDir;
 
 const HOST: &str = "vault.example";
 const ADDRESS: &str = "10.96.7.7";
 
-fn service(at: IpAddr) -> String {
+/// It says by `name` what is spoken at its `port`.
+fn service(at: IpAddr, name: &str, port: u16) -> String {
     format!(
         "apiVersion: v1
 kind: Service
 metadata: {{name: vault, namespace: mesh}}
-spec: {{clusterIP: {ADDRESS}, ports: [{{name: http, port: 80, targetPort: 443}}]}}
+spec: {{clusterIP: {ADDRESS}, ports: [{{name: {name}, port: {port}, targetPort: 443}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {{name: vault, namespace: mesh, labels: {{kubernetes.io/service-name: vault}}}}
 addressType: IPv4
 endpoints: [{{addresses: ['{at}']}}]
-ports: [{{name: http, port: 443}}]
+ports: [{{name: {name}, port: 443}}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: BackendTLSPolicy
@@ -56,7 +57,7 @@ fn tls_is_spoken_to_whoever_the_roots_of_a_config_map_certify() {
     let own_words = "location / { keepalive_timeout 0; return 200 '$ssl_protocol to $host'; }";
     let _web = web(&mesh, HOST, &proof, own_words);
     mesh.write("roots.yaml", &roots(&other));
-    mesh.write("vault.yaml", &service(mesh.pod("web").v4()));
+    mesh.write("vault.yaml", &service(mesh.pod("web").v4(), "http", 80));
     let answers = |status: u16| {
         eventually(&format!("{status} of {HOST}"), || {
             let to = format!("{ADDRESS}:80");
@@ -70,4 +71,40 @@ fn tls_is_spoken_to_whoever_the_roots_of_a_config_map_certify() {
     answers(200);
     mesh.write("roots.yaml", &roots(&other));
     answers(503);
+}
+
+/// What the client is answered; `root` is what a certificate has to lead to.
+fn fetched(mesh: &Mesh, scheme: &str, root: &Path) -> Option<String> {
+    let mut curl = of_machine("curl", "curl");
+    curl.args(["-s", "-f", "--max-time", "20", "--noproxy", "*"]);
+    curl.args(["--resolve", &format!("{HOST}:443:{ADDRESS}"), "--cacert"]).arg(root);
+    curl.arg(format!("{scheme}://{HOST}:443/"));
+    let said = mesh.pod("client").output(curl);
+    said.status.success().then(|| String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+#[test]
+fn tls_that_a_client_speaks_itself_is_passed_on_as_it_is() {
+    let folder = TempDir::with_prefix("culvert-passed-").unwrap();
+    let [other, own] = ["other", "own"].map(|name| Authority::make(&folder.path().join(name)));
+    let mesh = Mesh::start("l7passed", |m| {
+        m.plane();
+        m.node("a").outsider("web").pod("client");
+    });
+    let proof = own.certify_as("vault", &format!("DNS:{HOST}"), 30);
+    let _web = web(&mesh, HOST, &proof, "location / { return 200 '$ssl_protocol to $host'; }");
+    mesh.write("roots.yaml", &roots(&own));
+    mesh.write("vault.yaml", &service(mesh.pod("web").v4(), "https", 443));
+    let said = Some(format!("TLSv1.3 to {HOST}"));
+    let root = own.root();
+
+    // TLS is spoken for who does not.
+    eventually("TLS for a client without", || {
+        (fetched(&mesh, "http", &root) == said).then_some(())
+    });
+    assert_eq!(fetched(&mesh, "https", &root), said);
+    // Who does needs nobody's roots but their own.
+    mesh.write("roots.yaml", &roots(&other));
+    eventually("nobody who is certified", || fetched(&mesh, "http", &root).is_none().then_some(()));
+    assert_eq!(fetched(&mesh, "https", &root), said);
 }

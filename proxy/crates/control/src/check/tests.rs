@@ -259,3 +259,72 @@ spec:
         [error(gateway), error(web), error(cart), secret]
     );
 }
+
+#[test]
+fn what_the_gateway_api_asks_for_and_nobody_does_is_told_at_its_place() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: culvert
+  defaultScope: All
+  allowedListeners: {namespaces: {from: Same}}
+  tls: {backend: {clientCertificateRef: {name: own}}}
+  listeners:
+  - name: sni
+    port: 443
+    protocol: TLS
+    tls:
+      mode: Passthrough
+      options: {example.com/curves: P-256}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: shop}
+spec:
+  useDefaultGateways: All
+  rules: [{backendRefs: [{name: web, port: 80, filters: [{type: URLRewrite, urlRewrite: {hostname: b.example.com}}]}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: theirs, namespace: shop}
+spec:
+  gatewayClassName: somebody-else
+  defaultScope: All
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+";
+    let report = of(&[("a.yaml", text.as_bytes())]);
+    let warnings = report.findings.iter().filter(|one| one.severity == Severity::Warning);
+    let told: Vec<_> = warnings
+        .map(|one| format!("{}:{} {}", one.line, one.column, one.message))
+        .map(|told| told.split(" is not done").next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "6:17 defaultScope",
+            "7:21 allowedListeners",
+            "8:41 tls.backend.clientCertificateRef",
+            "15:16 no option example.com/curves is known here: it does nothing",
+            "21:23 useDefaultGateways",
+        ]
+    );
+}
+
+#[test]
+fn ports_where_clients_may_speak_tls_themselves_are_noted() {
+    let text = "apiVersion: v1
+kind: Service
+metadata: {name: vault, namespace: shop}
+spec: {ports: [{name: https, port: 443}, {name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: vault, namespace: shop}
+spec: {host: vault, trafficPolicy: {tls: {mode: SIMPLE}}}
+";
+    let report = of(&[("a.yaml", text.as_bytes())]);
+    let [note] = &report.findings[..] else { panic!("{:#?}", report.findings) };
+    assert_eq!((note.severity, note.line), (Severity::Info, 3));
+    assert!(note.message.contains("at port 443, where clients may speak it"), "{note:#?}");
+}

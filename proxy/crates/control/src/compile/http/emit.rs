@@ -75,6 +75,8 @@ mod unit;
 
 mod out;
 
+pub(super) use {action::LARGEST_BODY, tls::CIPHERS};
+
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -4,7 +4,8 @@
 //! [`status`] (what is told), `grant` (who may name what), `backend` (where requests go), `words`, `rule`
 //! and `grpc` (what becomes of them), `rank` (which rule is first), `listener` (who listens),
 //! `attach` (routes), `host` (names), `gateway` and `mesh` (all of it, for
-//! gateways and for services), `origination` (TLS towards services), `secrets` (whose certificates).
+//! gateways and for services), `origination` (TLS towards services), `secrets` (whose certificates),
+//! `unheeded` (what is written and not done).
 
 mod world;
 
@@ -35,6 +36,8 @@ mod mesh;
 mod origination;
 
 pub(super) mod secrets;
+
+pub(super) mod unheeded;
 
 #[cfg(test)]
 mod tests;

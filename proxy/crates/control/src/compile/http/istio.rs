@@ -3,7 +3,7 @@
 //! Reading order: [`Objects`] (what goes in), `hosts` (who is meant by a name, and who may use
 //! what), `matching`, `action`, `delegate` (a rule), `routing` (a service's rules), `policy`,
 //! `traffic` (how a service is talked to), `tls`, `secrets` (whose certificates), `stream`, `gateway` (who listens for strangers),
-//! `references` (what is named and not there), `again` (some of it after a change),
+//! `references` (what is named and not there), `unheeded` (what is written and not done), `again` (some of it after a change),
 //! `authorization` (who may do what).
 
 mod action;
@@ -33,6 +33,8 @@ mod stream;
 mod tls;
 
 mod traffic;
+
+mod unheeded;
 
 #[cfg(test)]
 mod tests;
@@ -95,6 +97,8 @@ pub fn asked(objects: &Objects<'_>) -> Asked {
     });
     let gateways = plans.collect();
     references::missing(&objects, &services, &mut notes);
+    unheeded::told(&objects, &mut notes);
+    unheeded::listeners(&objects.gateways, &mut notes);
     notes.sort();
     notes.dedup();
     Asked { services, gateways, notes, about: About::of(&objects) }

@@ -3,7 +3,8 @@
 //!
 //! Reading order: [`rule`] (what becomes of a request), [`matching`] (which requests), [`forward`]
 //! (where they go), [`stream`] (connections that are not HTTP), [`traffic`] (how a service is
-//! talked to), [`gateway`] (who listens for strangers), [`policy`] (who may do what).
+//! talked to), [`gateway`] (who listens for strangers), [`merged`]
+//! (rules of several for one host of theirs), [`policy`] (who may do what).
 //!
 //! # How it is filled
 //! Whoever reads objects decides; nothing is looked up later but services, their endpoints and
@@ -46,6 +47,8 @@ pub mod stream;
 pub mod traffic;
 
 pub mod gateway;
+
+pub mod merged;
 
 pub mod policy;
 

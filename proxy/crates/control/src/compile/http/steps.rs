@@ -51,8 +51,9 @@ pub(in crate::compile) struct L7 {
     shadowed: BTreeSet<Shadowed>,
     /// What is to be told of all that.
     notes: Vec<Problem>,
-    /// The same of services with ports that do not say what is spoken there.
-    unclear: BTreeMap<ServiceName, Problem>,
+    /// The same of services with ports that do not say what is spoken there, or where TLS may be
+    /// spoken twice.
+    unclear: BTreeMap<ServiceName, Vec<Problem>>,
     /// What must pass: of services and of workloads, where anything must.
     services: BTreeMap<ServiceName, L7Ports>,
     workloads: BTreeMap<WorkloadUid, L7Ports>,
@@ -170,7 +171,7 @@ impl Compiler {
         if !self.settings.l7 {
             return told::unserved(&self.store).collect();
         }
-        self.l7.notes.iter().chain(self.l7.unclear.values()).cloned().collect()
+        self.l7.notes.iter().chain(self.l7.unclear.values().flatten()).cloned().collect()
     }
 }
 
@@ -261,6 +262,7 @@ impl L7 {
         let mut notes = self.istio.notes.clone();
         notes.extend(self.policies.values().flat_map(|spoken| &spoken.notes).cloned());
         notes.extend(told::standings(&self.standings, store));
+        notes.extend(told::unheeded(&self.standings, store));
         notes.extend(told::shadowed(&self.shadowed, store));
         notes
     }
@@ -294,14 +296,21 @@ impl L7 {
         for name in services {
             let unclear = asks::unclear(&name, &self.scene);
             let is_unreached = asks::is_unreached(&name, &self.scene);
-            let note = registry.get(&name).and_then(|draft| match is_unreached {
-                true => Some(told::unreached(&name, &draft.origin)),
-                false if unclear.is_empty() => None,
-                false => Some(told::unclear(&name, &unclear, &draft.origin)),
+            let draft = registry.get(&name);
+            let notes = draft.map_or_else(Vec::new, |draft| match is_unreached {
+                true => vec![told::unreached(&name, &draft.origin)],
+                false => {
+                    let twofold = asks::twofold(&name, &self.scene);
+                    let mut notes = told::twofold(&name, &twofold, &draft.origin);
+                    if !unclear.is_empty() {
+                        notes.push(told::unclear(&name, &unclear, &draft.origin));
+                    }
+                    notes
+                }
             });
-            match note {
-                None => drop(self.unclear.remove(&name)),
-                Some(note) => drop(self.unclear.insert(name.clone(), note)),
+            match notes.is_empty() {
+                true => drop(self.unclear.remove(&name)),
+                false => drop(self.unclear.insert(name.clone(), notes)),
             }
             let ports = asks::of_service(&name, &self.scene);
             if replace(&mut self.services, &name, &ports) {

@@ -1,15 +1,26 @@
 //! What is to be told of what was planned, at the places where it was written.
 use super::{
-    gateway_api::status::{Condition, Says, Standing},
+    gateway_api::{
+        status::{Condition, Says, Standing},
+        unheeded::{self, Unheeded},
+    },
     join::Shadowed,
 };
 use crate::{
     compile::store::{Object as Named, Shelf, Store},
-    object::{gateway_api::reference::ParentRef, meta::Meta, spanned::Spanned},
+    object::{
+        gateway_api::{http_route::DefaultScope, reference::ParentRef},
+        meta::Meta,
+        spanned::Spanned,
+    },
     problem::{Code, Origin, Problem},
 };
 use culvert_model::name::{ObjectName, ServiceName};
-use std::{collections::BTreeSet, num::NonZeroU16};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 /// Reasons that say that something is not there.
 const ABSENT: [&str; 4] =
@@ -54,6 +65,46 @@ pub(super) fn standings<'a>(
     })
 }
 
+/// What is written in objects that are ours, and not done.
+pub(super) fn unheeded(standings: &[Standing], store: &Store) -> Vec<Problem> {
+    fn note(kind: &str, meta: &Meta, unheeded: Unheeded) -> Problem {
+        let Unheeded { at, told, fix } = unheeded;
+        let note = meta.at(at).warning(told).with_fix(fix).coded(Code::Meaning);
+        note.of(format!("{kind}/{}", meta.name))
+    }
+    let mut notes = Vec::new();
+    for Standing { object, says: _ } in standings {
+        let Some((kind, name)) = named(object) else { continue };
+        if kind == "Gateway"
+            && let Some(gateway) = store.kubernetes_gateways.get(&name)
+        {
+            let all = unheeded::of_gateway(gateway).into_iter();
+            notes.extend(all.map(|one| note(kind, &gateway.meta, one)));
+        } else if kind == "BackendTLSPolicy"
+            && let Some(policy) = store.backend_tls_policies.get(&name)
+        {
+            let all = unheeded::of_policy(policy).into_iter();
+            notes.extend(all.map(|one| note(kind, &policy.meta, one)));
+        }
+    }
+    let mut route = |kind: &str, meta: &Meta, scope: Option<&Spanned<DefaultScope>>| {
+        notes.extend(unheeded::of_route(scope).map(|one| note(kind, meta, one)));
+    };
+    for one in store.http_routes.all() {
+        route("HTTPRoute", &one.meta, one.spec.use_default_gateways.as_ref());
+    }
+    for one in store.grpc_routes.all() {
+        route("GRPCRoute", &one.meta, one.spec.use_default_gateways.as_ref());
+    }
+    for one in store.tls_routes.all() {
+        route("TLSRoute", &one.meta, one.spec.use_default_gateways.as_ref());
+    }
+    for one in store.tcp_routes.all() {
+        route("TCPRoute", &one.meta, one.spec.use_default_gateways.as_ref());
+    }
+    notes
+}
+
 /// Rules that are never reached.
 pub(super) fn shadowed<'a>(
     shadowed: &'a BTreeSet<Shadowed>,
@@ -90,6 +141,25 @@ pub(super) fn unclear(name: &ServiceName, ports: &[NonZeroU16], origin: &Origin)
         "{which} not say what is spoken there: rules for HTTP to {host} do not hold there"
     ));
     note.coded(Code::Meaning).with_fix("name it http-…, grpc-… or tcp-…, or set its appProtocol")
+}
+
+/// Ports of a service to which an object has TLS spoken, whose clients may speak it themselves.
+pub(super) fn twofold(
+    name: &ServiceName,
+    ports: &BTreeMap<Arc<str>, BTreeSet<NonZeroU16>>,
+    origin: &Origin,
+) -> Vec<Problem> {
+    let note = |(object, ports): (&Arc<str>, &BTreeSet<NonZeroU16>)| {
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let note = origin.info(format!(
+            "{object} has TLS spoken to {} at port {}, where clients may speak it themselves: what \
+             begins with TLS already is passed on as it is",
+            name.hostname,
+            ports.join(", ")
+        ));
+        note.coded(Code::Meaning).with_fix("if clients speak HTTP there, name the port http-…")
+    };
+    ports.iter().map(note).collect()
 }
 
 /// Kind and name of an object that is called `Kind/namespace/name`.

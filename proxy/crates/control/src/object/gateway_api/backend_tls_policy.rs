@@ -30,8 +30,7 @@ pub struct BackendTlsPolicy {
 pub struct BackendTlsPolicySpec {
     pub target_refs: Few<Spanned<TargetRef>, 1, 16>,
     pub validation: Spanned<Validation>,
-    #[serde(default)]
-    pub options: BTreeMap<OptionKey, OptionValue>,
+    pub options: Option<Spanned<BTreeMap<OptionKey, OptionValue>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -132,7 +131,7 @@ impl BackendTlsPolicy {
             }
             (true, None) | (false, Some(_)) => {}
         }
-        if spec.options.len() > 16 {
+        if spec.options.as_ref().is_some_and(|options| options.value.len() > 16) {
             problems.push(meta.named().error("more than 16 options"));
         }
         if problems.is_empty() { Ok(Self { meta, spec }) } else { Err(problems) }

@@ -37,10 +37,10 @@ pub struct GatewaySpec {
     #[serde(default)]
     pub addresses: Few<Spanned<Address>, 0, 16>,
     pub infrastructure: Option<Spanned<Infrastructure>>,
-    pub allowed_listeners: Option<AllowedListeners>,
+    pub allowed_listeners: Option<Spanned<AllowedListeners>>,
     pub tls: Option<GatewayTls>,
     /// Of the experimental channel.
-    pub default_scope: Option<DefaultScope>,
+    pub default_scope: Option<Spanned<DefaultScope>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,7 +61,7 @@ pub struct Listener {
 pub struct ListenerTls {
     pub mode: TlsMode,
     pub certificate_refs: Few<Spanned<SecretRef>, 0, 64>,
-    pub options: BTreeMap<OptionKey, OptionValue>,
+    pub options: Option<Spanned<BTreeMap<OptionKey, OptionValue>>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -34,7 +34,7 @@ pub struct HttpRouteSpec {
     #[serde(default)]
     pub parent_refs: Few<Spanned<ParentRef>, 0, 32>,
     /// Of the experimental channel.
-    pub use_default_gateways: Option<DefaultScope>,
+    pub use_default_gateways: Option<Spanned<DefaultScope>>,
     #[serde(default)]
     pub hostnames: Few<Spanned<Hostname>, 0, 16>,
     /// `None`: one that matches everything, and goes nowhere.

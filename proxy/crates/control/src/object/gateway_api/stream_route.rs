@@ -35,7 +35,7 @@ pub struct TlsRouteSpec {
     #[serde(default)]
     pub parent_refs: Few<Spanned<ParentRef>, 0, 32>,
     /// Of the experimental channel.
-    pub use_default_gateways: Option<DefaultScope>,
+    pub use_default_gateways: Option<Spanned<DefaultScope>>,
     /// Empty: all; only in versions before v1alpha3.
     #[serde(default)]
     pub hostnames: Few<Spanned<Hostname>, 0, 1024>,
@@ -48,7 +48,7 @@ pub struct TcpRouteSpec {
     #[serde(default)]
     pub parent_refs: Few<Spanned<ParentRef>, 0, 32>,
     /// Of the experimental channel.
-    pub use_default_gateways: Option<DefaultScope>,
+    pub use_default_gateways: Option<Spanned<DefaultScope>>,
     pub rules: Few<Spanned<StreamRule>, 1, 16>,
 }
 

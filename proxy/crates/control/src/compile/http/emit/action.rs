@@ -45,7 +45,7 @@ pub(super) trait Clusters {
 }
 
 /// Envoy's limit of a body that it answers with by itself.
-pub(super) const LARGEST_BODY: usize = 1 << 20;
+pub(in crate::compile::http) const LARGEST_BODY: usize = 1 << 20;
 
 pub(super) fn forward(of: &Forward, path: &PathMatch, clusters: &dyn Clusters) -> Action {
     let Forward { to, timeout, retry, path: rewrite, host, mirrors } = of;

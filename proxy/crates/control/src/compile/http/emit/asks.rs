@@ -7,6 +7,7 @@ use super::{
     clients, inbound, is_http,
     reader::Reader,
     scene::{Scene, ServiceFacts},
+    tls,
 };
 use crate::compile::http::plan::{
     Clients, Routing, Rules, ServicePlan,
@@ -20,7 +21,11 @@ use culvert_model::{
     name::{ObjectName, ServiceName, WorkloadUid},
     service::{AppProtocol, Port},
 };
-use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 /// The ports of a service whose connections must pass the engines of its clients, and of which
 /// clients.
@@ -72,6 +77,27 @@ pub fn unclear(name: &ServiceName, scene: &Scene) -> Vec<NonZeroU16> {
             && !asked(plan, port, is_only, &mut who)
     };
     ports.iter().filter(would).map(|port| port.port).collect()
+}
+
+/// Ports to which TLS is spoken for clients who may speak it themselves, by the object that says so.
+#[must_use]
+pub fn twofold(name: &ServiceName, scene: &Scene) -> BTreeMap<Arc<str>, BTreeSet<NonZeroU16>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let Some(facts) = scene.service(name) else { return found };
+    let Some(plan) = scene.plan().services.get(name) else { return found };
+    let (ports, is_only) = (&facts.service.ports, facts.service.ports.len() == 1);
+    for traffic in &plan.traffic {
+        let subsets = || [None].into_iter().chain(traffic.subsets.keys().map(|one| Some(&**one)));
+        let is_twofold = |port: &&Port| {
+            let mut policies = subsets().filter_map(|subset| traffic.of(subset, port.port));
+            policies.any(|policy| tls::is_twofold(policy, port.protocol))
+                && asked(plan, port, is_only, &mut Who::default())
+        };
+        for port in ports.iter().filter(is_twofold) {
+            found.entry(Arc::clone(&traffic.at.object)).or_default().insert(port.port);
+        }
+    }
+    found
 }
 
 /// The ports of a workload whose connections must pass the engine of its node, and the policies

@@ -4,6 +4,7 @@ use super::{
         At, Labels,
         gateway::{GatewayPlan, Server, ServerTls, Serves, VirtualHost},
         matching::HttpMatch,
+        merged::merged,
         policy::{Applies, Policy},
         stream::{StreamMatch, TcpRule, TlsRule},
     },
@@ -27,6 +28,7 @@ use culvert_proto::api::envoy::config::{
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    mem,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU16,
     sync::Arc,
@@ -124,6 +126,41 @@ struct Made<'a> {
     tables: Vec<RouteConfiguration>,
 }
 
+/// The hosts of all servers for HTTP: rules of several that labels chose are put together, of all
+/// others the first have a name.
+fn together(servers: &[Here<'_>]) -> Vec<(VirtualHost, bool)> {
+    let mut all: Vec<(VirtualHost, bool)> = Vec::new();
+    let mut places: BTreeMap<&[Arc<str>], usize> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for Here { server, home } in servers {
+        let Serves::Http { hosts, to_https } = &server.serves else { continue };
+        for host in hosts {
+            let place = places.get(host.domains.as_slice()).filter(|_| home.is_some());
+            match place.and_then(|place| Some((*place, all.get_mut(*place)?))) {
+                Some((place, (there, is_sent))) => {
+                    let new = host.rules.iter().filter(|rule| !there.rules.contains(rule));
+                    let new: Vec<_> = new.cloned().collect();
+                    there.rules.extend(new);
+                    *is_sent |= *to_https;
+                    shared.insert(place);
+                }
+                None => {
+                    if home.is_some() {
+                        places.insert(&host.domains, all.len());
+                    }
+                    all.push((host.clone(), *to_https));
+                }
+            }
+        }
+    }
+    for place in shared {
+        if let Some((host, _)) = all.get_mut(place) {
+            host.rules = merged(mem::take(&mut host.rules));
+        }
+    }
+    all
+}
+
 fn is_tls(server: &Server) -> bool {
     match server.serves {
         Serves::Https { .. } | Serves::TlsTerminated { .. } | Serves::TlsPassed(_) => true,
@@ -139,11 +176,13 @@ impl Made<'_> {
             when.transport_protocol = PLAIN.to_owned();
         }
         let mut hosts = Hosts::default();
+        for (host, to_https) in together(servers) {
+            self.hosts(&mut hosts, &[host], to_https);
+        }
         let mut is_http = false;
         for Here { server, .. } in servers {
             if let Serves::Http { hosts: all, to_https } = &server.serves {
                 is_http = true;
-                self.hosts(&mut hosts, all, *to_https);
                 if *to_https && all.is_empty() {
                     let names = server.hosts.iter().map(AsRef::as_ref).chain(["*"]);
                     hosts.add(

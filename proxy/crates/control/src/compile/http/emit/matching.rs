@@ -29,6 +29,7 @@ pub(super) fn http(of: &HttpMatch) -> Option<RouteMatch> {
         query,
         port: _,
         clients: _,
+        counted: _,
     } = of;
     let pseudo = [(":method", method), (":scheme", scheme), (":authority", authority)];
     let pseudo = pseudo

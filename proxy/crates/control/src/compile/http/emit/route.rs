@@ -154,6 +154,7 @@ fn route(rule: &HttpRule, of: &HttpMatch, when: RouteMatch, clusters: &dyn Clust
         request_headers_to_remove: removals(request),
         response_headers_to_add: additions(response),
         response_headers_to_remove: removals(response),
+        stat_prefix: of.counted.as_deref().unwrap_or_default().to_owned(),
         ..Route::default()
     }
 }

@@ -31,7 +31,7 @@ use culvert_proto::api::envoy::{
 use std::sync::Arc;
 
 /// Those of TLS 1.2 that Envoy and our own engine know.
-const CIPHERS: &[&str] = &[
+pub(in crate::compile::http) const CIPHERS: &[&str] = &[
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -80,7 +80,7 @@ fn client(
     protocol: AppProtocol,
     host: &str,
 ) -> UpstreamTlsContext {
-    let Originate { trust, client, sni, names, insecure } = tls;
+    let Originate { trust, revoked, client, sni, names, insecure } = tls;
     // Nothing follows requests where TLS is declared: what goes there is the service's own.
     let is_opaque = matches!(protocol, AppProtocol::Tcp | AppProtocol::Tls);
     let is_http = !is_opaque || policy.pool.version != Version::AsDeclared;
@@ -110,7 +110,7 @@ fn client(
     };
     let common = CommonTlsContext {
         tls_params: Some(params),
-        validation_context_type: (!insecure).then(|| validation(trust, names)),
+        validation_context_type: (!insecure).then(|| validation(trust, names, revoked.as_deref())),
         alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
         ..CommonTlsContext::default()
     };
@@ -123,14 +123,15 @@ fn client(
 
 /// A server's side, for HTTP or for anything.
 pub(super) fn server(tls: &ServerTls, is_http: bool) -> Option<TransportSocket> {
-    let ServerTls { credentials, client, min, max, ciphers } = tls;
+    let ServerTls { credentials, client, revoked, min, max, ciphers } = tls;
     if credentials.is_empty() {
         return None;
     }
+    let revoked = revoked.as_deref();
     let (required, validation) = match client {
         ClientAuth::None => (false, None),
-        ClientAuth::Optional { trust, names } => (false, Some(validation(trust, names))),
-        ClientAuth::Required { trust, names } => (true, Some(validation(trust, names))),
+        ClientAuth::Optional { trust, names } => (false, Some(validation(trust, names, revoked))),
+        ClientAuth::Required { trust, names } => (true, Some(validation(trust, names, revoked))),
     };
     let version = |version: Option<TlsVersion>| match version {
         None => TlsProtocol::TlsAuto,
@@ -161,9 +162,10 @@ pub(super) fn server(tls: &ServerTls, is_http: bool) -> Option<TransportSocket> 
     Some(transport("tls", &context))
 }
 
-fn validation(trust: &Trust, names: &[Name]) -> ValidationContextType {
+fn validation(trust: &Trust, names: &[Name], revoked: Option<&str>) -> ValidationContextType {
     let mut context = CertificateValidationContext {
         match_typed_subject_alt_names: names.iter().flat_map(name).collect(),
+        crl: revoked.filter(|path| !path.is_empty()).map(file),
         ..CertificateValidationContext::default()
     };
     match trust {

@@ -6,6 +6,7 @@ use super::{
     listener::{Listening, Speaks, listen},
     rank,
     status::{CONTROLLER, Condition, Says, Standing},
+    unheeded,
     world::{World, at},
 };
 use crate::{
@@ -86,18 +87,20 @@ pub(super) fn plans<'a>(
                 serves: serves(listening, &attached),
             });
         }
-        standings.push(standing(Arc::clone(&at.object), listeners));
+        standings.push(standing(gateway, Arc::clone(&at.object), listeners));
         let labels = said(gateway).collect();
         plans.insert(gateway.meta.name.clone(), Arc::new(GatewayPlan { at, labels, servers }));
     }
     (plans, standings)
 }
 
-fn standing(object: Arc<str>, listeners: Vec<Listening<'_>>) -> Standing {
+fn standing(gateway: &Gateway, object: Arc<str>, listeners: Vec<Listening<'_>>) -> Standing {
     let any = listeners.iter().any(|listening| listening.speaks.is_some());
     let all = listeners.iter().all(|listening| listening.speaks.is_some());
     let accepted = if all {
-        Condition::fine("Accepted")
+        let unheeded = unheeded::of_gateway(gateway).into_iter().map(|one| one.told);
+        let message = unheeded.collect::<Vec<_>>().join("; ");
+        Condition { message, ..Condition::fine("Accepted") }
     } else {
         let message = "some listeners are not served: see their conditions".to_owned();
         Condition { kind: "Accepted", is_so: any, reason: "ListenersNotValid", message }

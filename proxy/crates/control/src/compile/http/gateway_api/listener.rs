@@ -198,8 +198,8 @@ fn tls(
         return None;
     }
     let client = client(world, gateway, listener, wrong)?;
-    let (min, max, ciphers) = (None, None, Vec::new());
-    Some(ServerTls { credentials, client, min, max, ciphers })
+    let (revoked, min, max, ciphers) = (None, None, None, Vec::new());
+    Some(ServerTls { credentials, client, revoked, min, max, ciphers })
 }
 
 fn holds_pair(secret: &Secret) -> bool {

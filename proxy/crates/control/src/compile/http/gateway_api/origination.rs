@@ -136,6 +136,7 @@ fn originate(world: &World<'_>, policy: &BackendTlsPolicy) -> (Originate, Option
     };
     let originate = Originate {
         trust,
+        revoked: None,
         client: None,
         sni: Some((*validation.hostname).into()),
         names: validation.subject_alt_names.iter().map(name).collect(),

@@ -6,7 +6,7 @@ use super::{
     Asked, Objects, by_age,
     hosts::{Hosts, full_pattern},
     references::{self, destinations},
-    routing, services,
+    routing, services, unheeded,
 };
 use crate::{
     compile::http::plan::ServicePlan,
@@ -149,6 +149,7 @@ impl Asked {
         let mut now = services(&some, &mut notes);
         let others = asked.iter().filter(|name| self.replace(name, now.remove(*name))).count();
         references::missing(&some, &self.services, &mut notes);
+        unheeded::told(&some, &mut notes);
         let routes = routes.iter().map(|name| format!("VirtualService/{name}"));
         let rules = rules.iter().map(|name| format!("DestinationRule/{name}"));
         let told: BTreeSet<String> = routes.chain(rules).collect();

@@ -9,6 +9,7 @@ use crate::{
     compile::http::plan::{
         At, Clients, Labels,
         gateway::{Chosen, GatewayPlan, Server, Serves, VirtualHost},
+        merged::{merged, unreached},
         rule::HttpRule,
         stream::TcpRule,
     },
@@ -20,7 +21,7 @@ use crate::{
         },
         spanned::Spanned,
     },
-    problem::Problem,
+    problem::{Code, Problem},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -166,18 +167,49 @@ impl<'a> Here<'a> {
         self.server.hosts.value.iter().map(|host| host.value.host.clone()).collect()
     }
 
-    /// Rules by domain: of several services for one, the older ones' come first.
+    /// Rules by domain: of several services for one, the older ones' come first, and what is for
+    /// every request last.
     fn virtual_hosts(self, is_tls: bool, notes: &mut Vec<Problem>) -> Vec<VirtualHost> {
-        let mut by_domain: BTreeMap<Arc<str>, Vec<HttpRule>> = BTreeMap::new();
+        let mut by_domain: BTreeMap<Arc<str>, Vec<Vec<HttpRule>>> = BTreeMap::new();
         for (service, shown) in self.services() {
             let mut rules = http(service, self.place(), is_tls, self.objects, notes);
             rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
             for domain in self.domains(service) {
-                by_domain.entry(domain).or_default().extend(rules.iter().cloned());
+                by_domain.entry(domain).or_default().push(rules.clone());
             }
         }
-        let host = |(domain, rules)| VirtualHost { domains: vec![domain], rules };
+        let host = |(domain, all): (Arc<str>, Vec<Vec<HttpRule>>)| {
+            let is_shared = all.len() > 1;
+            let mut rules = all.concat();
+            if is_shared {
+                rules = merged(rules);
+                self.tell_unreached(&domain, &rules, notes);
+            }
+            VirtualHost { domains: vec![domain], rules }
+        };
         by_domain.into_iter().map(host).collect()
+    }
+
+    /// Says which rules have no requests, because somebody else has them.
+    fn tell_unreached(self, domain: &str, rules: &[HttpRule], notes: &mut Vec<Problem>) {
+        for (at, by) in unreached(rules) {
+            let name =
+                at.object.strip_prefix("VirtualService/").and_then(|name| name.split_once('/'));
+            let is_it = |one: &&&VirtualService| {
+                let own = &one.meta.name;
+                name == Some((&*own.namespace, &*own.name))
+            };
+            let Some(service) = self.objects.virtual_services.iter().find(is_it) else { continue };
+            let route = at.index.and_then(|index| service.http.get(usize::try_from(index).ok()?));
+            let place = route.map(|route| service.meta.at(route.at));
+            let note = place.unwrap_or_else(|| service.meta.named()).warning(format!(
+                "requests to {domain} at Gateway {} that this is for are led by {} ({})",
+                self.gateway.meta.name, by.object, by.place
+            ));
+            let note =
+                note.with_fix("this is never reached; match something else, or leave one out");
+            notes.push(note.coded(Code::Meaning).of(&at.object));
+        }
     }
 
     fn tcp(self, notes: &mut Vec<Problem>) -> Vec<TcpRule> {

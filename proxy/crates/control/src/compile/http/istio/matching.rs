@@ -78,6 +78,7 @@ pub(super) fn matching(
             namespaces: namespaces.map(|name| [Arc::<str>::from(name)].into()),
             labels: one.source_labels.clone(),
         },
+        counted: one.stat_prefix.as_deref().filter(|one| !one.is_empty()).map(Arc::from),
     })
 }
 

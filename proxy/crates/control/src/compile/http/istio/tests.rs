@@ -15,6 +15,8 @@ use culvert_model::name::{ObjectName, ServiceName};
 use proptest::prelude::*;
 use std::time::Duration;
 
+mod together;
+
 fn read(text: &str) -> Read {
     let (objects, problems) = Read::parse("shop.yaml", text.as_bytes());
     assert!(problems.is_empty(), "{problems:#?}");

@@ -31,10 +31,6 @@ pub(super) fn client(tls: &Spanned<ClientTls>, meta: &Meta, notes: &mut Vec<Prob
         ClientTlsMode::IstioMutual => return Tls::Mesh,
         ClientTlsMode::Simple | ClientTlsMode::Mutual => {}
     }
-    if let Some(revoked) = tls.ca_crl.as_ref().filter(|file| !file.value.is_empty()) {
-        let told = "caCrl is not looked at: what was revoked is still believed";
-        notes.push(meta.at(revoked.at).warning(told));
-    }
     let secret = tls.credential_name.as_ref().map(|name| secret(&name.value, meta));
     let files = || {
         let (certificate, key) = (tls.client_certificate.as_ref()?, tls.private_key.as_ref()?);
@@ -56,6 +52,7 @@ pub(super) fn client(tls: &Spanned<ClientTls>, meta: &Meta, notes: &mut Vec<Prob
     }
     Tls::Originate(Box::new(Originate {
         trust,
+        revoked: path(tls.ca_crl.as_ref()),
         client,
         sni: tls.sni.as_deref().filter(|name| !name.is_empty()).map(Into::into),
         names: tls.subject_alt_names.iter().map(|name| Name::Any(name.as_str().into())).collect(),
@@ -108,8 +105,9 @@ pub(super) fn server(
     Some(ServerTls {
         credentials,
         client,
-        min: tls.min_protocol_version.and_then(version),
-        max: tls.max_protocol_version.and_then(version),
+        revoked: path(tls.ca_crl.as_ref()),
+        min: tls.min_protocol_version.as_ref().and_then(|one| version(one.value)),
+        max: tls.max_protocol_version.as_ref().and_then(|one| version(one.value)),
         ciphers: tls.cipher_suites.iter().map(|name| name.value.as_str().into()).collect(),
     })
 }
@@ -135,6 +133,10 @@ fn version(version: tls::TlsVersion) -> Option<TlsVersion> {
         }
         tls::TlsVersion::V1_3 => Some(TlsVersion::V1_3),
     }
+}
+
+fn path(written: Option<&Spanned<String>>) -> Option<Arc<str>> {
+    written.map(|path| path.value.as_str().into()).filter(|path: &Arc<str>| !path.is_empty())
 }
 
 fn file_of(path: &str) -> Credential {

@@ -81,6 +81,8 @@ pub struct ServerTls {
     /// Never empty.
     pub credentials: Vec<Credential>,
     pub client: ClientAuth,
+    /// A file of lists of what their authorities revoked.
+    pub revoked: Option<Arc<str>>,
     pub min: Option<TlsVersion>,
     pub max: Option<TlsVersion>,
     /// Envoy's names; those that are not known are passed over.

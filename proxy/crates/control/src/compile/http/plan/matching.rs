@@ -17,10 +17,12 @@ pub struct HttpMatch {
     pub port: Option<NonZeroU16>,
     /// Who asks.
     pub clients: Clients,
+    /// What its requests are counted as, besides.
+    pub counted: Option<Arc<str>>,
 }
 
 /// The path, without the query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PathMatch {
     #[default]
     Any,

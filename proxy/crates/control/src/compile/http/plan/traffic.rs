@@ -162,6 +162,8 @@ pub enum Tls {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Originate {
     pub trust: Trust,
+    /// A file of lists of what those revoked.
+    pub revoked: Option<Arc<str>>,
     /// Whom the client is.
     pub client: Option<Credential>,
     /// `None`: the host that was asked for.

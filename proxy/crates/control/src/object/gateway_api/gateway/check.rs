@@ -79,12 +79,13 @@ impl Listener {
             let problem = here.error("HTTPS ends here: its mode is Terminate");
             problems.push(problem.with_fix("write protocol: TLS to pass it on"));
         }
-        let has_none = tls.certificate_refs.is_empty() && tls.options.is_empty();
+        let options = tls.options.as_ref().map_or(0, |options| options.value.len());
+        let has_none = tls.certificate_refs.is_empty() && options == 0;
         if tls.mode == TlsMode::Terminate && has_none {
             let problem = here.error("mode Terminate needs a certificate");
             problems.push(problem.with_fix("name a Secret in certificateRefs"));
         }
-        if tls.options.len() > 16 {
+        if options > 16 {
             problems.push(here.error("more than 16 options"));
         }
     }

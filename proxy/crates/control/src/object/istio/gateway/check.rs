@@ -134,8 +134,8 @@ impl Check<'_> {
             | ServerTlsMode::Passthrough
             | ServerTlsMode::AutoPassthrough => {}
         }
-        if let (Some(min), Some(max)) = (tls.min_protocol_version, tls.max_protocol_version)
-            && min > max
+        if let (Some(min), Some(max)) = (&tls.min_protocol_version, &tls.max_protocol_version)
+            && min.value > max.value
         {
             let message = "minProtocolVersion is above maxProtocolVersion";
             self.wrong(*at, message, "exchange them");

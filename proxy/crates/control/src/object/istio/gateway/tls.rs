@@ -18,10 +18,10 @@ pub struct ServerTls {
     pub subject_alt_names: Vec<String>,
     pub verify_certificate_spki: Vec<String>,
     pub verify_certificate_hash: Vec<String>,
-    pub min_protocol_version: Option<TlsVersion>,
-    pub max_protocol_version: Option<TlsVersion>,
+    pub min_protocol_version: Option<Spanned<TlsVersion>>,
+    pub max_protocol_version: Option<Spanned<TlsVersion>>,
     pub cipher_suites: Vec<Spanned<String>>,
-    pub insecure_skip_verify: Option<bool>,
+    pub insecure_skip_verify: Option<Spanned<bool>>,
 }
 
 /// Who ends it, and who shows a certificate.

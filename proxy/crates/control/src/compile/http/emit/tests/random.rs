@@ -186,6 +186,7 @@ fn http_match() -> impl Strategy<Value = HttpMatch> {
             query,
             port,
             clients,
+            counted: None,
         }
     })
 }
@@ -318,6 +319,7 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
         |(credentials, client, min, max)| ServerTls {
             credentials,
             client,
+            revoked: None,
             min,
             max,
             ciphers: Vec::new(),

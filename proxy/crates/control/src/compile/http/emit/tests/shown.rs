@@ -1,6 +1,6 @@
 //! Small sets as they come out.
 use super::super::{Emitter, Scope, names};
-use super::{SHOP, at, emit, engine, host, port, scene, shown};
+use super::{SHOP, at, compiler, emit, engine, host, port, scene, shown};
 use crate::compile::http::plan::{
     Clients, Fraction, Labels, Plan, Routing, Rules, ServicePlan,
     forward::{Backend, Forward, Retry, Share, Weighted},
@@ -107,6 +107,7 @@ pub(super) fn gateway() -> Plan {
     let tls = ServerTls {
         credentials,
         client: ClientAuth::None,
+        revoked: None,
         min: None,
         max: None,
         ciphers: Vec::new(),
@@ -160,6 +161,40 @@ fn a_gateway_listens_by_itself() {
     let gw = Emitter::new(gateway_scope(), &scene(SHOP, gateway()));
     insta::assert_snapshot!("gateway_listeners", shown(&gw, Kind::Listener, ""));
     insta::assert_snapshot!("gateway_routes", shown(&gw, Kind::Route, ""));
+}
+
+#[test]
+fn rules_of_several_gateways_for_one_host_are_put_together() {
+    let said = |name: &str, born: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: edge, creationTimestamp: '{born}'}}
+spec: {{servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop, creationTimestamp: '{born}'}}
+spec:
+  hosts: [a.example.com]
+  gateways: [edge/{name}]
+  http:
+  - match: [{{uri: {{prefix: /{name}}}}}]
+    route: [{{destination: {{host: reviews}}}}]
+  - route: [{{destination: {{host: reviews}}}}]
+"
+        )
+    };
+    let text = SHOP.to_owned()
+        + &said("young", "2026-02-01T00:00:00Z")
+        + &said("old", "2026-01-01T00:00:00Z");
+    let gw = Emitter::new(gateway_scope(), compiler(&text).scene());
+    let routes = shown(&gw, Kind::Route, "");
+    let rules = ["old[0]", "young[0]", "old[1]", "young[1]"];
+    let places = rules.map(|rule| routes.find(&format!("VirtualService/shop/{rule}")));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{routes}");
+    assert_eq!(routes.matches("a.example.com:80").count(), 1, "{routes}");
 }
 
 #[test]

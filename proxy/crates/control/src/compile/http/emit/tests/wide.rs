@@ -136,6 +136,7 @@ fn traffic() -> Traffic {
     let secret = |name: &str| Credential::Secret { namespace: "shop".into(), name: name.into() };
     let originate = Originate {
         trust: Trust::Only(secret("ca")),
+        revoked: None,
         client: Some(secret("client")),
         sni: Some("outside.example.com".into()),
         names: vec![Name::Any("outside.example.com".into())],

@@ -101,9 +101,9 @@ pub(super) fn names() -> impl Strategy<Value = Vec<Name>> + Clone {
 }
 
 fn tls() -> impl Strategy<Value = Tls> {
-    let originate = (trust(), of(credential()), of(text()), names(), any::<bool>());
-    let originate = originate.prop_map(|(trust, client, sni, names, insecure)| {
-        Tls::Originate(Box::new(Originate { trust, client, sni, names, insecure }))
+    let originate = (trust(), of(text()), of(credential()), of(text()), names(), any::<bool>());
+    let originate = originate.prop_map(|(trust, revoked, client, sni, names, insecure)| {
+        Tls::Originate(Box::new(Originate { trust, revoked, client, sni, names, insecure }))
     });
     prop_oneof![Just(Tls::Mesh), Just(Tls::Off), originate]
 }
