@@ -69,10 +69,12 @@ pub(crate) struct Capture {
     pub(crate) exclude: Vec<Exclusion>,
 }
 
-/// What a pod's connections may take.
+/// What connections may take, of a pod and of a namespace's HTTP engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) max_connections_per_pod: u32,
+    pub(crate) max_connections_per_engine: u32,
+    pub(crate) max_requests_per_engine: u32,
     pub(crate) descriptor_share: Percent,
     pub(crate) descriptor_reserve: u32,
     /// In bytes.
@@ -269,8 +271,10 @@ impl Values {
     }
 
     fn limits(&mut self) -> Option<Limits> {
-        let max_connections_per_pod =
-            self.one(&settings::MAX_CONNECTIONS_PER_POD, |text| parse::count(text, 1, 10_000_000));
+        let most = |text: &str| parse::count(text, 1, 10_000_000);
+        let max_connections_per_pod = self.one(&settings::MAX_CONNECTIONS_PER_POD, most);
+        let max_connections_per_engine = self.one(&settings::MAX_CONNECTIONS_PER_ENGINE, most);
+        let max_requests_per_engine = self.one(&settings::MAX_REQUESTS_PER_ENGINE, most);
         let descriptor_share = self.one(&settings::DESCRIPTOR_SHARE, parse::percent);
         let descriptor_reserve =
             self.one(&settings::DESCRIPTOR_RESERVE, |text| parse::count(text, 16, 1_000_000));
@@ -279,6 +283,8 @@ impl Values {
         let idle_timeout = self.one(&settings::IDLE_TIMEOUT, parse::duration_or_off);
         Some(Limits {
             max_connections_per_pod: max_connections_per_pod?,
+            max_connections_per_engine: max_connections_per_engine?,
+            max_requests_per_engine: max_requests_per_engine?,
             descriptor_share: descriptor_share?,
             descriptor_reserve: descriptor_reserve?,
             buffer_max: buffer_max?,

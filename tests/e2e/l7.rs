@@ -2,6 +2,7 @@
 //! does not ask for it left alone.
 mod ads;
 mod bookinfo;
+mod budgets;
 mod calls;
 mod dashboards;
 mod examples;

@@ -121,6 +121,10 @@ settings! {
         "Destinations that are left alone: 10.0.0.0/8, 10.1.2.3:5432,6379, [fd00::1]:443, fd00::/64:443. At most 8 ports each. A list in the file, separated by spaces in the variable, a flag that may be repeated.";
     MAX_CONNECTIONS_PER_POD: "max_connections_per_pod", "COUNT", Count, Is("20000"), HOLDS,
         "Connections, both directions together, that one pod may have through the proxy; more are refused with reason pod_limit.";
+    MAX_CONNECTIONS_PER_ENGINE: "max_connections_per_engine", "COUNT", Count, Is("50000"), HOLDS,
+        "Connections that the HTTP engine of one namespace may have at once; more are closed as they come.";
+    MAX_REQUESTS_PER_ENGINE: "max_requests_per_engine", "COUNT", Count, Is("20000"), HOLDS,
+        "Requests that may be under way at once in the HTTP engine of one namespace; more are answered with 503 and the flag OM, and their connections end.";
     DESCRIPTOR_SHARE: "descriptor_share", "PERCENT", Text, Is("50%"), HOLDS,
         "How much of the process's file descriptors one pod's connections may hold; 1% to 100%.";
     DESCRIPTOR_RESERVE: "descriptor_reserve", "COUNT", Count, Is("1024"), HOLDS,

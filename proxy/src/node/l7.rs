@@ -17,7 +17,7 @@ pub(super) mod ledger;
 pub(crate) mod subscription;
 pub(crate) mod view;
 
-use culvert_l7::{log::Sinks, stats::Stats};
+use culvert_l7::{log::Sinks, shared::Budgets, stats::Stats};
 use culvert_model::{facts::Direction, pod::LocalPods};
 use culvert_runtime::{
     doors::{Answer, Dial, HandOver, NoPlace, Place},
@@ -73,6 +73,24 @@ pub(super) struct Home {
     pub(super) cluster: Arc<str>,
     /// Below which engines read the files that their configuration names.
     pub(super) credentials: Option<Arc<Path>>,
+    pub(super) most: Most,
+}
+
+/// How much each engine may have at once, whatever the others have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) connections: u32,
+    pub(super) requests: u32,
+}
+
+impl Most {
+    /// Those of one engine.
+    fn budgets(self) -> Budgets {
+        let budgets = Budgets::default();
+        budgets.connections.set_limit(self.connections.into());
+        budgets.streams.set_limit(self.requests.into());
+        budgets
+    }
 }
 
 impl L7 {
@@ -187,5 +205,20 @@ impl HandOver for L7 {
 impl fmt::Debug for L7 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("L7").field(&self.0.engines.read().keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engine_has_a_share_of_its_own() {
+        let most = Most { connections: 1, requests: 2 };
+        let (one, other) = (most.budgets(), most.budgets());
+        let _all = one.connections.take().unwrap();
+        assert!(one.connections.take().is_none());
+        assert!(other.connections.take().is_some());
+        assert_eq!((one.streams.limit(), other.streams.limit()), (2, 2));
     }
 }

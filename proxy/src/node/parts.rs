@@ -193,6 +193,10 @@ fn l7(plan: &Plan, feed: &Feed, telemetry: Telemetry, work: &Drain) -> L7 {
         node: plan.config.node_name.as_str().into(),
         cluster: plan.config.cluster.as_str().into(),
         credentials: plan.config.credentials_dir.as_deref().map(Into::into),
+        most: l7::Most {
+            connections: plan.config.limits.max_connections_per_engine,
+            requests: plan.config.limits.max_requests_per_engine,
+        },
     };
     let ledger = Ledger::new(feed.snapshot.clone(), telemetry);
     L7::new((home, feed.l7.clone()), feed.held.clone(), ledger, &plan.data, &work.worker())

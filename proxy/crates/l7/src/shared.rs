@@ -1,5 +1,11 @@
 //! What all parts of one engine share.
-use crate::{ledger::Ledger, log::Sinks, share::Bound, stats::Stats, upstream::Upstreams};
+use crate::{
+    ledger::Ledger,
+    log::Sinks,
+    share::Bound,
+    stats::{Counter, Late, Stats},
+    upstream::Upstreams,
+};
 use culvert_identity::clock::Clock;
 use culvert_model::http::{route::RouteTable, runtime::RuntimeValues, snapshot::Snapshot};
 use culvert_policy::http::route::Table;
@@ -11,7 +17,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -23,7 +29,7 @@ pub struct Shared {
     /// What is counted from.
     pub began: Instant,
     /// Requests and connections that ended in a panic.
-    panics: AtomicU64,
+    panics: Late<Counter>,
     /// Health checks fail on purpose.
     failing: AtomicBool,
     tables: Mutex<HashMap<usize, Weak<Table>>>,
@@ -74,10 +80,11 @@ impl Default for Budgets {
 
 impl Shared {
     pub fn new(parts: Parts) -> Self {
+        let panics = parts.stats.root().scope("server").late("panics");
         Self {
             parts,
             began: Instant::now(),
-            panics: AtomicU64::new(0),
+            panics,
             failing: AtomicBool::new(false),
             tables: Mutex::default(),
             ledger: None,
@@ -125,11 +132,7 @@ impl Shared {
 
     /// One more request or connection that ended in a panic.
     pub fn panicked(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+        self.panics.inc();
     }
 
     /// Whether health checks are to fail.

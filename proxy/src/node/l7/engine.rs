@@ -6,7 +6,7 @@ use culvert_l7::{
     io::Io,
     ledger::Ledger,
     manager::managers,
-    shared::{Budgets, Node, Parts, Shared},
+    shared::{Node, Parts, Shared},
     stats::Stats,
     upstream::{Deps, Upstreams},
 };
@@ -77,7 +77,7 @@ impl Running {
             worker: worker.clone(),
             clock,
             node,
-            budgets: Budgets::default(),
+            budgets: inner.home.most.budgets(),
         });
         let ledger: Arc<dyn Ledger> = Arc::<ledger::Ledger>::clone(&inner.ledger);
         let shared = Arc::new(shared.with_ledger(ledger));

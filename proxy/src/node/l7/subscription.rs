@@ -99,12 +99,13 @@ pub(crate) fn own_ip(way: &Way) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Most, *};
     use culvert_xds::transport::upstream::plain;
 
     #[test]
     fn an_engine_presents_itself_as_one_of_its_namespace_and_node() {
-        let home = Home { node: "n1".into(), cluster: "c".into(), credentials: None };
+        let most = Most { connections: 1, requests: 1 };
+        let home = Home { node: "n1".into(), cluster: "c".into(), credentials: None, most };
         let address = "127.0.0.1:15010";
         let way = Way { connect: plain(address), authority: address.into(), bearer: None };
         let (bootstrap, _) = prepare(&home, &way, "shop").unwrap();

@@ -1,6 +1,14 @@
 //! From one snapshot to the next: what stays and what goes.
 use super::world::{World, chain, chained, listener, put, say, snapshot, talk, told};
-use culvert_l7::{engine::Handover, io::Io};
+use culvert_l7::{
+    engine::Handover,
+    io::Io,
+    stats::{
+        prometheus,
+        sample::{Query, Shape},
+        text,
+    },
+};
 use culvert_model::http::{
     address::Address,
     listener::{ChainMatch, Direction, ListenAddress, Listener, NetworkFilterKind},
@@ -108,15 +116,36 @@ async fn what_cannot_be_leaves_what_is() {
     assert_eq!(say(world.connect("l").await, "").await, "new");
 }
 
+/// A request on a connection that goes on, and the whole answer of [`told`].
+async fn served(tcp: &mut TcpStream) -> String {
+    tcp.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut all = String::new();
+    while !(all.contains("metadata=") && all.ends_with('\n')) {
+        let mut read = [0; 1024];
+        let length = tcp.read(&mut read).await.unwrap();
+        assert_ne!(length, 0, "{all}");
+        all.push_str(str::from_utf8(&read[..length]).unwrap());
+    }
+    all
+}
+
 #[tokio::test]
 async fn a_panic_ends_its_connection_and_nothing_else() {
     let world = World::start(vec![listener("l", vec![told()])]).await;
     let mut other = world.connect("l").await;
+    assert!(served(&mut other).await.starts_with("HTTP/1.1 200"));
+    let all = || text::write(&world.shared.stats.samples(&Query::default()), Shape::Summary);
+    assert!(!all().contains("panics"), "nothing to be told");
     let panics = "GET /panic HTTP/1.1\r\nhost: a\r\n\r\n";
-    say(world.connect("l").await, panics).await;
-    assert_eq!(world.shared.panics(), 1);
-    other.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    assert_ne!(other.read(&mut [0; 1024]).await.unwrap(), 0);
+    for _ in 0..2 {
+        say(world.connect("l").await, panics).await;
+    }
+    world.until("server.panics", 2).await;
+    assert!(all().contains("server.panics: 2\n"), "{}", all());
+    let samples = world.shared.stats.samples(&Query::default());
+    let exposed = prometheus::write(&samples, Shape::Cumulative);
+    assert!(exposed.contains("envoy_server_panics{} 2\n"), "{exposed}");
+    assert!(served(&mut other).await.starts_with("HTTP/1.1 200"), "the other goes on");
 }
 
 #[tokio::test]
