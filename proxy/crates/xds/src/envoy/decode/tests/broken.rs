@@ -182,7 +182,7 @@ fn managers() {
 
 #[test]
 fn filters() {
-    for (prefix, name) in crate::envoy::decode::filter::LATER {
+    for (prefix, name) in filter::LATER {
         let of_it = LATER.iter().find(|filter| filter.starts_with(prefix));
         let of_it = of_it.unwrap_or_else(|| panic!("no configuration of {name} here"));
         assert_eq!(
