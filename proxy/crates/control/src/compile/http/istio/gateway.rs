@@ -9,6 +9,7 @@ use crate::{
     compile::http::plan::{
         At, Clients, Labels,
         gateway::{Chosen, GatewayPlan, Server, Serves, VirtualHost},
+        matching::HttpMatch,
         rule::HttpRule,
         stream::TcpRule,
     },
@@ -166,17 +167,18 @@ impl<'a> Here<'a> {
         self.server.hosts.value.iter().map(|host| host.value.host.clone()).collect()
     }
 
-    /// Rules by domain: of several services for one, the older ones' come first.
+    /// Rules by domain: of several services for one, the older ones' come first, and what is for
+    /// every request after all others.
     fn virtual_hosts(self, is_tls: bool, notes: &mut Vec<Problem>) -> Vec<VirtualHost> {
-        let mut by_domain: BTreeMap<Arc<str>, Vec<HttpRule>> = BTreeMap::new();
+        let mut by_domain: BTreeMap<Arc<str>, Vec<Vec<HttpRule>>> = BTreeMap::new();
         for (service, shown) in self.services() {
             let mut rules = http(service, self.place(), is_tls, self.objects, notes);
             rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
             for domain in self.domains(service) {
-                by_domain.entry(domain).or_default().extend(rules.iter().cloned());
+                by_domain.entry(domain).or_default().push(rules.clone());
             }
         }
-        let host = |(domain, rules)| VirtualHost { domains: vec![domain], rules };
+        let host = |(domain, all)| VirtualHost { domains: vec![domain], rules: merged(all) };
         by_domain.into_iter().map(host).collect()
     }
 
@@ -189,6 +191,26 @@ impl<'a> Here<'a> {
         }
         all
     }
+}
+
+/// Of one service they stay as they are written.
+fn merged(all: Vec<Vec<HttpRule>>) -> Vec<HttpRule> {
+    if all.len() < 2 {
+        return all.into_iter().flatten().collect();
+    }
+    let (mut some, mut every) = (Vec::new(), Vec::new());
+    for rule in all.into_iter().flatten() {
+        let (for_all, others): (Vec<_>, Vec<_>) =
+            rule.matches.iter().cloned().partition(HttpMatch::is_for_all);
+        if rule.matches.is_empty() || !for_all.is_empty() {
+            every.push(HttpRule { matches: for_all, ..rule.clone() });
+        }
+        if !others.is_empty() {
+            some.push(HttpRule { matches: others, ..rule });
+        }
+    }
+    some.append(&mut every);
+    some
 }
 
 /// Has matches hold for those only to whom a service is shown.

@@ -19,6 +19,27 @@ pub struct HttpMatch {
     pub clients: Clients,
 }
 
+impl HttpMatch {
+    /// Whether every request of some clients is like it.
+    #[must_use]
+    pub fn is_for_all(&self) -> bool {
+        let path = match &self.path {
+            PathMatch::Any => true,
+            PathMatch::Prefix(path) | PathMatch::Segments(path) => &**path == "/",
+            PathMatch::Regex(path) => &**path == ".*",
+            PathMatch::Exact(_) => false,
+        };
+        let nothing = Self {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            ignore_path_case: self.ignore_path_case,
+            clients: self.clients.clone(),
+            ..Self::default()
+        };
+        path && *self == nothing
+    }
+}
+
 /// The path, without the query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PathMatch {
