@@ -8,25 +8,17 @@ use culvert_control::{
         Settings,
         http::emit::{Emitter, Scope, scene::Scene},
         incremental::Compiler,
-        mesh::Mesh as Compiled,
     },
     object::Objects,
     problem::Problem,
     source::files,
 };
-use culvert_model::{
-    http::snapshot::{Resource, Snapshot as Http},
-    locality::Locality,
-    snapshot::{Mesh, Snapshot, build::Builder},
-};
+use culvert_model::{http::snapshot::Snapshot as Http, locality::Locality, snapshot::Snapshot};
 use culvert_policy::{
     http::why::Engine,
     why::{Elsewhere, Engines},
 };
-use culvert_xds::envoy::{
-    decode::{self, Nothing, Wrong},
-    kind::Kind,
-};
+use culvert_xds::envoy::decode::Wrong;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// All of it as it would be with every enrolled pod captured.
@@ -60,7 +52,7 @@ impl Files {
         let mut compiler = Compiler::new(settings);
         compiler.apply(objects)?;
         let scene = compiler.scene().clone();
-        Ok(Self { snapshot: snapshot(&compiler.into_mesh()), scene })
+        Ok(Self { snapshot: compiler.into_mesh().snapshot(), scene })
     }
 
     /// What the engine of a namespace on a node is told.
@@ -73,32 +65,7 @@ impl Files {
             labels: BTreeMap::new(),
             api: false,
         };
-        let mut told = Http::default();
-        for resource in Emitter::new(scope, &self.scene).resources().values() {
-            let (name, bytes) = (Arc::clone(&resource.name), &resource.any.value);
-            let version = Arc::clone(&resource.version);
-            match resource.kind {
-                Kind::Cluster => {
-                    let value = Arc::new(decode::cluster(bytes, &Nothing)?);
-                    told.clusters_mut().insert(name, Resource { version, value });
-                }
-                Kind::Endpoint => {
-                    let value = Arc::new(decode::assignment(bytes)?);
-                    told.assignments_mut().insert(name, Resource { version, value });
-                }
-                Kind::Listener => {
-                    let value = Arc::new(decode::listener(bytes, &Nothing)?);
-                    told.listeners_mut().insert(name, Resource { version, value });
-                }
-                Kind::Route => {
-                    let value = Arc::new(decode::routes(bytes, &Nothing)?);
-                    told.routes_mut().insert(name, Resource { version, value });
-                }
-                // Engines of nodes are told none of these.
-                Kind::Secret | Kind::Extension | Kind::Runtime => {}
-            }
-        }
-        Ok(told)
+        Emitter::new(scope, &self.scene).decoded()
     }
 }
 
@@ -108,25 +75,6 @@ impl Engines for Files {
             self.told(namespace, node).map_err(|wrong| Elsewhere::Wrong(wrong.to_string()))?;
         Ok(Arc::new(Engine::of(told)))
     }
-}
-
-/// What every node knows of it.
-fn snapshot(mesh: &Compiled) -> Snapshot {
-    let mut builder = Builder::new(Mesh {
-        network: Arc::clone(&mesh.config.network),
-        outbound: mesh.config.outbound,
-        node: "".into(),
-    });
-    for wanted in mesh.members.values() {
-        builder.set_member(wanted.announced(true));
-    }
-    for offered in mesh.services.values() {
-        builder.set_service(Arc::clone(&offered.service));
-    }
-    for policy in mesh.policies.values() {
-        builder.set_policy(Arc::clone(policy));
-    }
-    builder.build()
 }
 
 fn wrong(problems: &[Problem]) -> Failure {

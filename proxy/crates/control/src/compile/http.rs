@@ -27,3 +27,6 @@ mod told;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod meant;

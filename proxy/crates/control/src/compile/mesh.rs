@@ -7,7 +7,7 @@ use culvert_model::{
     name::{ObjectName, ServiceName, WorkloadUid},
     pod::LocalPods,
     service::Service,
-    snapshot::OutboundPolicy,
+    snapshot::{self, OutboundPolicy, Snapshot, build::Builder},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,6 +27,28 @@ pub struct Mesh {
     pub closing: BTreeMap<ObjectName, Arc<Closing>>,
     /// Warnings: the set is used, and may not mean what its author thinks.
     pub notes: Vec<Problem>,
+}
+
+impl Mesh {
+    /// What every node knows of it once all that is to be in it is held.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut builder = Builder::new(snapshot::Mesh {
+            network: Arc::clone(&self.config.network),
+            outbound: self.config.outbound,
+            node: "".into(),
+        });
+        for wanted in self.members.values() {
+            builder.set_member(wanted.announced(true));
+        }
+        for offered in self.services.values() {
+            builder.set_service(Arc::clone(&offered.service));
+        }
+        for policy in self.policies.values() {
+            builder.set_policy(Arc::clone(policy));
+        }
+        builder.build()
+    }
 }
 
 /// A workload as the objects want it.

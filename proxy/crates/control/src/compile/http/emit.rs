@@ -8,7 +8,7 @@
 //! Reading order: [`names`] (what resources are called), `scope` (for whom), [`scene`] (what goes in), `reader`, `words` (small
 //! parts), `clients` (for whom rules are), `matching`, `action`, `rewrite`, `route` (requests), `cluster`,
 //! `pool`, `tls`, `assignment` (endpoints), `rbac` (policies), `manager` (filters), `outbound`,
-//! `chains`, `inbound`, `gateway` (listeners), `services`, `api` (clients without a proxy), `secrets`, `out` (resources), `unit` (what is made in one go), [`asks`] (who must pass L7 at all).
+//! `chains`, `inbound`, `gateway` (listeners), `services`, `api` (clients without a proxy), `secrets`, `out` (resources), `unit` (what is made in one go), `decoded` (the same as an engine reads it), [`asks`] (who must pass L7 at all).
 use culvert_model::{name::ServiceName, service::AppProtocol};
 use culvert_proto::api::google::protobuf::Any;
 use culvert_xds::envoy::kind::Kind;
@@ -74,6 +74,8 @@ mod api;
 mod unit;
 
 mod out;
+
+mod decoded;
 
 pub(super) use {action::LARGEST_BODY, tls::CIPHERS};
 
