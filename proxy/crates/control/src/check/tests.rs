@@ -325,6 +325,6 @@ spec: {host: vault, trafficPolicy: {tls: {mode: SIMPLE}}}
 ";
     let report = of(&[("a.yaml", text.as_bytes())]);
     let [note] = &report.findings[..] else { panic!("{:#?}", report.findings) };
-    assert_eq!((note.severity, note.line), (Severity::Info, 3));
+    assert_eq!((note.severity, note.line), (Severity::Info, 1));
     assert!(note.message.contains("at port 443, where clients may speak it"), "{note:#?}");
 }

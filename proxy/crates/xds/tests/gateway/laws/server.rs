@@ -83,7 +83,7 @@ pub(super) struct Server {
     channels: BTreeMap<Kind, Channel>,
     nonces: u64,
     /// Responses that are to be answered, and whether something of each is wrong.
-    waiting: BTreeMap<Kind, VecDeque<(String, bool)>>,
+    waiting: BTreeMap<Kind, VecDeque<(String, BTreeSet<String>)>>,
 }
 
 impl Server {
@@ -148,12 +148,14 @@ impl Server {
         match request {
             Request::StateOfTheWorld(request) => {
                 let kind = Kind::of(&request.type_url).unwrap();
-                self.answered(kind, &request.response_nonce, request.error_detail.as_ref());
+                let names: BTreeSet<_> = request.resource_names.into_iter().collect();
+                let wants = |name: &String| kind == Kind::Cluster || names.contains(name);
+                let error = request.error_detail.as_ref();
+                self.answered(kind, &request.response_nonce, error, wants);
                 let channel = self.channels.entry(kind).or_default();
                 if channel.opened && request.response_nonce != channel.nonce {
                     return;
                 }
-                let names: BTreeSet<_> = request.resource_names.into_iter().collect();
                 channel.all = kind == Kind::Cluster;
                 channel.opened = true;
                 let is_more = !names.is_subset(&channel.names);
@@ -166,7 +168,11 @@ impl Server {
             }
             Request::Delta(request) => {
                 let kind = Kind::of(&request.type_url).unwrap();
-                self.answered(kind, &request.response_nonce, request.error_detail.as_ref());
+                let channel = self.channels.entry(kind).or_default();
+                let (all, names) = (channel.all, channel.names.clone());
+                let wants = |name: &String| all || names.contains(name);
+                let error = request.error_detail.as_ref();
+                self.answered(kind, &request.response_nonce, error, wants);
                 let channel = self.channels.entry(kind).or_default();
                 if !channel.opened {
                     channel.told = request.initial_resource_versions.into_iter().collect();
@@ -190,12 +196,19 @@ impl Server {
         }
     }
 
-    /// An answer must be to the response that waits longest, and say what is wrong if anything is.
-    fn answered(&mut self, kind: Kind, nonce: &str, error: Option<&Status>) {
+    /// An answer must be to the response that waits longest, and say what is wrong of what is still
+    /// wanted, if anything is.
+    fn answered(
+        &mut self,
+        kind: Kind,
+        nonce: &str,
+        error: Option<&Status>,
+        wants: impl Fn(&String) -> bool,
+    ) {
         let waiting = self.waiting.entry(kind).or_default();
         if waiting.front().is_some_and(|(of, _)| of == nonce) {
-            let (_, is_bad) = waiting.pop_front().unwrap();
-            assert_eq!(error.is_some(), is_bad, "{error:?}");
+            let (_, bad) = waiting.pop_front().unwrap();
+            assert_eq!(error.is_some(), bad.iter().any(wants), "{error:?}");
             let place = if kind == Kind::Cluster { "connect_timeout: " } else { "port_value: " };
             assert!(error.is_none_or(|error| error.message.contains(place)), "{error:?}");
         } else {
@@ -270,8 +283,8 @@ impl Server {
                 (Response::Delta(response), sent)
             }
         };
-        let is_bad = sent.iter().any(|any| !is_good(any));
-        self.waiting.entry(kind).or_default().push_back((nonce, is_bad));
+        let bad = sent.iter().filter(|any| !is_good(any)).filter_map(decode::name);
+        self.waiting.entry(kind).or_default().push_back((nonce, bad.collect()));
         Some(response)
     }
 }

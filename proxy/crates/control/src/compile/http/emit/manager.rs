@@ -146,7 +146,8 @@ pub(super) fn tcp(prefix: &str, stream: Stream) -> Filter {
             max_downstream_connection_duration: most.map(super::words::some_time),
             cluster_specifier: Some(clusters),
             tunneling_config: tunnel.map(|tunnel| TunnelingConfig {
-                hostname: (*tunnel.to).to_owned(),
+                // It is a format, of which this is no operator.
+                hostname: tunnel.to.replace('%', "%%"),
                 use_post: tunnel.is_post,
                 ..TunnelingConfig::default()
             }),
