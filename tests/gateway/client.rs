@@ -111,7 +111,9 @@ async fn tcp(stream: &mut Box<dyn Stream>, said: &str, hold: Duration) -> Value 
         if !said.is_empty() {
             stream.write_all(said.as_bytes()).await?;
             let until = tokio::time::Instant::now() + hold;
-            while let Ok(read) = tokio::time::timeout_at(until, stream.read(&mut buffer)).await {
+            while !hold.is_zero()
+                && let Ok(read) = tokio::time::timeout_at(until, stream.read(&mut buffer)).await
+            {
                 match read? {
                     0 => return Ok("closed early"),
                     n => all.extend_from_slice(&buffer[..n]),

@@ -56,15 +56,14 @@ fn every_balancer_is_what_it_is_called() {
 #[test]
 fn new_endpoints_are_warmed_up() {
     let warmup = "warmup: {duration: 30s, minimumPercent: 25, aggression: 2}";
-    let of =
-        |simple: &str, warmup: &str| match &cluster(&format!("loadBalancer: {{{simple}{warmup}}}"))
-            .balance
-            .policy
-        {
-            Policy::RoundRobin { slow_start } => slow_start.clone().unwrap(),
-            Policy::LeastRequest(least) => least.slow_start.clone().unwrap(),
-            other => panic!("{other:?}"),
-        };
+    let of = |simple: &str, warmup: &str| {
+        let found = cluster(&format!("loadBalancer: {{{simple}{warmup}}}"));
+        if let Policy::LeastRequest(least) = &found.balance.policy {
+            return least.slow_start.clone().unwrap();
+        }
+        let Policy::RoundRobin { slow_start } = &found.balance.policy else { panic!("{found:?}") };
+        slow_start.clone().unwrap()
+    };
     for simple in ["", "simple: ROUND_ROBIN, ", "simple: LEAST_REQUEST, "] {
         let found = of(simple, warmup);
         assert_eq!((found.window, found.aggression.default), (seconds(30), 2.0));
