@@ -123,7 +123,7 @@ impl Serving {
 /// All that cannot.
 pub(super) fn check_logs(source: &str, discovery: &Discovery) -> Result<(), Failure> {
     let paths = discovery.inspect(|all| {
-        let listeners = all.held().filter_map(|((_, name), held)| match &held.decoded {
+        let listeners = all.held().filter_map(|((_, name), held)| match &held.made.decoded {
             Decoded::Listener(listener) => Some((Arc::clone(name), Arc::clone(listener))),
             Decoded::Cluster(_)
             | Decoded::Endpoint(_)

@@ -24,7 +24,7 @@ use culvert_runtime::{
     drain::Worker,
     publish::View,
 };
-use culvert_xds::envoy::discover::Way;
+use culvert_xds::envoy::{assemble::Common, discover::Way};
 use engine::Running;
 use ledger::Ledger;
 use parking_lot::RwLock;
@@ -58,6 +58,8 @@ struct Inner {
     pods: View<LocalPods>,
     sinks: Sinks,
     ledger: Arc<Ledger>,
+    /// What engines are told, decoded once for all of them.
+    common: Common,
     engines: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
     worker: Worker,
     /// Where configuration is read.
@@ -113,6 +115,7 @@ impl L7 {
             pods,
             sinks: Sinks::new(&Stats::default()),
             ledger: Arc::new(ledger),
+            common: Common::default(),
             engines: RwLock::default(),
             worker: worker.clone(),
             control: Handle::current(),

@@ -54,6 +54,8 @@ impl Running {
             .map_err(|why| {
                 NoPlace(format!("L7 of the namespace {namespace} cannot begin: {why}"))
             })?;
+        // All of them begin with the same.
+        let discovery = discovery.sharing(inner.common.clone());
         let scope = inner.worker.scope();
         let worker = scope.worker();
         let (publisher, view) = publish::channel(Snapshot::default());

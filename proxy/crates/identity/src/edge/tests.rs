@@ -84,7 +84,6 @@ fn downstream(common: CommonTls, require_client_certificate: bool) -> Downstream
         require_sni: false,
         stateless_resumption: true,
         stateful_resumption: true,
-        session_timeout: None,
         ticket_keys: None,
         ocsp: OcspPolicy::Lenient,
     }

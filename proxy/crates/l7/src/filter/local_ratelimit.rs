@@ -14,7 +14,7 @@ use crate::{
 use culvert_model::http::{
     filter::OverrideConfig,
     mutation::{HeaderMutations, HeaderValue as Addition, Mutation},
-    ratelimit::{self as model, Bucket, LocalDescriptor, RateLimits},
+    ratelimit::{self as model, Bucket, HostLimits, LocalDescriptor, RateLimits},
     route::Action,
 };
 use culvert_policy::http::{
@@ -228,7 +228,12 @@ fn wanted(config: &model::LocalRateLimit, record: &Record) -> Vec<(Entries, u64)
     }
     let Action::Forward(forward) = &route.action else { return of(&host.rate_limits) };
     let mut all = of(&forward.rate_limits);
-    if forward.rate_limits.is_empty() || forward.host_rate_limits {
+    let beside = match config.host_limits {
+        HostLimits::Override => forward.rate_limits.is_empty(),
+        HostLimits::Include => true,
+        HostLimits::Ignore => false,
+    };
+    if beside || forward.host_rate_limits {
         all.extend(of(&host.rate_limits));
     }
     all

@@ -44,9 +44,6 @@ pub struct Listener {
     pub backlog: Option<u32>,
     pub transparent: bool,
     pub freebind: bool,
-    /// Connections balanced exactly between threads.
-    pub exact_balance: bool,
-    pub drain: DrainKind,
     pub metadata: Metadata,
 }
 
@@ -66,15 +63,6 @@ pub enum Direction {
     Unspecified,
     Inbound,
     Outbound,
-}
-
-/// When a listener drains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DrainKind {
-    /// Also while health checks are failed on purpose.
-    #[default]
-    Default,
-    ModifyOnly,
 }
 
 /// What looks at a connection before anything else.

@@ -112,7 +112,6 @@ pub enum ServerMode {
 
 /// Who the client is, by address.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "as Envoy has them")]
 pub struct ClientAddress {
     /// The peer's address is the client's, and is appended to `x-forwarded-for`.
     pub use_remote_address: bool,
@@ -121,9 +120,6 @@ pub struct ClientAddress {
     pub skip_append: bool,
     /// Addresses that count as ours; `None`: none.
     pub internal: Option<Networks>,
-    /// Unix sockets are ours.
-    pub internal_unix: bool,
-    pub as_v4_mapped: bool,
     /// In this order, instead of the above.
     pub detection: Arc<[Detection]>,
 }

@@ -51,8 +51,20 @@ pub struct LocalRateLimit {
     pub resource_exhausted: bool,
     /// The filter's own, instead of the route's.
     pub limits: RateLimits,
+    pub host_limits: HostLimits,
     /// How many descriptors that match any value (an empty one) are kept; 20.
     pub max_dynamic: u32,
+}
+
+/// Whether a virtual host's rate limits are asked beside those of its route (`vh_rate_limits`),
+/// where the route does not say that they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostLimits {
+    /// Where the route has none.
+    #[default]
+    Override,
+    Include,
+    Ignore,
 }
 
 /// A bucket for requests with these entries.

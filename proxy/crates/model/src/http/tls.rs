@@ -3,7 +3,7 @@ use super::{
     matcher::StringMatch,
     secret::{Certificate, SecretRef},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// How connections of a filter chain begin.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +42,6 @@ pub struct DownstreamTls {
     /// With tickets, as Envoy has it unless told otherwise.
     pub stateless_resumption: bool,
     pub stateful_resumption: bool,
-    pub session_timeout: Option<Duration>,
     /// Keys shared between proxies; `None`: our own.
     pub ticket_keys: Option<SecretRef>,
     pub ocsp: OcspPolicy,

@@ -9,7 +9,7 @@
 //! * What nobody needs any more is forgotten.
 //! * What the bootstrap says can be neither changed nor removed by discovery.
 use super::{
-    decode::{Around, Asking, Wrong},
+    decode::{Around, Wrong},
     kind::Kind,
     wanted::{self, Asked, Need, Needs},
 };
@@ -30,6 +30,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+mod common;
+
 mod held;
 
 mod parents;
@@ -38,6 +40,7 @@ mod settle;
 
 mod understand;
 
+pub use common::{Common, Made};
 pub use held::{Held, Refused, State, Wants};
 use parents::Parents;
 pub use settle::Settled;
@@ -93,6 +96,8 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct Assembler {
     around: Arc<dyn Around + Send + Sync>,
+    /// What others have decoded already.
+    common: Option<Common>,
     held: BTreeMap<Key, Held>,
     refused: BTreeMap<Key, Refused>,
     /// What each listener and cluster needs: the version held, and the one in force.
@@ -143,6 +148,7 @@ impl Assembler {
     pub fn new(around: Arc<dyn Around + Send + Sync>, layers: Vec<Layer>) -> Self {
         Self {
             around,
+            common: None,
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
             needs: BTreeMap::new(),
@@ -160,6 +166,12 @@ impl Assembler {
             answered: BTreeSet::new(),
             snapshot: Snapshot::default(),
         }
+    }
+
+    /// From now on, what has the same bytes is decoded once for all who share `common`; their
+    /// bootstraps must say the same of ADS and secrets.
+    pub fn share(&mut self, common: Common) {
+        self.common = Some(common);
     }
 
     pub fn around(&self) -> Arc<dyn Around + Send + Sync> {
@@ -231,17 +243,10 @@ impl Assembler {
 
     /// A secret that somebody read from files.
     pub fn set_secret(&mut self, name: Arc<str>, from: Asked, secret: Secret, now: Now) {
-        let key = (Kind::Secret, name);
-        let held = Held {
-            from,
-            version: "".into(),
-            any: Any::default(),
-            decoded: Decoded::Secret(Arc::new(secret)),
-            alone: false,
-            at: now.wall,
-            expires: None,
-        };
-        self.hold(key, held);
+        let decoded = Decoded::Secret(Arc::new(secret));
+        let made = Made { name: Arc::clone(&name), any: Any::default(), decoded, alone: false };
+        let (made, version, at) = (Arc::new(made), "".into(), now.wall);
+        self.hold((Kind::Secret, name), Held { from, version, made, at, expires: None });
     }
 
     fn set(
@@ -260,7 +265,7 @@ impl Assembler {
             }
             // A sign of life, or the same once more.
             let is_same = incoming.any.value.is_empty() && incoming.any.type_url.is_empty()
-                || held.any == incoming.any;
+                || held.made.any == incoming.any;
             if is_same {
                 held.version = incoming.version;
                 held.expires = expires;
@@ -270,17 +275,11 @@ impl Assembler {
                 return Ok(());
             }
         }
-        let around = Arc::clone(&self.around);
-        let around = Asking::of(&*around);
-        let decoded = match self.decode(kind, &incoming, &around) {
-            Ok(decoded) => decoded,
-            Err(wrong) => return Err(Box::new((incoming, wrong))),
-        };
+        let version = Arc::clone(&incoming.version);
+        let made = self.make(kind, incoming)?;
         self.mortal |= expires.is_some();
-        let Incoming { version, any, .. } = incoming;
-        let (from, alone, at) = (from.clone(), !around.has_asked(), now.wall);
-        let held = Held { from, version, any, decoded, alone, at, expires };
-        self.hold(key, held);
+        let (from, at) = (from.clone(), now.wall);
+        self.hold(key, Held { from, version, made, at, expires });
         Ok(())
     }
 
@@ -294,7 +293,7 @@ impl Assembler {
         self.absent.remove(&key);
         self.missing.remove(&key);
         let own = held.from.clone();
-        match &held.decoded {
+        match &held.made.decoded {
             Decoded::Cluster(cluster) => self.need(&key, wanted::of_cluster(cluster, &own)),
             Decoded::Listener(listener) => self.need(&key, wanted::of_listener(listener, &own)),
             Decoded::Secret(secret) => {

@@ -3,7 +3,7 @@
 //! One task settles what came and says who is to be asked for what; a task for each server of
 //! discovery, and for each file, does the asking. What is held stays in force whatever ends.
 use super::{
-    assemble::{Assembler, Decoded, Incoming, Now, Update},
+    assemble::{Assembler, Common, Decoded, Incoming, Now, Update},
     bootstrap::{self, Bootstrap},
     decode::{self, Around, Bootstrapped, Wrong},
     kind::Kind,
@@ -173,6 +173,14 @@ impl Discovery {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Has decoded once what others are told too; their bootstraps must say the same of ADS and
+    /// secrets.
+    #[must_use]
+    pub fn sharing(self, common: Common) -> Self {
+        self.shared.assembler.lock().share(common);
+        self
+    }
+
     /// Looks at everything that is held.
     pub fn inspect<T>(&self, look: impl FnOnce(&Assembler) -> T) -> T {
         look(&self.shared.assembler.lock())
@@ -274,7 +282,7 @@ impl Discovery {
 fn look_at_listeners(assembler: &Assembler, whole: bool, bad: &mut Vec<BadResource>) {
     let mut addresses: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for ((_, name), held) in assembler.held() {
-        let Decoded::Listener(listener) = &held.decoded else { continue };
+        let Decoded::Listener(listener) = &held.made.decoded else { continue };
         let place = format!("static_resources.listeners ({name})");
         // Of clusters that come by discovery it is not known yet whether they are there; of one that
         // is refused it is said already.

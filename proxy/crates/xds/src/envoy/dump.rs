@@ -114,8 +114,8 @@ impl One<'_> {
             if !held.version.is_empty() {
                 fields.insert("version_info".to_owned(), json!(&*held.version));
             }
-            if !held.any.type_url.is_empty() {
-                fields.insert(name.to_owned(), json::write(&held.any));
+            if !held.made.any.type_url.is_empty() {
+                fields.insert(name.to_owned(), json::write(&held.made.any));
             }
             fields.insert("last_updated".to_owned(), time(held.at));
         }
@@ -241,12 +241,12 @@ fn listed(assembler: &Assembler, kind: Kind, names: &Names) -> Value {
     }
     if kind == Kind::Route {
         for (_, held) in assembler.held().filter(|((of, _), _)| *of == Kind::Listener) {
-            inline_routes(&json::write(&held.any), held.at, &mut fixed);
+            inline_routes(&json::write(&held.made.any), held.at, &mut fixed);
         }
     }
     if kind == Kind::Endpoint {
         let clusters = assembler.held().filter(|((of, _), _)| *of == Kind::Cluster);
-        fixed.extend(clusters.filter_map(|(_, held)| own_endpoints(json::write(&held.any))));
+        fixed.extend(clusters.filter_map(|(_, held)| own_endpoints(json::write(&held.made.any))));
     }
     let mut fields = Map::new();
     fields.insert("@type".to_owned(), json!(format!("{ADMIN}{}", names.dump)));
@@ -313,7 +313,7 @@ fn generic(
         name: (**name).to_owned(),
         version_info: held.map(|held| (*held.version).to_owned()).unwrap_or_default(),
         // Secrets are nobody's business.
-        xds_config: held.filter(|_| *kind != Kind::Secret).map(|held| held.any.clone()),
+        xds_config: held.filter(|_| *kind != Kind::Secret).map(|held| held.made.any.clone()),
         last_updated: held.map(|held| timestamp(held.at)),
         config_status: ConfigStatus::Unknown.into(),
         client_status: client_status.into(),

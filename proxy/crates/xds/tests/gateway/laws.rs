@@ -182,7 +182,7 @@ fn law(protocol: Protocol, steps: Vec<Step>) {
         both.does(step);
         let of_clusters = |all: &Assembler| -> BTreeMap<_, _> {
             let held = all.held().filter(|((kind, _), _)| *kind == Kind::Cluster);
-            held.map(|(key, held)| (key.clone(), held.any.clone())).collect()
+            held.map(|(key, held)| (key.clone(), held.made.any.clone())).collect()
         };
         let good = both.good.iter().filter(|((kind, _), _)| *kind == Kind::Cluster);
         let good: BTreeMap<_, _> = good.map(|(key, any)| (key.clone(), any.clone())).collect();
@@ -195,12 +195,12 @@ fn law(protocol: Protocol, steps: Vec<Step>) {
         let is_wanted = kind == Kind::Cluster || wanted.contains(&name);
         if is_wanted && server::is_good(&any) {
             let held = both.all.held_as(&(kind, Arc::clone(&name)));
-            assert_eq!(held.map(|held| &held.any), Some(&any), "{kind:?} {name} has come");
+            assert_eq!(held.map(|held| &held.made.any), Some(&any), "{kind:?} {name} has come");
         }
     }
     for (key, held) in both.all.held().filter(|((kind, _), _)| *kind == Kind::Endpoint) {
         assert!(wanted.contains(&key.1), "{key:?} is nobody's");
-        assert!(server::is_good(&held.any), "{key:?}");
+        assert!(server::is_good(&held.made.any), "{key:?}");
     }
     assert_eq!(both.server.unanswered(), 0, "every response is answered, in order, as it was");
 }

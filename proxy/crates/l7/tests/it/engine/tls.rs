@@ -76,7 +76,6 @@ fn context(secret: &str) -> DownstreamTls {
         require_sni: false,
         stateless_resumption: true,
         stateful_resumption: true,
-        session_timeout: None,
         ticket_keys: None,
         ocsp: OcspPolicy::default(),
     }

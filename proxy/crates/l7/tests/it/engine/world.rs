@@ -20,7 +20,7 @@ use culvert_model::http::{
     cluster::{Cluster, Discovery},
     endpoint::Assignment,
     listener::{
-        ChainMatch, Direction, DrainKind, FilterChain, ListenAddress, Listener, ListenerFilter,
+        ChainMatch, Direction, FilterChain, ListenAddress, Listener, ListenerFilter,
         ListenerFilterKind, NetworkFilter, NetworkFilterKind, TcpClusters, TcpProxy,
     },
     manager::{self, Manager},
@@ -204,8 +204,6 @@ pub(super) fn chained(name: &str, chains: Vec<FilterChain>) -> Listener {
         backlog: None,
         transparent: false,
         freebind: false,
-        exact_balance: false,
-        drain: DrainKind::default(),
         metadata: Metadata::default(),
     }
 }

@@ -12,7 +12,7 @@ use culvert_model::http::{
     manager::{Manager, Routes},
     matcher::{Fraction, HeaderMatch, StringMatch},
     mutation::{Append, HeaderMutations, HeaderValue},
-    ratelimit::{Bucket, LocalRateLimit},
+    ratelimit::{Bucket, HostLimits, LocalRateLimit},
     rbac::{self, Engine, Permission, Policies, Policy, Principal},
     route::{Action, Direct},
 };
@@ -127,6 +127,7 @@ fn bucket(max: u32) -> Arc<LocalRateLimit> {
         always_default: true,
         resource_exhausted: false,
         limits: Box::default(),
+        host_limits: HostLimits::default(),
         max_dynamic: 20,
     })
 }

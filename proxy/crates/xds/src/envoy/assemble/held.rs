@@ -1,5 +1,5 @@
 //! What is held and what was refused, for those who ask.
-use super::{Assembler, Decoded, Key, Wrong};
+use super::{Assembler, Key, Made, Wrong};
 use crate::envoy::{
     kind::Kind,
     wanted::{Asked, Need, Needs},
@@ -17,11 +17,7 @@ use std::{
 pub struct Held {
     pub from: Asked,
     pub version: Arc<str>,
-    /// As it came; empty of what was read from files.
-    pub any: Any,
-    pub decoded: Decoded,
-    /// It was made of what came and of nothing else, such as files.
-    pub alone: bool,
+    pub made: Arc<Made>,
     pub at: SystemTime,
     pub expires: Option<Instant>,
 }

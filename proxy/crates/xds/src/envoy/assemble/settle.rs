@@ -156,7 +156,7 @@ impl Assembler {
             };
         };
         let (version, snapshot) = (&held.version, &mut self.snapshot);
-        match &held.decoded {
+        match &held.made.decoded {
             Decoded::Cluster(value) => put(snapshot.clusters_mut(), name, version, value),
             Decoded::Endpoint(value) => put(snapshot.assignments_mut(), name, version, value),
             Decoded::Listener(value) => put(snapshot.listeners_mut(), name, version, value),
@@ -172,7 +172,7 @@ impl Assembler {
             Layer::Fixed(layer) => layer.clone(),
             Layer::Discovered { name, resource, .. } => {
                 let held = self.held.get(&(Kind::Runtime, Arc::clone(resource)));
-                let values = match held.map(|held| &held.decoded) {
+                let values = match held.map(|held| &held.made.decoded) {
                     Some(Decoded::Runtime(layer)) => Arc::clone(&layer.values),
                     Some(_) | None => Arc::default(),
                 };

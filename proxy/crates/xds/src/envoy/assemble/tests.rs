@@ -211,6 +211,52 @@ fn what_the_bootstrap_has_is_not_changed_by_others() {
     assert_eq!(all.held().count(), 1);
 }
 
+#[test]
+fn what_has_the_same_bytes_is_decoded_once_for_all_and_gone_with_the_last() {
+    let (common, start) = (Common::default(), Instant::now());
+    let told = |more: &str| {
+        let mut all = assembler();
+        all.share(common.clone());
+        let set = vec![cluster("c", ""), cluster("d", more)];
+        assert!(all.apply(update(Kind::Cluster, set), at(start, 0)).is_empty());
+        all.apply(update(Kind::Endpoint, vec![endpoints("c"), endpoints("d")]), at(start, 0));
+        all.settle(at(start, 0));
+        all
+    };
+    let (one, other) = (told(""), told(", connect_timeout: 9s"));
+    let value =
+        |all: &Assembler, name: &str| Arc::clone(all.snapshot().clusters().value(name).unwrap());
+    assert!(Arc::ptr_eq(&value(&one, "c"), &value(&other, "c")));
+    assert!(!Arc::ptr_eq(&value(&one, "d"), &value(&other, "d")));
+    let assignment = |all: &Assembler| Arc::clone(all.snapshot().assignments().value("c").unwrap());
+    assert!(Arc::ptr_eq(&assignment(&one), &assignment(&other)));
+
+    let held = Arc::downgrade(&value(&one, "c"));
+    drop(one);
+    assert!(held.upgrade().is_some(), "the other has it");
+    drop(other);
+    assert!(held.upgrade().is_none(), "nobody has it");
+    // And it can be had again.
+    assert_eq!(*value(&told(""), "c").name, *"c");
+}
+
+#[test]
+fn what_only_some_can_have_is_refused_by_the_others() {
+    let (common, start) = (Common::default(), Instant::now());
+    let [mut one, mut other] = [assembler(), assembler()];
+    one.share(common.clone());
+    other.share(common);
+    one.apply(update(Kind::Cluster, vec![cluster("c", "")]), at(start, 0));
+    let table = packed::<RouteConfiguration>(
+        "{name: r, validate_clusters: true, virtual_hosts: [{name: v, domains: ['*'], routes: \
+         [{match: {prefix: /}, route: {cluster: c}}]}]}",
+    );
+    let set = || update(Kind::Route, vec![incoming("r", table.clone())]);
+    assert!(one.apply(set(), at(start, 0)).is_empty());
+    let refused = other.apply(set(), at(start, 0));
+    assert!(refused[0].1.what.contains("no cluster \"c\" is known"), "{refused:?}");
+}
+
 proptest! {
     /// Whatever comes in whatever order: once all that is wanted is known, all that is held is in
     /// force, and nothing is held that nobody needs.

@@ -1,24 +1,57 @@
 //! A resource's bytes in the words of the model.
-use super::{Assembler, Decoded, Incoming};
+use super::{Assembler, Decoded, Incoming, Made};
 use crate::envoy::{
-    decode::{self, Around, Before, Wrong},
+    decode::{self, Around, Asking, Before, Wrong},
     kind::Kind,
     references,
 };
 use std::sync::Arc;
 
 impl Assembler {
-    /// Understands what came as a resource of `kind`.
-    pub(super) fn decode(
+    /// Understands what came as a resource of `kind`, if nobody has yet.
+    pub(super) fn make(
+        &self,
+        kind: Kind,
+        incoming: Incoming,
+    ) -> Result<Arc<Made>, Box<(Incoming, Wrong)>> {
+        let url = &incoming.any.type_url;
+        if Kind::of(url) != Some(kind) {
+            let wrong = Wrong::whole(format!("is of type {url:?}, want {}", kind.type_url()));
+            return Err(Box::new((incoming, wrong)));
+        }
+        if let Some(made) = self.common.as_ref().and_then(|common| common.find(&incoming)) {
+            return match self.look_at(&made.decoded) {
+                Ok(()) => Ok(made),
+                Err(wrong) => Err(Box::new((incoming, wrong))),
+            };
+        }
+        let around = Asking::of(&*self.around);
+        let decoded = self.decode(kind, &incoming, &around);
+        let decoded = decoded.and_then(|decoded| self.look_at(&decoded).map(|()| decoded));
+        let decoded = match decoded {
+            Ok(decoded) => decoded,
+            Err(wrong) => return Err(Box::new((incoming, wrong))),
+        };
+        let Incoming { name, any, .. } = incoming;
+        let made = Arc::new(Made { name, any, decoded, alone: !around.has_asked() });
+        if let Some(common) = &self.common {
+            common.remember(&made);
+        }
+        Ok(made)
+    }
+
+    /// What the same bytes may be here, and not with others.
+    fn look_at(&self, decoded: &Decoded) -> Result<(), Wrong> {
+        let Decoded::Route(table) = decoded else { return Ok(()) };
+        references::of_table(table, |name| self.knows_cluster(name)).map_or(Ok(()), Err)
+    }
+
+    fn decode(
         &self,
         kind: Kind,
         incoming: &Incoming,
         around: &dyn Around,
     ) -> Result<Decoded, Wrong> {
-        let url = &incoming.any.type_url;
-        if Kind::of(url) != Some(kind) {
-            return Err(Wrong::whole(format!("is of type {url:?}, want {}", kind.type_url())));
-        }
         let bytes = &*incoming.any.value;
         let named = |name: &str, decoded| {
             if *name == *incoming.name {
@@ -49,8 +82,6 @@ impl Assembler {
                     Some(before) => decode::changed_routes(bytes, before, around)?,
                     None => decode::routes(bytes, around)?,
                 };
-                references::of_table(&table, |name| self.knows_cluster(name))
-                    .map_or(Ok(()), Err)?;
                 named(&Arc::clone(&table.name), Decoded::Route(Arc::new(table)))
             }
             Kind::Secret => {
@@ -70,9 +101,10 @@ impl Assembler {
 
     /// The route table that is held, if it was made of its bytes alone.
     fn table_before(&self, name: &Arc<str>) -> Option<Before<'_>> {
-        let held = self.held.get(&(Kind::Route, Arc::clone(name))).filter(|held| held.alone)?;
-        match &held.decoded {
-            Decoded::Route(table) => Some(Before { bytes: &held.any.value, table }),
+        let held = self.held.get(&(Kind::Route, Arc::clone(name)))?;
+        let made = Some(&held.made).filter(|made| made.alone)?;
+        match &made.decoded {
+            Decoded::Route(table) => Some(Before { bytes: &made.any.value, table }),
             Decoded::Cluster(_)
             | Decoded::Endpoint(_)
             | Decoded::Listener(_)

@@ -10,7 +10,7 @@ use super::{
     value::metadata,
 };
 use culvert_model::http::listener::{
-    ChainMatch, Direction, DrainKind, FilterChain, ListenAddress, Listener, ListenerFilter,
+    ChainMatch, Direction, FilterChain, ListenAddress, Listener, ListenerFilter,
     ListenerFilterKind, ListenerMatch, ProxyProtocol, SourceType, TlvRule,
 };
 use culvert_proto::api::{
@@ -18,10 +18,8 @@ use culvert_proto::api::{
         config::{
             core::v3::{TrafficDirection, proxy_protocol_config::Version},
             listener::v3::{
-                self as pb,
-                filter_chain_match::ConnectionSourceType,
-                listener::{DrainType, connection_balance_config::BalanceType},
-                listener_filter::ConfigType,
+                self as pb, filter_chain_match::ConnectionSourceType,
+                listener::connection_balance_config::BalanceType, listener_filter::ConfigType,
                 listener_filter_chain_match_predicate::Rule,
             },
         },
@@ -53,8 +51,6 @@ pub(super) fn decode(value: &pb::Listener, path: &Path<'_>, around: &dyn Around)
         return Err(Wrong::at(&path.field("filter_chains"), "empty; needs at least one"));
     }
     no_match_twice(&chains, &path.field("filter_chains"))?;
-    let balance = value.connection_balance_config.as_ref();
-    let balance = balance.and_then(|balance| balance.balance_type.as_ref());
     Ok(Listener {
         name: value.name.as_str().into(),
         addresses: addresses(value, path)?,
@@ -84,20 +80,6 @@ pub(super) fn decode(value: &pb::Listener, path: &Path<'_>, around: &dyn Around)
         backlog: number(&value.tcp_backlog_size),
         transparent: flag(&value.transparent, false),
         freebind: flag(&value.freebind, false),
-        exact_balance: match balance {
-            Some(BalanceType::ExactBalance(_)) => true,
-            // Where connections come in is where they are served.
-            Some(BalanceType::CpuLocalityBalance(_)) => false,
-            Some(BalanceType::ExtendBalance(_)) => {
-                let path = path.field("connection_balance_config");
-                return Err(Wrong::at(&path.field("extend_balance"), "is not supported"));
-            }
-            None => false,
-        },
-        drain: match known(value.drain_type, &path.field("drain_type"))? {
-            DrainType::Default => DrainKind::Default,
-            DrainType::ModifyOnly => DrainKind::ModifyOnly,
-        },
         metadata: metadata(&value.metadata),
     })
 }
@@ -118,7 +100,16 @@ fn unsupported(value: &pb::Listener, path: &Path<'_>) -> Got<()> {
         ("api_listener", value.api_listener.is_some(), "is not supported"),
         ("fcds_config", value.fcds_config.is_some(), "is not supported"),
     ];
-    refuse(path, &fields)
+    refuse(path, &fields)?;
+    // Where connections come in is where they are served, whatever the other kinds say.
+    let balance = value.connection_balance_config.as_ref();
+    match balance.and_then(|balance| balance.balance_type.as_ref()) {
+        Some(BalanceType::ExtendBalance(_)) => {
+            let path = path.field("connection_balance_config");
+            Err(Wrong::at(&path.field("extend_balance"), "is not supported"))
+        }
+        Some(BalanceType::ExactBalance(_) | BalanceType::CpuLocalityBalance(_)) | None => Ok(()),
+    }
 }
 
 fn addresses(value: &pb::Listener, path: &Path<'_>) -> Got<Arc<[ListenAddress]>> {

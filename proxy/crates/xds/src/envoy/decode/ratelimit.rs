@@ -10,7 +10,7 @@ use super::{
 use culvert_model::http::{
     matcher::{Fraction, RuntimeFraction},
     ratelimit::{
-        Bucket, ConnectionRateLimit, DescriptorAction, LocalDescriptor, LocalRateLimit,
+        Bucket, ConnectionRateLimit, DescriptorAction, HostLimits, LocalDescriptor, LocalRateLimit,
         RateLimitActions, RateLimits,
     },
 };
@@ -20,7 +20,9 @@ use culvert_proto::api::envoy::{
         rate_limit::{action::ActionSpecifier, action::meta_data::Source},
     },
     extensions::{
-        common::ratelimit::v3::{LocalRateLimitDescriptor, XRateLimitHeadersRfcVersion},
+        common::ratelimit::v3::{
+            LocalRateLimitDescriptor, VhRateLimitsOptions, XRateLimitHeadersRfcVersion,
+        },
         filters::{
             http::local_ratelimit::v3 as http_pb, network::local_ratelimit::v3 as network_pb,
         },
@@ -89,6 +91,11 @@ pub(super) fn http(value: &http_pb::LocalRateLimit, path: &Path<'_>) -> Got<Loca
         always_default: flag(&value.always_consume_default_token_bucket, true),
         resource_exhausted: value.rate_limited_as_resource_exhausted,
         limits: limits(&value.rate_limits, &path.field("rate_limits"))?,
+        host_limits: match known(value.vh_rate_limits, &path.field("vh_rate_limits"))? {
+            VhRateLimitsOptions::Override => HostLimits::Override,
+            VhRateLimitsOptions::Include => HostLimits::Include,
+            VhRateLimitsOptions::Ignore => HostLimits::Ignore,
+        },
         max_dynamic: number(&value.max_dynamic_descriptors).unwrap_or(20),
     })
 }

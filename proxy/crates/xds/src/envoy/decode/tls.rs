@@ -1,9 +1,7 @@
 //! Transport security, and what stands in its place.
 use super::{
     Around, Got, Path, Wrong,
-    basic::{
-        duration, each, flag, inner, known, must, number, open, refuse, some, texts, unless_zero,
-    },
+    basic::{each, flag, inner, known, must, number, open, refuse, some, texts},
     secret,
     source::source,
 };
@@ -134,10 +132,6 @@ fn server(
         require_sni: flag(&value.require_sni, false),
         stateless_resumption: stateless,
         stateful_resumption: !value.disable_stateful_session_resumption,
-        session_timeout: unless_zero(duration(
-            &value.session_timeout,
-            &path.field("session_timeout"),
-        )?),
         ticket_keys,
         ocsp: match known(value.ocsp_staple_policy, &path.field("ocsp_staple_policy"))? {
             OcspStaplePolicy::LenientStapling => OcspPolicy::Lenient,

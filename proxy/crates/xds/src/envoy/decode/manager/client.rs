@@ -31,6 +31,12 @@ pub(super) fn client(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<
     if !detection.is_empty() && value.xff_num_trusted_hops > 0 {
         return Err(Wrong::at(&at, "cannot be given beside xff_num_trusted_hops"));
     }
+    if value.represent_ipv4_remote_address_as_ipv4_mapped_ipv6 {
+        // What is written for such addresses would match nobody, a denial neither.
+        let at = path.field("represent_ipv4_remote_address_as_ipv4_mapped_ipv6");
+        let what = "not supported; an address of IPv4 is one: leave it out, and match it as such";
+        return Err(Wrong::at(&at, what));
+    }
     let internal = match &value.internal_address_config {
         Some(config) => {
             let path = path.field("internal_address_config");
@@ -38,14 +44,11 @@ pub(super) fn client(value: &pb::HttpConnectionManager, path: &Path<'_>) -> Got<
         }
         None => None,
     };
-    let unix = value.internal_address_config.as_ref().is_some_and(|config| config.unix_sockets);
     Ok(ClientAddress {
         use_remote_address: flag(&value.use_remote_address, false),
         trusted_hops: value.xff_num_trusted_hops,
         skip_append: value.skip_xff_append,
         internal,
-        internal_unix: unix,
-        as_v4_mapped: value.represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
         detection,
     })
 }

@@ -24,6 +24,12 @@ fn what_would_do_nothing_is_named() {
         "virtual_hosts[0].include_is_timeout_retry_header: not supported; give \
          include_request_attempt_count"
     );
+    let field = "represent_ipv4_remote_address_as_ipv4_mapped_ipv6";
+    let what = "not supported; an address of IPv4 is one: leave it out, and match it as such";
+    assert_eq!(
+        of_manager(&format!("stat_prefix: p\n{field}: true\n{NO_ROUTES}\n{ROUTER}")),
+        format!("{field}: {what}")
+    );
     let limit = http("local_ratelimit.v3.LocalRateLimit");
     assert_eq!(
         of_filter(&format!("{limit}, stat_prefix: p, enable_retry_after_header: true")),
