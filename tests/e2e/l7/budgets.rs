@@ -21,7 +21,7 @@ fn a_namespace_at_its_limit_harms_no_other() {
         versions(m.node("b"));
     });
     let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
-    mesh.write("quiet.yaml", QUIET);
+    mesh.write("namespaces-quiet.yaml", QUIET);
     mesh.write("shop.yaml", &service());
     let served = |said: &serde_json::Value| {
         ["first", "second"].map(|pod| own(&mesh, pod)).contains(&said["headers"]["x-own"])
