@@ -1,6 +1,6 @@
 //! The image of what runs in the pods of tests: busybox, our helper `peer`, and Istio's echo server.
 use culvert_cluster::Cluster;
-use e2e::programs::peer;
+use e2e::programs::{busybox, peer};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -33,7 +33,7 @@ pub(crate) fn give_each<'a>(
     for needed in ["bin", "tmp", "etc", "proc", "sys", "dev"] {
         fs::create_dir_all(root.join(needed)).unwrap();
     }
-    fs::copy(busybox(cluster), root.join("bin/busybox")).unwrap();
+    fs::copy(busybox(), root.join("bin/busybox")).unwrap();
     for command in COMMANDS {
         symlink("busybox", root.join("bin").join(command)).unwrap();
     }
@@ -54,13 +54,6 @@ pub(crate) fn give_each<'a>(
 /// What runs in the pods of all stories.
 pub(crate) fn give_usual(cluster: &Cluster) {
     give(cluster, IMAGE, &[peer(), beside(cluster, "istio-echo-server")]);
-}
-
-/// Of the machine, or as it was unpacked: what is called so among the peers only leads there.
-fn busybox(cluster: &Cluster) -> PathBuf {
-    let unpacked = cluster.peers().join("../root/bin/busybox");
-    let found = ["/bin/busybox".into(), unpacked].into_iter().find(|file: &PathBuf| file.is_file());
-    found.expect("no busybox: run cargo xtask test kubernetes, or apt-get install busybox-static")
 }
 
 /// A program among the peers of tests.

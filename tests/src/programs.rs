@@ -44,14 +44,26 @@ pub fn of_machine(name: &str, package: &str) -> Command {
 /// The folder with the CNI plugins of Debian's package: on the machine, or among the peers.
 #[must_use]
 pub fn cni_plugins() -> PathBuf {
-    let unpacked = own_folder().join("../../peers/root/usr/lib/cni");
-    let found = ["/usr/lib/cni".into(), unpacked].into_iter().find(|folder: &PathBuf| {
-        folder.join("bridge").is_file() && folder.join("host-local").is_file()
-    });
+    let mut both = installed_or_unpacked("/usr/lib/cni");
+    let found =
+        both.find(|folder| folder.join("bridge").is_file() && folder.join("host-local").is_file());
     let found = found.and_then(|folder| fs::canonicalize(folder).ok());
     found.expect(
         "no CNI plugins: run cargo xtask test e2e, or apt-get install containernetworking-plugins",
     )
+}
+
+/// Debian's static busybox itself: what is called so among the peers only leads there.
+#[must_use]
+pub fn busybox() -> PathBuf {
+    let found = installed_or_unpacked("/bin/busybox").find(|file| file.is_file());
+    found.expect("no busybox: run cargo xtask test kubernetes, or apt-get install busybox-static")
+}
+
+/// A path of the machine, and the same below what was unpacked of Debian's packages.
+fn installed_or_unpacked(path: &str) -> impl Iterator<Item = PathBuf> {
+    let unpacked = own_folder().join(format!("../../peers/root{path}"));
+    [path.into(), unpacked].into_iter()
 }
 
 /// The folder with the tool of CNI's own library, and plugins that know CNI 1.1.

@@ -163,7 +163,7 @@ pub(super) fn twofold(
 }
 
 /// Kind and name of an object that is called `Kind/namespace/name`.
-fn named(object: &str) -> Option<(&str, ObjectName)> {
+pub(super) fn named(object: &str) -> Option<(&str, ObjectName)> {
     let (kind, name) = object.split_once('/')?;
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
     Some((kind, ObjectName::new(namespace, name)))

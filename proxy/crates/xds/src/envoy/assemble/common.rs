@@ -26,11 +26,16 @@ pub struct Made {
 ///
 /// It holds nothing itself: what no assembler has any more is gone.
 #[derive(Clone, Debug, Default)]
-pub struct Common(Arc<Mutex<Known>>);
+pub struct Common(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    hasher: RandomState,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
-    hasher: RandomState,
     /// By a hash of name and bytes; of two with the same, one is remembered.
     made: HashMap<u64, Weak<Made>>,
     /// With so many it is looked which are gone.
@@ -41,10 +46,8 @@ impl Common {
     /// What somebody has made of the same bytes.
     pub(super) fn find(&self, incoming: &Incoming) -> Option<Arc<Made>> {
         let Incoming { name, any, .. } = incoming;
-        let made = {
-            let known = self.0.lock();
-            known.made.get(&known.hash(name, any)).and_then(Weak::upgrade)?
-        };
+        let hash = self.hash(name, any);
+        let made = self.0.known.lock().made.get(&hash).and_then(Weak::upgrade)?;
         (made.name == *name && made.any == *any).then_some(made)
     }
 
@@ -53,18 +56,17 @@ impl Common {
         if !made.alone {
             return;
         }
-        let mut known = self.0.lock();
+        let hash = self.hash(&made.name, &made.any);
+        let mut known = self.0.known.lock();
         if known.full <= known.made.len() {
             known.made.retain(|_, made| 0 < made.strong_count());
             known.full = LEAST.max(known.made.len() * 2);
         }
-        let hash = known.hash(&made.name, &made.any);
         known.made.insert(hash, Arc::downgrade(made));
     }
-}
 
-impl Known {
+    /// Before anybody has to wait: resources may be large.
     fn hash(&self, name: &str, any: &Any) -> u64 {
-        self.hasher.hash_one((name, &any.type_url, &any.value))
+        self.0.hasher.hash_one((name, &any.type_url, &any.value))
     }
 }

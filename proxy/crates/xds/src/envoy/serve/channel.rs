@@ -204,15 +204,14 @@ impl Channel for Whole {
             error_detail: request.error_detail.clone(),
             ..DeltaDiscoveryRequest::default()
         };
+        let mut wanted: BTreeSet<String> = request.resource_names.iter().cloned().collect();
         let nonce = &request.response_nonce;
         if !is_first && !nonce.is_empty() && *nonce != self.nonce {
             // Who wrote it had not read the last response; what it wants comes with that one's answer.
             self.inner.answered(&changes);
-            let lacks = |name: &&String| !request.resource_names.contains(name);
-            self.dropped.extend(self.wanted.iter().filter(lacks).cloned());
+            self.dropped.extend(self.wanted.difference(&wanted).cloned());
             return None;
         }
-        let mut wanted: BTreeSet<String> = request.resource_names.iter().cloned().collect();
         self.named |= !wanted.is_empty();
         if self.is_whole && !self.named {
             wanted.insert(WILDCARD.to_owned());

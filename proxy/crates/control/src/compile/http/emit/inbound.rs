@@ -37,6 +37,7 @@ struct Served {
 /// The listener for those pods that must be passed through L7, and its clusters; `None`: nobody must.
 pub(super) fn listener(scope: &Scope, reader: &Reader<'_>) -> Option<(Listener, Vec<Cluster>)> {
     let place = (Arc::clone(&scope.namespace), Arc::clone(&scope.node));
+    let side = Side::Inbound(reader.certificates());
     let mut chains = Vec::new();
     let mut ports = BTreeSet::new();
     for pod in reader.pods(&place) {
@@ -49,7 +50,7 @@ pub(super) fn listener(scope: &Scope, reader: &Reader<'_>) -> Option<(Listener, 
             }
             ports.insert(port);
             for ip in &pod.member.addresses {
-                chains.extend(self::chains(pod, *ip, port, &served, (&here, reader)));
+                chains.extend(self::chains(pod, *ip, port, &served, (&here, side)));
             }
         }
     }
@@ -139,14 +140,13 @@ fn chains(
     ip: IpAddr,
     port: NonZeroU16,
     served: &Served,
-    (policies, reader): (&[&Policy], &Reader<'_>),
+    (policies, side): (&[&Policy], Side),
 ) -> Vec<FilterChain> {
     let base = || FilterChainMatch {
         prefix_ranges: vec![range(ip.into())],
         ..at_port(port.get(), FilterChainMatch::default())
     };
     let cluster = names::inbound(port);
-    let side = Side::Inbound(reader.certificates());
     let prefix = format!("inbound_{ip}_{port}");
     let named = |kind: &str| format!("{}|{ip}|{port}|{kind}", pod.member.name);
     let requests = |when| {

@@ -75,14 +75,15 @@ pub(super) fn http(prefix: &str, side: Side, routes: Routes, filters: Vec<HttpFi
     }
     let router = Router { suppress_envoy_headers: true, ..Router::default() };
     all.push(http_filter("envoy.filters.http.router", &router));
-    let forward = match side {
+    let (forward, tells) = match side {
         // Whom the tunnel proved is known; what a client says of certificates nobody knows.
-        Side::Inbound(Certificates::Set) => ForwardClientCertDetails::SanitizeSet,
-        Side::Inbound(Certificates::Append) => ForwardClientCertDetails::AppendForward,
-        Side::Inbound(Certificates::Sanitize) | Side::Gateway => ForwardClientCertDetails::Sanitize,
-        Side::Outbound => ForwardClientCertDetails::AlwaysForwardOnly,
+        Side::Inbound(Certificates::Set) => (ForwardClientCertDetails::SanitizeSet, true),
+        Side::Inbound(Certificates::Append) => (ForwardClientCertDetails::AppendForward, true),
+        Side::Inbound(Certificates::Sanitize) | Side::Gateway => {
+            (ForwardClientCertDetails::Sanitize, false)
+        }
+        Side::Outbound => (ForwardClientCertDetails::AlwaysForwardOnly, false),
     };
-    let tells = matches!(side, Side::Inbound(Certificates::Set | Certificates::Append));
     filter(
         "envoy.filters.network.http_connection_manager",
         &HttpConnectionManager {

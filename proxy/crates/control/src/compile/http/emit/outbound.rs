@@ -129,8 +129,9 @@ impl Seen<'_> {
     /// Where connections go; in a tunnel where it is the same for all shares.
     pub(super) fn shares(&self, to: &[StreamShare], is_tls: bool) -> Stream {
         let tunnel_of = |one: &StreamShare| self.policy(one.to.backend()?)?.tunnel;
-        let tunnel = to.first().and_then(tunnel_of);
-        let is_common = to.iter().all(|one| tunnel_of(one) == tunnel);
+        let mut tunnels = to.iter().map(tunnel_of);
+        let tunnel = tunnels.next().flatten();
+        let is_common = tunnels.all(|one| one == tunnel);
         let names = to.iter().map(|one| match &one.to {
             Share::To(backend) => self.cluster_of(backend, is_tls),
             Share::Nowhere => names::BLACK_HOLE.to_owned(),

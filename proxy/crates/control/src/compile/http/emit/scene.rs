@@ -12,6 +12,7 @@ use culvert_model::{
     name::{ObjectName, ServiceName, WorkloadUid},
     service::{Port, Service},
 };
+use ipnet::IpNet;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -219,7 +220,7 @@ impl Scene {
             return ips.flat_map(|ip| targets().map(move |target| (ip, target))).collect();
         }
         let ranges = service.vips.iter().map(|vip| vip.range);
-        let single = ranges.filter(|net| net.prefix_len() == net.max_prefix_len());
+        let single = ranges.filter(is_single);
         let ports = || service.ports.iter().map(|port| port.port);
         single.flat_map(|net| ports().map(move |port| (net.addr(), port))).collect()
     }
@@ -298,15 +299,19 @@ impl ServiceFacts {
     /// Whether connections of pods to it can be told by their addresses: those to a range of addresses
     /// have no listener, and of a service without any nobody knows.
     pub(super) fn has_doors(&self) -> bool {
-        let mut ranges = self.service.vips.iter().map(|vip| vip.range);
-        let is_single = ranges.all(|net| net.prefix_len() == net.max_prefix_len());
-        self.is_headless() || (!self.service.vips.is_empty() && is_single)
+        let vips = &self.service.vips;
+        self.is_headless() || (!vips.is_empty() && vips.iter().all(|vip| is_single(&vip.range)))
     }
 
     /// Reached by the addresses of its endpoints.
     pub(super) fn is_headless(&self) -> bool {
         self.service.vips.is_empty() && self.resolution == Resolution::Known
     }
+}
+
+/// Whether it is one address.
+fn is_single(range: &IpNet) -> bool {
+    range.prefix_len() == range.max_prefix_len()
 }
 
 impl WorkloadFacts {

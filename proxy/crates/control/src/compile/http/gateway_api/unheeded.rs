@@ -4,10 +4,12 @@ use crate::{
         backend_tls_policy::BackendTlsPolicy,
         gateway::{FromListenerNamespaces, Gateway},
         http_route::DefaultScope,
+        text::{OptionKey, OptionValue},
     },
     object::spanned::Spanned,
     problem::Mark,
 };
+use std::collections::BTreeMap;
 
 /// Something that is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +41,8 @@ pub(in crate::compile::http) fn of_gateway(gateway: &Gateway) -> Vec<Unheeded> {
         tell(scope.at, told.into(), "name the Gateway in parentRefs of each route");
     }
     let listeners = gateway.spec.listeners.iter();
-    for options in listeners.filter_map(|one| one.value.tls.as_ref()?.value.options.as_ref()) {
-        for name in options.value.keys() {
-            let told = format!("no option {} is known here: it does nothing", &**name);
-            tell(options.at, told, "leave it out");
-        }
-    }
+    let all_tls = listeners.filter_map(|one| one.value.tls.as_ref());
+    all.extend(all_tls.flat_map(|tls| of_options(tls.value.options.as_ref())));
     all
 }
 
@@ -61,11 +59,17 @@ pub(in crate::compile::http) fn of_route(
 }
 
 pub(in crate::compile::http) fn of_policy(policy: &BackendTlsPolicy) -> Vec<Unheeded> {
-    let Some(options) = &policy.spec.options else { return Vec::new() };
-    let unheeded = |name: &str| Unheeded {
-        at: options.at,
-        told: format!("no option {name} is known here: it does nothing"),
+    of_options(policy.spec.options.as_ref()).collect()
+}
+
+fn of_options(
+    options: Option<&Spanned<BTreeMap<OptionKey, OptionValue>>>,
+) -> impl Iterator<Item = Unheeded> {
+    let all =
+        options.into_iter().flat_map(|options| options.value.keys().map(|one| (options.at, one)));
+    all.map(|(at, name)| Unheeded {
+        at,
+        told: format!("no option {} is known here: it does nothing", &**name),
         fix: "leave it out",
-    };
-    options.value.keys().map(|name| unheeded(name)).collect()
+    })
 }

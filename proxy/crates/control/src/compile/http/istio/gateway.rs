@@ -6,12 +6,15 @@ use super::{
     rule_at, stream, tls,
 };
 use crate::{
-    compile::http::plan::{
-        At, Clients, Labels,
-        gateway::{Chosen, GatewayPlan, Server, Serves, VirtualHost},
-        merged::{merged, unreached},
-        rule::HttpRule,
-        stream::TcpRule,
+    compile::http::{
+        plan::{
+            At, Clients, Labels,
+            gateway::{Chosen, GatewayPlan, Server, Serves, VirtualHost},
+            merged::{merged, unreached},
+            rule::HttpRule,
+            stream::TcpRule,
+        },
+        told::named,
     },
     object::{
         istio::{
@@ -193,13 +196,9 @@ impl<'a> Here<'a> {
     /// Says which rules have no requests, because somebody else has them.
     fn tell_unreached(self, domain: &str, rules: &[HttpRule], notes: &mut Vec<Problem>) {
         for (at, by) in unreached(rules) {
-            let name =
-                at.object.strip_prefix("VirtualService/").and_then(|name| name.split_once('/'));
-            let is_it = |one: &&&VirtualService| {
-                let own = &one.meta.name;
-                name == Some((&*own.namespace, &*own.name))
-            };
-            let Some(service) = self.objects.virtual_services.iter().find(is_it) else { continue };
+            let Some(("VirtualService", name)) = named(&at.object) else { continue };
+            let mut services = self.objects.virtual_services.iter();
+            let Some(service) = services.find(|one| one.meta.name == name) else { continue };
             let route = at.index.and_then(|index| service.http.get(usize::try_from(index).ok()?));
             let place = route.map(|route| service.meta.at(route.at));
             let note = place.unwrap_or_else(|| service.meta.named()).warning(format!(
