@@ -27,6 +27,7 @@ pub(crate) mod record;
 pub(crate) mod routed;
 mod serving;
 pub(crate) mod tally;
+mod trace;
 
 use crate::{
     connection::Connection,

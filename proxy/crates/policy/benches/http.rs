@@ -27,7 +27,7 @@ fn route(path: PathMatch, header: Option<&str>) -> Arc<Route> {
         action: Action::NonForwarding,
         request: HeaderMutations::default(),
         response: HeaderMutations::default(),
-        operation: None,
+        traced: None,
         stat_prefix: None,
         per_filter: PerFilter::default(),
         metadata: Metadata::default(),

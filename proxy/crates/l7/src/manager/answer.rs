@@ -1,7 +1,7 @@
 //! Answers of our own, and what all answers say.
 use crate::{
     body::Body,
-    manager::{date, record::Record},
+    manager::{date, record::Record, trace},
     message::{Response, ResponseHead},
     outcome::{Details, Flag, Flags},
 };
@@ -140,6 +140,7 @@ pub(crate) fn finish(record: &mut Record, response: &mut Response) {
     {
         headers.insert(REQUEST_ID, id.clone());
     }
+    trace::answered(record, headers);
     if let Some(via) = &config.via
         && let Ok(via) = HeaderValue::from_str(via)
     {

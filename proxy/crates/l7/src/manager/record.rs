@@ -26,7 +26,7 @@ use culvert_policy::http::{
     log::Around,
 };
 use culvert_runtime::dice::dice;
-use http::{HeaderMap, StatusCode, Version, uri::Authority};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, uri::Authority};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -69,6 +69,8 @@ pub(crate) struct Record {
     pub(crate) failure: Option<Arc<str>>,
     pub(crate) upstream_version: Option<Version>,
     pub(crate) status: Option<StatusCode>,
+    /// What its route calls it, for whoever asked.
+    pub(super) operation: Option<HeaderValue>,
     /// The response's headers, where logs want them.
     pub(crate) said: Option<HeaderMap>,
     pub(crate) trailers: Trailers,
@@ -145,6 +147,7 @@ impl Record {
             failure: None,
             upstream_version: None,
             status: None,
+            operation: None,
             said: None,
             trailers: None,
             messages: None,

@@ -10,6 +10,7 @@ use crate::{
         deadline,
         record::Record,
         routed::Routed,
+        trace,
     },
     message::{Interim, Request, RequestHead, Response},
     outcome::{Ended, Exchanged, Flag, Refusal},
@@ -214,6 +215,9 @@ async fn once(
         show_upgrade(&mut record.head);
     }
     record.routed = Routed::find(record.now.table.as_deref(), &record.asking());
+    if record.redirects == 0 {
+        trace::routed(record);
+    }
     // What no route is for is told so, as any other request.
     let routed = record.routed.route.is_some() || record.routed.to_tls;
     if let Some(kind) = &kind

@@ -40,6 +40,7 @@ pub(crate) struct Tally {
     pub(crate) rq_redirected_with_normalized_path: Late<Counter>,
     pub(crate) rq_rejected_via_ip_detection: Late<Counter>,
     pub(crate) rq_ws_on_non_ws_route: Late<Counter>,
+    pub(super) traced: Traced,
     /// The router's.
     pub(crate) routed: Late<Counter>,
     pub(crate) no_route: Late<Counter>,
@@ -47,6 +48,15 @@ pub(crate) struct Tally {
     pub(crate) redirect: Late<Counter>,
     pub(crate) direct_response: Late<Counter>,
     pub(crate) reset_after_response: Late<Counter>,
+}
+
+/// Requests of managers with tracing, by why they would be traced.
+#[derive(Debug)]
+pub(super) struct Traced {
+    pub(super) sampled: Late<Counter>,
+    pub(super) forced: Late<Counter>,
+    pub(super) client: Late<Counter>,
+    pub(super) no: Late<Counter>,
 }
 
 /// A connection, counted while it lasts.
@@ -99,6 +109,12 @@ impl Tally {
             ),
             rq_rejected_via_ip_detection: counter("downstream_rq_rejected_via_ip_detection"),
             rq_ws_on_non_ws_route: counter("downstream_rq_ws_on_non_ws_route"),
+            traced: Traced {
+                sampled: counter("tracing.random_sampling"),
+                forced: counter("tracing.service_forced"),
+                client: counter("tracing.client_enabled"),
+                no: counter("tracing.not_traceable"),
+            },
             routed: counter("rq_total"),
             no_route: counter("no_route"),
             no_cluster: counter("no_cluster"),

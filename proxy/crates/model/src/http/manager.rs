@@ -282,12 +282,7 @@ pub struct ReplyBody {
 /// Which requests are traced; who is told comes later.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tracing {
-    /// Requests that clients want traced. Envoy: all.
-    pub client: Fraction,
-    /// Others. Envoy: all.
-    pub random: Fraction,
-    /// Of all that. Envoy: all.
-    pub overall: Fraction,
+    pub sampling: Sampling,
     pub verbose: bool,
     /// Envoy: 256.
     pub max_path_tag_length: u32,
@@ -295,6 +290,17 @@ pub struct Tracing {
     /// Headers of traces are not passed on.
     pub no_propagation: bool,
     pub tags: Arc<[CustomTag]>,
+}
+
+/// How many requests are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Of those of which clients want it. Envoy: all.
+    pub client: Fraction,
+    /// Of others. Envoy: all.
+    pub random: Fraction,
+    /// Of all that. Envoy: all.
+    pub overall: Fraction,
 }
 
 /// A tag of spans.

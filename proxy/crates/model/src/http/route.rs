@@ -6,6 +6,7 @@ use http::HeaderName;
 use super::{
     cors::Cors,
     filter::PerFilter,
+    manager::Sampling,
     matcher::{HeaderMatch, QueryMatch, Regex, RuntimeFraction, StringMatch},
     mutation::HeaderMutations,
     ratelimit::RateLimits,
@@ -107,11 +108,22 @@ pub struct Route {
     pub action: Action,
     pub request: HeaderMutations,
     pub response: HeaderMutations,
-    /// `decorator.operation`: what traces call it.
-    pub operation: Option<Arc<str>>,
+    /// Of traces.
+    pub traced: Option<Arc<Traced>>,
     pub stat_prefix: Option<Arc<str>>,
     pub per_filter: PerFilter,
     pub metadata: Metadata,
+}
+
+/// What a route says of the traces of its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// In place of what the manager says.
+    pub sampling: Option<Sampling>,
+    /// `decorator.operation`: what they are called.
+    pub operation: Option<Arc<str>>,
+    /// The next proxy is told of `operation`. Envoy: true.
+    pub propagate: bool,
 }
 
 /// `RouteMatch`: all of it must hold.

@@ -10,11 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::USER_AGENT};
 mod believe;
 mod certificate;
 mod request_id;
+mod trace;
 
 pub use self::{
     believe::{Came, believe, peer, scheme},
     certificate::forwarded_certificate,
-    request_id::{Trace, request_id, trace_of},
+    request_id::request_id,
+    trace::{Trace, mark},
 };
 
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

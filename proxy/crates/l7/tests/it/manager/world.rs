@@ -270,7 +270,7 @@ pub(crate) fn route(prefix: &str, action: Action) -> Route {
         action,
         request: HeaderMutations::default(),
         response: HeaderMutations::default(),
-        operation: None,
+        traced: None,
         stat_prefix: None,
         per_filter: culvert_model::http::filter::PerFilter::default(),
         metadata: Metadata::default(),

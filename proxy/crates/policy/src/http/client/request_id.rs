@@ -1,19 +1,8 @@
-//! `x-request-id`: a UUID, which also says why a request is traced.
+//! `x-request-id`: a UUID.
 use culvert_model::http::manager::RequestId;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// Where, in a UUID, its version stands.
-const REASON: usize = 14;
-
-/// Why a request is traced; in place of a UUID's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
-    No,
-    Sampled,
-    ForcedByServer,
-    ForcedByClient,
-}
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sees to it that a request has an id: one of its own if it comes from outside (or has none).
 pub fn request_id(options: RequestId, edge: bool, random: u128, headers: &mut HeaderMap) {
@@ -24,21 +13,6 @@ pub fn request_id(options: RequestId, edge: bool, random: u128, headers: &mut He
     if !keep && let Ok(id) = HeaderValue::from_bytes(&uuid(random)) {
         headers.insert(HEADER, id);
     }
-}
-
-/// Why the request of these headers is traced; `None` if its id is no UUID of ours.
-#[must_use]
-pub fn trace_of(headers: &HeaderMap) -> Option<Trace> {
-    let id = headers.get(HEADER)?.as_bytes();
-    if id.len() != 36 {
-        return None;
-    }
-    Some(match id.get(REASON)? {
-        b'9' => Trace::Sampled,
-        b'a' => Trace::ForcedByServer,
-        b'b' => Trace::ForcedByClient,
-        _ => Trace::No,
-    })
 }
 
 /// A UUID of version 4.
@@ -59,7 +33,7 @@ mod tests {
     use culvert_model::http::manager::RequestId;
     use http::HeaderMap;
 
-    use super::{HEADER, Trace, request_id, trace_of};
+    use super::{HEADER, request_id};
 
     fn after(options: RequestId, edge: bool, before: Option<&str>) -> Option<String> {
         let mut headers = HeaderMap::new();
@@ -87,20 +61,5 @@ mod tests {
         assert_eq!(after(base, false, None), ours);
         assert_eq!(after(preserving, true, Some("mine")), mine);
         assert_eq!(after(RequestId { generate: false, ..base }, true, None), None);
-    }
-
-    #[test]
-    fn the_version_says_why_a_request_is_traced() {
-        let headers = |id: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HEADER, id.parse().unwrap());
-            headers
-        };
-        assert_eq!(trace_of(&headers("00000000-0000-4000-8000-000000000007")), Some(Trace::No));
-        assert_eq!(
-            trace_of(&headers("00000000-0000-9000-8000-000000000007")),
-            Some(Trace::Sampled)
-        );
-        assert_eq!(trace_of(&headers("mine")), None);
     }
 }

@@ -95,7 +95,7 @@ fn route(name: &str, when: RouteMatch) -> Arc<Route> {
         action: Action::NonForwarding,
         request: HeaderMutations::default(),
         response: HeaderMutations::default(),
-        operation: None,
+        traced: None,
         stat_prefix: None,
         per_filter: PerFilter::default(),
         metadata: Metadata::default(),

@@ -150,19 +150,6 @@ pub(super) fn runtime_double(value: &core::RuntimeDouble) -> RuntimeNumber<f64> 
     RuntimeNumber { default: value.default_value, key: some(&value.runtime_key) }
 }
 
-/// Of a percentage with decimals.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "between 0 and a million"
-)]
-pub(super) fn percent(value: &Option<kinds::Percent>, default: Fraction) -> Fraction {
-    value.as_ref().map_or(default, |percent| Fraction {
-        numerator: (percent.value.clamp(0.0, 100.0) * 10_000.0).round() as u32,
-        denominator: Denominator::Million,
-    })
-}
-
 pub(super) fn network(value: &core::CidrRange, path: &Path<'_>) -> Got<IpNet> {
     cidr(&value.address_prefix, number(&value.prefix_len), path)
 }

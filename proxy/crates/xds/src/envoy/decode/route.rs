@@ -1,17 +1,22 @@
 //! Route tables.
 use super::{
     Around, Got, Path, Wrong,
-    basic::{each, flag, known, some},
+    basic::{each, flag, fraction, known, some},
     filter::{overrides, route_cors},
     header::{header, name},
     mutation::both_ways,
     ratelimit::limits,
     value::metadata,
 };
-use culvert_model::http::route::{
-    Domain, RequireTls, Route, RouteTable, VirtualCluster, VirtualHost,
+use culvert_model::http::{
+    manager::Sampling,
+    matcher::Fraction,
+    route::{Domain, RequireTls, Route, RouteTable, Traced, VirtualCluster, VirtualHost},
 };
-use culvert_proto::api::envoy::config::route::v3::{self as pb, virtual_host::TlsRequirementType};
+use culvert_proto::api::envoy::{
+    config::route::v3::{self as pb, virtual_host::TlsRequirementType},
+    r#type::v3::FractionalPercent,
+};
 use std::{collections::HashMap, sync::Arc};
 
 mod action;
@@ -163,7 +168,6 @@ fn domain(text: &String, path: &Path<'_>) -> Got<Domain> {
 fn route(value: &pb::Route, path: &Path<'_>, around: &dyn Around) -> Got<Route> {
     let at = path.field("match");
     let when = matching::decode(super::basic::must(&value.r#match, &at)?, &at)?;
-    let operation = value.decorator.as_ref().and_then(|decorator| some(&decorator.operation));
     let (request, response) = both_ways(value, path)?;
     Ok(Route {
         name: value.name.as_str().into(),
@@ -171,9 +175,35 @@ fn route(value: &pb::Route, path: &Path<'_>, around: &dyn Around) -> Got<Route> 
         when,
         request,
         response,
-        operation,
+        traced: traced(value, path)?,
         stat_prefix: some(&value.stat_prefix),
         per_filter: overrides(&value.typed_per_filter_config, path, around)?,
         metadata: metadata(&value.metadata),
+    })
+}
+
+fn traced(value: &pb::Route, path: &Path<'_>) -> Got<Option<Arc<Traced>>> {
+    let decorator = value.decorator.as_ref();
+    let sampling = value.tracing.as_ref().map(|of| sampling(of, &path.field("tracing")));
+    let sampling = sampling.transpose()?;
+    if decorator.is_none() && sampling.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Traced {
+        sampling,
+        operation: decorator.and_then(|decorator| some(&decorator.operation)),
+        propagate: decorator.is_none_or(|decorator| flag(&decorator.propagate, true)),
+    })))
+}
+
+fn sampling(value: &pb::Tracing, path: &Path<'_>) -> Got<Sampling> {
+    let share = |of: &Option<FractionalPercent>, name| match of {
+        Some(of) => fraction(of, &path.field(name)),
+        None => Ok(Fraction::ALWAYS),
+    };
+    Ok(Sampling {
+        client: share(&value.client_sampling, "client_sampling")?,
+        random: share(&value.random_sampling, "random_sampling")?,
+        overall: share(&value.overall_sampling, "overall_sampling")?,
     })
 }

@@ -1,24 +1,27 @@
 //! Which requests are traced, and with which tags.
 use super::super::{
     Got, Path,
-    basic::{each, flag, must, number, percent},
+    basic::{each, flag, must, number},
     header::name,
     text::template,
 };
 use culvert_model::http::{
-    manager::{CustomTag, TagValue, Tracing},
-    matcher::Fraction,
+    manager::{CustomTag, Sampling, TagValue, Tracing},
+    matcher::{Denominator, Fraction},
 };
 use culvert_proto::api::envoy::{
     extensions::filters::network::http_connection_manager::v3::http_connection_manager as hcm,
     r#type::tracing::v3::{CustomTag as TagPb, custom_tag},
+    r#type::v3::Percent,
 };
 
 pub(super) fn tracing(value: &hcm::Tracing, path: &Path<'_>) -> Got<Tracing> {
     Ok(Tracing {
-        client: percent(&value.client_sampling, Fraction::ALWAYS),
-        random: percent(&value.random_sampling, Fraction::ALWAYS),
-        overall: percent(&value.overall_sampling, Fraction::ALWAYS),
+        sampling: Sampling {
+            client: share(&value.client_sampling),
+            random: share(&value.random_sampling),
+            overall: share(&value.overall_sampling),
+        },
         verbose: value.verbose,
         max_path_tag_length: number(&value.max_path_tag_length).unwrap_or(256),
         spawn_upstream_span: flag(&value.spawn_upstream_span, false),
@@ -27,6 +30,15 @@ pub(super) fn tracing(value: &hcm::Tracing, path: &Path<'_>) -> Got<Tracing> {
             .into_iter()
             .flatten()
             .collect(),
+    })
+}
+
+/// Of ten thousand, as identifiers are compared with it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
+fn share(value: &Option<Percent>) -> Fraction {
+    value.as_ref().map_or(Fraction::ALWAYS, |percent| Fraction {
+        numerator: (percent.value.clamp(0.0, 100.0) * 100.0).round() as u32,
+        denominator: Denominator::TenThousand,
     })
 }
 
