@@ -189,6 +189,7 @@ impl Answers {
     pub(super) fn exposition(&self, format: Format) -> String {
         self.metrics.set_pods(self.dataplane.samples());
         self.metrics.set_certificates(certificates::samples(&self.feed.identities));
+        self.metrics.set_generations(self.l7.generations());
         self.metrics.encode(format)
     }
 }

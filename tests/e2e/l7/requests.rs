@@ -3,7 +3,7 @@ use super::{get, service, versions};
 use crate::steps::fields;
 use e2e::{Mesh, Node, eventually, programs};
 use serde_json::{Value, json};
-use std::{io::Write as _, process::Stdio};
+use std::{io::Write as _, net::SocketAddr, process::Stdio};
 
 /// `client` may ask for what is not below `/admin`.
 const POLICY: &str = "apiVersion: security.istio.io/v1
@@ -162,6 +162,34 @@ fn a_request_has_a_line_at_either_end() {
     let details = line["response_details"].as_str().unwrap();
     assert!(details.starts_with("rbac_access_denied"), "{line}");
     fields(&line, &json!({"src.identity": "spiffe://cluster.local/ns/mesh/sa/client"}));
+}
+
+#[test]
+fn what_was_served_by_which_configuration_is_on_its_line() {
+    let mesh = mesh("l7stamp");
+    let _servers = ["first", "second"].map(|pod| mesh.pod(pod).serve("http", 8080));
+    await_l7(&mesh, "client");
+    assert_eq!(get(&mesh, "client", "/before", &[])["status"], 200);
+    let (a, b) = (mesh.node("a"), mesh.node("b"));
+    let of = |node, direction, path, status| {
+        let line = request_line(node, direction, path, status);
+        line["configuration"].as_str().unwrap().parse::<u32>().unwrap()
+    };
+    let before = [of(a, "outbound", "/before", 200), of(b, "inbound", "/before", 200)];
+    mesh.write("policy.yaml", &POLICY.replace("[/admin*]", "[/admin*, /item*]"));
+    eventually("the changed policy", || {
+        (get(&mesh, "client", "/item", &[])["status"] == 403).then_some(())
+    });
+    // Who denied it had the newer one; at the client nothing has changed.
+    assert!(of(b, "inbound", "/item", 403) > before[1]);
+    assert_eq!(of(a, "outbound", "/item", 403), before[0]);
+    let engine = ["engine=\"mesh\""];
+    let now = b.metric("culvert_l7_generation", &engine);
+    assert!(now > before[1].into(), "{now}");
+    let admin = SocketAddr::from(([127, 0, 0, 1], 15000));
+    let (_, engines) = b.ask(admin, "/l7").unwrap();
+    let engines: Value = serde_json::from_str(&engines).unwrap();
+    assert_eq!(engines[0]["generation"], now.to_string(), "{engines}");
 }
 
 #[test]

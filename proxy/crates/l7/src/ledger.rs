@@ -38,6 +38,8 @@ pub struct Over<'a> {
     pub endpoint: Option<Endpoint>,
     /// Why that was not reached.
     pub failure: Option<&'a str>,
+    /// What the control plane calls the configuration that it was served by; may be empty.
+    pub configuration: &'a str,
 }
 
 /// How a call of gRPC went.

@@ -17,6 +17,8 @@ mod denials;
 
 mod expiry;
 
+pub mod generations;
+
 mod labels;
 
 mod process;
@@ -29,6 +31,7 @@ pub(crate) mod tcp;
 
 pub use certificates::CertificateSample;
 pub use exposition::Format;
+pub use generations::GenerationSample;
 pub use pods::{PodSample, PodState};
 pub use tunnels::Handshake;
 
@@ -39,6 +42,7 @@ use crate::{
         conns::Conns,
         denials::Denials,
         dns::{Dns, DnsSeries, Protocol},
+        generations::Generations,
         pods::Pods,
         process::Process,
         requests::Requests,
@@ -81,6 +85,7 @@ pub struct Metrics {
     xds: Xds,
     denials: Arc<Denials>,
     certificates: Arc<Certificates>,
+    generations: Arc<Generations>,
     pods: Arc<Pods>,
     access_log_dropped: Counter,
 }
@@ -111,8 +116,10 @@ impl Metrics {
         let conns = Conns::register(&mut registry);
         let tunnels = Tunnels::register(&mut registry);
         let (denials, certificates) = <(Arc<Denials>, Arc<Certificates>)>::default();
+        let generations = Arc::<Generations>::default();
         registry.register_collector(Box::new(Arc::clone(&denials)));
         registry.register_collector(Box::new(Arc::clone(&certificates)));
+        registry.register_collector(Box::new(Arc::clone(&generations)));
         let pods = Pods::register(&mut registry);
         let access_log_dropped = Counter::default();
         registry.sub_registry_with_prefix("culvert").register(
@@ -131,6 +138,7 @@ impl Metrics {
             xds,
             denials,
             certificates,
+            generations,
             pods,
             access_log_dropped,
         }
@@ -157,6 +165,11 @@ impl Metrics {
     /// What is shown of this node's certificates from now on, whole; to be called for each scrape.
     pub fn set_certificates(&self, certificates: Vec<CertificateSample>) {
         self.certificates.set(certificates);
+    }
+
+    /// What is shown of engines' configuration from now on, whole; to be called for each scrape.
+    pub fn set_generations(&self, generations: Vec<GenerationSample>) {
+        self.generations.set(generations);
     }
 
     /// A handshake of a tunnel ended, after so long.

@@ -49,6 +49,8 @@ pub struct Told {
     pub trace_id: String,
     /// Why an endpoint was not reached.
     pub error: String,
+    /// What the control plane calls the configuration that it was served by: its generation.
+    pub configuration: String,
 }
 
 impl Telemetry {

@@ -15,7 +15,7 @@ use axum::{
     routing::get,
 };
 use culvert_runtime::drain::Worker;
-use culvert_telemetry::metrics::Format;
+use culvert_telemetry::metrics::{Format, GenerationSample};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
@@ -62,6 +62,9 @@ async fn is_ready(Extract(admin): Extract<Arc<Admin>>) -> Response {
 async fn numbers(Extract(admin): Extract<Arc<Admin>>) -> Response {
     let mut answer = stats::prometheus(&admin, &Query::default());
     if let Some(mesh) = &admin.around.mesh {
+        let version = admin.around.discovery.inspect(|held| Arc::clone(held.version()));
+        let own = GenerationSample::new(mesh.name.to_string(), &version);
+        mesh.metrics.set_generations(own.into_iter().collect());
         answer.body.push_str(&mesh.metrics.encode(Format::Prometheus));
     }
     answer.response()

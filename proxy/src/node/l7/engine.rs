@@ -136,6 +136,11 @@ impl Running {
         self.engine.borrow().clone()
     }
 
+    /// What the control plane calls the whole of what it told last.
+    pub(super) fn version(&self) -> Arc<str> {
+        self.discovery.inspect(|held| Arc::clone(held.version()))
+    }
+
     /// Lets requests finish, and ends everything.
     pub(super) async fn end(&self, within: Duration) {
         let scope = self.scope.lock().take();

@@ -59,6 +59,7 @@ fn told(over: &Over<'_>) -> Told {
         route: text(over.route),
         cluster: text(over.cluster),
         error: text(over.failure),
+        configuration: over.configuration.to_owned(),
         ..Told::default()
     };
     let Some(head) = &over.head else { return ended };

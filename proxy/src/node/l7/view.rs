@@ -7,6 +7,7 @@ use culvert_l7::{
         text,
     },
 };
+use culvert_telemetry::metrics::GenerationSample;
 use serde_json::{Value, json};
 
 impl L7 {
@@ -29,11 +30,21 @@ impl L7 {
             json!({
                 "namespace": &*running.namespace,
                 "from": &*self.0.way.authority,
+                "generation": &*running.version(),
                 "sources": sources,
                 "listeners": listeners,
                 "clusters": clusters,
             })
         });
+        all.collect()
+    }
+
+    /// Which generation of its configuration each engine was told last.
+    pub(crate) fn generations(&self) -> Vec<GenerationSample> {
+        let engines = self.0.engines.read();
+        let all = engines
+            .values()
+            .filter_map(|running| GenerationSample::new(&*running.namespace, &running.version()));
         all.collect()
     }
 

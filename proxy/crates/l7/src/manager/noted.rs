@@ -97,6 +97,7 @@ impl Noted {
             },
             endpoint: went.map(endpoint),
             failure: record.failure.as_deref(),
+            configuration: &record.now.version,
         });
     }
 }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Now {
     generation: Generation,
+    /// What the control plane calls it.
+    pub(crate) version: Arc<str>,
     /// `None`: it has not come yet.
     pub(crate) table: Option<Arc<Table>>,
     /// What of its requests is counted beside their clusters.
@@ -65,6 +67,7 @@ impl Now {
         };
         Self {
             generation: *generation,
+            version: Arc::clone(&snapshot.version),
             table,
             beside,
             asks_for_link,

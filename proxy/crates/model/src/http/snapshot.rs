@@ -14,6 +14,9 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// Grows with each change; 0: nothing has come yet.
     pub generation: u64,
+    /// What the control plane calls the whole of it, of which the newest change is; empty: it has
+    /// not said. What is newest may be warming still.
+    pub version: Arc<str>,
     listeners: Table<Listener>,
     routes: Table<RouteTable>,
     clusters: Table<Cluster>,

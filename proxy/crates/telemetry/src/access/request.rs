@@ -62,6 +62,7 @@ fn fields(line: &RequestLine, field: Fields<'_>) {
     }
     some("trace_id", &told.trace_id, field);
     some("error", &told.error, field);
+    some("configuration", &told.configuration, field);
 }
 
 fn some(key: &str, text: &str, field: Fields<'_>) {

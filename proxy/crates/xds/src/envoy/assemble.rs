@@ -220,6 +220,18 @@ impl Assembler {
         errors
     }
 
+    /// What changes from now on is of what the control plane calls so as a whole.
+    pub fn set_version(&mut self, version: &str) {
+        if !version.is_empty() && *self.snapshot.version != *version {
+            self.snapshot.version = version.into();
+        }
+    }
+
+    /// What the control plane calls the whole of what it told last; empty: it has not said.
+    pub fn version(&self) -> &Arc<str> {
+        &self.snapshot.version
+    }
+
     /// Of something that is needed it is known that there is none, or that nobody can say.
     pub fn set_absent(&mut self, key: Key) {
         if !self.held.contains_key(&key) {

@@ -335,9 +335,13 @@ fn tell(source: &watch::Sender<Wants>, wants: &Wants) {
 }
 
 impl Shared {
-    /// Takes an update in; what was refused comes out.
-    fn apply(&self, update: Update) -> Vec<(Arc<str>, Wrong)> {
-        let errors = self.assembler.lock().apply(update, now());
+    /// Takes an update in, of what its sender calls `version` as a whole; what was refused comes out.
+    fn apply(&self, update: Update, version: &str) -> Vec<(Arc<str>, Wrong)> {
+        let errors = {
+            let mut assembler = self.assembler.lock();
+            assembler.set_version(version);
+            assembler.apply(update, now())
+        };
         self.changed.notify_one();
         errors
     }

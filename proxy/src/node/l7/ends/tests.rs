@@ -96,6 +96,7 @@ fn of(
         metadata: Metadata::default(),
         endpoint: endpoint.map(|(at, path)| Endpoint { address: address(at), path }),
         failure: None,
+        configuration: "",
     };
     ends(&origin(direction, &mesh), &over, &mesh)
 }

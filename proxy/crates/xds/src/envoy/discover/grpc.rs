@@ -200,7 +200,7 @@ where
                 source.shared.connected(&source.asked);
                 let Some(Received { update, receipt }) = stream.receive(response) else { continue };
                 let kind = update.kind.as_str();
-                let errors = source.shared.apply(update);
+                let errors = source.shared.apply(update, receipt.version());
                 for (name, wrong) in receipt.malformed.iter().chain(&errors) {
                     tracing::warn!(
                         kind, %name, %wrong,

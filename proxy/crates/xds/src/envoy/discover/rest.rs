@@ -73,7 +73,7 @@ fn take(source: &Source, stream: &mut Stream, kind: Kind, response: Option<Disco
         kind.type_url().clone_into(&mut response.type_url);
     }
     let Some(received) = stream.receive(Response::StateOfTheWorld(response)) else { return };
-    let errors = source.shared.apply(received.update);
+    let errors = source.shared.apply(received.update, received.receipt.version());
     for (name, wrong) in received.receipt.malformed.iter().chain(&errors) {
         source.shared.failed(&source.asked, &format!("{name}: {wrong}"));
     }

@@ -73,7 +73,7 @@ fn take(source: &Source, stream: &mut Stream, path: &Path, bytes: &[u8]) {
     }
     source.shared.connected(&source.asked);
     let Some(received) = stream.receive(Response::StateOfTheWorld(response)) else { return };
-    let errors = source.shared.apply(received.update);
+    let errors = source.shared.apply(received.update, received.receipt.version());
     for (name, wrong) in received.receipt.malformed.iter().chain(&errors) {
         source.shared.failed(&source.asked, &format!("{}: {name}: {wrong}", path.display()));
     }
@@ -92,7 +92,7 @@ fn empty(source: &Source) {
                 removed: Vec::new(),
                 is_whole: matches!(kind, Kind::Listener | Kind::Cluster),
             };
-            source.shared.apply(update);
+            source.shared.apply(update, "");
         }
     }
 }
