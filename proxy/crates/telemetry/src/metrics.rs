@@ -323,6 +323,7 @@ mod tests {
             identity: "spiffe://cluster.local/ns/shop/sa/cart".to_owned(),
             not_after: Some(1_767_225_599),
         }]);
+        metrics.set_generations(GenerationSample::new("shop", "17").into_iter().collect());
         let cart = sample::workload("cart", "10.0.0.1");
         metrics.dns(&cart, 1, Protocol::Udp).requested();
         metrics.dns(&cart, 65_280, Protocol::Tcp).forwarded(Duration::from_millis(2), true);
