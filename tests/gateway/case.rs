@@ -13,6 +13,9 @@ pub(crate) struct Case {
     /// What it shows, in a sentence.
     pub(crate) about: String,
     pub(crate) bootstrap: Option<Map<String, Value>>,
+    /// Objects of Istio and Kubernetes, which our control plane compiles for both proxies; they are
+    /// gateways then, and nothing else says what they serve.
+    pub(crate) manifests: Option<String>,
     /// Fields of the bootstrap beside the static resources.
     pub(crate) process: Map<String, Value>,
     pub(crate) listener: Map<String, Value>,

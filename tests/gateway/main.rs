@@ -8,7 +8,7 @@
 //!
 //! Reading order: [`case`], [`expand`], [`ports`], [`certificates`], [`server`] (the proxies),
 //! [`backend`], [`client`], [`run`], [`plain`] (what runs differ in), [`compare`], [`recorded`],
-//! [`grids`], [`stories`], [`suite`].
+//! [`plane`] (a control plane for cases that are manifests), [`grids`], [`stories`], [`suite`].
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,6 +24,7 @@ mod compare;
 mod expand;
 mod grids;
 mod plain;
+mod plane;
 mod ports;
 mod recorded;
 mod run;

@@ -28,8 +28,9 @@ impl Recorded {
     /// What Envoy does with a case: read, or recorded now.
     pub(crate) fn answers(&self, case: &Case, scene: &run::Scene) -> Value {
         match fs::read_to_string(&self.0) {
-            Ok(text) => serde_json::from_str(&text).unwrap(),
-            Err(_) => self.again(case, scene),
+            // What it is told of manifests is ours to change.
+            Ok(text) if case.manifests.is_none() => serde_json::from_str(&text).unwrap(),
+            Ok(_) | Err(_) => self.again(case, scene),
         }
     }
 

@@ -1,11 +1,12 @@
 //! One proxy through one case.
 use crate::{
     backend::Backends,
-    case::{Ask, Case, Seen},
+    case::{Ask, Case, Protocol, Seen},
     certificates,
     client::Client,
     expand,
     plain::Plain,
+    plane::{self, Plane},
     ports::Ports,
     server::{self, PATIENCE, Server, Which},
 };
@@ -49,13 +50,18 @@ impl Scene {
     /// A case with its `${…}` replaced, and ports for all servers that it names.
     pub(crate) fn read(&mut self, name: &str, text: &str) -> Case {
         let filled = self.fill(text);
-        let case: Case = serde_saphyr::from_str(&filled).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut case: Case =
+            serde_saphyr::from_str(&filled).unwrap_or_else(|e| panic!("{name}: {e}"));
         for (cluster, fields) in &case.clusters {
             let to = fields.get("to").and_then(Value::as_array).cloned().unwrap_or_default();
             to.iter().filter_map(Value::as_str).for_each(|name| _ = self.ports.of(name));
             if to.is_empty() && cluster.len() < 6 {
                 self.ports.of(cluster);
             }
+        }
+        if case.manifests.is_some() {
+            self.ports.of(plane::PORT);
+            case.requests = often(&case.requests);
         }
         case
     }
@@ -79,29 +85,49 @@ impl Scene {
 
     /// The bootstrap of a case, as a file.
     pub(crate) fn write(&self, case: &Case) -> PathBuf {
+        self.write_with(case, None)
+    }
+
+    fn write_with(&self, case: &Case, plane: Option<&Plane>) -> PathBuf {
         for (name, text) in &case.files {
             let file = self.dir.join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        let whole = expand::bootstrap(case, self.ports.named(), &self.dir);
+        let admin = self.ports.named()["admin"];
+        let whole = match plane {
+            Some(plane) => plane.bootstrap(("DELTA_GRPC", "router"), admin, &json!([])),
+            None => expand::bootstrap(case, self.ports.named(), &self.dir),
+        };
         let file = self.dir.join("bootstrap.json");
         fs::write(&file, serde_json::to_string_pretty(&whole).unwrap()).unwrap();
         file
     }
 }
 
+/// The same, by both protocols and until there are a hundred.
+fn often(asks: &[Ask]) -> Vec<Ask> {
+    let is_http1 = |ask: &&Ask| ask.tcp.is_none() && ask.raw.is_none() && ask.tunnel.is_none();
+    let again = asks.iter().filter(is_http1);
+    let by_h2 = again.map(|ask| Ask { protocol: Protocol::H2, ..ask.clone() });
+    let all: Vec<Ask> = asks.iter().cloned().chain(by_h2).collect();
+    all.iter().cycle().take(all.len().max(100)).cloned().collect()
+}
+
 /// What one proxy does with a case.
 pub(crate) fn run(which: Which, case: &Case, scene: &Scene) -> Value {
     let runtime = runtime();
-    let file = scene.write(case);
+    let plane = case.manifests.as_deref().map(|text| Plane::start(scene, text));
+    let file = scene.write_with(case, plane.as_ref());
     drop(fs::remove_file(scene.dir.join("access.log")));
     let mut tasks = JoinSet::new();
     let backends = Backends::default();
     for (name, port) in scene.ports.named() {
         runtime.block_on(backends.start(&mut tasks, name, *port, &scene.certificates));
     }
-    let mut server = match Server::start(which, &file, scene.ports.named()["admin"]) {
+    let command = if plane.is_some() { which.bare(&file) } else { which.command(&file) };
+    let started = Server::start_as(which, command, &file, scene.ports.named()["admin"]);
+    let mut server = match started {
         Ok(server) => server,
         Err(why) => return json!({"refused": true, "why": why}),
     };

@@ -166,6 +166,15 @@ impl Drop for Server {
     }
 }
 
+/// Waits until somebody listens.
+pub(crate) fn await_port(port: u16) {
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "nobody listens at {port}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A body without its chunks.
 fn whole(head: &str, body: &str) -> String {
     if !head.to_ascii_lowercase().contains("transfer-encoding: chunked") {

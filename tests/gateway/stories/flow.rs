@@ -1,6 +1,9 @@
 //! What one side does reaches the other: a client that gives up, and sides that take nothing.
-use super::{peers::await_port, plane::client, stage::Stage};
-use crate::{case::Ask, server::PATIENCE};
+use super::{plane::client, stage::Stage};
+use crate::{
+    case::Ask,
+    server::{PATIENCE, await_port},
+};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};

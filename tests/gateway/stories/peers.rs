@@ -1,10 +1,9 @@
 //! Programs that others wrote, on both sides.
 use super::stage::{Stage, beside, output, peer};
+use crate::server::await_port;
 use std::{
     fs,
     process::{Child, Command},
-    thread,
-    time::{Duration, Instant},
 };
 
 const PLAIN: &str = "{}";
@@ -59,15 +58,6 @@ impl Drop for Peer {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
-    }
-}
-
-/// Waits until somebody listens.
-pub(super) fn await_port(port: u16) {
-    let until = Instant::now() + Duration::from_secs(15);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "nobody listens at {port}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,10 +1,10 @@
 //! A control plane that never rests: Python's gRPC serves ADS, and changes routes, endpoints and
 //! clusters while requests go on.
 use super::{
-    peers::{Peer, await_port, python},
+    peers::{Peer, python},
     stage::Stage,
 };
-use crate::{case::Ask, client::Client, run::Scene};
+use crate::{case::Ask, client::Client, run::Scene, server::await_port};
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},

@@ -81,7 +81,7 @@ pub(super) fn files() {
 /// Lets `change` put other certificates in the place of the first one while requests go on.
 pub(super) fn under_load(stage: &Stage, mut change: impl FnMut(&Stage, &str)) {
     let port = stage.port("l");
-    super::peers::await_port(port);
+    crate::server::await_port(port);
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let load = {
         let (stop, asked, certificates) =

@@ -3,22 +3,20 @@
 //!
 //! Both take all of it, serve the same, and follow what changes.
 use super::{
-    peers::{Peer, await_port, python},
+    peers::{Peer, python},
     stage::output,
 };
 use crate::{
     backend::Backends,
     case::{Ask, Headers, Protocol, Tls},
     client::Client,
+    plane::{self, Plane},
     run::{self, Scene},
-    server::{PATIENCE, Server, Which},
+    server::{PATIENCE, Server, Which, await_port},
 };
 use serde_json::{Value, json};
 use std::{
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
@@ -83,7 +81,7 @@ spec:
   - match: [{uri: {prefix: /v1}}]
     route: [{destination: {host: reviews.example.com, subset: v1}}]
 ---
-{apiVersion: v1, kind: Secret, type: kubernetes.io/tls, metadata: {name: case, namespace: shop}, stringData: {tls.crt: $CERTIFICATE, tls.key: $KEY}}
+{apiVersion: v1, kind: Secret, type: kubernetes.io/tls, metadata: {name: case, namespace: shop}, stringData: {tls.crt: $PEM{server.pem}, tls.key: $PEM{server.key}}}
 "#;
 
 /// As whom a proxy asks.
@@ -93,103 +91,6 @@ enum Role {
     Router,
     /// A proxy of a client in the mesh, which has a listener of its own for a service.
     Sidecar,
-}
-
-/// A control plane that runs.
-struct Plane {
-    manifests: PathBuf,
-    text: String,
-    port: u16,
-    process: Child,
-}
-
-impl Plane {
-    fn start(scene: &mut Scene, text: &str) -> Self {
-        let port = scene.ports.of("xds");
-        let folder = scene.dir.join("manifests");
-        fs::create_dir_all(&folder).unwrap();
-        let pem = |name: &str| {
-            let text = fs::read_to_string(scene.certificates.join(name)).unwrap();
-            Value::from(text).to_string()
-        };
-        let text = text.replace("$CERTIFICATE", &pem("server.pem"));
-        let text = text.replace("$KEY", &pem("server.key"));
-        let text = scene.fill(&text);
-        let manifests = folder.join("all.yaml");
-        fs::write(&manifests, text.replace("$TURN", "0")).unwrap();
-        let log = fs::File::create(scene.dir.join("control.log")).unwrap();
-        let mut command = Command::new(e2e::programs::culvert());
-        let of_the_test = ["CULVERT_BIN", "CULVERT_GATEWAY_ACCEPT", "RUST_LOG"];
-        of_the_test.iter().for_each(|name| _ = command.env_remove(name));
-        command.args(["control", "--xds-tls-address", "off", "--metrics-address", "off"]);
-        command.args(["--instance", &format!("served-{port}")]);
-        command.arg("--xds-address").arg(format!("127.0.0.1:{port}"));
-        command.arg("--state-dir").arg(scene.dir.join("state")).arg("-f").arg(&folder);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let process = command.spawn().unwrap();
-        await_port(port);
-        Self { manifests, text, port, process }
-    }
-
-    /// Has routes say another version.
-    fn turn(&self, turn: u32) {
-        let new = self.manifests.with_extension("new");
-        fs::write(&new, self.text.replace("$TURN", &turn.to_string())).unwrap();
-        fs::rename(new, &self.manifests).unwrap();
-    }
-
-    /// A proxy's bootstrap that follows it.
-    fn bootstrap(&self, (api_type, role): (&str, Role), admin: u16, listener: u16) -> Value {
-        let ads = json!({"ads": {}, "resource_api_version": "V3"});
-        let http2 = json!({
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}},
-        });
-        let at = json!({"socket_address": {"address": "127.0.0.1", "port_value": self.port}});
-        let (kind, listeners) = match role {
-            Role::Router => ("router", json!([])),
-            Role::Sidecar => ("sidecar", json!([own_listener(listener)])),
-        };
-        json!({
-            "node": {
-                "id": format!("{kind}~127.0.0.1~edge.shop~shop.svc.cluster.local"), "cluster": "edge",
-                "metadata": {"NAMESPACE": "shop"},
-            },
-            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
-            "dynamic_resources": {
-                "ads_config": {
-                    "api_type": api_type, "transport_api_version": "V3",
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "plane"}}],
-                },
-                "lds_config": ads, "cds_config": ads,
-            },
-            "static_resources": {"listeners": listeners, "clusters": [{
-                "name": "plane", "type": "STATIC", "connect_timeout": "5s",
-                "typed_extension_protocol_options":
-                    {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
-                "load_assignment": {"cluster_name": "plane", "endpoints": [
-                    {"lb_endpoints": [{"endpoint": {"address": at}}]},
-                ]},
-            }]},
-        })
-    }
-}
-
-impl Drop for Plane {
-    /// Asks it to end, so that it leaves nothing behind.
-    fn drop(&mut self) {
-        let pid = i32::try_from(self.process.id()).map(nix::unistd::Pid::from_raw);
-        let asked = pid.map(|pid| nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM));
-        let until = Instant::now() + PATIENCE;
-        while asked.is_ok() && Instant::now() < until {
-            if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
 }
 
 /// One with the routes that clients of the service have.
@@ -272,7 +173,11 @@ fn run(which: Which, (api_type, role): (&str, Role), scene: &Scene, plane: &Plan
     let runtime = run::runtime();
     let (admin, listener) = (scene.ports.named()["admin"], scene.ports.named()["l"]);
     let file = scene.dir.join(format!("{}.json", which.name()));
-    let bootstrap = plane.bootstrap((api_type, role), admin, listener);
+    let (kind, listeners) = match role {
+        Role::Router => ("router", json!([])),
+        Role::Sidecar => ("sidecar", json!([own_listener(listener)])),
+    };
+    let bootstrap = plane.bootstrap((api_type, kind), admin, &listeners);
     fs::write(&file, serde_json::to_string_pretty(&bootstrap).unwrap()).unwrap();
     let (mut tasks, backends) = (JoinSet::new(), Backends::default());
     for (name, port) in scene.ports.named() {
@@ -324,10 +229,11 @@ fn await_turn(runtime: &tokio::runtime::Runtime, client: &mut Client, turn: u32)
 
 fn both(name: &str, manifests: &str, (api_type, role): (&str, Role)) {
     let mut scene = Scene::make(&format!("story::served_{name}"));
-    for name in ["b2", "s"] {
+    for name in ["b2", "s", plane::PORT] {
         scene.ports.of(name);
     }
-    let plane = Plane::start(&mut scene, manifests);
+    let manifests = scene.fill(manifests);
+    let plane = Plane::start(&scene, &manifests);
     let [envoy, ours] =
         [Which::Envoy, Which::Culvert].map(|which| run(which, (api_type, role), &scene, &plane));
     assert!(envoy.len() >= 100, "only {}", envoy.len());
@@ -371,15 +277,16 @@ spec:
 /// A client of Python's gRPC that follows by itself.
 pub(super) fn a_client_without_a_proxy() {
     let mut scene = Scene::make("story::served_calls");
-    scene.ports.of("calls");
-    let plane = Plane::start(&mut scene, CALLS);
+    scene.ports.of(plane::PORT);
+    let manifests = scene.fill(CALLS);
+    let plane = Plane::start(&scene, &manifests);
     let calls = scene.ports.named()["calls"];
     let server = Peer(python("calls.py").args(["serve", &calls.to_string()]).spawn().unwrap());
     await_port(calls);
     let file = scene.dir.join("xds.json");
     let bootstrap = json!({
         "xds_servers": [{
-            "server_uri": format!("127.0.0.1:{}", plane.port),
+            "server_uri": format!("127.0.0.1:{}", plane.port()),
             "channel_creds": [{"type": "insecure"}],
             "server_features": ["xds_v3"],
         }],

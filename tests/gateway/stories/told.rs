@@ -1,6 +1,9 @@
 //! A control plane that says what a story tells it, and tells what it hears.
-use super::peers::{Peer, await_port, python};
-use crate::{run::Scene, server::PATIENCE};
+use super::peers::{Peer, python};
+use crate::{
+    run::Scene,
+    server::{PATIENCE, await_port},
+};
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{ChildStdin, Stdio},

@@ -1,13 +1,17 @@
 //! Every way that resources come, by a real process: what is good is in force, what is not is refused
 //! where its server hears of it, with the place, and what was good before stays.
 use super::{
-    peers::{Peer, await_port, python},
+    peers::{Peer, python},
     plane::{await_version, client},
     rotation,
     stage::{Stage, output},
     told::Told,
 };
-use crate::{case::Ask, run::Scene, server::PATIENCE};
+use crate::{
+    case::Ask,
+    run::Scene,
+    server::{PATIENCE, await_port},
+};
 use serde_json::Value;
 use std::{fs, net::TcpStream, thread, time::Duration, time::Instant};
 

@@ -163,7 +163,7 @@ fn believe(manager: &Manager, record: &mut Record) -> Result<(), Refused> {
     let config = manager.config();
     let connection = std::sync::Arc::clone(&record.connection);
     let facts = &connection.facts;
-    let is_here = client::peer(facts).ip().is_loopback();
+    let is_here = client::is_loopback(client::peer(facts).ip());
     let own = if is_here { own::address() } else { IpAddr::from([0; 4]) };
     let random = if config.request_id.generate {
         u128::from(culvert_runtime::dice::dice()) << 64 | u128::from(record.dice)

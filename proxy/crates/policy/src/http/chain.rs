@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 use culvert_model::http::listener::{FilterChain, SourceType};
 use ipnet::IpNet;
 
-use super::facts::Connection;
+use super::{client::is_loopback, facts::Connection};
 
 /// The chain of a connection, found as Envoy finds it.
 ///
@@ -64,7 +64,7 @@ pub fn find<'a>(
 pub fn is_local(connection: &Connection) -> bool {
     let Some(source) = connection.source.or(connection.remote) else { return false };
     let source = source.ip().to_canonical();
-    source.is_loopback() || connection.local.is_some_and(|to| to.ip().to_canonical() == source)
+    is_loopback(source) || connection.local.is_some_and(|to| to.ip().to_canonical() == source)
 }
 
 /// Keeps those that fit best; `None` if none fits.

@@ -1,5 +1,5 @@
 //! Who the client is, and what of its headers is believed.
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use culvert_model::http::{
     manager::{ClientAddress, Detection},
@@ -116,6 +116,12 @@ pub fn identify(
     Ok(Client { address, internal, edge })
 }
 
+/// Whether it is the one address of loopback that Envoy takes for it.
+#[must_use]
+pub fn is_loopback(ip: IpAddr) -> bool {
+    [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&ip)
+}
+
 /// An address, and whether nobody stood between.
 struct Said {
     address: Option<SocketAddr>,
@@ -129,7 +135,7 @@ fn remote(options: &ClientAddress, arrival: Arrival, headers: &mut HeaderMap) ->
     if !options.skip_append {
         append_forwarded(
             headers,
-            if arrival.peer.ip().is_loopback() { arrival.own } else { arrival.peer.ip() },
+            if is_loopback(arrival.peer.ip()) { arrival.own } else { arrival.peer.ip() },
         );
     }
     if options.trusted_hops == 0 {

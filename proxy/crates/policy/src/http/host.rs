@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::route::port_start;
 
 /// The host that a request had before.
-pub const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -37,16 +37,27 @@ pub fn normalize(host: &str, options: HostOptions, listener: Option<u16>) -> Cow
     if strip { Cow::Owned(now.get(..colon).unwrap_or_default().to_owned()) } else { now }
 }
 
-/// Says which host was replaced; `forwarded`: also in `x-forwarded-host`.
-pub fn tell_replaced(old: &str, forwarded: bool, headers: &mut HeaderMap) {
+/// Where it is said which host was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// `x-forwarded-host`
+    pub forwarded: bool,
+    /// `x-envoy-original-host`
+    pub original: bool,
+}
+
+/// Says which host was replaced.
+pub fn tell_replaced(old: &str, replaced: Replaced, headers: &mut HeaderMap) {
     let Ok(old) = HeaderValue::from_str(old) else { return };
-    if forwarded {
+    if replaced.forwarded {
         let joined = headers.get(FORWARDED_HOST).and_then(|before| {
             HeaderValue::from_bytes(&[before.as_bytes(), b",", old.as_bytes()].concat()).ok()
         });
         headers.insert(FORWARDED_HOST, joined.unwrap_or_else(|| old.clone()));
     }
-    headers.insert(ORIGINAL_HOST, old);
+    if replaced.original {
+        headers.insert(ORIGINAL_HOST, old);
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{manager::record::Record, message::RequestHead};
 use bytes::Bytes;
 use culvert_model::http::route::HostRewrite;
 use culvert_policy::http::{
-    host::{ORIGINAL_HOST, tell_replaced},
+    host::{Replaced, tell_replaced},
     mutate::{self, Message},
     retry,
     route::{rewritten_host, rewritten_path},
@@ -73,19 +73,18 @@ fn host(record: &mut Record, plan: &Plan<'_>) {
     let new = rewritten_host(plan.forward, weighted, &record.request(), None);
     let own = weighted.is_some_and(|one| one.host.is_some());
     if let Some(new) = new {
-        set_host(&mut record.head, &new, plan.forward.append_forwarded_host);
-        if own {
-            // A weighted cluster's name leaves no trace.
-            record.head.headers.remove(ORIGINAL_HOST);
-        }
+        // A weighted cluster's name leaves no trace.
+        let original = !own && !plan.config.suppress_envoy_headers;
+        let replaced = Replaced { forwarded: plan.forward.append_forwarded_host, original };
+        set_host(&mut record.head, &new, replaced);
     }
 }
 
 /// Changes the host, and says what it was.
-pub(super) fn set_host(head: &mut RequestHead, new: &str, forwarded: bool) {
+pub(super) fn set_host(head: &mut RequestHead, new: &str, replaced: Replaced) {
     let Ok(new) = Authority::try_from(new) else { return };
     let Some(old) = head.authority.replace(new) else { return };
-    tell_replaced(old.as_str(), forwarded, &mut head.headers);
+    tell_replaced(old.as_str(), replaced, &mut head.headers);
 }
 
 fn path(record: &mut Record, plan: &Plan<'_>) {

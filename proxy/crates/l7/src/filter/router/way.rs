@@ -19,6 +19,7 @@ use culvert_model::http::{
 use culvert_policy::http::{
     facts::Answer,
     follow,
+    host::Replaced,
     retry::{self, Failure, Retries},
 };
 use culvert_runtime::dice::dice;
@@ -153,7 +154,8 @@ impl Way for RouteWay<'_> {
             let name = &facts.endpoint.hostname;
             let same = self.record.head.authority.as_ref().is_some_and(|host| *host == **name);
             if !same {
-                set_host(&mut self.record.head, name, forwarded);
+                let original = !self.plan.config.suppress_envoy_headers;
+                set_host(&mut self.record.head, name, Replaced { forwarded, original });
             }
         }
         if self.record.manager.config().scheme == SchemeRule::MatchUpstream {

@@ -4,7 +4,7 @@ use crate::http::{
     chance,
     facts::{Asking, Connection},
     format::{Known, Scene},
-    host::{ORIGINAL_HOST, tell_replaced},
+    host::{Replaced, tell_replaced},
     mutate::{Message, request_levels, route_headers},
     retry::Retries,
     route::{self, https_location, location, mirror_cluster, rewritten_host, rewritten_path},
@@ -296,11 +296,11 @@ impl Way<'_> {
         let new = rewritten_host(forward, weighted, &request.head(), None);
         if let Some(new) = new.filter(|_| forward.host != HostRewrite::Auto) {
             let old = std::mem::replace(&mut request.authority, new);
-            tell_replaced(&old, forward.append_forwarded_host, &mut request.headers);
-            if weighted.is_some_and(|one| one.host.is_some()) {
-                // A weighted cluster's name leaves no trace.
-                request.headers.remove(ORIGINAL_HOST);
-            }
+            // A weighted cluster's name leaves no trace.
+            let own = weighted.is_some_and(|one| one.host.is_some());
+            let forwarded = forward.append_forwarded_host;
+            let replaced = Replaced { forwarded, original: expected && !own };
+            tell_replaced(&old, replaced, &mut request.headers);
         }
         if let Some(new) = rewritten_path(forward, &route.when.path, &request.path) {
             let old = std::mem::replace(&mut request.path, new);

@@ -22,7 +22,7 @@ pub(super) fn string(value: &matcher::StringMatcher, path: &Path<'_>) -> Got<Str
             return Err(Wrong::at(&path.field("custom"), "custom matchers are not supported"));
         }
     };
-    Ok(StringMatch::new(pattern, value.ignore_case))
+    made(pattern, value.ignore_case, path)
 }
 
 /// The same of another package.
@@ -40,7 +40,15 @@ pub(super) fn xds_string(value: &xds::StringMatcher, path: &Path<'_>) -> Got<Str
             return Err(Wrong::at(&path.field("custom"), "custom matchers are not supported"));
         }
     };
-    Ok(StringMatch::new(pattern, value.ignore_case))
+    made(pattern, value.ignore_case, path)
+}
+
+fn made(pattern: StringPattern, ignore_case: bool, path: &Path<'_>) -> Got<StringMatch> {
+    if ignore_case && matches!(pattern, StringPattern::Regex(_)) {
+        let what = "has no effect for safe_regex; write (?i) into it";
+        return Err(Wrong::at(&path.field("ignore_case"), what));
+    }
+    Ok(StringMatch::new(pattern, ignore_case))
 }
 
 pub(super) fn regex(value: &matcher::RegexMatcher, path: &Path<'_>) -> Got<Regex> {

@@ -3,6 +3,7 @@ use super::{
     super::plan::{
         At, Labels,
         gateway::{GatewayPlan, Server, ServerTls, Serves, VirtualHost},
+        has_all,
         matching::HttpMatch,
         merged::merged,
         policy::{Applies, Policy},
@@ -37,11 +38,15 @@ use std::{
 /// The listeners of a gateway with these labels, one for each address and port, and their routes.
 pub(super) fn listeners(
     name: &ObjectName,
-    labels: &Labels,
+    declared: &Labels,
     view: View<'_>,
 ) -> (Vec<Listener>, Vec<RouteConfiguration>) {
+    let own = view.reader.gateway(name);
+    let labels = labels(name, own, declared, view);
+    let own = own.map(|own| (own, false));
+    let chosen = view.reader.chosen(name, &labels).into_iter().map(|one| (&one.plan, true));
     let mut doors: BTreeMap<(IpAddr, NonZeroU16), (&At, Vec<Here<'_>>)> = BTreeMap::new();
-    for (GatewayPlan { at, servers, labels: _ }, is_chosen) in plans(name, labels, view) {
+    for (GatewayPlan { at, servers, labels: _ }, is_chosen) in own.into_iter().chain(chosen) {
         for server in servers {
             let ip = server.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             let (_, all) = doors.entry((ip, server.port)).or_insert((at, Vec::new()));
@@ -50,7 +55,9 @@ pub(super) fn listeners(
     }
     let applies = |policy: &&Policy| match &policy.applies {
         Applies::Gateways(names) => names.contains(name),
-        Applies::Pods(_) | Applies::Services(_) => false,
+        // A gateway is a workload like others.
+        Applies::Pods(selector) => has_all(&labels, selector),
+        Applies::Services(_) => false,
     };
     let policies: Vec<&Policy> = view.reader.policies(&name.namespace).filter(applies).collect();
     // A gateway's clients have no labels that anybody knows, and are where it is.
@@ -101,15 +108,18 @@ impl Here<'_> {
     }
 }
 
-/// What is said for a gateway by its name, and then by its labels.
-fn plans<'a>(name: &ObjectName, declared: &Labels, view: View<'a>) -> Vec<(&'a GatewayPlan, bool)> {
-    let own = view.reader.gateway(name);
+/// Those that it has by its name, that its object gives it, its pods have, and it says itself.
+fn labels(
+    name: &ObjectName,
+    own: Option<&GatewayPlan>,
+    declared: &Labels,
+    view: View<'_>,
+) -> Labels {
     let mut labels = usual(&name.name);
     labels.extend(own.iter().flat_map(|own| own.labels.clone()));
     labels.extend(view.reader.labels(name));
     labels.extend(declared.clone());
-    let chosen = view.reader.chosen(name, &labels).into_iter().map(|one| (&one.plan, true));
-    own.map(|own| (own, false)).into_iter().chain(chosen).collect()
+    labels
 }
 
 /// One listener, as it is made.

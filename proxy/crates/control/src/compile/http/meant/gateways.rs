@@ -5,7 +5,7 @@ use culvert_model::http::{
     listener::{Direction, FilterChain},
     tls::{DownstreamTls, DownstreamTransport, TlsVersion, Validation},
 };
-use culvert_policy::http::why::Engine;
+use culvert_policy::http::why::{Does, Engine, Filtered};
 use std::sync::Arc;
 
 const EDGE: Ask<'static> =
@@ -29,17 +29,20 @@ spec:
 ";
 
 /// One server on port 443.
-fn meant(protocol: &str, hosts: &str, tls: &str) -> Meant {
+fn gateway(protocol: &str, hosts: &str, tls: &str) -> String {
     let tls = if tls.is_empty() { String::new() } else { format!(", tls: {{{tls}}}") };
-    let gateway = format!(
+    format!(
         "---
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {{name: edge, namespace: shop}}
 spec: {{selector: {{app: edge}}, servers: [{{port: {{number: 443, name: p, protocol: {protocol}}}, hosts: [{hosts}]{tls}}}]}}
 "
-    );
-    let meant = Meant::of(&[SHOP, ROUTES, &gateway].concat());
+    )
+}
+
+fn meant(protocol: &str, hosts: &str, tls: &str) -> Meant {
+    let meant = Meant::of(&[SHOP, ROUTES, &gateway(protocol, hosts, tls)].concat());
     assert_eq!(meant.notes(), [""; 0]);
     meant
 }
@@ -143,4 +146,57 @@ fn what_is_plain_is_sent_to_https() {
     let engine = engine("HTTP", "a.example", "httpsRedirect: true");
     let ask = Ask { host: "a.example", path: "/x?y", ..EDGE };
     assert_eq!(ask.said(&engine), "301 https://a.example/x?y");
+}
+
+/// A DENY of the edge by its labels and of `/mesh*` everywhere, and one that is about others.
+const POLICIES: &str = "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: edge, namespace: shop}
+spec: {selector: {matchLabels: {istio: edge}}, action: DENY, rules: [{to: [{operation: {paths: [/admin*]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: mesh, namespace: istio-system}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/mesh*]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: others, namespace: shop}
+spec: {selector: {matchLabels: {app: reviews}}, action: DENY, rules: [{}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: elsewhere, namespace: bank}
+spec: {action: DENY, rules: [{}]}
+";
+
+#[test]
+fn policies_select_gateways_by_their_labels_as_they_do_pods() {
+    let gateway = gateway("HTTP", "a.example", "");
+    let meant = Meant::of(&[SHOP, ROUTES, &gateway, POLICIES].concat());
+    let engine = meant.gateway("shop", "edge");
+    let asked = |path| Ask { path, ..EDGE }.said(&engine);
+    assert_eq!(asked("/"), "reviews:9080");
+    assert_eq!(asked("/admin/x"), "403");
+    assert_eq!(asked("/mesh"), "403");
+}
+
+#[test]
+fn an_allowance_for_a_namespace_is_for_its_gateways_too() {
+    let allowed = "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: known, namespace: shop}
+spec: {rules: [{from: [{source: {ipBlocks: [10.1.0.0/24]}}]}]}
+";
+    let meant = Meant::of(&[SHOP, ROUTES, &gateway("TCP", "'*'", ""), allowed].concat());
+    let engine = meant.gateway("shop", "edge");
+    assert_eq!(EDGE.said(&engine), "bytes to ratings:3306");
+    let refused = |engine: &Engine| {
+        let side = Ask { from: "192.0.2.1:40000", ..EDGE }.side(engine);
+        let denies = |one: &Filtered| matches!(one.does, Does::Rules { allowed: false, .. });
+        side.connection.iter().any(denies)
+    };
+    assert!(refused(&engine));
 }

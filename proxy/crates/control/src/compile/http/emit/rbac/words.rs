@@ -143,7 +143,10 @@ fn one(attribute: &Attribute, value: &str, namespace: &str) -> Option<Means> {
         }
         Attribute::Sni => rule(Rule::RequestedServerName(text(value))),
         Attribute::Host => {
-            let host = StringMatcher { ignore_case: true, ..text(value) };
+            let host = text(value);
+            // Envoy takes it for a mistake beside a regular expression, which is `*` alone here.
+            let is_regex = matches!(host.match_pattern, Some(MatchPattern::SafeRegex(_)));
+            let host = StringMatcher { ignore_case: !is_regex, ..host };
             rule(Rule::Header(header(":authority", host)))
         }
         Attribute::Method => rule(Rule::Header(header(":method", text(value)))),
