@@ -22,7 +22,8 @@ pub struct Policy {
 /// To what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applies {
-    /// Pods of its namespace, or of every one if that is the root namespace, with all of the labels.
+    /// Pods and gateways of its namespace, or of every one if that is the root namespace, with all of
+    /// the labels.
     Pods(Labels),
     /// Requests to some services, wherever they are served.
     Services(Vec<ServiceName>),
