@@ -53,7 +53,7 @@ impl Backends {
             return;
         }
         let acceptor = (kind.0 == "s").then(|| tls::acceptor(certificates));
-        for ip in ["127.0.0.1", "127.0.0.2"] {
+        for ip in ["127.0.0.1", "127.0.0.2", "127.0.0.3"] {
             let at: SocketAddr = format!("{ip}:{port}").parse().unwrap();
             let listener = TcpListener::bind(at).await.unwrap();
             let place = Place { name: name.to_owned(), tls: None, backends: self.clone() };

@@ -55,6 +55,7 @@ pub(crate) fn start(
         }
         let ready = async {
             everything(Some(&mesh), &discovery, &bootstrap).await;
+            serving.follows(&discovery).await;
             info!(gateway = %name, "ready: everything that is served has come");
             pending::<()>().await;
         };

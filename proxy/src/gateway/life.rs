@@ -87,8 +87,9 @@ impl Life {
     pub(super) fn follow(&self, admin: &Arc<Admin>, worker: &Worker) {
         let (handle, admin) = (self.handle(), Arc::clone(admin));
         worker.spawn_until_finish(async move {
-            let Around { mesh, discovery, bootstrap, .. } = &admin.around;
+            let Around { mesh, discovery, bootstrap, serving, .. } = &admin.around;
             everything(mesh.as_ref(), discovery, bootstrap).await;
+            serving.follows(discovery).await;
             handle.ready().await;
         });
     }

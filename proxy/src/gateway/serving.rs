@@ -12,7 +12,10 @@ use culvert_model::http::{
     filter::{FilterConfig, HttpFilter},
     listener::{FilterChain, Listener, NetworkFilterKind},
 };
-use culvert_xds::envoy::{assemble::Decoded, discover::Discovery};
+use culvert_xds::envoy::{
+    assemble::{Assembler, Decoded},
+    discover::Discovery,
+};
 use parking_lot::Mutex;
 use std::{
     fs::{self, OpenOptions},
@@ -67,6 +70,16 @@ impl Serving {
         }
         let next = "free what is in use, or give the listeners other addresses";
         Err(Failure::new(Exit::Cannot, bad.join("\n"), next))
+    }
+
+    /// Resolves when what has come is what is served: listeners take connections.
+    pub(super) async fn follows(&self, discovery: &Discovery) {
+        let wanted = discovery.inspect(Assembler::generation);
+        let applied = self.engine.lock().as_ref().map(Engine::applied);
+        if let Some(mut applied) = applied {
+            // It ends with the engine.
+            drop(applied.wait_for(|now| wanted <= *now).await);
+        }
     }
 
     /// Every listener, by name.

@@ -67,8 +67,8 @@ struct Inner {
     directory: Arc<Directory>,
     /// Held by whoever changes listeners.
     state: AsyncMutex<State>,
-    /// Told after each change.
-    applied: watch::Sender<()>,
+    /// Of the snapshot that is served; told after each change.
+    applied: watch::Sender<u64>,
     /// What there was to say after the last change.
     view: Mutex<Vec<view::ListenerView>>,
     counts: Counts,
@@ -142,8 +142,9 @@ impl Engine {
         self.inner.directory.find(at, direction).is_some()
     }
 
-    /// Changes whenever a snapshot has become what is served.
-    pub fn applied(&self) -> watch::Receiver<()> {
+    /// The [`generation`](culvert_model::http::snapshot::Snapshot::generation) of the snapshot that
+    /// is served.
+    pub fn applied(&self) -> watch::Receiver<u64> {
         self.inner.applied.subscribe()
     }
 

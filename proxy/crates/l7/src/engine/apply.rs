@@ -83,7 +83,7 @@ impl Inner {
         self.directory.set(state.listeners.values().filter_map(|one| one.active.clone()));
         self.show(&state);
         drop(state);
-        self.applied.send_replace(());
+        self.applied.send_replace(snapshot.generation);
     }
 
     /// Takes no more connections, and gives all addresses back.

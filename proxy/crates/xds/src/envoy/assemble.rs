@@ -227,6 +227,11 @@ impl Assembler {
         }
     }
 
+    /// Of the snapshot that was made last.
+    pub const fn generation(&self) -> u64 {
+        self.snapshot.generation
+    }
+
     /// What the control plane calls the whole of what it told last; empty: it has not said.
     pub fn version(&self) -> &Arc<str> {
         &self.snapshot.version

@@ -341,14 +341,6 @@ impl Stream {
     }
 }
 
-impl Receipt {
-    /// What the server calls the whole that the response is of (`system_version_info`, or
-    /// `version_info` of a state of the world); may be empty.
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-}
-
 impl Received {
     /// Taken out of a response with that version and that nonce, which nobody has looked at.
     const fn new(

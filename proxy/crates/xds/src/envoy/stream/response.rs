@@ -1,5 +1,5 @@
 //! What a response of either protocol says, taken apart.
-use super::{Received, Stream, WRAPPER, Wanted};
+use super::{Receipt, Received, Stream, WRAPPER, Wanted};
 use crate::envoy::{
     assemble::{Incoming, Update},
     decode::{self, Wrong},
@@ -66,6 +66,14 @@ impl Stream {
         let removed = response.removed_resources.iter().map(|name| name.as_str().into()).collect();
         let update = Update { kind, from: self.from.clone(), set, removed, is_whole: false };
         Some(Received::new(update, malformed, response.system_version_info, response.nonce))
+    }
+}
+
+impl Receipt {
+    /// What the server calls the whole that the response is of (`system_version_info`, or
+    /// `version_info` of a state of the world); may be empty.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 }
 
