@@ -45,8 +45,9 @@ const LAST_WORDS: u64 = 64 * 1024;
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     Arc::new(CryptoProvider {
         cipher_suites: vec![
-            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+            // Processors compute SHA-256 themselves; SHA-384 took 7 % of a handshake.
             aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
         ],
         kx_groups: vec![
             aws_lc_rs::kx_group::X25519MLKEM768,
@@ -190,6 +191,7 @@ pub(crate) fn server_config(
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(ClientVerifier::new(trust, own)))
         .with_cert_resolver(Arc::new(signer.clone()));
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -18,7 +18,7 @@ async fn each_end_learns_who_the_other_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn speaks_tls_1_3_with_the_best_suite_and_a_post_quantum_exchange() {
+async fn speaks_tls_1_3_with_the_cheapest_suite_and_a_post_quantum_exchange() {
     let mesh = Mesh::new();
     let node = mesh.node();
     let cart = node.certificate("cart").await;
@@ -30,7 +30,7 @@ async fn speaks_tls_1_3_with_the_best_suite_and_a_post_quantum_exchange() {
     assert_eq!(tls.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     assert_eq!(tls.alpn_protocol(), Some(ALPN));
     let suite = tls.negotiated_cipher_suite().unwrap().suite();
-    assert_eq!(suite, CipherSuite::TLS13_AES_256_GCM_SHA384);
+    assert_eq!(suite, CipherSuite::TLS13_AES_128_GCM_SHA256);
     let group = tls.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, NamedGroup::X25519MLKEM768);
     let (_, tls) = server.get_ref();
