@@ -1,7 +1,7 @@
-//! What is written to the Kubernetes API: what became of policies and gateways, what gateways need,
-//! and what nodes say of pods.
+//! What is written to the Kubernetes API: what became of objects of Istio and of gateways, what
+//! gateways need, and what nodes say of pods.
 //!
-//! The replica that holds the Lease writes the status of policies, and events of them, keeps
+//! The replica that holds the Lease writes the status of objects of Istio, and events of them, keeps
 //! the webhook's configuration true (`hook`), and sees to gateways (`steward`). Of a pod, that replica tells to which its node
 //! reports (`notices`): no other knows. Whatever is so already is not written, and nothing that is
 //! written is heard of as a change.
@@ -37,6 +37,12 @@ mod steward;
 /// Which replica writes, of those that hold it.
 const LEASE: &str = "culvert-control";
 
+/// What the `ClusterRole` needs.
+const LACKS: &str = "its ClusterRole needs verbs: [patch] of apiGroups: [security.istio.io], resources: \
+    [authorizationpolicies/status, peerauthentications/status], and of apiGroups: \
+    [networking.istio.io], resources: [destinationrules/status, gateways/status, \
+    serviceentries/status, virtualservices/status, workloadentries/status]";
+
 /// Between two tries of something that failed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -62,7 +68,7 @@ pub(crate) struct Matter {
     pub(crate) authority: View<Arc<Authority>>,
 }
 
-/// Writes what became of policies.
+/// Writes what became of objects of Istio.
 struct Clerk {
     client: Client,
     office: Office,
@@ -198,7 +204,7 @@ impl Clerk {
         })
     }
 
-    /// What the status of all policies says now.
+    /// What the status of all objects says now.
     async fn read(
         &self,
         standings: &[Standing],
@@ -245,7 +251,7 @@ impl Clerk {
         Ok(Written::Done)
     }
 
-    /// Tells of what is wrong with a policy, unless it was so before.
+    /// Tells of what is wrong with an object, unless it was so before.
     async fn tell(&mut self, standing: &Standing, before: Option<&Status>) {
         let Some(trouble) = standing.trouble() else { return };
         if before.is_some_and(|status| status.says(&trouble)) {
@@ -265,20 +271,14 @@ impl Clerk {
             cause: &trouble.message,
         };
         if let Err(fault) = self.client.tell(&event, &self.me).await {
-            debug!(%fault, kind, policy = %standing.name(), "an event was not told");
+            debug!(%fault, kind, object = %standing.name(), "an event was not told");
         }
     }
 
     fn tell_fault(&mut self, fault: Fault) {
         if self.said.as_ref() != Some(&fault) {
-            let missing = match fault.is_forbidden() {
-                true => {
-                    "; its ClusterRole needs apiGroups: [security.istio.io], resources: \
-                     [authorizationpolicies/status, peerauthentications/status], verbs: [patch]"
-                }
-                false => "",
-            };
-            warn!("the status of policies is not written: {fault}{missing}");
+            let missing = if fault.is_forbidden() { format!("; {LACKS}") } else { String::new() };
+            warn!("the status of objects of Istio is not written: {fault}{missing}");
             self.said = Some(fault);
         }
     }
@@ -306,12 +306,12 @@ fn is_final(fault: &Fault) -> bool {
 }
 
 fn tell_given_up(standing: &Standing, fault: &Fault) {
-    let (kind, policy) = (standing.kind, standing.name());
+    let (kind, object) = (standing.kind, standing.name());
     match fault {
-        fault if fault.is_absent() => debug!(kind, %policy, "gone before its status was written"),
+        fault if fault.is_absent() => debug!(kind, %object, "gone before its status was written"),
         fault if fault.is_conflict() => {
-            info!(kind, %policy, "its status is somebody else's, and left alone: {fault}");
+            info!(kind, %object, "its status is somebody else's, and left alone: {fault}");
         }
-        fault => warn!(kind, %policy, "its status cannot be written: {fault}"),
+        fault => warn!(kind, %object, "its status cannot be written: {fault}"),
     }
 }

@@ -7,7 +7,7 @@
 //! [`check`] (what is wrong with files, offline), [`announce`] (what of it everybody is told when; pure), [`ca`] and [`serve`] (certificates, and
 //! who comes in), [`manifests`] (read, and again on every change), [`control`] (all of it,
 //! running), [`local`] (manifests of one node's pods only), [`status`], `standing` (what becomes of
-//! policies), [`gateways`] (what is made for them, and their status), [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
+//! objects of Istio), [`gateways`] (what is made for them, and their status), [`clerk`] (who writes that into the Kubernetes API) and [`admission`] (what is refused there).
 
 pub mod problem;
 

@@ -1,4 +1,4 @@
-//! How a policy of the Kubernetes API stands, and how that is written in its status; pure.
+//! How an object of Istio in the Kubernetes API stands, and how that is written in its status; pure.
 use crate::compile::effect::Effect;
 use culvert_kubernetes::{event::cut, trim::Key};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Longer messages are cut.
 const LONGEST: usize = 4096;
 
-/// What became of a policy.
+/// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) kind: &'static str,
@@ -89,6 +89,7 @@ impl Standing {
             (Some(why), _) => Condition::no("Enforced", "Invalid", why),
             (None, Effect::Whole) => Condition::yes("Enforced", "Enforced", "in force as it is"),
             (None, Effect::Closes(why)) => Condition::no("Enforced", "ClosesMore", why),
+            (None, Effect::Less(why)) => Condition::no("Enforced", "DoesLess", why),
             (None, Effect::Nothing(why)) => Condition::no("Enforced", "NoEffect", why),
         };
         [accepted, enforced]
@@ -205,6 +206,7 @@ mod tests {
             effect in prop_oneof![
                 Just(Effect::Whole),
                 "[a-z]{1,5}".prop_map(Effect::Closes),
+                "[a-z]{1,5}".prop_map(Effect::Less),
                 "[a-z]{1,5000}".prop_map(Effect::Nothing),
             ],
             generation in 1..3_u64,

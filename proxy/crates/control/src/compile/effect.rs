@@ -1,15 +1,18 @@
-//! What becomes of a policy, for whoever wrote it.
+//! What becomes of an object of Istio, for whoever wrote it.
 use super::{authorization, incremental::Compiler, mesh::Closing, peer};
 use crate::{
     object::{
         Objects, authorization_policy::Selects, meta::Meta, peer_authentication::PeerAuthentication,
     },
-    problem::Problem,
+    problem::{Problem, Severity},
 };
 use culvert_model::name::ObjectName;
 use std::collections::BTreeMap;
 
-/// What a policy does, other than what it says.
+/// Kinds that mean nothing where nobody serves L7.
+const BY_L7: [&str; 3] = ["VirtualService", "DestinationRule", "Gateway"];
+
+/// What an object does, other than what it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// It does what it says.
@@ -17,6 +20,8 @@ pub(crate) enum Effect {
     Whole,
     /// It closes more than it says: why.
     Closes(String),
+    /// It does less than it says: what not.
+    Less(String),
     /// It does nothing: why.
     Nothing(String),
 }
@@ -51,6 +56,19 @@ impl Compiler {
             true => Effect::Whole,
             false => Effect::Nothing(in_words(&notes)),
         }
+    }
+
+    /// What an object does that is no policy: of this kind, and read from this `file`.
+    pub(crate) fn effect(&self, kind: &str, file: &str) -> Effect {
+        if !self.settings.l7 && BY_L7.contains(&kind) {
+            return Effect::Nothing("nobody serves L7 here".to_owned());
+        }
+        // Sorted by their places.
+        let notes = &self.mesh().notes;
+        let first = notes.partition_point(|note| *note.file < *file);
+        let here = notes.iter().skip(first).take_while(|note| note.file == file);
+        let lacks = in_words(here.filter(|note| note.severity != Severity::Info));
+        if lacks.is_empty() { Effect::Whole } else { Effect::Less(lacks) }
     }
 
     /// What a person should know of policies that may come, as things are now.
@@ -104,7 +122,8 @@ fn chooses<'a>(
 }
 
 /// Several in one line.
-fn in_words(notes: &[Problem]) -> String {
-    let all: Vec<_> = notes.iter().map(Problem::without_place).collect();
+fn in_words<'a>(notes: impl IntoIterator<Item = &'a Problem>) -> String {
+    let mut all: Vec<_> = notes.into_iter().map(Problem::without_place).collect();
+    all.dedup();
     all.join("; ")
 }

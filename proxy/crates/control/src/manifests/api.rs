@@ -111,6 +111,7 @@ impl Manifests {
     async fn step(&self, events: Vec<Event>) -> Result<Heard, task::JoinError> {
         let Set::Api(documents) = &self.set else { return Ok(Heard::nothing()) };
         let (documents, compiler) = (Arc::clone(documents), Arc::clone(&self.compiler));
+        let before = Arc::clone(&self.status.borrow());
         let step = move || {
             let mut documents = documents.lock();
             documents.hear(events);
@@ -119,7 +120,8 @@ impl Manifests {
             let Difference { gone, new } = documents.difference();
             let mut compiler = compiler.lock();
             let changes = compiler.replace(&gone, &new);
-            let is_news = documents.take_policies_changed() || changes.config;
+            let is_other = compiler.mesh().notes != before.notes;
+            let is_news = documents.take_standings_changed() || changes.config || is_other;
             let standings = is_news.then(|| documents.standings(&compiler));
             let gateways = documents.take_gateways(&compiler);
             Heard {
@@ -152,7 +154,7 @@ impl Manifests {
         if let (Some(followed), Some(named)) = (&mut self.secrets, secrets) {
             followed.choose(&named);
         }
-        if let Some(standings) = standings {
+        if let Some(standings) = standings.filter(|new| **new != **self.standings.borrow()) {
             self.standings.send_replace(standings);
         }
         if let Some(gateways) = gateways.filter(|gateways| *gateways != **self.gateways.borrow()) {

@@ -2,7 +2,7 @@
 //!
 //! Of one that cannot be understood the last version that could stays; where there was none, a
 //! policy closes what it could select, and everything else is left out.
-use super::Difference;
+use super::{Difference, kinds::NETWORKING};
 use crate::{
     object::{Objects, closed},
     problem::{Mark, Origin, Problem, Source},
@@ -17,12 +17,12 @@ use std::{
 };
 
 mod gateways;
-mod policies;
 mod secrets;
+mod standings;
 
 use gateways::Heard;
-use policies::{Header, is_policy};
 use secrets::Secrets;
+use standings::{Header, stands};
 
 /// Everything that was told.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(crate) struct Documents {
     queue: VecDeque<Event>,
     /// Those that differ from what was compiled last, and what was compiled of them.
     touched: BTreeMap<(usize, Key), Objects>,
-    /// Some policy was told of, or is gone, since it was asked how they stand.
-    policies_changed: bool,
+    /// Some object of Istio was told of, or is gone, since it was asked how they stand.
+    standings_changed: bool,
     secrets: Secrets,
     gateways: Heard,
 }
@@ -73,7 +73,7 @@ impl Documents {
         let secrets = Secrets::among(&mut kinds);
         let (queue, touched) = (VecDeque::new(), BTreeMap::new());
         let gateways = Heard::default();
-        Self { kinds, queue, touched, policies_changed: true, secrets, gateways }
+        Self { kinds, queue, touched, standings_changed: true, secrets, gateways }
     }
 
     /// Takes events in; they are read by [`read`](Self::read).
@@ -106,7 +106,7 @@ impl Documents {
     fn deleted(&mut self, index: usize, key: Key) {
         let Some(followed) = self.kinds.get_mut(index) else { return };
         if let Some(gone) = followed.documents.remove(&key) {
-            self.policies_changed |= is_policy(&followed.kind);
+            self.standings_changed |= stands(&followed.kind);
             self.gateways.heard_of(&followed.kind);
             self.secrets.heard_of(&followed.kind);
             self.touched.entry((index, key)).or_insert(gone.objects);
@@ -121,10 +121,10 @@ impl Documents {
         self.secrets.heard_of(kind);
         let name = ObjectName::new(Arc::clone(&key.namespace), Arc::clone(&key.name));
         let header = Header::of(kind, json.as_deref().unwrap_or("{}"));
-        self.policies_changed |= is_policy(kind);
+        self.standings_changed |= stands(kind);
         self.gateways.heard_of(kind);
         let source = Source::object(
-            called(kind.kind, &key),
+            called(kind, &key),
             match json {
                 Ok(json) => Arc::clone(json),
                 Err(_) => "{}".into(),
@@ -264,10 +264,11 @@ fn object(kind: &str, Key { namespace, name }: &Key) -> String {
     }
 }
 
-/// For people.
-fn called(kind: &str, Key { namespace, name }: &Key) -> String {
+/// For people, and like no other object.
+fn called(kind: &Kind, Key { namespace, name }: &Key) -> String {
+    let of = if (kind.group, kind.kind) == (NETWORKING, "Gateway") { "Istio " } else { "" };
     let slash = if namespace.is_empty() { "" } else { "/" };
-    format!("{kind} {namespace}{slash}{name} in the Kubernetes API")
+    format!("{of}{} {namespace}{slash}{name} in the Kubernetes API", kind.kind)
 }
 
 #[cfg(test)]

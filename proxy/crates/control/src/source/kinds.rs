@@ -4,6 +4,10 @@
 //! is kept, so that a field that is not understood is seen, and closes.
 use culvert_kubernetes::kind::Kind;
 
+/// Groups of Istio's kinds.
+pub(crate) const NETWORKING: &str = "networking.istio.io";
+pub(crate) const SECURITY: &str = "security.istio.io";
+
 /// The place of each in the list that is followed.
 pub(crate) fn followed() -> Vec<Kind> {
     let core = |kind, plural, fields| Kind::built_in("", &["v1"], kind, plural, fields);
@@ -13,10 +17,9 @@ pub(crate) fn followed() -> Vec<Kind> {
     };
     let networking = |kind, plural| {
         let versions = &["v1", "v1beta1", "v1alpha3"];
-        Kind::custom("networking.istio.io", versions, kind, plural, WRITTEN)
+        Kind::custom(NETWORKING, versions, kind, plural, TOLD)
     };
-    let security =
-        |kind, plural| Kind::custom("security.istio.io", &["v1", "v1beta1"], kind, plural, TOLD);
+    let security = |kind, plural| Kind::custom(SECURITY, &["v1", "v1beta1"], kind, plural, TOLD);
     let gateway_api = |versions: &'static [&'static str], kind, plural| {
         Kind::custom("gateway.networking.k8s.io", versions, kind, plural, TOLD)
     };
@@ -63,14 +66,6 @@ fn is_read(annotation: &str) -> bool {
 }
 
 const NAMED: &[&str] = &["metadata.labels", "metadata.annotations", "metadata.creationTimestamp"];
-
-const WRITTEN: &[&str] = &[
-    "metadata.labels",
-    "metadata.annotations",
-    "metadata.creationTimestamp",
-    "metadata.deletionTimestamp",
-    "spec",
-];
 
 /// They are told of themselves what became of them, in their status: which is not read.
 const TOLD: &[&str] = &[

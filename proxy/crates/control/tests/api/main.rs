@@ -38,6 +38,9 @@ mod authority;
 mod writes;
 
 #[cfg(test)]
+mod routes;
+
+#[cfg(test)]
 mod pods;
 
 #[cfg(test)]

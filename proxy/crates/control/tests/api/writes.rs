@@ -45,7 +45,7 @@ fn mark(shop: &Namespace<'_>, name: &str) {
 }
 
 /// Waits until the reasons of its conditions are so, of its version now.
-fn stands(shop: &Namespace<'_>, kind: &str, name: &str, reasons: [&str; 2]) -> Value {
+pub(crate) fn stands(shop: &Namespace<'_>, kind: &str, name: &str, reasons: [&str; 2]) -> Value {
     eventually(&format!("the status of {name}"), || {
         let object = shop.get(&[kind, name]);
         let status = &object["status"];
@@ -69,12 +69,12 @@ fn written(cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
     written
 }
 
-fn times(cluster: &Cluster) -> BTreeMap<String, usize> {
+pub(crate) fn times(cluster: &Cluster) -> BTreeMap<String, usize> {
     written(cluster).into_iter().map(|(name, all)| (name, all.len())).collect()
 }
 
 /// Events of policies: whose, why, and whether one was counted more than once.
-fn events(shop: &Namespace<'_>) -> Vec<(String, String, bool)> {
+pub(crate) fn events(shop: &Namespace<'_>) -> Vec<(String, String, bool)> {
     let all = shop.get(&["events.events.k8s.io"]);
     let mut all: Vec<_> = all["items"]
         .as_array()

@@ -9,6 +9,8 @@ use culvert_model::{authz::Authorization, member::Member, name::WorkloadUid, ser
 use proptest::prelude::*;
 use serde_json::{Value, json, value::RawValue};
 
+mod standings;
+
 /// Places in `followed`.
 const NAMESPACE: usize = 0;
 const POD: usize = 6;

@@ -1,8 +1,10 @@
-//! How policies stand, for their status; and who objects are that are told what became of them.
-use super::{Document, Documents, Followed, gateways};
+//! How objects of Istio stand, for their status; and who objects are that are told what became of
+//! them.
+use super::{Document, Documents, Followed, called, gateways};
 use crate::{
     compile::{effect::Effect, incremental::Compiler},
     problem::Problem,
+    source::kinds::{NETWORKING, SECURITY},
     standing::Standing,
 };
 use culvert_kubernetes::{kind::Kind, trim::Key};
@@ -28,21 +30,24 @@ pub(super) struct Stamp {
 impl Header {
     /// Of an object of a kind that is told what becomes of it.
     pub(super) fn of(kind: &Kind, json: &str) -> Option<Box<Self>> {
-        let is_told = is_policy(kind) || gateways::is_told(kind);
+        let is_told = stands(kind) || gateways::is_told(kind);
         is_told.then(|| Box::new(serde_json::from_str(json).unwrap_or_default()))
     }
 }
 
 impl Documents {
-    /// Whether policies may stand otherwise than at the last call, for what was told since.
-    pub(crate) fn take_policies_changed(&mut self) -> bool {
-        std::mem::take(&mut self.policies_changed)
+    /// Whether objects may stand otherwise than at the last call, for what was told since.
+    pub(crate) fn take_standings_changed(&mut self) -> bool {
+        std::mem::take(&mut self.standings_changed)
     }
 
-    /// How every policy stands, as `compiler` understands them.
+    /// How every object of Istio stands, as `compiler` understands them: policies first, for they
+    /// are what somebody waits for.
     pub(crate) fn standings(&self, compiler: &Compiler) -> Arc<[Standing]> {
-        let policies = self.kinds.iter().filter(|followed| is_policy(&followed.kind));
-        let all = policies.flat_map(|Followed { kind, documents, .. }| {
+        let mut told: Vec<_> =
+            self.kinds.iter().filter(|followed| stands(&followed.kind)).collect();
+        told.sort_by_key(|followed| followed.kind.group != SECURITY);
+        let all = told.into_iter().flat_map(|Followed { kind, documents, .. }| {
             documents.iter().filter_map(|(key, document)| standing(kind, key, document, compiler))
         });
         all.collect()
@@ -58,22 +63,24 @@ impl Documents {
     }
 }
 
-pub(super) fn is_policy(kind: &Kind) -> bool {
-    matches!(kind.kind, "AuthorizationPolicy" | "PeerAuthentication")
+/// Whether objects of a kind are told how they stand.
+pub(super) fn stands(kind: &Kind) -> bool {
+    [NETWORKING, SECURITY].contains(&kind.group)
 }
 
 fn standing(kind: &Kind, key: &Key, document: &Document, compiler: &Compiler) -> Option<Standing> {
     let Header { api_version, metadata: Stamp { uid, generation } } =
         &**document.header.as_ref()?;
-    let name = ObjectName::new(Arc::clone(&key.namespace), Arc::clone(&key.name));
+    let name = || ObjectName::new(Arc::clone(&key.namespace), Arc::clone(&key.name));
     let refused = document.invalid.as_ref().map(|(instead, problems)| {
         let problems: Vec<_> = problems.iter().map(Problem::without_place).collect();
         format!("{}; {}", problems.join("; "), instead.as_str())
     });
     let effect = match (&refused, kind.kind) {
         (Some(_), _) => Effect::Whole,
-        (None, "AuthorizationPolicy") => compiler.authorization_effect(&name),
-        (None, _) => compiler.peer_effect(&name),
+        (None, "AuthorizationPolicy") => compiler.authorization_effect(&name()),
+        (None, "PeerAuthentication") => compiler.peer_effect(&name()),
+        (None, other) => compiler.effect(other, &called(kind, key)),
     };
     Some(Standing {
         kind: kind.kind,
