@@ -10,6 +10,8 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
 use webpki::{Cert, EndEntityCert, KeyUsage};
 
+mod believed;
+
 mod ends;
 
 pub(crate) use ends::{ClientVerifier, NamedVerifier, ServerVerifier};

@@ -1,5 +1,5 @@
 //! The checks as rustls asks for them.
-use super::{Side, VerifyError, chain, identities};
+use super::{Side, VerifyError, believed::Believed, chain, identities};
 use crate::{tls, trust::Trust};
 use culvert_model::identity::Identity;
 use culvert_runtime::publish::View;
@@ -52,6 +52,7 @@ pub(crate) struct ClientVerifier {
     trust_domain: Arc<str>,
     /// Whether a client without a certificate is refused.
     mandatory: bool,
+    believed: Believed,
 }
 
 /// Checks a control plane that goes by the name one dials.
@@ -84,12 +85,22 @@ impl ServerVerifier {
 impl ClientVerifier {
     /// Wants clients of the trust domain of `own`.
     pub(crate) fn new(trust: View<Trust>, own: &Identity) -> Self {
-        Self { trust, trust_domain: own.trust_domain().into(), mandatory: true }
+        Self {
+            trust,
+            trust_domain: own.trust_domain().into(),
+            mandatory: true,
+            believed: Believed::default(),
+        }
     }
 
     /// Wants clients that show a certificate to be of `trust_domain`.
     pub(crate) fn optional(trust: View<Trust>, trust_domain: &str) -> Self {
-        Self { trust, trust_domain: trust_domain.into(), mandatory: false }
+        Self {
+            trust,
+            trust_domain: trust_domain.into(),
+            mandatory: false,
+            believed: Believed::default(),
+        }
     }
 
     fn verify(
@@ -98,7 +109,7 @@ impl ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), VerifyError> {
-        chain(&self.trust.pin().value, leaf, intermediates, Side::Client, now)?;
+        self.believed.verify(&self.trust.pin(), leaf, intermediates, now)?;
         let got = identities(leaf)?;
         match got.iter().any(|one| one.trust_domain() == &*self.trust_domain) {
             true => Ok(()),
