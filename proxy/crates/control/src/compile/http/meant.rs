@@ -37,6 +37,8 @@ mod routes;
 
 mod rules;
 
+mod sources;
+
 mod streams;
 
 /// Manifests that are compiled.

@@ -10,7 +10,7 @@ use super::{
         stream::{StreamMatch, TcpRule, TlsRule},
     },
     chains::server_name,
-    clients::Class,
+    clients::{Class, strangers},
     manager::{self, PLAIN, Routes, Side, TLS, chain, inspectors},
     names,
     outbound::{Seen, View},
@@ -219,8 +219,10 @@ impl Made<'_> {
             | Serves::Nothing => None,
         });
         if let Some((server, rules)) = tcp {
-            let filters = self.bytes(rules, server.port);
-            self.chains.push(chain(&format!("tcp.{}", self.prefix), when, filters));
+            for (class, filters) in self.bytes(rules, server.port) {
+                let name = class.named(format!("tcp.{}", self.prefix));
+                self.chains.push(chain(&name, class.when(when.clone()), filters));
+            }
         }
     }
 
@@ -243,12 +245,14 @@ impl Made<'_> {
             Serves::TlsTerminated { rules, tls } => {
                 let Some(transport) = tls::server(&here.tls(tls), false) else { return };
                 let Some(when) = self.claim(&server.hosts) else { return };
-                let filters = self.bytes(rules, server.port);
-                let name = self.call(format!("tls.{}.{}", self.prefix, server.name));
-                let mut made = chain(&name, when, filters);
-                made.transport_socket = Some(transport);
-                made.metadata = Some(origin(&server.at));
-                self.chains.push(made);
+                for (class, filters) in self.bytes(rules, server.port) {
+                    let name = format!("tls.{}.{}", self.prefix, server.name);
+                    let name = self.call(class.named(name));
+                    let mut made = chain(&name, class.when(when.clone()), filters);
+                    made.transport_socket = Some(transport.clone());
+                    made.metadata = Some(origin(&server.at));
+                    self.chains.push(made);
+                }
             }
             Serves::TlsPassed(rules) => {
                 for (index, rule) in rules.iter().enumerate() {
@@ -322,14 +326,17 @@ impl Made<'_> {
         manager::http(name, Side::Gateway, Routes::Named(name.to_owned()), filters)
     }
 
-    fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<Filter> {
-        let mut filters = rbac::network(self.policies, &self.prefix);
-        let fits = |rule: &&TcpRule| {
-            rule.matches.is_empty() || rule.matches.iter().any(|one| self.connects(one, port))
+    /// What becomes of bytes, for each class of strangers that rules tell apart.
+    fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<(Class, Vec<Filter>)> {
+        let of = |class: Class| {
+            let is_for = |one: &StreamMatch| self.connects(one, port) && class.is_from(one);
+            let fits = |rule: &&TcpRule| rule.matches.is_empty() || rule.matches.iter().any(is_for);
+            let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
+            let mut filters = rbac::network(self.policies, &self.prefix);
+            filters.push(manager::tcp(&self.prefix, to.unwrap_or_default()));
+            (class, filters)
         };
-        let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
-        filters.push(manager::tcp(&self.prefix, to.unwrap_or_default()));
-        filters
+        strangers(rules).into_iter().map(of).collect()
     }
 
     /// Whether strangers at a port are among those.

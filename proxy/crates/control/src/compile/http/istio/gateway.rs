@@ -35,8 +35,9 @@ pub(super) fn plan(gateway: &Gateway, objects: &Objects<'_>, notes: &mut Vec<Pro
     for (index, Spanned { value: server, at: mark }) in gateway.servers.iter().enumerate() {
         let at = rule_at(&own, &gateway.meta, index, *mark);
         servers.push(read(gateway, server, at, objects, notes));
+        // Before others that are read for the next one have their own to tell.
+        ascribe(notes, "Gateway", &gateway.meta);
     }
-    ascribe(notes, "Gateway", &gateway.meta);
     let plan = GatewayPlan { at: own, labels: Labels::new(), servers };
     let since = gateway.meta.created.as_deref().map(Arc::from);
     Chosen { labels: gateway.selector.clone(), since, plan }
@@ -85,7 +86,7 @@ fn serves(
         return Serves::Http { hosts: here.virtual_hosts(false, notes), to_https };
     }
     let Some(tls) = server.tls.as_ref().filter(|_| protocol.is_tls()) else {
-        return Serves::Tcp(here.tcp(notes));
+        return Serves::Tcp(here.tcp());
     };
     match tls.value.mode() {
         ServerTlsMode::Passthrough => {
@@ -113,7 +114,7 @@ fn serves(
             Some(tls) if protocol == Protocol::Https => {
                 Serves::Https { hosts: here.virtual_hosts(true, notes), tls }
             }
-            Some(tls) => Serves::TlsTerminated { rules: here.tcp(notes), tls },
+            Some(tls) => Serves::TlsTerminated { rules: here.tcp(), tls },
         },
     }
 }
@@ -211,10 +212,10 @@ impl<'a> Here<'a> {
         }
     }
 
-    fn tcp(self, notes: &mut Vec<Problem>) -> Vec<TcpRule> {
+    fn tcp(self) -> Vec<TcpRule> {
         let mut all = Vec::new();
         for (service, shown) in self.services() {
-            let mut rules = stream::tcp(service, self.place(), self.objects.hosts, notes);
+            let mut rules = stream::tcp(service, self.place(), self.objects.hosts);
             rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
             all.append(&mut rules);
         }
