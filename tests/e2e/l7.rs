@@ -8,6 +8,7 @@ mod dashboards;
 mod examples;
 mod gateway;
 mod inside;
+mod mutual;
 mod outside;
 mod own;
 mod requests;

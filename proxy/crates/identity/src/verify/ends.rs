@@ -1,5 +1,5 @@
 //! The checks as rustls asks for them.
-use super::{Side, VerifyError, chain, identities};
+use super::{Side, VerifyError, chain, identities, member};
 use crate::{tls, trust::Trust};
 use culvert_model::identity::Identity;
 use culvert_runtime::publish::View;
@@ -98,13 +98,9 @@ impl ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), VerifyError> {
-        chain(&self.trust.pin().value, leaf, intermediates, Side::Client, now)?;
-        let got = identities(leaf)?;
-        match got.iter().any(|one| one.trust_domain() == &*self.trust_domain) {
-            true => Ok(()),
-            false if got.is_empty() => Err(VerifyError::NoIdentity),
-            false => Err(VerifyError::OtherTrustDomain { got, own: self.trust_domain.to_string() }),
-        }
+        let trust = self.trust.pin();
+        let believed = (&trust.value, &*self.trust_domain);
+        member(believed, leaf, intermediates, Side::Client, now)
     }
 }
 

@@ -27,6 +27,8 @@ mod laws;
 
 mod many;
 
+mod mutual;
+
 mod gateway_api;
 
 mod gateways;

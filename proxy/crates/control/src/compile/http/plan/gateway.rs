@@ -105,7 +105,9 @@ impl ServerTls {
             Credential::Secret { name, .. } => {
                 Credential::Secret { namespace: Arc::clone(namespace), name: Arc::clone(name) }
             }
-            Credential::ConfigMap { .. } | Credential::Files { .. } => credential.clone(),
+            Credential::ConfigMap { .. } | Credential::Files { .. } | Credential::Own => {
+                credential.clone()
+            }
         };
         let trusted = |trust: &Trust| match trust {
             Trust::System => Trust::System,
