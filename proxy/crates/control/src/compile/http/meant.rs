@@ -35,6 +35,8 @@ mod gateways;
 
 mod owners;
 
+mod passed;
+
 mod routes;
 
 mod rules;

@@ -11,10 +11,10 @@ use super::{
     },
     chains::server_name,
     clients::{Class, strangers},
-    manager::{self, PLAIN, Routes, Side, TLS, chain, inspectors},
+    manager::{self, PLAIN, Routes, Side, Stream, TLS, chain, inspectors},
     names,
     outbound::{Seen, View},
-    rbac,
+    passed, rbac,
     route::{self, Hosts},
     tls,
     words::{origin, socket},
@@ -173,7 +173,10 @@ fn together(servers: &[Here<'_>]) -> Vec<(VirtualHost, bool)> {
 
 fn is_tls(server: &Server) -> bool {
     match server.serves {
-        Serves::Https { .. } | Serves::TlsTerminated { .. } | Serves::TlsPassed(_) => true,
+        Serves::Https { .. }
+        | Serves::TlsTerminated { .. }
+        | Serves::TlsPassed(_)
+        | Serves::TlsByCluster(_) => true,
         Serves::Http { .. } | Serves::Tcp(_) | Serves::Nothing => false,
     }
 }
@@ -216,6 +219,7 @@ impl Made<'_> {
             | Serves::Https { .. }
             | Serves::TlsTerminated { .. }
             | Serves::TlsPassed(_)
+            | Serves::TlsByCluster(_)
             | Serves::Nothing => None,
         });
         if let Some((server, rules)) = tcp {
@@ -259,7 +263,26 @@ impl Made<'_> {
                     self.passed(server, index, rule);
                 }
             }
+            Serves::TlsByCluster(services) => {
+                let names =
+                    services.iter().flat_map(|name| passed::asked_for(name, self.seen.view));
+                for name in names.collect::<Vec<_>>() {
+                    self.by_cluster(server, &name);
+                }
+            }
         }
+    }
+
+    fn by_cluster(&mut self, server: &Server, name: &str) {
+        let Some(mut when) = self.claim(&[name.into()]) else { return };
+        when.application_protocols = passed::PROTOCOLS.map(str::to_owned).into();
+        let called = self.call(format!("sni.{}.{}.{name}", self.prefix, server.name));
+        let mut filters = rbac::network(self.policies, &self.prefix);
+        let to = Stream { to: vec![(name.to_owned(), 1)], ..Stream::default() };
+        filters.push(manager::tcp(name, to));
+        let mut made = chain(&called, when, filters);
+        made.metadata = Some(origin(&server.at));
+        self.chains.push(made);
     }
 
     fn passed(&mut self, server: &Server, index: usize, rule: &TlsRule) {

@@ -26,7 +26,11 @@ use crate::{
     },
     problem::{Code, Problem},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use culvert_model::name::ServiceName;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the gateways that `gateway` chooses listen on.
 pub(super) fn plan(gateway: &Gateway, objects: &Objects<'_>, notes: &mut Vec<Problem>) -> Chosen {
@@ -101,11 +105,7 @@ fn serves(
             });
             Serves::TlsPassed(rules.collect())
         }
-        ServerTlsMode::AutoPassthrough => {
-            let note = gateway.meta.at(tls.at).warning("AUTO_PASSTHROUGH is not supported");
-            notes.push(note.with_fix("nobody listens; write PASSTHROUGH, and tls routes"));
-            Serves::Nothing
-        }
+        ServerTlsMode::AutoPassthrough => Serves::TlsByCluster(here.inside()),
         ServerTlsMode::Simple
         | ServerTlsMode::Mutual
         | ServerTlsMode::IstioMutual
@@ -169,6 +169,17 @@ impl<'a> Here<'a> {
 
     fn patterns(self) -> Vec<HostPattern> {
         self.server.hosts.value.iter().map(|host| host.value.host.clone()).collect()
+    }
+
+    /// Services of the mesh with a host of the server's.
+    fn inside(self) -> BTreeSet<ServiceName> {
+        let home = &*self.gateway.meta.name.namespace;
+        let hosts = self.server.hosts.value.iter().map(|host| &host.value);
+        let services = hosts.flat_map(|GatewayHost { namespaces, host }| {
+            let all = self.objects.hosts.inside(host);
+            all.filter(move |name| namespaces.include(&name.namespace, home))
+        });
+        services.cloned().collect()
     }
 
     /// Rules by domain: of several services for one, the older ones' come first, and what is for

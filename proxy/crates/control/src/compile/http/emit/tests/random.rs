@@ -338,6 +338,7 @@ fn server() -> impl Strategy<Value = Server> {
         (vec(tcp_rule(), 0..2), server_tls())
             .prop_map(|(rules, tls)| Serves::TlsTerminated { rules, tls }),
         vec(tls_rule(), 0..3).prop_map(Serves::TlsPassed),
+        proptest::collection::btree_set(service(), 0..3).prop_map(Serves::TlsByCluster),
         vec(tcp_rule(), 0..2).prop_map(Serves::Tcp),
         Just(Serves::Nothing),
     ];
