@@ -1,6 +1,7 @@
 //! HTTP in the mesh: routed where requests are made, authorized where they are served, and whoever
 //! does not ask for it left alone.
 mod ads;
+mod between;
 mod bookinfo;
 mod budgets;
 mod calls;
@@ -8,6 +9,7 @@ mod dashboards;
 mod examples;
 mod gateway;
 mod inside;
+mod mutual;
 mod outside;
 mod own;
 mod requests;

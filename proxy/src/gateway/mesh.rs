@@ -1,8 +1,9 @@
 //! A gateway of the mesh: the control plane tells it what to serve and who is in the mesh, it has
 //! an identity of its own, and reaches members by tunnel as that.
 //!
-//! Reading order: [`told`] (how it presents itself), [`Plan`] (its way in, found before anything
+//! Reading order: [`told`] (how it presents itself), [`own`] (its identity, for listeners), [`Plan`] (its way in, found before anything
 //! starts), [`Mesh`] (what runs).
+mod own;
 mod told;
 
 use super::options::{Of, Options};
@@ -80,7 +81,7 @@ pub(super) struct Mesh {
     /// What the part counts that Envoy has no numbers for.
     pub(super) metrics: Arc<Metrics>,
     gateway: Gateway,
-    server: Server,
+    around: own::Around,
     snapshot: View<Snapshot>,
     identities: Identities,
     own: Hold,
@@ -197,8 +198,10 @@ impl Plan {
             handshake_timeout: config.mesh.handshake_timeout,
         };
         let gateway = Gateway::start(wires, worker);
-        let (address, server) = (ways.address(), Server(ways.l7()));
-        Ok(Mesh { name, address, metrics, gateway, server, snapshot, identities, own })
+        let secrets = own::follow(identities.clone(), own.identity().clone(), worker);
+        let around = own::Around { server: Server(ways.l7()), own: secrets };
+        let address = ways.address();
+        Ok(Mesh { name, address, metrics, gateway, around, snapshot, identities, own })
     }
 }
 
@@ -210,7 +213,7 @@ impl Mesh {
 
     /// The way to whoever tells it what to serve.
     pub(super) fn reach(&self) -> Arc<dyn Reach> {
-        Arc::new(self.server.clone())
+        Arc::new(self.around.clone())
     }
 
     /// Waits until it is known who is in the mesh, and the gateway can prove who it is itself.

@@ -47,15 +47,21 @@ pub(super) fn certificate(mesh: &Mesh, host: &str, (namespace, name): (&str, &st
 /// says itself, and the body; `root` is what a certificate has to lead to.
 #[track_caller]
 pub(super) fn visit(mesh: &Mesh, url: &str, root: Option<&Path>, headers: &[&str]) -> Value {
+    let root = root.map(|root| root.to_str().expect("a path that is text"));
+    let more: Vec<&str> = root.into_iter().flat_map(|root| ["--cacert", root]).collect();
+    visit_with(mesh, url, headers, &more)
+}
+
+/// The same with more arguments of curl's.
+#[track_caller]
+pub(super) fn visit_with(mesh: &Mesh, url: &str, headers: &[&str], more: &[&str]) -> Value {
     let mut curl = of_machine("curl", "curl");
     curl.args(["-s", "-i", "--max-time", "20", "--noproxy", "*"]);
     for header in headers {
         curl.args(["-H", header]);
     }
     curl.args(["--connect-to", &format!("::{}:", edge(mesh).ns.ip4())]);
-    if let Some(root) = root {
-        curl.arg("--cacert").arg(root);
-    }
+    curl.args(more);
     let said = mesh.pod("visitor").output({
         curl.arg(url);
         curl

@@ -28,6 +28,14 @@ pub(crate) const CLASS: &str = "culvert";
 /// By which label a pod says whose gateway it is.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
+/// As which server of discovery a gateway has its own identity, and what that is called there: as
+/// Istio's agents have it.
+pub mod own {
+    pub const SERVER: &str = "sds-grpc";
+    pub const CERTIFICATE: &str = "default";
+    pub const TRUST: &str = "ROOTCA";
+}
+
 /// All that is known of gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gateways {

@@ -6,12 +6,14 @@
 //! belong to a side, so they end with the trust they were made under.
 //!
 //! Reading order: [`key`] (keys that come from outside), [`material`] (what a context and its secrets
-//! say together), `suite` (which cryptography), [`names`] and `check` (whether a peer is who it
+//! say together), [`own`] (what a workload of the mesh shows and whom it believes, said so), `suite` (which cryptography), [`names`] and `check` (whether a peer is who it
 //! must be), [`server`] and [`client`] (the two sides), [`facts`] (what is known after a handshake).
 
 pub mod key;
 
 pub mod material;
+
+pub mod own;
 
 mod suite;
 
@@ -47,6 +49,8 @@ pub enum EdgeError {
     System(String),
     #[error("the private key is not one of ours")]
     ForeignKey,
+    #[error("what is trusted is not told by us")]
+    ForeignTrust,
     #[error("an OCSP staple is demanded (must_staple), and certificate {index} has none")]
     NoStaple { index: usize },
     #[error("none of the cipher suites {0} is spoken; of TLS 1.2 there are {known}", known = suite::KNOWN_SUITES)]

@@ -146,14 +146,30 @@ impl Identities {
     ///
     /// Cancel safe.
     pub async fn certified(&self, identity: &Identity) -> Option<Arc<Certificate>> {
+        self.certified_beside(identity, None).await
+    }
+
+    /// Waits until there is another one than `seen`, in the same way.
+    ///
+    /// Cancel safe.
+    pub async fn renewed(&self, seen: &Certificate) -> Option<Arc<Certificate>> {
+        self.certified_beside(seen.identity(), Some(seen.generation())).await
+    }
+
+    async fn certified_beside(
+        &self,
+        identity: &Identity,
+        known: Option<u64>,
+    ) -> Option<Arc<Certificate>> {
         loop {
             // Before it is asked for: what comes meanwhile is seen.
             let view = self.shared.slots.load().get(identity).map(|slot| slot.state.clone());
             let seen = view.as_ref().map(|view| view.pin().generation);
             match self.certificate(identity).await {
-                Ok(certificate) => return Some(certificate),
+                Ok(new) if Some(new.generation()) != known => return Some(new),
                 Err(Unavailable::Closed) => return None,
-                Err(_refused) => {}
+                // The one that is known, or none so far.
+                Ok(_) | Err(_) => {}
             }
             if let (Some(mut view), Some(seen)) = (view, seen)
                 && view.newer_than(seen).await.is_none()

@@ -23,6 +23,15 @@ pub enum Side {
     Server,
 }
 
+impl Side {
+    pub(crate) fn usage(self) -> KeyUsage {
+        match self {
+            Self::Client => KeyUsage::client_auth(),
+            Self::Server => KeyUsage::server_auth(),
+        }
+    }
+}
+
 /// Who is at the other end of a handshake that succeeded.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -173,15 +182,38 @@ pub fn chain(
     side: Side,
     now: UnixTime,
 ) -> Result<(), VerifyError> {
-    let usage = match side {
-        Side::Client => KeyUsage::client_auth(),
-        Side::Server => KeyUsage::server_auth(),
-    };
+    let usage = side.usage();
     let leaf = EndEntityCert::try_from(leaf)?;
     let (algorithms, anchors) = (tls::algorithms().all, trust.anchors());
     let path = leaf.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, None)?;
     not_revoked(trust, &leaf)?;
     path.intermediate_certificates().try_for_each(|issuer| not_revoked(trust, issuer))
+}
+
+/// The same, and whether one of its names is of `trust_domain`.
+///
+/// # Errors
+///
+/// When not.
+pub(crate) fn member(
+    (trust, trust_domain): (&Trust, &str),
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    side: Side,
+    now: UnixTime,
+) -> Result<(), VerifyError> {
+    chain(trust, leaf, intermediates, side, now)?;
+    of_domain(leaf, trust_domain)
+}
+
+/// Whether one of the names of `leaf` is of `trust_domain`.
+fn of_domain(leaf: &CertificateDer<'_>, trust_domain: &str) -> Result<(), VerifyError> {
+    let got = identities(leaf)?;
+    match got.iter().any(|one| one.trust_domain() == trust_domain) {
+        true => Ok(()),
+        false if got.is_empty() => Err(VerifyError::NoIdentity),
+        false => Err(VerifyError::OtherTrustDomain { got, own: trust_domain.to_owned() }),
+    }
 }
 
 /// Whether no list of the issuer of `certificate` has its number.

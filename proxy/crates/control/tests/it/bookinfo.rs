@@ -93,6 +93,7 @@ fn plan(plan: &Plan) -> String {
                 }
                 other @ (Serves::TlsTerminated { .. }
                 | Serves::TlsPassed(_)
+                | Serves::TlsByCluster(_)
                 | Serves::Tcp(_)
                 | Serves::Nothing) => format!("{other:?}"),
             };

@@ -1,6 +1,6 @@
 //! Whether a peer is who a context says it must be.
-use super::{EdgeError, names::Names, suite};
-use crate::verify::VerifyError;
+use super::{EdgeError, names::Names, own, suite};
+use crate::verify::{self, Side, VerifyError};
 use culvert_model::http::tls::{Revoked, Trust, Validation};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -37,6 +37,8 @@ enum Roots {
     Of(Vec<TrustAnchor<'static>>),
     /// By trust domain.
     Domains(Vec<(Arc<str>, Vec<TrustAnchor<'static>>)>),
+    /// To whom the mesh believes.
+    Mesh(Arc<own::Mesh>),
 }
 
 /// What webpki and rustls have no word for.
@@ -56,6 +58,9 @@ impl Checker {
                 let of =
                     |(name, trust): &(Arc<str>, Trust)| Ok((Arc::clone(name), anchors(trust)?));
                 Roots::Domains(domains.iter().map(of).collect::<Result<_, EdgeError>>()?)
+            }
+            (None, Some(Trust::Kept(mesh))) => {
+                Roots::Mesh(mesh.downcast().ok_or(EdgeError::ForeignTrust)?)
             }
             (None, Some(trust)) => Roots::Of(anchors(trust)?),
             (None, None) => Roots::Nobody,
@@ -83,11 +88,11 @@ impl Checker {
     fn check(
         &self,
         (leaf, between): (&CertificateDer<'_>, &[CertificateDer<'_>]),
-        usage: KeyUsage,
+        side: Side,
         sni: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), Error> {
-        match self.judge((leaf, between), usage, sni, now) {
+        match self.judge((leaf, between), side, sni, now) {
             Err(_) if self.wanted.accept_untrusted => Ok(()),
             judged => judged,
         }
@@ -96,10 +101,11 @@ impl Checker {
     fn judge(
         &self,
         (leaf, between): (&CertificateDer<'_>, &[CertificateDer<'_>]),
-        usage: KeyUsage,
+        side: Side,
         sni: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), Error> {
+        let usage = side.usage();
         let read = EndEntityCert::try_from(leaf).map_err(refused)?;
         self.pinned(leaf, &read)?;
         match &self.roots {
@@ -110,6 +116,14 @@ impl Checker {
                 let found = domains.iter().find(|(name, _)| domain == Some(name));
                 let (_, anchors) = found.ok_or_else(|| unfit(Unfit::Domain))?;
                 self.chain(&read, (leaf, between), (anchors, usage, now))?;
+            }
+            Roots::Mesh(mesh) => {
+                verify::member((&mesh.trust, &mesh.domain), leaf, between, side, now)?;
+                // What else is asked of the chain.
+                if !self.lists.is_empty() || self.wanted.max_depth.is_some() {
+                    let anchors = mesh.trust.anchors();
+                    self.chain(&read, (leaf, between), (anchors, usage, now))?;
+                }
             }
         }
         let by_sni = sni.filter(|_| self.sni_is_name);
@@ -181,6 +195,7 @@ fn anchors(trust: &Trust) -> Result<Vec<TrustAnchor<'static>>, EdgeError> {
         Trust::Certificates(ders) => super::key::certificates(ders),
         Trust::System => suite::system_roots().map_err(EdgeError::System)?,
         Trust::File(name) => return Err(EdgeError::Missing(Arc::clone(&name.name))),
+        Trust::Kept(_) => return Err(EdgeError::ForeignTrust),
     };
     let anchor = |(index, der): (usize, &CertificateDer<'static>)| {
         let anchor = webpki::anchor_from_trusted_cert(der);
@@ -271,7 +286,7 @@ impl ServerCertVerifier for Checker {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check((leaf, between), KeyUsage::server_auth(), Some(name), now)?;
+        self.check((leaf, between), Side::Server, Some(name), now)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -294,7 +309,7 @@ impl ClientCertVerifier for Checker {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check((leaf, between), KeyUsage::client_auth(), None, now)?;
+        self.check((leaf, between), Side::Client, None, now)?;
         Ok(ClientCertVerified::assertion())
     }
 

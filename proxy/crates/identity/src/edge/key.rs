@@ -1,6 +1,7 @@
-//! Private keys that come from outside.
+//! Private keys that come from outside, and those of the mesh for whoever serves strangers with them.
 //!
 //! Whoever decodes a secret hands the key over at once and keeps the handle.
+use crate::signer::Signer;
 use culvert_model::http::secret::KeyHandle;
 use rustls::{
     crypto::aws_lc_rs::sign::any_supported_type,
@@ -53,7 +54,12 @@ pub fn keep(
     }
 }
 
-/// The key of a handle that [`keep`] gave out.
+/// The key of a workload of the mesh.
+pub(super) fn of(signer: &Signer) -> KeyHandle {
+    KeyHandle::new(Arc::new(Kept(Arc::clone(&signer.certified().key))))
+}
+
+/// The key of a handle that came from here.
 pub(super) fn signing(handle: &KeyHandle) -> Option<Arc<dyn SigningKey>> {
     handle.downcast::<Kept>().map(|kept| Arc::clone(&kept.0))
 }

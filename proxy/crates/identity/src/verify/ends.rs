@@ -1,5 +1,5 @@
 //! The checks as rustls asks for them.
-use super::{Side, VerifyError, believed::Believed, chain, identities};
+use super::{Side, VerifyError, believed::Believed, chain, identities, of_domain};
 use crate::{tls, trust::Trust};
 use culvert_model::identity::Identity;
 use culvert_runtime::publish::View;
@@ -110,12 +110,7 @@ impl ClientVerifier {
         now: UnixTime,
     ) -> Result<(), VerifyError> {
         self.believed.verify(&self.trust.pin(), leaf, intermediates, now)?;
-        let got = identities(leaf)?;
-        match got.iter().any(|one| one.trust_domain() == &*self.trust_domain) {
-            true => Ok(()),
-            false if got.is_empty() => Err(VerifyError::NoIdentity),
-            false => Err(VerifyError::OtherTrustDomain { got, own: self.trust_domain.to_string() }),
-        }
+        of_domain(leaf, &self.trust_domain)
     }
 }
 

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A list that revokes `certificates`; it is out of date.
-fn list(signing: &Issuer<'static, KeyPair>, certificates: &[&Certificate]) -> String {
+pub(crate) fn list(signing: &Issuer<'static, KeyPair>, certificates: &[&Certificate]) -> String {
     let now = OffsetDateTime::from_unix_timestamp(i64::try_from(START.as_secs()).unwrap()).unwrap();
     let revoked = |one: &&Certificate| {
         let (_, parsed) = X509Certificate::from_der(&one.chain()[0]).unwrap();

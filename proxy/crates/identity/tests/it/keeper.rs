@@ -134,6 +134,17 @@ async fn a_held_certificate_is_renewed_around_its_half_life() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_follows_a_certificate_is_given_what_replaces_it() {
+    let (_mesh, _issuer, node) = moody();
+    let _hold = node.identities.hold(id("cart"));
+    let first = node.certificate("cart").await;
+    let second = node.identities.renewed(&first).await.unwrap();
+    assert!(second.generation() > first.generation());
+    let third = node.identities.renewed(&second).await.unwrap();
+    assert_eq!(third.generation(), node.certificate("cart").await.generation());
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_the_identity_that_is_refused_fails_and_it_says_why() {
     let (_mesh, issuer, node) = moody();
     issuer.set("cart", Some(Mood::Refuses));

@@ -10,6 +10,8 @@ mod keeper;
 #[cfg(test)]
 mod openssl;
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod strangers;

@@ -22,7 +22,7 @@ pub struct Certificate {
     pub ocsp_staple: Option<Arc<[u8]>>,
 }
 
-/// A private key that `identity` keeps; whoever gave it out knows what is inside.
+/// A private key, or whatever else `identity` keeps; whoever gave it out knows what is inside.
 #[derive(Clone)]
 pub struct KeyHandle(Arc<dyn Any + Send + Sync>);
 

@@ -1,7 +1,7 @@
 //! Transport security on both sides.
 use super::{
     matcher::StringMatch,
-    secret::{Certificate, SecretRef},
+    secret::{Certificate, KeyHandle, SecretRef},
 };
 use std::sync::Arc;
 
@@ -143,6 +143,8 @@ pub enum Trust {
     File(SecretRef),
     /// What the operating system trusts.
     System,
+    /// What the mesh trusts, with its revocations; `identity` knows what that is.
+    Kept(KeyHandle),
 }
 
 /// Revocation lists.

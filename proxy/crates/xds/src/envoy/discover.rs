@@ -12,7 +12,9 @@ use super::{
     wanted::Asked,
 };
 use crate::transport::upstream::{Bearer, Connect};
-use culvert_model::http::{runtime::RuntimeLayer, snapshot::Snapshot, source::GrpcTarget};
+use culvert_model::http::{
+    runtime::RuntimeLayer, secret::Secret, snapshot::Snapshot, source::GrpcTarget,
+};
 use culvert_proto::api::envoy::config::core::v3::Node;
 use culvert_runtime::{alarm, drain::Worker, publish::Publisher};
 use parking_lot::Mutex;
@@ -32,6 +34,8 @@ mod given;
 
 mod grpc;
 
+mod own;
+
 mod rest;
 
 mod sources;
@@ -46,7 +50,15 @@ pub trait Reach: Send + Sync + 'static {
     ///
     /// When there is no such cluster, or it cannot be used for this; with the reason.
     fn reach(&self, target: &GrpcTarget) -> Result<Way, String>;
+
+    /// The secrets of such a server, if they are had here and nobody need be asked.
+    fn own(&self, _target: &GrpcTarget) -> Option<watch::Receiver<Own>> {
+        None
+    }
 }
+
+/// Secrets by their names; none: they are not known yet.
+pub type Own = BTreeMap<Arc<str>, Secret>;
 
 /// The way to one.
 #[derive(Clone)]

@@ -8,7 +8,7 @@
 //! Reading order: [`names`] (what resources are called), `scope` (for whom), [`scene`] (what goes in), `reader`, `words` (small
 //! parts), `clients` (for whom rules are), `matching`, `action`, `rewrite`, `route` (requests), `cluster`,
 //! `pool`, `tls`, `assignment` (endpoints), `rbac` (policies), `manager` (filters), `outbound`,
-//! `chains`, `inbound`, `gateway` (listeners), `services`, `api` (clients without a proxy), `secrets`, `out` (resources), `unit` (what is made in one go), `decoded` (the same as an engine reads it), [`asks`] (who must pass L7 at all).
+//! `chains`, `inbound`, `gateway` (listeners), `services`, `passed` (TLS from elsewhere), `api` (clients without a proxy), `secrets`, `out` (resources), `unit` (what is made in one go), `decoded` (the same as an engine reads it), [`asks`] (who must pass L7 at all).
 use culvert_model::{name::ServiceName, service::AppProtocol};
 use culvert_proto::api::google::protobuf::Any;
 use culvert_xds::envoy::kind::Kind;
@@ -67,6 +67,8 @@ pub mod asks;
 
 mod services;
 
+mod passed;
+
 pub(in crate::compile::http) mod secrets;
 
 mod api;
@@ -116,6 +118,8 @@ pub struct Emitter {
     index: BTreeMap<Dep, BTreeSet<Unit>>,
     /// How many units need a service.
     needed: BTreeMap<ServiceName, usize>,
+    /// The same for TLS that comes from elsewhere.
+    passed: BTreeMap<ServiceName, usize>,
     /// How many units name a secret.
     named: BTreeMap<Arc<str>, usize>,
     /// Doors of services that ask for L7, by service.
@@ -134,6 +138,7 @@ impl Emitter {
             units: BTreeMap::new(),
             index: BTreeMap::new(),
             needed: BTreeMap::new(),
+            passed: BTreeMap::new(),
             named: BTreeMap::new(),
             open: BTreeMap::new(),
             doors: BTreeMap::new(),
@@ -249,6 +254,7 @@ impl Emitter {
             Unit::Door(door) => self.doors.contains_key(door),
             Unit::Routes(name) => self.open.contains_key(name),
             Unit::Clusters(name) | Unit::Endpoints(name) => self.needed.contains_key(name),
+            Unit::Passed(name) => self.passed.contains_key(name),
             Unit::Secret(name) => self.named.contains_key(name),
         }
     }
@@ -283,6 +289,7 @@ impl Emitter {
         for name in count(&mut self.needed, &old.needs, &built.needs) {
             units.extend([Unit::Clusters(name.clone()), Unit::Endpoints(name)]);
         }
+        units.extend(count(&mut self.passed, &old.passed, &built.passed).map(Unit::Passed));
         units.extend(count(&mut self.named, &old.secrets, &built.secrets).map(Unit::Secret));
         for (key, resource) in &old.resources {
             touched.entry(key.clone()).or_insert_with(|| Some(Arc::clone(resource)));

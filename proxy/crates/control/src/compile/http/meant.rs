@@ -27,15 +27,21 @@ mod laws;
 
 mod many;
 
+mod mutual;
+
 mod gateway_api;
 
 mod gateways;
 
 mod owners;
 
+mod passed;
+
 mod routes;
 
 mod rules;
+
+mod sources;
 
 mod streams;
 

@@ -1,7 +1,7 @@
 //! Who asks a source, by what it is.
 use super::{
     super::{kind::Kind, wanted::Asked},
-    Source, files, grpc, rest, watch_files,
+    Source, files, grpc, own, rest, watch_files,
 };
 use culvert_model::http::source::From;
 use culvert_runtime::drain::Worker;
@@ -23,6 +23,10 @@ pub(super) fn spawn(source: Source, ads: Option<From>, worker: &Worker) {
             worker.spawn_until_finish(grpc::follow(source, server, None));
         }
         Some(From::Grpc(server)) => {
+            let first = server.servers.first();
+            if let Some(own) = first.and_then(|first| source.reach.own(&first.to)) {
+                return worker.spawn_until_finish(own::follow(source, own));
+            }
             // One stream for each type.
             for kind in Kind::ALL {
                 worker.spawn_until_finish(grpc::follow(source.clone(), server.clone(), Some(kind)));

@@ -40,7 +40,7 @@ pub(super) struct Chosen<'a> {
     pub(super) facts: &'a ServiceFacts,
     pub(super) port: NonZeroU16,
     /// Only those with all of them.
-    pub(super) labels: Option<&'a Labels>,
+    pub(super) labels: &'a Labels,
     pub(super) policy: &'a TrafficPolicy,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn assignment(
         let Some(address) = address(workload, target) else { continue };
         let is_usable =
             member.health == Health::Healthy || service.balance.health == HealthPolicy::AllowAll;
-        let is_chosen = labels.is_none_or(|labels| workload.has(labels));
+        let is_chosen = workload.has(labels);
         if !is_usable || !is_chosen || !is_allowed(facts, workload, here) {
             continue;
         }

@@ -9,7 +9,6 @@ use super::{
     manager::{self, HTTP, PLAIN, Routes, Side, Stream, TLS, chain, http},
     may_be_http, may_be_tls,
     outbound::{Behind, View},
-    words::range,
 };
 use culvert_model::service::AppProtocol;
 use culvert_proto::api::envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch};
@@ -56,15 +55,8 @@ impl<'a> Made<'a> {
 
     /// Adds the chains of a class of clients, who have the routes `table`.
     pub(super) fn class(&mut self, class: &Class, table: &str) {
-        let sources = class.sources.iter().map(|ip| range((*ip).into()));
-        let base = FilterChainMatch {
-            source_prefix_ranges: sources.collect(),
-            ..FilterChainMatch::default()
-        };
-        let named = |kind: &str| match class.name.as_str() {
-            "" => format!("{}|{kind}", self.name),
-            class => format!("{}|{kind}@{class}", self.name),
-        };
+        let base = class.when(FilterChainMatch::default());
+        let named = |kind: &str| class.named(format!("{}|{kind}", self.name));
         let detects = self.behind.iter().any(|one| one.protocol == AppProtocol::Unknown);
         let rest = self.behind.iter().find(|one| !is_http(one.protocol));
         let mut chains = Vec::new();

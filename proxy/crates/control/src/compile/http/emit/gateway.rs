@@ -10,11 +10,11 @@ use super::{
         stream::{StreamMatch, TcpRule, TlsRule},
     },
     chains::server_name,
-    clients::Class,
-    manager::{self, PLAIN, Routes, Side, TLS, chain, inspectors},
+    clients::{Class, strangers},
+    manager::{self, PLAIN, Routes, Side, Stream, TLS, chain, inspectors},
     names,
     outbound::{Seen, View},
-    rbac,
+    passed, rbac,
     route::{self, Hosts},
     tls,
     words::{origin, socket},
@@ -173,7 +173,10 @@ fn together(servers: &[Here<'_>]) -> Vec<(VirtualHost, bool)> {
 
 fn is_tls(server: &Server) -> bool {
     match server.serves {
-        Serves::Https { .. } | Serves::TlsTerminated { .. } | Serves::TlsPassed(_) => true,
+        Serves::Https { .. }
+        | Serves::TlsTerminated { .. }
+        | Serves::TlsPassed(_)
+        | Serves::TlsByCluster(_) => true,
         Serves::Http { .. } | Serves::Tcp(_) | Serves::Nothing => false,
     }
 }
@@ -216,11 +219,14 @@ impl Made<'_> {
             | Serves::Https { .. }
             | Serves::TlsTerminated { .. }
             | Serves::TlsPassed(_)
+            | Serves::TlsByCluster(_)
             | Serves::Nothing => None,
         });
         if let Some((server, rules)) = tcp {
-            let filters = self.bytes(rules, server.port);
-            self.chains.push(chain(&format!("tcp.{}", self.prefix), when, filters));
+            for (class, filters) in self.bytes(rules, server.port) {
+                let name = class.named(format!("tcp.{}", self.prefix));
+                self.chains.push(chain(&name, class.when(when.clone()), filters));
+            }
         }
     }
 
@@ -243,19 +249,40 @@ impl Made<'_> {
             Serves::TlsTerminated { rules, tls } => {
                 let Some(transport) = tls::server(&here.tls(tls), false) else { return };
                 let Some(when) = self.claim(&server.hosts) else { return };
-                let filters = self.bytes(rules, server.port);
-                let name = self.call(format!("tls.{}.{}", self.prefix, server.name));
-                let mut made = chain(&name, when, filters);
-                made.transport_socket = Some(transport);
-                made.metadata = Some(origin(&server.at));
-                self.chains.push(made);
+                for (class, filters) in self.bytes(rules, server.port) {
+                    let name = format!("tls.{}.{}", self.prefix, server.name);
+                    let name = self.call(class.named(name));
+                    let mut made = chain(&name, class.when(when.clone()), filters);
+                    made.transport_socket = Some(transport.clone());
+                    made.metadata = Some(origin(&server.at));
+                    self.chains.push(made);
+                }
             }
             Serves::TlsPassed(rules) => {
                 for (index, rule) in rules.iter().enumerate() {
                     self.passed(server, index, rule);
                 }
             }
+            Serves::TlsByCluster(services) => {
+                let names =
+                    services.iter().flat_map(|name| passed::asked_for(name, self.seen.view));
+                for name in names.collect::<Vec<_>>() {
+                    self.by_cluster(server, &name);
+                }
+            }
         }
+    }
+
+    fn by_cluster(&mut self, server: &Server, name: &str) {
+        let Some(mut when) = self.claim(&[name.into()]) else { return };
+        when.application_protocols = passed::PROTOCOLS.map(str::to_owned).into();
+        let called = self.call(format!("sni.{}.{}.{name}", self.prefix, server.name));
+        let mut filters = rbac::network(self.policies, &self.prefix);
+        let to = Stream { to: vec![(name.to_owned(), 1)], ..Stream::default() };
+        filters.push(manager::tcp(name, to));
+        let mut made = chain(&called, when, filters);
+        made.metadata = Some(origin(&server.at));
+        self.chains.push(made);
     }
 
     fn passed(&mut self, server: &Server, index: usize, rule: &TlsRule) {
@@ -322,14 +349,17 @@ impl Made<'_> {
         manager::http(name, Side::Gateway, Routes::Named(name.to_owned()), filters)
     }
 
-    fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<Filter> {
-        let mut filters = rbac::network(self.policies, &self.prefix);
-        let fits = |rule: &&TcpRule| {
-            rule.matches.is_empty() || rule.matches.iter().any(|one| self.connects(one, port))
+    /// What becomes of bytes, for each class of strangers that rules tell apart.
+    fn bytes(&self, rules: &[TcpRule], port: NonZeroU16) -> Vec<(Class, Vec<Filter>)> {
+        let of = |class: Class| {
+            let is_for = |one: &StreamMatch| self.connects(one, port) && class.is_from(one);
+            let fits = |rule: &&TcpRule| rule.matches.is_empty() || rule.matches.iter().any(is_for);
+            let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
+            let mut filters = rbac::network(self.policies, &self.prefix);
+            filters.push(manager::tcp(&self.prefix, to.unwrap_or_default()));
+            (class, filters)
         };
-        let to = rules.iter().find(fits).map(|rule| self.seen.shares(&rule.to, false));
-        filters.push(manager::tcp(&self.prefix, to.unwrap_or_default()));
-        filters
+        strangers(rules).into_iter().map(of).collect()
     }
 
     /// Whether strangers at a port are among those.

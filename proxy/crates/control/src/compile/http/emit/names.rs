@@ -50,6 +50,12 @@ pub(super) fn passed(cluster: &str) -> String {
     format!("{cluster}~tls")
 }
 
+/// What proxies of Istio elsewhere ask for in TLS, and the cluster that it is passed on to:
+/// `outbound_.8080_.v1_.reviews.default.svc.cluster.local`.
+pub(super) fn asked(service: &ServiceName, port: NonZeroU16, subset: Option<&str>) -> String {
+    format!("outbound_.{port}_.{}_.{}", subset.unwrap_or_default(), service.hostname)
+}
+
 /// `inbound|8080||`
 pub(super) fn inbound(port: NonZeroU16) -> String {
     format!("inbound|{port}||")

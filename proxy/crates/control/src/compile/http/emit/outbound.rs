@@ -37,8 +37,15 @@ pub(super) struct View<'a> {
     pub(super) namespace: &'a Arc<str>,
     pub(super) node: &'a Arc<str>,
     pub(super) reader: &'a Reader<'a>,
-    /// Services whose clusters are named.
-    pub(super) needs: &'a RefCell<BTreeSet<ServiceName>>,
+    pub(super) needs: &'a RefCell<Needs>,
+}
+
+/// Services whose clusters are named.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    pub(super) usual: BTreeSet<ServiceName>,
+    /// Those for TLS that comes from elsewhere.
+    pub(super) passed: BTreeSet<ServiceName>,
 }
 
 /// Names clusters for clients who asked for a port.
@@ -59,11 +66,7 @@ pub(super) struct Behind<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(
-        scope: &'a Scope,
-        reader: &'a Reader<'a>,
-        needs: &'a RefCell<BTreeSet<ServiceName>>,
-    ) -> Self {
+    pub(super) fn new(scope: &'a Scope, reader: &'a Reader<'a>, needs: &'a RefCell<Needs>) -> Self {
         Self { namespace: &scope.namespace, node: &scope.node, reader, needs }
     }
 
@@ -85,7 +88,7 @@ impl Clusters for Seen<'_> {
     fn cluster(&self, backend: &Backend) -> String {
         let Backend { service, port: _, subset } = backend;
         let View { reader, namespace, needs, .. } = self.view;
-        needs.borrow_mut().insert(service.clone());
+        needs.borrow_mut().usual.insert(service.clone());
         let shared = reader.is_shared(service, namespace);
         let name = names::outbound(service, self.port_of(backend), subset.as_deref(), shared);
         names::of_clients(name, self.class.traffic(reader.service_plan(service), namespace))

@@ -1,6 +1,6 @@
 //! Certificates by the names that resources have for them: for gateways from Secrets, and for whoever
 //! asks roots from `ConfigMap`s.
-use super::reader::Reader;
+use super::{reader::Reader, words::ads};
 use crate::object::{
     roots::{REVOKED, Roots, TRUSTED},
     secret::{Hidden, Secret},
@@ -73,7 +73,9 @@ fn of_common(context: &CommonTlsContext, names: &mut Names) {
         Some(_) | None => None,
     };
     let certificates = context.tls_certificate_sds_secret_configs.iter();
-    names.extend(certificates.chain(trusted).map(|config| Arc::from(&*config.name)));
+    // Of others nobody asks us.
+    let ours = certificates.chain(trusted).filter(|config| config.sds_config == Some(ads()));
+    names.extend(ours.map(|config| Arc::from(&*config.name)));
 }
 
 /// Whether what goes by a name is nobody's secret.

@@ -6,8 +6,9 @@ use super::{
     },
     may_be_tls,
     secrets::{ROOTS, SECRET, TRUST},
-    words::{ads, flag, is_value, pattern, transport},
+    words::{ads, beside, flag, is_value, pattern, transport},
 };
+use crate::gateways::own;
 use culvert_model::service::AppProtocol;
 use culvert_proto::api::envoy::{
     config::core::v3::{
@@ -186,6 +187,7 @@ fn validation(trust: &Trust, names: &[Name], revoked: Option<&str>) -> Validatio
         Trust::Only(Credential::ConfigMap { namespace, name }) => {
             named(context, format!("{ROOTS}{namespace}/{name}"))
         }
+        Trust::Only(Credential::Own) => by(context, local(own::TRUST)),
     }
 }
 
@@ -194,9 +196,13 @@ const NOWHERE: &str = "file://";
 
 /// Trust that goes by a name, beside what is said here.
 fn named(context: CertificateValidationContext, trust: String) -> ValidationContextType {
+    by(context, sds(trust))
+}
+
+fn by(context: CertificateValidationContext, trust: SdsSecretConfig) -> ValidationContextType {
     ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
         default_validation_context: Some(context),
-        validation_context_sds_secret_config: Some(sds(trust)),
+        validation_context_sds_secret_config: Some(trust),
         ..CombinedCertificateValidationContext::default()
     })
 }
@@ -234,6 +240,7 @@ fn certified<'a>(
                     ..TlsCertificate::default()
                 });
             }
+            Credential::Own => named.push(local(own::CERTIFICATE)),
             // No key is in the open.
             Credential::ConfigMap { .. } | Credential::Files { .. } => {
                 named.push(sds(NOWHERE.to_owned()));
@@ -252,6 +259,11 @@ fn certified<'a>(
 fn file(path: &str) -> DataSource {
     let specifier = Some(Specifier::Filename(path.to_owned()));
     DataSource { specifier, ..DataSource::default() }
+}
+
+/// What comes from whoever keeps the identity of a gateway beside it, and not from us.
+fn local(name: &str) -> SdsSecretConfig {
+    SdsSecretConfig { name: name.to_owned(), sds_config: Some(beside(own::SERVER)) }
 }
 
 fn sds(name: String) -> SdsSecretConfig {

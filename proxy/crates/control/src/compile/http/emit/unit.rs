@@ -2,7 +2,8 @@
 use super::{
     Key, Resource, api, cluster, gateway, inbound,
     out::Out,
-    outbound::{self, View},
+    outbound::{self, Needs, View},
+    passed,
     reader::Reader,
     scene::{Dep, Door, Scene},
     scope::Scope,
@@ -25,6 +26,8 @@ pub enum Unit {
     Routes(ServiceName),
     Clusters(ServiceName),
     Endpoints(ServiceName),
+    /// Clusters for TLS that comes from elsewhere, and their endpoints.
+    Passed(ServiceName),
     Inbound,
     Gateway,
     /// By the name that resources have for it.
@@ -39,6 +42,8 @@ pub(super) struct Built {
     pub(super) resources: BTreeMap<Key, Arc<Resource>>,
     /// Services whose clusters it names.
     pub(super) needs: BTreeSet<ServiceName>,
+    /// Those of which it names the clusters for TLS that comes from elsewhere.
+    pub(super) passed: BTreeSet<ServiceName>,
     /// Secrets that it names.
     pub(super) secrets: Names,
     pub(super) seen: BTreeSet<Dep>,
@@ -49,7 +54,7 @@ impl Built {
     #[expect(clippy::too_many_lines, reason = "one kind of unit after the other")]
     pub(super) fn of(unit: &Unit, scope: &Scope, scene: &Scene) -> Self {
         let reader = Reader::new(scene);
-        let needs = RefCell::new(BTreeSet::new());
+        let needs = RefCell::new(Needs::default());
         let view = View::new(scope, &reader, &needs);
         let mut out = Out::default();
         match unit {
@@ -79,6 +84,12 @@ impl Built {
                 let all = services::assignments(name, scope, &reader).into_iter();
                 let all = all.map(|one| if scope.api { api::assignment(one) } else { one });
                 all.for_each(|assignment| out.assignment(&assignment));
+            }
+            Unit::Passed(name) => {
+                for (cluster, assignment) in passed::clusters(name, scope, &reader) {
+                    out.cluster(&cluster);
+                    assignment.iter().for_each(|assignment| out.assignment(assignment));
+                }
             }
             Unit::Inbound => {
                 if let Some((listener, clusters)) = inbound::listener(scope, &reader) {
@@ -110,6 +121,7 @@ impl Built {
             // What is secret is told to gateways alone.
             secrets.retain(|name| secrets::is_public(name));
         }
-        Self { resources, needs: needs.into_inner(), secrets, seen: reader.into_seen() }
+        let Needs { usual: needs, passed } = needs.into_inner();
+        Self { resources, needs, passed, secrets, seen: reader.into_seen() }
     }
 }

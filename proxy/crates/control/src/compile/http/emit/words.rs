@@ -6,9 +6,13 @@ use culvert_proto::{
     api::{
         envoy::{
             config::core::v3::{
-                Address, AggregatedConfigSource, ApiVersion, CidrRange, ConfigSource, Metadata,
-                RuntimeFractionalPercent, SocketAddress, TransportSocket, address,
-                config_source::ConfigSourceSpecifier, socket_address::PortSpecifier,
+                Address, AggregatedConfigSource, ApiConfigSource, ApiVersion, CidrRange,
+                ConfigSource, GrpcService, Metadata, RuntimeFractionalPercent, SocketAddress,
+                TransportSocket, address,
+                api_config_source::ApiType,
+                config_source::ConfigSourceSpecifier,
+                grpc_service::{EnvoyGrpc, TargetSpecifier},
+                socket_address::PortSpecifier,
                 transport_socket,
             },
             r#type::{
@@ -122,6 +126,28 @@ pub(super) fn ads() -> ConfigSource {
     ConfigSource {
         resource_api_version: ApiVersion::V3.into(),
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    }
+}
+
+/// A server of its own, which whoever is told has beside it; for ever, if it takes so long.
+pub(super) fn beside(server: &str) -> ConfigSource {
+    let to = EnvoyGrpc { cluster_name: server.to_owned(), ..EnvoyGrpc::default() };
+    let service = GrpcService {
+        target_specifier: Some(TargetSpecifier::EnvoyGrpc(to)),
+        ..GrpcService::default()
+    };
+    let api = ApiConfigSource {
+        api_type: ApiType::Grpc.into(),
+        transport_api_version: ApiVersion::V3.into(),
+        grpc_services: vec![service],
+        set_node_on_first_message_only: true,
+        ..ApiConfigSource::default()
+    };
+    ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        initial_fetch_timeout: Some(duration(Duration::ZERO)),
+        config_source_specifier: Some(ConfigSourceSpecifier::ApiConfigSource(api)),
         ..ConfigSource::default()
     }
 }

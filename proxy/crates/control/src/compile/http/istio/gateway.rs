@@ -26,7 +26,11 @@ use crate::{
     },
     problem::{Code, Problem},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use culvert_model::name::ServiceName;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the gateways that `gateway` chooses listen on.
 pub(super) fn plan(gateway: &Gateway, objects: &Objects<'_>, notes: &mut Vec<Problem>) -> Chosen {
@@ -35,8 +39,9 @@ pub(super) fn plan(gateway: &Gateway, objects: &Objects<'_>, notes: &mut Vec<Pro
     for (index, Spanned { value: server, at: mark }) in gateway.servers.iter().enumerate() {
         let at = rule_at(&own, &gateway.meta, index, *mark);
         servers.push(read(gateway, server, at, objects, notes));
+        // Before others that are read for the next one have their own to tell.
+        ascribe(notes, "Gateway", &gateway.meta);
     }
-    ascribe(notes, "Gateway", &gateway.meta);
     let plan = GatewayPlan { at: own, labels: Labels::new(), servers };
     let since = gateway.meta.created.as_deref().map(Arc::from);
     Chosen { labels: gateway.selector.clone(), since, plan }
@@ -85,7 +90,7 @@ fn serves(
         return Serves::Http { hosts: here.virtual_hosts(false, notes), to_https };
     }
     let Some(tls) = server.tls.as_ref().filter(|_| protocol.is_tls()) else {
-        return Serves::Tcp(here.tcp(notes));
+        return Serves::Tcp(here.tcp());
     };
     match tls.value.mode() {
         ServerTlsMode::Passthrough => {
@@ -100,11 +105,7 @@ fn serves(
             });
             Serves::TlsPassed(rules.collect())
         }
-        ServerTlsMode::AutoPassthrough => {
-            let note = gateway.meta.at(tls.at).warning("AUTO_PASSTHROUGH is not supported");
-            notes.push(note.with_fix("nobody listens; write PASSTHROUGH, and tls routes"));
-            Serves::Nothing
-        }
+        ServerTlsMode::AutoPassthrough => Serves::TlsByCluster(here.inside()),
         ServerTlsMode::Simple
         | ServerTlsMode::Mutual
         | ServerTlsMode::IstioMutual
@@ -113,7 +114,7 @@ fn serves(
             Some(tls) if protocol == Protocol::Https => {
                 Serves::Https { hosts: here.virtual_hosts(true, notes), tls }
             }
-            Some(tls) => Serves::TlsTerminated { rules: here.tcp(notes), tls },
+            Some(tls) => Serves::TlsTerminated { rules: here.tcp(), tls },
         },
     }
 }
@@ -170,6 +171,17 @@ impl<'a> Here<'a> {
         self.server.hosts.value.iter().map(|host| host.value.host.clone()).collect()
     }
 
+    /// Services of the mesh with a host of the server's.
+    fn inside(self) -> BTreeSet<ServiceName> {
+        let home = &*self.gateway.meta.name.namespace;
+        let hosts = self.server.hosts.value.iter().map(|host| &host.value);
+        let services = hosts.flat_map(|GatewayHost { namespaces, host }| {
+            let all = self.objects.hosts.inside(host);
+            all.filter(move |name| namespaces.include(&name.namespace, home))
+        });
+        services.cloned().collect()
+    }
+
     /// Rules by domain: of several services for one, the older ones' come first, and what is for
     /// every request last.
     fn virtual_hosts(self, is_tls: bool, notes: &mut Vec<Problem>) -> Vec<VirtualHost> {
@@ -211,10 +223,10 @@ impl<'a> Here<'a> {
         }
     }
 
-    fn tcp(self, notes: &mut Vec<Problem>) -> Vec<TcpRule> {
+    fn tcp(self) -> Vec<TcpRule> {
         let mut all = Vec::new();
         for (service, shown) in self.services() {
-            let mut rules = stream::tcp(service, self.place(), self.objects.hosts, notes);
+            let mut rules = stream::tcp(service, self.place(), self.objects.hosts);
             rules.iter_mut().for_each(|rule| limit(&mut rule.matches, &shown, |m| &mut m.clients));
             all.append(&mut rules);
         }

@@ -30,6 +30,8 @@ struct Known {
     name: ServiceName,
     /// `None`: every namespace.
     visible: Option<BTreeSet<Arc<str>>>,
+    /// It is none of the mesh.
+    is_external: bool,
 }
 
 impl Hosts {
@@ -46,7 +48,7 @@ impl Hosts {
             let exported = service.meta.annotation(EXPORT_TO).unwrap_or_default();
             let exported: Vec<&str> = exported.split(',').map(str::trim).collect();
             let host = hostname(&name.namespace, &name.name);
-            hosts.add(host, &name.namespace, &exported);
+            hosts.add(host, &name.namespace, &exported, false);
         }
         for entry in entries {
             let exported: Vec<&str> = entry.export_to.iter().map(String::as_str).collect();
@@ -55,17 +57,21 @@ impl Hosts {
                 let host: Arc<str> = host.value.to_ascii_lowercase().into();
                 let service = ServiceName::new(Arc::clone(&name.namespace), Arc::clone(&host));
                 hosts.by_entry.entry(name.clone()).or_default().push(service);
-                hosts.add(host, &name.namespace, &exported);
+                hosts.add(host, &name.namespace, &exported, entry.is_external);
             }
         }
         for same in hosts.by_host.values_mut() {
             same.sort_by(|a, b| a.name.cmp(&b.name));
-            same.dedup_by(|a, b| a.name == b.name);
+            same.dedup_by(|next, one| {
+                let is_same = next.name == one.name;
+                one.is_external |= is_same && next.is_external;
+                is_same
+            });
         }
         hosts
     }
 
-    fn add(&mut self, host: Arc<str>, namespace: &Arc<str>, exported: &[&str]) {
+    fn add(&mut self, host: Arc<str>, namespace: &Arc<str>, exported: &[&str], is_external: bool) {
         let exported: Vec<&str> = exported.iter().copied().filter(|one| !one.is_empty()).collect();
         let visible = if exported.is_empty() || exported.contains(&"*") {
             None
@@ -77,7 +83,7 @@ impl Hosts {
             )
         };
         let name = ServiceName::new(Arc::clone(namespace), Arc::clone(&host));
-        self.by_host.entry(host).or_default().push(Known { name, visible });
+        self.by_host.entry(host).or_default().push(Known { name, visible, is_external });
     }
 
     /// The service that an object of `namespace` means by `host`.
@@ -101,11 +107,20 @@ impl Hosts {
 
     /// Services that a pattern, whole, stands for.
     pub(super) fn covered(&self, pattern: &HostPattern) -> impl Iterator<Item = &ServiceName> {
+        self.known(pattern).map(|known| &known.name)
+    }
+
+    /// The same of the mesh alone.
+    pub(super) fn inside(&self, pattern: &HostPattern) -> impl Iterator<Item = &ServiceName> {
+        self.known(pattern).filter(|known| !known.is_external).map(|known| &known.name)
+    }
+
+    fn known(&self, pattern: &HostPattern) -> impl Iterator<Item = &Known> {
         let is_one = !pattern.is_wildcard();
         let one = is_one.then(|| self.by_host.get(pattern.as_str())).flatten();
         let all = self.by_host.iter().filter(move |(host, _)| !is_one && pattern.covers(host));
         let all = one.into_iter().chain(all.map(|(_, same)| same));
-        all.flat_map(|same| same.iter().map(|known| &known.name))
+        all.flatten()
     }
 }
 

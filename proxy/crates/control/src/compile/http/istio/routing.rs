@@ -82,7 +82,7 @@ fn routings(
     }
     let http = http(service, Place::Mesh, false, objects, notes);
     let tls = stream::tls(service, Place::Mesh, objects.hosts, None);
-    let tcp = stream::tcp(service, Place::Mesh, objects.hosts, notes);
+    let tcp = stream::tcp(service, Place::Mesh, objects.hosts);
     let mut all = Vec::new();
     let mut push = |rules| all.push(Routing { clients: clients.clone(), port: None, rules });
     if !http.is_empty() {

@@ -1,7 +1,7 @@
 //! Rules for connections.
 use super::{
     action::{Scene, share, weight},
-    ascribe, at,
+    at,
     hosts::Hosts,
     matching::Place,
     rule_at,
@@ -19,20 +19,12 @@ use crate::{
         port::{Block, Port},
         spanned::Spanned,
     },
-    problem::Problem,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Rules for bytes, of those of `service` that hold at a place.
-///
-/// A match that asks for clients' addresses is for nobody: it cannot be answered.
-pub(super) fn tcp(
-    service: &VirtualService,
-    place: Place<'_>,
-    hosts: &Hosts,
-    notes: &mut Vec<Problem>,
-) -> Vec<TcpRule> {
+pub(super) fn tcp(service: &VirtualService, place: Place<'_>, hosts: &Hosts) -> Vec<TcpRule> {
     let own = at("VirtualService", &service.meta);
     let scene = Scene { meta: &service.meta, hosts, is_tls: false };
     let mut rules = Vec::new();
@@ -40,15 +32,12 @@ pub(super) fn tcp(
         let here = route.matches.iter().map(|one| &one.value);
         let here = here.filter(|one| is_here(&one.gateways, service, place));
         let matches: Vec<StreamMatch> = here
-            .filter_map(|one| {
-                if let Some(subnet) = &one.source_subnet {
-                    let told = "sourceSubnet is not looked at, so it matches nothing";
-                    let note = service.meta.at(subnet.at).warning(told);
-                    notes.push(note.with_fix("write sourceLabels or sourceNamespace"));
-                    return None;
-                }
+            .map(|one| {
                 let namespace = one.source_namespace.as_deref();
-                Some(matching(&one.destination_subnets, one.port, &one.source_labels, namespace))
+                let source = one.source_subnet.as_ref().map(|subnet| subnet.value.0.trunc());
+                let labels = &one.source_labels;
+                let read = matching(&one.destination_subnets, one.port, labels, namespace);
+                StreamMatch { source, ..read }
             })
             .collect();
         if !route.matches.is_empty() && matches.is_empty() {
@@ -57,7 +46,6 @@ pub(super) fn tcp(
         let at = rule_at(&own, &service.meta, index, *mark);
         rules.push(TcpRule { at, matches, to: shares(&route.route, &scene) });
     }
-    ascribe(notes, "VirtualService", &service.meta);
     rules
 }
 
@@ -120,6 +108,7 @@ fn matching(
     StreamMatch {
         destinations,
         port: port.map(|port| port.0),
+        source: None,
         clients: Clients {
             namespaces: namespace.map(|name| [Arc::<str>::from(name)].into()),
             labels: labels.clone(),

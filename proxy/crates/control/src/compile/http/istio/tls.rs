@@ -79,16 +79,23 @@ pub(super) fn server(
     credentials.extend(pairs.chain([own]).filter_map(|(certificate, key)| {
         Some(Credential::Files { certificate: certificate?.into(), key: Some(key?.into()) })
     }));
-    if tls.mode() == ServerTlsMode::IstioMutual {
-        let told = "ISTIO_MUTUAL: gateways do not speak with the certificates of the mesh here";
-        notes.push(meta.at(*at).warning(told).with_fix("nobody listens; write SIMPLE or MUTUAL"));
-        return None;
-    }
-    let trust = client_trust(tls, meta, credentials.first());
+    let trust = match tls.mode() {
+        ServerTlsMode::IstioMutual => {
+            credentials = vec![Credential::Own];
+            Some(Trust::Only(Credential::Own))
+        }
+        ServerTlsMode::Simple
+        | ServerTlsMode::Mutual
+        | ServerTlsMode::OptionalMutual
+        | ServerTlsMode::Passthrough
+        | ServerTlsMode::AutoPassthrough => client_trust(tls, meta, credentials.first()),
+    };
     let names: Vec<_> =
         tls.subject_alt_names.iter().map(|name| Name::Any(name.as_str().into())).collect();
     let client = match (tls.mode(), trust) {
-        (ServerTlsMode::Mutual, Some(trust)) => ClientAuth::Required { trust, names },
+        (ServerTlsMode::Mutual | ServerTlsMode::IstioMutual, Some(trust)) => {
+            ClientAuth::Required { trust, names }
+        }
         (ServerTlsMode::OptionalMutual, Some(trust)) => ClientAuth::Optional { trust, names },
         (ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual, None) => {
             let told = "nothing says whose certificates clients may show";

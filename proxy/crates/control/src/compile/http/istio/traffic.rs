@@ -54,8 +54,9 @@ pub(super) fn of_services(
                 let traffic = Traffic { clients, ..traffic.clone() };
                 services.entry(name.clone()).or_default().push((rank, traffic));
             };
-            // Labels are those of pods of the rule's namespace.
-            if own != objects.root || !selector.is_empty() {
+            let is_own = shown.as_ref().is_some_and(|shown| shown.may_be_of(own));
+            // Labels are those of pods of the rule's namespace, whomever it is shown to.
+            if !selector.is_empty() || is_own && own != objects.root {
                 let labels = selector.clone();
                 add(Whose::Client, Clients { labels, ..Clients::of(own) });
             }

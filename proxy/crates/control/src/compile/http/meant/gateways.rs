@@ -8,9 +8,9 @@ use culvert_model::http::{
 use culvert_policy::http::why::{Does, Engine, Filtered};
 use std::sync::Arc;
 
-const EDGE: Ask<'static> =
+pub(super) const EDGE: Ask<'static> =
     Ask { direction: Direction::Unspecified, to: "10.1.0.9:443", host: "a.example", ..WEB };
-const SECURED: Ask<'static> = Ask { tls: true, sni: Some("a.example"), ..EDGE };
+pub(super) const SECURED: Ask<'static> = Ask { tls: true, sni: Some("a.example"), ..EDGE };
 
 const ROUTES: &str = "---
 apiVersion: networking.istio.io/v1

@@ -185,9 +185,10 @@ fn a_rule_is_for_those_to_whom_it_is_exported() {
     };
     assert_eq!((of("'*'", "shop"), of("'*'", "bank")), (true, true));
     assert_eq!((of(".", "shop"), of(".", "bank")), (true, false));
-    // As Istio has it, a namespace has its own rules whomever they are shown to.
-    assert_eq!((of("bank", "shop"), of("bank", "bank")), (true, true));
-    assert!(!of("'~'", "bank"));
+    // As Istio has it, what is shown to others alone is not for its own namespace.
+    assert_eq!((of("bank", "shop"), of("bank", "bank")), (false, true));
+    assert_eq!((of("bank, shop", "shop"), of("bank, .", "shop")), (true, true));
+    assert_eq!((of("'~'", "shop"), of("'~'", "bank")), (false, false));
 }
 
 const PLACES: &str = "---

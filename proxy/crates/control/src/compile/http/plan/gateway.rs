@@ -5,7 +5,8 @@ use super::{
     stream::{TcpRule, TlsRule},
     traffic::{Credential, Name, Trust},
 };
-use std::{net::IpAddr, num::NonZeroU16, sync::Arc};
+use culvert_model::name::ServiceName;
+use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU16, sync::Arc};
 
 /// What one object has a gateway listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub enum Serves {
     },
     /// TLS that is passed on by the name asked for.
     TlsPassed(Vec<TlsRule>),
+    /// The same, to these services, by the names that proxies of Istio have for their clusters.
+    TlsByCluster(BTreeSet<ServiceName>),
     Tcp(Vec<TcpRule>),
     /// It cannot be: nobody listens, or connections are closed where others have the port.
     Nothing,
@@ -105,7 +108,9 @@ impl ServerTls {
             Credential::Secret { name, .. } => {
                 Credential::Secret { namespace: Arc::clone(namespace), name: Arc::clone(name) }
             }
-            Credential::ConfigMap { .. } | Credential::Files { .. } => credential.clone(),
+            Credential::ConfigMap { .. } | Credential::Files { .. } | Credential::Own => {
+                credential.clone()
+            }
         };
         let trusted = |trust: &Trust| match trust {
             Trust::System => Trust::System,

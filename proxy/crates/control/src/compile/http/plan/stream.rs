@@ -28,6 +28,8 @@ pub struct StreamMatch {
     /// Any of them; none: all.
     pub destinations: Vec<IpNet>,
     pub port: Option<NonZeroU16>,
+    /// Of connections from there; of bytes alone.
+    pub source: Option<IpNet>,
     pub clients: Clients,
 }
 

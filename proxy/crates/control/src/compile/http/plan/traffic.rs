@@ -202,6 +202,8 @@ pub enum Credential {
     ConfigMap { namespace: Arc<str>, name: Arc<str> },
     /// Below the folder of credentials.
     Files { certificate: Arc<str>, key: Option<Arc<str>> },
+    /// Of whoever speaks, as a member of the mesh; as trust, what the mesh trusts.
+    Own,
 }
 
 /// Which endpoints are preferred.

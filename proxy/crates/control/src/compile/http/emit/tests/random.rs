@@ -271,10 +271,10 @@ fn http_rule() -> impl Strategy<Value = HttpRule> {
 fn stream_match() -> impl Strategy<Value = StreamMatch> {
     let nets =
         vec(select(&["10.96.0.0/24", "::/0"][..]).prop_map(|net| net.parse().unwrap()), 0..2);
-    (nets, of(port()), clients()).prop_map(|(destinations, port, clients)| StreamMatch {
-        destinations,
-        port,
-        clients,
+    let sources = select(&["10.1.0.0/16", "10.1.0.3/32", "0.0.0.0/0", "fd00::/8"][..]);
+    let source = of(sources.prop_map(|net| net.parse().unwrap()));
+    (nets, of(port()), source, clients()).prop_map(|(destinations, port, source, clients)| {
+        StreamMatch { destinations, port, source, clients }
     })
 }
 
@@ -338,6 +338,7 @@ fn server() -> impl Strategy<Value = Server> {
         (vec(tcp_rule(), 0..2), server_tls())
             .prop_map(|(rules, tls)| Serves::TlsTerminated { rules, tls }),
         vec(tls_rule(), 0..3).prop_map(Serves::TlsPassed),
+        proptest::collection::btree_set(service(), 0..3).prop_map(Serves::TlsByCluster),
         vec(tcp_rule(), 0..2).prop_map(Serves::Tcp),
         Just(Serves::Nothing),
     ];

@@ -80,9 +80,10 @@ fn outlier() -> impl Strategy<Value = Outlier> {
 }
 
 pub(super) fn credential() -> impl Strategy<Value = Credential> + Clone {
-    (text(), text(), 0..3).prop_map(|(one, other, kind)| match kind {
+    (text(), text(), 0..4).prop_map(|(one, other, kind)| match kind {
         0 => Credential::Secret { namespace: one, name: other },
         1 => Credential::ConfigMap { namespace: one, name: other },
+        2 => Credential::Own,
         _ => Credential::Files { certificate: one, key: Some(other) },
     })
 }
