@@ -139,7 +139,9 @@ impl Plain<'_> {
             let upstream = if found[2].is_empty() { "" } else { "<ms>" };
             format!("[<time>]{} <ms> {upstream}", &found[1])
         });
-        let text = PORT.replace_all(&text, |found: &regex::Captures<'_>| {
+        // Before ports, which its digits may look like.
+        let text = ID.replace_all(&text, "<id>");
+        PORT.replace_all(&text, |found: &regex::Captures<'_>| {
             let Some(port) = found[0].parse::<u32>().ok().filter(|_| found[0].len() == 5) else {
                 return found[0].to_owned();
             };
@@ -149,7 +151,7 @@ impl Plain<'_> {
                 None if (32_768..61_000).contains(&port) => "${any}".to_owned(),
                 None => found[0].to_owned(),
             }
-        });
-        ID.replace_all(&text, "<id>").into_owned()
+        })
+        .into_owned()
     }
 }
