@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`Manager`]; `codec` (which version of HTTP), `options`, `now` (the
 //! configuration of a moment), `serving` (the requests of one connection), `record`, `known`
-//! and `lines` (what is known of a request), `noted` (what a ledger wants to know of it), `routed`, `arrive`, `answer`, `date`, `deadline`, `tally` and `beside`
+//! and `lines` (what is known of a request), `noted` (what a ledger wants to know of it), `routed`, `trace` (what traces leave on messages), `arrive`, `answer`, `date`, `deadline`, `tally` and `beside`
 //! (statistics).
 pub(crate) mod answer;
 mod arrive;
