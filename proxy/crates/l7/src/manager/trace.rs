@@ -5,28 +5,26 @@ use crate::manager::record::Record;
 use culvert_model::http::{listener::Direction, route::Traced};
 use culvert_policy::http::client::{self, Trace};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::sync::Arc;
 
 const OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
 
 /// Marks a request for which a route was found, and says what its route calls it: to the upstream
 /// where it goes out, to the client by [`answered`] where it comes in.
 pub(super) fn routed(record: &mut Record) {
-    let manager = Arc::clone(&record.manager);
-    let Some(tracing) = &manager.config().tracing else { return };
-    let traced = record.routed.route.as_ref().and_then(|route| route.traced.clone());
-    let sampling = traced.as_ref().and_then(|of| of.sampling).unwrap_or(tracing.sampling);
-    let (ids, runtime) = (manager.config().request_id, Arc::clone(&record.now.runtime));
-    let headers = &mut record.head.headers;
-    let trace = client::mark(&sampling, ids, &runtime, record.dice, headers);
-    let counted = &manager.tally().traced;
+    let config = record.manager.config();
+    let Some(tracing) = &config.tracing else { return };
+    let traced = record.routed.route.as_ref().and_then(|route| route.traced.as_deref());
+    let sampling = traced.and_then(|of| of.sampling).unwrap_or(tracing.sampling);
+    let (runtime, headers) = (&record.now.runtime, &mut record.head.headers);
+    let trace = client::mark(&sampling, config.request_id, runtime, record.dice, headers);
+    let counted = &record.manager.tally().traced;
     match trace {
         Trace::No => counted.no.inc(),
         Trace::Sampled => counted.sampled.inc(),
         Trace::ForcedByServer => counted.forced.inc(),
         Trace::ForcedByClient => counted.client.inc(),
     }
-    let told = traced.as_deref().and_then(operation);
+    let told = traced.and_then(operation);
     if is_outbound(record) {
         if let Some(operation) = told {
             record.head.headers.insert(OPERATION, operation);
